@@ -1,0 +1,1 @@
+"""Definitions of softmax and its kin, in many arithmetics, with proofs."""

@@ -1,0 +1,1 @@
+"""Definitions, one family per module."""

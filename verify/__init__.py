@@ -1,0 +1,1 @@
+"""Verify implementations of softmax and its kin against arbitrary-precision oracles."""
