@@ -1,0 +1,191 @@
+"""The arithmetics a definition is evaluated in: symbols, balls, big floats, formats.
+
+A definition is plain Python over an arithmetic ``xp``.  NumPy object arrays carry SymPy
+expressions, arb balls and mpmath numbers, so an arithmetic is a small table of elementary
+functions.  The table is the same for all: what a definition may use is exactly what stands here.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import flint
+import mpmath
+import numpy as np
+import sympy
+
+from .formats import Format
+
+Number = Any
+Unary = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """A number system with its elementary functions.
+
+    ``number`` turns an exact value (int, Fraction, or a finite binary64) into a number of the
+    system; the functions take a number or an array of numbers, element by element.
+
+    >>> xp = symbols()
+    >>> x, y = sympy.symbols("x y")
+    >>> xp.sum(xp.exp(xp.vector([x, y])))
+    exp(x) + exp(y)
+    """
+
+    name: str
+    number: Callable[[Any], Number]
+    exp: Unary
+    log: Unary
+    log1p: Unary
+    expm1: Unary
+    sqrt: Unary
+    maximum: Callable[[Number, Number], Number]
+    dtype: np.dtype[Any] = np.dtype(object)
+    symbolic: bool = False
+
+    def vector(self, values: Iterable[Any]) -> Any:
+        """An array of numbers of this system, from exact values (or from numbers of it)."""
+        numbers = [self.number(v) for v in values]
+        array = np.empty(len(numbers), dtype=self.dtype)
+        array[:] = numbers
+        return array
+
+    def sum(self, terms: Any) -> Number:
+        """Recursive summation, left to right: one rounding per addition."""
+        return functools.reduce(operator.add, terms)
+
+    def max(self, values: Any) -> Number:
+        """The largest of the values."""
+        return functools.reduce(self.maximum, values)
+
+    def by_sign(self, x: Any, nonnegative: Unary, negative: Unary) -> Any:
+        """``nonnegative(x)`` where x >= 0 and ``negative(x)`` elsewhere; NaN takes the second."""
+        if isinstance(x, np.ndarray):
+            return self.vector(self.by_sign(v, nonnegative, negative) for v in x)
+        if self.symbolic:
+            return sympy.Piecewise((nonnegative(x), x >= 0), (negative(x), True))
+        return nonnegative(x) if x >= 0 else negative(x)
+
+
+def _elementwise(function: Unary) -> Unary:
+    """Apply a scalar function to a number, or to each entry of an object array."""
+
+    def apply(x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return function(x)
+        result = np.empty(x.shape, dtype=object)
+        result[...] = [function(v) for v in x]
+        return result
+
+    return apply
+
+
+def symbols() -> Arithmetic:
+    """SymPy expressions: exact, for derivatives, proofs and LaTeX."""
+
+    def number(value: Any) -> sympy.Expr:
+        if isinstance(value, float | Fraction | np.floating):
+            fraction = Fraction(float(value)) if not isinstance(value, Fraction) else value
+            return sympy.Rational(fraction.numerator, fraction.denominator)
+        return sympy.sympify(value)
+
+    return Arithmetic(
+        name="symbols",
+        number=number,
+        exp=_elementwise(sympy.exp),
+        log=_elementwise(sympy.log),
+        log1p=_elementwise(lambda x: sympy.log(1 + x)),
+        expm1=_elementwise(lambda x: sympy.exp(x) - 1),
+        sqrt=_elementwise(sympy.sqrt),
+        maximum=sympy.Max,
+        symbolic=True,
+    )
+
+
+def balls() -> Arithmetic:
+    """Arb balls: every result encloses the exact value.  The precision is that of flint.ctx.
+
+    The caller sets the precision with ``flint.ctx.workprec(bits)``; it is process-wide.
+    """
+
+    def number(value: Any) -> flint.arb:
+        if isinstance(value, Fraction):
+            return flint.arb(flint.fmpq(value.numerator, value.denominator))
+        return flint.arb(float(value)) if isinstance(value, np.floating) else flint.arb(value)
+
+    return Arithmetic(
+        name="balls",
+        number=number,
+        exp=_elementwise(flint.arb.exp),
+        log=_elementwise(flint.arb.log),
+        log1p=_elementwise(flint.arb.log1p),
+        expm1=_elementwise(flint.arb.expm1),
+        sqrt=_elementwise(flint.arb.sqrt),
+        maximum=flint.arb.max,
+    )
+
+
+def big_floats(precision: int) -> Arithmetic:
+    """Mpmath numbers with p = precision bits, unbounded exponents, in a context of their own.
+
+    With a large p this is the second oracle.  With a small p it is the *emulated p-bit precision*
+    of error plots: + - * / and sqrt are rounded to nearest even, so that p = 24 reproduces
+    binary32 bit for bit wherever binary32 neither overflows nor is subnormal.
+
+    >>> xp = big_floats(4)
+    >>> float(xp.number(1) / 3)  # 11 * 2^-5
+    0.34375
+    """
+    context = mpmath.MPContext()
+    context.prec = precision
+
+    def number(value: Any) -> Any:
+        if isinstance(value, Fraction):
+            return context.mpf(value.numerator) / context.mpf(value.denominator)
+        # `+` rounds to p bits: the constructor keeps a binary64 whole.
+        return +context.mpf(float(value) if isinstance(value, np.floating) else value)
+
+    return Arithmetic(
+        name=f"p={precision}",
+        number=number,
+        exp=_elementwise(context.exp),
+        log=_elementwise(context.log),
+        log1p=_elementwise(context.log1p),
+        expm1=_elementwise(context.expm1),
+        sqrt=_elementwise(context.sqrt),
+        maximum=max,
+    )
+
+
+def ieee(fmt: Format) -> Arithmetic:
+    """NumPy arithmetic in a format: what a formula as published does in floating point.
+
+    Sums are recursive in the format itself (``np.sum`` would add float16 in float32).  Overflow,
+    underflow and invalid operations give infinities, subnormals and NaN, without warnings:
+    evaluate under ``np.errstate(all="ignore")``.
+    """
+    scalar = fmt.dtype.type
+
+    def number(value: Any) -> Any:
+        if isinstance(value, scalar):
+            return value
+        finite = isinstance(value, Fraction) or np.isfinite(value)
+        return fmt.round(Fraction(value)) if finite else scalar(value)
+
+    return Arithmetic(
+        name=fmt.name,
+        number=number,
+        exp=np.exp,
+        log=np.log,
+        log1p=np.log1p,
+        expm1=np.expm1,
+        sqrt=np.sqrt,
+        maximum=np.maximum,
+        dtype=fmt.dtype,
+    )

@@ -1,0 +1,122 @@
+"""Softmax, its logarithm, and log-sum-exp."""
+
+import numpy as np
+
+from ..definition import Argument, Output, define
+from ..facts import (
+    Convex,
+    GradientSumsTo,
+    OrderPreserving,
+    PermutationEquivariant,
+    PermutationInvariant,
+    Range,
+    ShiftEquivariant,
+    ShiftInvariant,
+    SumsTo,
+)
+
+BLANCHARD_HIGHAM_HIGHAM = (
+    "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions, "
+    "IMA J. Numer. Anal. 41(4), eq. (1.1)-(1.3)"
+)
+
+
+@define(
+    family="softmax",
+    source=BLANCHARD_HIGHAM_HIGHAM,
+    arguments=(Argument.LOGITS,),
+    output=Output.VECTOR,
+    facts=(
+        SumsTo(1),
+        ShiftInvariant(),
+        PermutationEquivariant(),
+        OrderPreserving(),
+        Range(lower=0, upper=1),
+    ),
+    partition_function=True,
+)
+def softmax(z, xp):
+    """Probabilities e^z_i / sum_k e^z_k."""
+    e = xp.exp(z)
+    return e / xp.sum(e)
+
+
+@softmax.derivative
+def _(z, xp):
+    p = softmax(z, xp)
+    return np.diag(p) - np.outer(p, p)
+
+
+@softmax.form("shifted")
+def _(z, xp):
+    e = xp.exp(z - xp.max(z))
+    return e / xp.sum(e)
+
+
+@softmax.form("division-free")
+def _(z, xp):
+    return xp.exp(z - logsumexp.forms["shifted"](z, xp))
+
+
+@define(
+    family="softmax",
+    source=BLANCHARD_HIGHAM_HIGHAM,
+    arguments=(Argument.LOGITS,),
+    facts=(
+        ShiftEquivariant(),
+        PermutationInvariant(),
+        GradientSumsTo(1),
+        Convex(),
+    ),
+    partition_function=True,
+)
+def logsumexp(z, xp):
+    """Log-sum-exp, log sum_k e^z_k: the logarithm of the partition function."""
+    return xp.log(xp.sum(xp.exp(z)))
+
+
+@logsumexp.derivative
+def _(z, xp):
+    return softmax(z, xp)
+
+
+@logsumexp.form("shifted")
+def _(z, xp):
+    m = xp.max(z)
+    return m + xp.log(xp.sum(xp.exp(z - m)))
+
+
+@define(
+    family="softmax",
+    source=BLANCHARD_HIGHAM_HIGHAM,
+    arguments=(Argument.LOGITS,),
+    output=Output.VECTOR,
+    facts=(
+        ShiftInvariant(),
+        PermutationEquivariant(),
+        OrderPreserving(),
+        Range(upper=0),
+    ),
+    partition_function=True,
+)
+def log_softmax(z, xp):
+    """Log-probabilities z_i - log sum_k e^z_k."""
+    return z - logsumexp(z, xp)
+
+
+@log_softmax.derivative
+def _(z, xp):
+    p = softmax(z, xp)
+    one = xp.number(1)
+    return np.diag(0 * p + one) - (0 * p + one)[:, None] * p[None, :]
+
+
+@log_softmax.form("shifted")
+def _(z, xp):
+    d = z - xp.max(z)
+    return d - xp.log(xp.sum(xp.exp(d)))
+
+
+@log_softmax.form("log of softmax")
+def _(z, xp):
+    return xp.log(softmax.forms["shifted"](z, xp))

@@ -1,0 +1,175 @@
+"""What a definition is, and the registry that holds them all.
+
+A function is written down once, as plain Python over an arithmetic, and declares the facts that
+hold of it.  Adding one is a few lines in one file of ``catalogue/``:
+
+    @define(
+        family="activations",
+        source="...",
+        arguments=(Argument.REAL,),
+        facts=(Increasing(),),
+    )
+    def sigmoid(x, xp):
+        "Logistic function 1 / (1 + e^-x)."
+        return 1 / (1 + xp.exp(-x))
+
+    @sigmoid.derivative
+    def _(x, xp):
+        ...
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .facts import Fact
+
+Formula = Callable[..., Any]
+
+
+class Argument(enum.Enum):
+    """What kind of thing a definition takes, in the order of its parameters."""
+
+    LOGITS = "logits"  # a vector of K reals
+    LABEL = "label"  # the index of the right class, 0 ... K - 1
+    REAL = "real"  # one real; the function applies element by element
+
+
+class Output(enum.Enum):
+    """What a definition returns."""
+
+    VECTOR = "vector"  # one number per class
+    REAL = "real"  # one number
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A real parameter of a definition: default and closed range."""
+
+    default: float
+    lower: float
+    upper: float
+
+
+@dataclass
+class Definition:
+    """A function, written once, with what is declared of it.
+
+    ``formula`` is the function as published; ``forms`` are other ways to compute the same values
+    (for floating point they differ: that is what error plots compare).  All have the signature
+    ``(*arguments, xp, **parameters)`` for an arithmetic xp.  ``gradient`` is the derivative with
+    respect to the first argument in closed form: a vector for a real output, a Jacobian matrix
+    [i, j] = d output_i / d input_j for a vector output, a number for a REAL argument.
+    """
+
+    name: str
+    family: str
+    source: str
+    arguments: tuple[Argument, ...]
+    output: Output
+    formula: Formula
+    facts: tuple[Fact, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    breakpoint_at_zero: bool = False
+    partition_function: bool = False
+    forms: dict[str, Formula] = field(default_factory=dict)
+    gradient: Formula | None = None
+
+    def __call__(self, *arguments: Any, **parameters: Any) -> Any:
+        """Evaluate the published formula: ``definition(*arguments, xp, **parameters)``."""
+        return self.formula(*arguments, **parameters)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the formula's docstring."""
+        return (inspect.getdoc(self.formula) or "").split("\n")[0]
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether the function maps each real on its own."""
+        return self.arguments[0] is Argument.REAL
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the function takes the index of the right class."""
+        return Argument.LABEL in self.arguments
+
+    def derivative(self, formula: Formula) -> Formula:
+        """Decorate the closed-form derivative with respect to the first argument."""
+        self.gradient = formula
+        return formula
+
+    def form(self, name: str) -> Callable[[Formula], Formula]:
+        """Decorate another form of the same function, named as the field names it."""
+
+        def register(formula: Formula) -> Formula:
+            self.forms[name] = formula
+            return formula
+
+        return register
+
+
+REGISTRY: dict[str, Definition] = {}
+
+
+def define(
+    *,
+    family: str,
+    source: str,
+    arguments: tuple[Argument, ...],
+    output: Output = Output.REAL,
+    facts: tuple[Fact, ...] = (),
+    parameters: Mapping[str, Parameter] | None = None,
+    breakpoint_at_zero: bool = False,
+    partition_function: bool = False,
+) -> Callable[[Formula], Definition]:
+    """Register a formula as a definition under its function's name.
+
+    ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
+    go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
+    logits, so its Taylor radius along a line is that of the partition function.
+    ValueError when the name is taken or the formula has no docstring.
+    """
+
+    def register(formula: Formula) -> Definition:
+        name = formula.__name__
+        if name in REGISTRY:
+            raise ValueError(f"definition {name!r} exists already; choose another name")
+        if not inspect.getdoc(formula):
+            raise ValueError(f"definition {name!r} has no docstring; say in one line what it is")
+        REGISTRY[name] = Definition(
+            name=name,
+            family=family,
+            source=source,
+            arguments=arguments,
+            output=output,
+            formula=formula,
+            facts=facts,
+            parameters=dict(parameters or {}),
+            breakpoint_at_zero=breakpoint_at_zero,
+            partition_function=partition_function,
+        )
+        return REGISTRY[name]
+
+    return register
+
+
+def lookup(name: str) -> Definition:
+    """The definition of that name; KeyError with the nearest names where there is none.
+
+    >>> import softproof.derivations as d
+    >>> d.lookup("softmax").family
+    'softmax'
+    """
+    from . import catalogue  # noqa: F401  (importing it fills the registry)
+
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(name, REGISTRY, n=3) or sorted(REGISTRY)
+        raise KeyError(f"no definition is called {name!r}; did you mean {', '.join(near)}?")
+    return REGISTRY[name]

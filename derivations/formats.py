@@ -1,0 +1,123 @@
+"""Binary floating-point formats, and the one rounding from an exact value into a format.
+
+A format has p significand bits and exponents emin = 1 - emax ... emax (IEEE 754-2019, table 3.5).
+Its unit roundoff is u = 2^-p.  All four named formats have subnormals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format: significand bits p and largest exponent emax.
+
+    >>> BINARY32.unit_roundoff == Fraction(1, 2**24), BINARY32.emin, BINARY32.ulp_exponent(Fraction(1))
+    (True, -126, -23)
+    """
+
+    name: str
+    precision: int
+    emax: int
+    dtype: np.dtype[Any]
+
+    @property
+    def emin(self) -> int:
+        """Exponent of the smallest normal number."""
+        return 1 - self.emax
+
+    @property
+    def unit_roundoff(self) -> Fraction:
+        """u = 2^-p: the largest relative error of one rounding in the normal range."""
+        return Fraction(1, 2**self.precision)
+
+    @property
+    def tiny_exponent(self) -> int:
+        """Exponent of the smallest subnormal number."""
+        return self.emin - self.precision + 1
+
+    def ulp_exponent(self, value: Fraction) -> int:
+        """Exponent q such that ulp(value) = 2^q: spacing of the format at a real number.
+
+        For 2^e <= |value| < 2^(e+1), ulp(value) = 2^(max(e, emin) - p + 1); below the normal
+        range, and at 0, it is the smallest subnormal.
+        """
+        if value == 0:
+            return self.tiny_exponent
+        return max(floor_log2(abs(value)), self.emin) - self.precision + 1
+
+    def round(self, value: Fraction) -> np.generic:
+        """Round an exact rational once, to nearest, ties to even, into the format.
+
+        ``float(value)`` followed by a conversion would round twice, and so would any way through
+        a wider format: the errors meet in subnormals and near ties.
+
+        >>> BINARY16.round(Fraction(1) + Fraction(1, 2**11) + Fraction(1, 2**80))
+        np.float16(1.001)
+        >>> np.float16(float(Fraction(1) + Fraction(1, 2**11) + Fraction(1, 2**80)))  # twice
+        np.float16(1.0)
+        """
+        q = self.ulp_exponent(value)
+        significand = round(value / Fraction(2) ** q)  # Fraction.__round__: ties to even
+        return self.from_significand(significand, q)
+
+    def from_significand(self, significand: int, exponent: int) -> np.generic:
+        """The number significand * 2^exponent; infinity beyond the range.
+
+        The significand must have at most p bits (p + 1 when it was carried to a power of two).
+        """
+        if significand and abs(significand).bit_length() + exponent - 1 > self.emax:
+            magnitude = np.inf
+        else:  # at most 53 bits and exponent >= -1074: exact in binary64, hence in the format
+            magnitude = float(abs(significand)) * 2.0**exponent
+        return self.dtype.type(-magnitude if significand < 0 else magnitude)
+
+
+def floor_log2(value: Fraction) -> int:
+    """The exponent e with 2^e <= value < 2^(e+1), for value > 0.
+
+    >>> floor_log2(Fraction(1)), floor_log2(Fraction(7, 8)), floor_log2(Fraction(9, 2))
+    (0, -1, 2)
+    """
+    e = value.numerator.bit_length() - value.denominator.bit_length()
+    # 2^(e-1) < value < 2^(e+1): one comparison decides.
+    shifted = value.denominator << e if e >= 0 else value.denominator
+    numerator = value.numerator if e >= 0 else value.numerator << -e
+    return e if numerator >= shifted else e - 1
+
+
+def exact(number: Any) -> Fraction:
+    """The exact rational value of a finite floating-point number of any supported format.
+
+    Every format converts to binary64 without rounding.
+
+    >>> exact(np.float32(0.1)) == Fraction(13421773, 2**27)
+    True
+    """
+    return Fraction(float(number))
+
+
+BINARY16 = Format("float16", 11, 15, np.dtype(np.float16))
+BFLOAT16 = Format("bfloat16", 8, 127, np.dtype(ml_dtypes.bfloat16))
+BINARY32 = Format("float32", 24, 127, np.dtype(np.float32))
+BINARY64 = Format("float64", 53, 1023, np.dtype(np.float64))
+
+FORMATS = {f.name: f for f in (BINARY16, BFLOAT16, BINARY32, BINARY64)}
+
+
+def format_of(dtype: Any) -> Format:
+    """The format of a NumPy dtype; TypeError, naming the dtype, where it is none of FORMATS.
+
+    >>> format_of(np.float32).name
+    'float32'
+    """
+    name = np.dtype(dtype).name
+    if name not in FORMATS:
+        raise TypeError(f"dtype is {name}, which is no supported format; use one of {[*FORMATS]}")
+    return FORMATS[name]
