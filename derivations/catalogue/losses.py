@@ -26,6 +26,8 @@ SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 )
 def cross_entropy(z, label, xp, smoothing=0.0):
     """Cross-entropy log sum_k e^z_k - sum_k t_k z_k with t = (1 - s) onehot(label) + s / K."""
+    if smoothing == 0:  # the plain loss: 0 * z_k would be NaN where a class is masked by -inf
+        return logsumexp(z, xp) - z[label]
     s = xp.number(smoothing)
     return logsumexp(z, xp) - ((1 - s) * z[label] + s * (xp.sum(z) / len(z)))
 

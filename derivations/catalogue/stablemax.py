@@ -9,7 +9,9 @@ from ..facts import (
     SumsTo,
 )
 
-PRIETO = "Prieto et al. 2025, Grokking at the Edge of Numerical Stability, arXiv 2501.04697, eq. (5)"
+PRIETO = (
+    "Prieto et al. 2025, Grokking at the Edge of Numerical Stability, arXiv 2501.04697, eq. (5)"
+)
 
 
 def s(z, xp):
