@@ -21,6 +21,7 @@ import sympy
 
 from .formats import Format
 
+OBJECT = np.dtype(object)
 Number = Any
 Unary = Callable[[Any], Any]
 
@@ -46,7 +47,7 @@ class Arithmetic:
     expm1: Unary
     sqrt: Unary
     maximum: Callable[[Number, Number], Number]
-    dtype: np.dtype[Any] = np.dtype(object)
+    dtype: np.dtype[Any] = OBJECT
     symbolic: bool = False
 
     def vector(self, values: Iterable[Any]) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .formats import BINARY32, Format, format_of
+from .formats import Format, format_of
 
 ELEMENTARY = 8.0  # 4 ulp: what NumPy, Intel, AMD and Apple promise of their vector functions
 UNDERFLOW = 5.0  # 4 ulp of an exponential and half an ulp of a quotient, in smallest subnormals
@@ -70,6 +70,7 @@ def softmax(z: Vector, model: Model) -> Vector:
     |error_k| <= p_k ((D_k + 2c + log K + 1) u + gamma).  (Cf. Blanchard, Higham, Higham 2021,
     Theorem 4.2: (n + c + 2 max D) u.)
 
+    >>> from .formats import BINARY32
     >>> bound = softmax(np.zeros(4), Model.of(BINARY32))
     >>> round(float(bound[0] / 2**-25), 1)  # p = 1/4, ulp(p) = 2^-25
     10.8
@@ -143,11 +144,12 @@ def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float
     """Gradient p_k - t_k: the error of p_k, four roundings of t_k, one of the difference."""
     error = softmax(z, model)
     d = _distances(z)
-    p = np.exp(-d) / np.sum(np.exp(-d))
+    p: Vector = np.exp(-d) / np.sum(np.exp(-d))
     target = np.full(len(z), smoothing / len(z))
     target[label] += 1 - smoothing
-    target_error = 4 * model.u * target if smoothing else 0.0
-    return error + SLACK * (target_error + model.u * np.abs(p - target)) + model.underflow
+    target_error: Vector = 4 * model.u * target * (smoothing > 0)
+    difference_error: Vector = model.u * np.abs(p - target)
+    return error + SLACK * (target_error + difference_error) + model.underflow
 
 
 def sigmoid(x: Vector, model: Model) -> Vector:
@@ -170,10 +172,10 @@ def softplus(x: Vector, model: Model) -> Vector:
 
 
 def stablemax(z: Vector, model: Model) -> Vector:
-    """Stablemax s_k / sum: s has at most two roundings, the sum the same and gamma, one quotient."""
+    """Stablemax s_k / sum: s rounds at most twice, the sum too plus gamma, the quotient once."""
     s = np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
     with np.errstate(over="ignore"):
-        p = s / np.sum(s)
+        p: Vector = s / np.sum(s)
     return SLACK * p * (5 * model.u + model.gamma(len(z))) + model.underflow
 
 

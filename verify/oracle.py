@@ -119,7 +119,7 @@ def _finite_truth(
             else:
                 arguments.append(xp.vector(v - shift for v in numbers))
         result = np.asarray(formula(*arguments, xp, **parameters), dtype=object)
-        return result + xp.number(restore) if restore else result
+        return np.asarray(result + xp.number(restore), dtype=object) if restore else result
 
     precision = fmt.precision + GUARD_BITS + 24
     while precision <= MAX_PRECISION:
@@ -168,11 +168,15 @@ def _round_ball(ball: flint.arb, fmt: Format) -> _Rounding | None:
         return (1 if ball > 0 else -1), fmt.emax + 1, 0.0
     mid, mid_exponent = (int(v) for v in ball.mid().man_exp())
     rad, rad_exponent = (int(v) for v in ball.rad().man_exp())
+    top = abs(mid).bit_length() + mid_exponent if mid else fmt.emin
+    if rad and mid:  # widen a radius of 2^-(10^38) to one whose digits can be written down
+        floor = min(mid_exponent, top - 4 * fmt.precision - 2 * GUARD_BITS)
+        if rad.bit_length() + rad_exponent <= floor:
+            rad, rad_exponent = 1, floor
     exponent = min(mid_exponent, rad_exponent) if rad else mid_exponent
     mid <<= mid_exponent - exponent
-    rad = rad << (rad_exponent - exponent) if rad else 0
-    q = max(abs(mid).bit_length() + exponent - 1, fmt.emin) if mid else fmt.emin
-    q -= fmt.precision - 1
+    rad <<= rad_exponent - exponent if rad else 0
+    q = max(top - 1, fmt.emin) - fmt.precision + 1
     significand = _shift_round(mid, q - exponent)
     if rad:
         if rad.bit_length() + exponent > q - GUARD_BITS:
@@ -208,7 +212,8 @@ def _demand_agreement(
     for number, (significand, q, _) in zip(second.flat, decided, strict=True):
         man, exponent = (int(v) for v in number.man_exp)  # of the modulus
         rounded = _shift_round(-man if number < 0 else man, q - exponent)
-        if rounded != significand:
+        # (beyond the range, different significands are the same infinity)
+        if fmt.from_significand(rounded, q) != fmt.from_significand(significand, q):
             raise OracleError(
                 f"balls give {significand} * 2^{q} in {fmt.name}, mpmath {rounded} * 2^{q}"
             )

@@ -1,0 +1,66 @@
+"""Where implementations differ legitimately, a subject declares which way it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+CHOICES = {
+    "all_masked": ("nan", "zero", "uniform"),
+    "pos_inf": ("nan_all", "nan_at", "mass"),
+    "nan": ("row", "at"),
+    "accumulator": ("input", "float32", "float64"),
+    "flush_to_zero": ("no", "yes"),
+    "empty": ("empty", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a subject promises where the definition leaves a choice.
+
+    * ``all_masked``: a row of -inf gives NaN, zeros, or the uniform distribution.
+    * ``pos_inf``: +inf gives NaN in the whole row, NaN at its place (0 elsewhere), or takes the
+      whole mass (shared equally by several).
+    * ``nan``: NaN spreads to the whole row, or stays at its place.
+    * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
+    * ``flush_to_zero``: whether results below the normal range may be 0.
+    * ``empty``: an empty axis gives an empty result, or raises.
+    * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
+    """
+
+    all_masked: str = "nan"
+    pos_inf: str = "nan_all"
+    nan: str = "row"
+    accumulator: str = "float32"
+    flush_to_zero: str = "no"
+    empty: str = "empty"
+    ulps: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """ValueError for a value that is none of the choices."""
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"
+                )
+
+    def with_settings(self, settings: list[str]) -> Contract:
+        """A contract with ``name=value`` settings changed; ValueError names a bad one.
+
+        >>> Contract().with_settings(["all_masked=zero"]).all_masked
+        'zero'
+        """
+        changes = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            if name not in CHOICES:
+                raise ValueError(f"contract setting {setting!r}: name one of {', '.join(CHOICES)}")
+            changes[name] = value
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        """The declared choices on one line."""
+        return " ".join(
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "ulps"
+        )

@@ -1,0 +1,43 @@
+"""How far a computed result is from the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .oracle import Truth
+
+UNIT = (
+    "ulp error = |computed - exact| / ulp(exact); ulp(x) = 2^(max(e, emin) - p + 1) for "
+    "2^e <= |x| < 2^(e+1), the spacing of the format at x (below the normal range and at 0: the "
+    "smallest subnormal). Correct rounding: at most 0.5. Worked row: float32 exact 1/3, computed "
+    "0x1.555558p-2, ulp 2^-25, error 0.67."
+)
+
+
+def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
+    """Error of each result in units in the last place of the exact result.
+
+    The same infinity as the correctly rounded result counts 0; NaN, or any other infinity, inf.
+
+    >>> from softproof.derivations import lookup
+    >>> from softproof.derivations.formats import BINARY32
+    >>> from softproof.verify.oracle import truth
+    >>> exact = truth(lookup("softmax"), np.float32([0, 0, 0]), BINARY32)
+    >>> ulp_error(np.float32([1 / 3, 0.33333337, np.nan]), exact).round(2)
+    array([0.33, 1.67,  inf])
+    """
+    value = np.asarray(computed).astype(np.float64)
+    rounded = truth.rounded.astype(np.float64)
+    with np.errstate(all="ignore"):
+        steps = (value - rounded) / np.ldexp(1.0, truth.ulp_exponent)
+        error = np.abs(steps - truth.offset)
+    error = np.where(np.isfinite(value) & np.isfinite(rounded), error, np.inf)
+    return np.where(value == rounded, np.abs(truth.offset), error)
+
+
+def bits(ulps: float) -> float:
+    """Bits lost: log2(1 + ulp error)."""
+    return float(np.log2(1 + ulps))

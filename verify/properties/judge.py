@@ -1,0 +1,169 @@
+"""The threshold of a result, where it comes from, and whether the result keeps it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations import bounds
+from ...derivations.arithmetic import ieee
+from ...derivations.definition import Definition, lookup
+from ...derivations.formats import FORMATS, Format
+from ..contract import Contract
+from ..inputs import Batch
+from ..metrics import ulp_error
+from ..oracle import Truth, truth
+
+NON_INFERIORITY = 4.0
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One result that breaks a property: what is needed to see it, and to see it again."""
+
+    row: int
+    message: str
+    index: int | None = None  # of the output
+    observed: float = float("nan")
+    expected: float | None = None
+    error: float = float("inf")  # ulp
+    threshold: float | None = None  # ulp
+    source: str = ""
+
+    @property
+    def severity(self) -> float:
+        """Error over threshold: the worst case is the one with the largest."""
+        return self.error / self.threshold if self.threshold else float("inf")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a property found in a batch."""
+
+    checks: int
+    worst: float  # ulp error
+    violations: list[Violation]
+
+
+@functools.lru_cache(maxsize=20_000)
+def _truth(
+    name: str, fmt: str, data: bytes, label: int | None, gradient: bool, cross_check: bool
+) -> Truth:
+    row = np.frombuffer(data, dtype=FORMATS[fmt].dtype)
+    return truth(
+        lookup(name),
+        row,
+        FORMATS[fmt],
+        label=label,
+        gradient=gradient,
+        cross_check=cross_check,
+    )
+
+
+def reference(
+    definition: Definition, fmt: Format, batch: Batch, i: int, *, gradient: bool = False
+) -> Truth:
+    """The truth at row i, kept for the other subjects; the first row is asked of both oracles."""
+    label = None if batch.labels is None else int(batch.labels[i])
+    data = batch.logits[i].tobytes()
+    return _truth(definition.name, fmt.name, data, label, gradient, i == 0)
+
+
+def threshold(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    i: int,
+    exact: Truth,
+    *,
+    gradient: bool = False,
+) -> tuple[NDArray[np.float64], str]:
+    """The largest admissible error of each output at row i, in ulp, and where it comes from.
+
+    (a) what the subject promises, or the proven a-priori bound of the definition; (b) where no
+    bound is proven, NON_INFERIORITY times the error that the definition's own formulas make in the
+    same format at the same row (the best of them), and at least as many ulps.
+    """
+    promised = contract.ulps.get(fmt.name)
+    if promised is not None and not gradient:
+        source = "promised by the subject, proven in its docstring"
+        return np.full(exact.rounded.shape, promised), source
+    label = None if batch.labels is None else int(batch.labels[i])
+    model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
+    absolute = bounds.bound(definition.name, batch.logits[i], model, label=label, gradient=gradient)
+    if absolute is not None:
+        source = (
+            f"proven bound of {'the gradient of ' if gradient else ''}{definition.name} in "
+            f"{fmt.name}, accumulator {contract.accumulator} (derivations/bounds.py)"
+        )
+        with np.errstate(over="ignore"):
+            return absolute / np.ldexp(1.0, exact.ulp_exponent), source
+    honest = _honest_error(definition, fmt, batch.logits[i], label, exact, gradient)
+    source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
+    return np.full(exact.rounded.shape, NON_INFERIORITY * max(1.0, honest)), source
+
+
+def _honest_error(
+    definition: Definition,
+    fmt: Format,
+    row: NDArray[Any],
+    label: int | None,
+    exact: Truth,
+    gradient: bool,
+) -> float:
+    """The largest error over the outputs, of the best of the definition's forms."""
+    forms = [definition.formula, *definition.forms.values()]
+    if gradient:
+        forms = [definition.gradient] if definition.gradient else []
+    arguments = [row] if label is None else [row, label]
+    with np.errstate(all="ignore"):
+        errors = [
+            float(np.max(ulp_error(np.asarray(form(*arguments, ieee(fmt))), exact), initial=0.0))
+            for form in forms
+        ]
+    return min(errors)
+
+
+def compare(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    computed: NDArray[Any],
+    *,
+    gradient: bool = False,
+) -> Verdict:
+    """Hold a batch of results against the truth, output by output."""
+    checks, worst, violations = 0, 0.0, []
+    what = "gradient" if gradient else "value"
+    for i in range(len(batch.logits)):
+        if gradient and batch.labels is not None and batch.logits[i, batch.labels[i]] == -np.inf:
+            continue  # the right class is masked: an infinite loss has no gradient
+        exact = reference(definition, fmt, batch, i, gradient=gradient)
+        limit, source = threshold(definition, contract, fmt, batch, i, exact, gradient=gradient)
+        error = ulp_error(computed[i], exact)
+        checks += error.size
+        worst = max(worst, float(np.max(error, initial=0.0)))
+        # The comparison is written so that NaN would count as a violation.
+        bad = np.flatnonzero(~(error <= limit))
+        if bad.size:
+            with np.errstate(invalid="ignore"):
+                k = int(bad[np.argmax((error / limit).reshape(-1)[bad])])
+            violations.append(
+                Violation(
+                    row=i,
+                    message=f"{what} beyond its error bound",
+                    index=k,
+                    observed=float(np.asarray(computed[i]).reshape(-1)[k]),
+                    expected=float(exact.rounded.reshape(-1)[k]),
+                    error=float(error.reshape(-1)[k]),
+                    threshold=float(limit.reshape(-1)[k]),
+                    source=source,
+                )
+            )
+    return Verdict(checks, worst, violations)

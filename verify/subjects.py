@@ -1,0 +1,170 @@
+"""Subjects: implementations under test, named ``module:attribute``.
+
+A subject is called with logits of shape (rows, classes), and with integer labels of shape (rows,)
+where the definition takes a label; where its signature has ``axis`` or ``dim`` it gets -1.  It
+returns an array, or a tuple (loss, gradient).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..derivations.definition import Definition, lookup
+from ..kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
+from ..kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
+from ..kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
+from .contract import Contract
+
+
+class SubjectError(Exception):
+    """A subject that cannot be used: the message says why and what to do."""
+
+
+class SubjectRaised(Exception):
+    """A subject raised; the exception is the ``__cause__``."""
+
+    def __str__(self) -> str:
+        """The exception, and the innermost line it came from."""
+        cause = self.__cause__
+        assert cause is not None
+        frame = traceback.extract_tb(cause.__traceback__)[-1]
+        return f"raised {type(cause).__name__}: {cause} ({frame.filename}:{frame.lineno})"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call returned."""
+
+    value: NDArray[Any]
+    gradient: NDArray[Any] | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An implementation of a definition, with what it declares."""
+
+    id: str
+    definition: str
+    contract: Contract = field(default_factory=Contract)
+    dtypes: tuple[str, ...] = ("float32", "float64")
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function; SubjectError where that fails."""
+        module_name, _, attribute = self.id.partition(":")
+        try:
+            target: Any = importlib.import_module(module_name)
+            for part in attribute.split("."):
+                target = getattr(target, part)
+        except Exception as error:  # whatever a user's module raises on import is a finding
+            raise SubjectError(f"{self.id}: {type(error).__name__}: {error}") from error
+        if not callable(target):
+            raise SubjectError(f"{self.id} is a {type(target).__name__}, not callable")
+        function: Callable[..., Any] = target
+        return function
+
+    def __call__(self, logits: NDArray[Any], labels: NDArray[Any] | None) -> Outcome:
+        """Call on a batch.  SubjectRaised wraps whatever the subject raises."""
+        function = self.load()
+        arguments = [logits] if labels is None else [logits, labels]
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a subject's warnings are no finding
+                result = function(*arguments, **self._axis(function))
+        except Exception as error:
+            raise SubjectRaised from error
+        if isinstance(result, tuple):
+            return Outcome(np.asarray(result[0]), np.asarray(result[1]))
+        return Outcome(np.asarray(result), None)
+
+    def _axis(self, function: Callable[..., Any]) -> dict[str, int]:
+        if lookup(self.definition).elementwise:
+            return {}
+        try:
+            names = inspect.signature(function).parameters
+        except (TypeError, ValueError):  # compiled functions may have no signature
+            return {}
+        return {name: -1 for name in ("axis", "dim") if name in names}
+
+
+ANY_FORMAT = ("float16", "bfloat16", "float32", "float64")
+IN_FORMAT = Contract(accumulator="input")
+UNSHIFTED = Contract(accumulator="input", pos_inf="nan_at")  # inf / inf is NaN, x / inf is 0
+SHIFTED = Contract(accumulator="input", empty="error")  # NumPy's max of nothing raises
+
+
+def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
+    return Subject(f"softproof.kernels:{name}", definition, Contract(ulps=promised))
+
+
+def _textbook(name: str, definition: str, contract: Contract = IN_FORMAT) -> Subject:
+    return Subject(f"softproof.verify.textbook:{name}", definition, contract, ANY_FORMAT)
+
+
+def _scipy(name: str, definition: str, contract: Contract) -> Subject:
+    return Subject(f"scipy.special:{name}", definition, contract)
+
+
+BUILT_IN: tuple[Subject, ...] = (
+    *(_kernel(name, "softmax", promised) for name, promised in SOFTMAX_ULPS.items()),
+    Subject("softproof.kernels:naive", "softmax", UNSHIFTED),
+    _textbook("softmax_naive", "softmax", UNSHIFTED),
+    _textbook("softmax_shifted", "softmax", SHIFTED),
+    _scipy("softmax", "softmax", SHIFTED),
+    _kernel("log_softmax", "log_softmax", LOG_SOFTMAX_ULPS),
+    _textbook("log_softmax_naive", "log_softmax", SHIFTED),
+    _textbook("log_softmax_shifted", "log_softmax", SHIFTED),
+    _scipy("log_softmax", "log_softmax", replace(SHIFTED, pos_inf="nan_at")),
+    Subject("softproof.kernels:logsumexp", "logsumexp"),
+    _textbook("logsumexp_naive", "logsumexp"),
+    _textbook("logsumexp_shifted", "logsumexp", SHIFTED),
+    _scipy("logsumexp", "logsumexp", IN_FORMAT),
+    _kernel("cross_entropy", "cross_entropy", CROSS_ENTROPY_ULPS),
+    _kernel("cross_entropy_with_gradient", "cross_entropy", CROSS_ENTROPY_ULPS),
+    _textbook("cross_entropy_naive", "cross_entropy", UNSHIFTED),
+    _textbook("cross_entropy_shifted", "cross_entropy"),
+    _textbook("sigmoid_naive", "sigmoid"),
+    _scipy("expit", "sigmoid", IN_FORMAT),
+    _textbook("softplus_naive", "softplus"),
+    _textbook("softplus_logaddexp", "softplus"),
+    _textbook("stablemax", "stablemax", UNSHIFTED),
+    _textbook("stablemax_cross_entropy", "stablemax_cross_entropy", UNSHIFTED),
+)
+
+
+def select(pattern: str, definitions: list[Definition]) -> list[Subject]:
+    """Built-in subjects whose id matches a glob pattern, or else the user's ``module:attribute``.
+
+    SubjectError where nothing matches, or where a user's subject comes without exactly one
+    definition to hold it against.
+    """
+    names = [d.name for d in definitions]
+    known = [s for s in BUILT_IN if s.definition in names and fnmatch.fnmatchcase(s.id, pattern)]
+    if known:
+        return known
+    if ":" not in pattern or any(c in pattern for c in "*?["):
+        raise SubjectError(
+            f"no built-in subject of {', '.join(names)} matches {pattern!r}; "
+            "name one as module:attribute, or list them with `softproof subjects`"
+        )
+    if len(definitions) != 1:
+        raise SubjectError(
+            f"say which definition {pattern} implements: softproof verify NAME --subject {pattern}"
+        )
+    # As `python -m` does: a user's module in the working directory can be named.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    subject = Subject(pattern, names[0], dtypes=ANY_FORMAT)
+    subject.load()
+    return [subject]

@@ -1,0 +1,92 @@
+"""The NumPy forms that people write, as subjects: the naive one of each function, and the usual one.
+
+Last axis; any floating dtype, computed in that dtype.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def softmax_naive(x: Array) -> Array:
+    """e^x / sum e^x: overflows."""
+    e = np.exp(x)
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+def softmax_shifted(x: Array) -> Array:
+    """e^(x - max) / sum."""
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+def log_softmax_naive(x: Array) -> Array:
+    """Logarithm of the shifted softmax: -inf where the probability underflows."""
+    return np.log(softmax_shifted(x))
+
+
+def log_softmax_shifted(x: Array) -> Array:
+    """d - log sum e^d, d = x - max."""
+    d = x - np.max(x, axis=-1, keepdims=True)
+    return d - np.log(np.sum(np.exp(d), axis=-1, keepdims=True))
+
+
+def logsumexp_naive(x: Array) -> Array:
+    """Log sum e^x: overflows."""
+    return np.log(np.sum(np.exp(x), axis=-1))
+
+
+def logsumexp_shifted(x: Array) -> Array:
+    """max + log sum e^(x - max)."""
+    m = np.max(x, axis=-1, keepdims=True)
+    return m[..., 0] + np.log(np.sum(np.exp(x - m), axis=-1))
+
+
+def cross_entropy_naive(x: Array, labels: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
+    """-log p_label and p - onehot, from the naive softmax."""
+    p = softmax_naive(x)
+    rows = np.arange(len(x))
+    loss = -np.log(p[rows, labels])
+    p[rows, labels] -= 1
+    return loss, p
+
+
+def cross_entropy_shifted(x: Array, labels: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
+    """log sum e^d - d_label, d = x - max, and p - onehot."""
+    d = x - np.max(x, axis=-1, keepdims=True)
+    e = np.exp(d)
+    total = np.sum(e, axis=-1, keepdims=True)
+    rows = np.arange(len(x))
+    loss = np.log(total[:, 0]) - d[rows, labels]
+    p = e / total
+    p[rows, labels] -= 1
+    return loss, p
+
+
+def sigmoid_naive(x: Array) -> Array:
+    """1 / (1 + e^-x): 0 where e^-x overflows although the result is still representable."""
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus_naive(x: Array) -> Array:
+    """Log (1 + e^x): 0 where 1 absorbs e^x, inf where e^x overflows."""
+    return np.log(1 + np.exp(x))
+
+
+def softplus_logaddexp(x: Array) -> Array:
+    """numpy.logaddexp(0, x)."""
+    return np.logaddexp(x.dtype.type(0), x)
+
+
+def stablemax(x: Array) -> Array:
+    """s / sum s, s = x + 1 for x >= 0 and 1 / (1 - x) for x < 0."""
+    s = np.where(x >= 0, x + 1, 1 / (1 - np.minimum(x, 0)))
+    return s / np.sum(s, axis=-1, keepdims=True)
+
+
+def stablemax_cross_entropy(x: Array, labels: NDArray[np.integer[Any]]) -> Array:
+    """-log stablemax_label."""
+    return -np.log(stablemax(x)[np.arange(len(x)), labels])
