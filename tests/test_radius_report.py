@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 from softproof.kernels.radius import Radius, radius
-from softproof.verify.radius_report import load_array, print_report, report, write_json
+from softproof.verify.radius_report import load_array, print_report, report
+from softproof.verify.strict_json import write_json
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "verify" / "data" / "digits.npz"

@@ -84,7 +84,7 @@ def bit_patterns(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 
 
 def dominant(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
-    """One class leads by a gap from 0 to beyond underflow: where 1 + e^-gap absorbs its second term."""
+    """One class leads by a gap from 0 to beyond underflow: where 1 absorbs e^-gap."""
     for classes in (2, 3, 50):
         gap = np.linspace(0, -1.2 * log_smallest(fmt), 4 * rows)[:, None]
         row = -gap * np.ones(classes) + 0.1 * rng.standard_normal((4 * rows, classes))
@@ -222,7 +222,7 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
 def _labels(rng: Rng, logits: Logits) -> NDArray[np.int64]:
     """The leading class, the last and random ones in turn."""
     rows, classes = logits.shape
-    labels = rng.integers(classes, size=rows)
+    labels: NDArray[np.int64] = np.asarray(rng.integers(classes, size=rows), dtype=np.int64)
     labels[::3] = np.argmax(logits.astype(np.float64), axis=1)[::3]
     labels[1::3] = classes - 1
     return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -41,3 +42,12 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
 def bits(ulps: float) -> float:
     """Bits lost: log2(1 + ulp error)."""
     return float(np.log2(1 + ulps))
+
+
+def hexadecimal(value: float) -> str:
+    """A float in hex without trailing zeros.
+
+    >>> hexadecimal(17.0), hexadecimal(0.1), hexadecimal(float("-inf"))
+    ('0x1.1p+4', '0x1.999999999999ap-4', '-inf')
+    """
+    return re.sub(r"\.?0*p", "p", value.hex())

@@ -24,7 +24,7 @@ from .precision import PUBLISHED, PrecisionErrors, inputs_described, precision_e
 ENDINGS = (".png", ".svg", ".pdf")
 
 COLUMN_WIDTH = 3.5  # inches: one column of a two-column page
-CAPTION_CHARACTERS = 74  # that fit into it
+CAPTION_CHARACTERS = 69  # that fit into it in SMALL type
 TEXT, SMALL = 7.5, 6.5  # points
 
 # Okabe and Ito 2008, Color Universal Design; with dashes, so that print in grey tells them apart.
@@ -34,10 +34,18 @@ STYLES = (
     {"color": "#009E73", "linestyle": "-."},
     {"color": "#CC79A7", "linestyle": ":"},
 )
-BOUND = {"color": "black", "linestyle": "-", "linewidth": 1.4}
-UNIT = {"color": "0.5", "linestyle": ":", "linewidth": 1.0}
+BOUND: dict[str, Any] = {"color": "black", "linestyle": "-", "linewidth": 1.4}
+UNIT: dict[str, Any] = {"color": "0.5", "linestyle": ":", "linewidth": 1.0}
 FINITE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "fillstyle": "none", "linestyle": ""}
 NOT_FINITE: dict[str, Any] = {"marker": "x", "markersize": 5.0, "linestyle": ""}
+
+# Alignment and shift, in points, of the names of formats: the first two are 3 bits apart.
+NAME_PLACES = {
+    "bfloat16": ("right", 0),
+    "float16": ("left", -3),
+    "float32": ("left", 1),
+    "float64": ("center", 0),
+}
 
 
 def precision(name: str, progress: Callable[[int, int], None] | None = None) -> Figure:
@@ -54,15 +62,13 @@ def draw_precision(data: PrecisionErrors) -> Figure:
     """Draw errors that have been computed."""
     figure = Figure(figsize=(COLUMN_WIDTH, 5.3), layout="constrained")
     relative, in_units = figure.subplots(2, 1, sharex=True)
-    _draw_errors(relative, data, lambda p: 1.0)
-    _draw_errors(in_units, data, lambda p: 2.0**p)
-    relative.plot(data.precisions, [2.0**-p for p in data.precisions], **UNIT)
-    in_units.axhline(1, **UNIT)
+    _draw_errors(relative, data, lambda p: 1.0, tick_bits=16)
+    _draw_errors(in_units, data, lambda p: 2.0**p, tick_bits=2)
 
     relative.set_title(data.name, fontsize=TEXT, pad=14)
     relative.set_ylabel("maximum relative error", fontsize=TEXT)
     in_units.set_ylabel("maximum relative error / u", fontsize=TEXT)
-    in_units.set_xlabel("significand precision p (bits), u = $2^{-p}$", fontsize=TEXT)
+    in_units.set_xlabel("significand precision p (bits)", fontsize=TEXT)
     _name_formats(relative)
     figure.legend(
         handles=list(_legend(data)),
@@ -86,9 +92,13 @@ def save(figure: Figure, path: str | Path) -> None:
     figure.savefig(path, dpi=300)
 
 
-def _draw_errors(axes: Axes, data: PrecisionErrors, scale: Callable[[int], float]) -> None:
-    """Curves, markers and bound, every error times ``scale(p)``."""
+def _draw_errors(
+    axes: Axes, data: PrecisionErrors, scale: Callable[[int], float], tick_bits: int
+) -> None:
+    """Curves, markers, bound and u, every error times ``scale(p)``."""
     factors = np.array([scale(p) for p in data.precisions])
+    units = np.array([2.0**-p for p in data.precisions])
+    axes.plot(data.precisions, units * factors, **UNIT)
     for form, style in _styled(data):
         axes.plot(data.precisions, data.errors[form] * factors, linewidth=1.0, **style)
         for name, error in data.formats[form].items():
@@ -101,7 +111,7 @@ def _draw_errors(axes: Axes, data: PrecisionErrors, scale: Callable[[int], float
     axes.plot(data.precisions, data.bounds * factors, **BOUND)
 
     axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_locator(LogLocator(base=2, numticks=9))
+    axes.yaxis.set_major_locator(LogLocator(base=2.0**tick_bits))
     axes.yaxis.set_major_formatter(LogFormatterMathtext(base=2))
     axes.xaxis.set_major_locator(MultipleLocator(16))
     axes.minorticks_off()
@@ -114,15 +124,16 @@ def _draw_errors(axes: Axes, data: PrecisionErrors, scale: Callable[[int], float
 
 
 def _name_formats(axes: Axes) -> None:
-    """Names of the formats above the axes, at their p; bfloat16 and float16 are 3 bits apart."""
+    """Names of the formats above the axes, at their p."""
     for fmt in FORMATS.values():
+        ha, points = NAME_PLACES[fmt.name]
         axes.annotate(
             fmt.name,
             (fmt.precision, 1),
-            (2 if fmt.name == "bfloat16" else -2, 3),
+            (points, 3),
             xycoords=axes.get_xaxis_transform(),
             textcoords="offset points",
-            ha="right" if fmt.name == "bfloat16" else "left",
+            ha=ha,
             fontsize=SMALL,
             color="0.3",
         )
@@ -137,8 +148,8 @@ def _legend(data: PrecisionErrors) -> Iterator[Line2D]:
         label = "as published" if form == PUBLISHED else form
         yield Line2D([], [], linewidth=1.0, label=label, **style)
     if np.isfinite(data.bounds).any():
-        yield Line2D([], [], label="proven bound (see below)", **BOUND)
-    yield Line2D([], [], label="u", **UNIT)
+        yield Line2D([], [], label="proven bound (see caption)", **BOUND)
+    yield Line2D([], [], label="u = $2^{-p}$", **UNIT)
     yield Line2D([], [], color="black", label="named format", **FINITE)
     if any(math.isinf(e) for errors in data.formats.values() for e in errors.values()):
         yield Line2D([], [], color="black", label="result not finite", **NOT_FINITE)
@@ -149,12 +160,14 @@ def _caption(data: PrecisionErrors) -> str:
     sentences = [
         f"Inputs: {inputs_described(definition)}.",
         "Curves: p-bit arithmetic with unbounded exponents.",
-        "A named format off its curve has overflowed or underflowed.",
+        "A named format well off its curve has overflowed or underflowed.",
     ]
     if np.isfinite(data.bounds).any():
         proven = (inspect.getdoc(BOUNDS[data.name]) or "").split("\n")[0]
         sentences.append(
-            f"Bound: {proven} Being of first order, it is drawn where it is below {SLACK - 1:.0%}."
+            f"Bound: of first order, drawn where below {SLACK - 1:.0%}, proven for: {proven}"
         )
+        if definition.partition_function:  # the letters of softproof.derivations.bounds
+            sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")
     command = f"softproof plot precision {data.name} --output FILE"
     return textwrap.fill(" ".join(sentences), CAPTION_CHARACTERS) + "\n" + command

@@ -2,8 +2,8 @@
 
 The inputs are reals of more than 113 bits.  They are rounded to each precision, and the rounded
 numbers are the exact problem there: the error is that of the computation alone.  Inputs of few bits
-would be the same problem at every precision, but their differences would be exact, and the
-rounding of z_k - max z is what the shifted forms lose most by.
+would be the same problem at every precision, but at most precisions their differences would be
+exact, and the rounding of z_k - max z is what the shifted forms lose most by.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LABEL = 0
 CLASSES = 16
 DRAWS = 8
 HALF_WIDTH = 2
-# The largest logit that keeps every probability, at least e^-(WINNER + HALF_WIDTH), normal in
-# float16: then what the formats show beside rounding is the overflow of intermediate results.
+# No larger, so that every probability, at least about e^-(WINNER + HALF_WIDTH), is normal in
+# float16: what the formats show beside rounding is then the overflow of intermediate results.
 WINNER = 7
 OFFSET = 100  # e^100 overflows float32
 
@@ -78,7 +78,7 @@ def precision_errors(
     definition = lookup(name)
     if not all(2 <= p <= PRECISIONS[-1] for p in precisions):
         raise ValueError(
-            f"precisions are {[*precisions]}; each must be of 2 to {PRECISIONS[-1]} significand bits"
+            f"precisions are {[*precisions]}; each must be 2 to {PRECISIONS[-1]} significand bits"
         )
     forms = {PUBLISHED: definition.formula, **definition.forms}
     rows = inputs(definition)

@@ -1,8 +1,7 @@
-"""The safe step radii of stored logits and slopes: read arrays, report, print, write JSON."""
+"""The safe step radii of stored logits and slopes: read arrays, lay out, print."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,7 +102,7 @@ def _entry(path: Path, name: str, entries: list[str]) -> str:
 
 
 def report(radii: Radius, step: float | None = None) -> dict[str, Any]:
-    """Lay radii out as the dictionary that `write_json` stores and `print_report` shows.
+    """Lay radii out as the dictionary that is stored as JSON and that `print_report` shows.
 
     Parameters
     ----------
@@ -166,43 +165,6 @@ def _entries(
         entries["r_spread"] = step / spread
         entries["r_half_mass"] = step / half_mass
     return entries
-
-
-def write_json(report: dict[str, Any], path: str | Path) -> None:
-    """Write a report as strictly valid JSON: infinity as the number 1e999, NaN as null.
-
-    JSON has no infinity, and Python's `Infinity` is refused by other parsers. 1e999 is a number by
-    the grammar (RFC 8259, section 6), and parsers that read numbers as binary64 round it
-    to infinity: Python, JavaScript and jq among them.
-
-    Raises OSError if the file cannot be written.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "report.json"
-    ...     write_json({"batch": {"spread": math.inf, "exact": math.nan}}, path)
-    ...     print(path.read_text(encoding="utf-8"))
-    {
-     "batch": {
-      "spread": 1e999,
-      "exact": null
-     }
-    }
-    <BLANKLINE>
-    """
-    # The values of a report are numbers, so the string "1e999" occurs only where we put it.
-    text = json.dumps(_finite(report), indent=1, allow_nan=False).replace('"1e999"', "1e999")
-    Path(path).write_text(text + "\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return "1e999" if value == math.inf else value
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:

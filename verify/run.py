@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..derivations.definition import Definition, Output, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
+from .metrics import hexadecimal
 from .properties import SUITES, Suite, Verdict, Violation
 from .shrink import shrink
 from .subjects import Subject, SubjectError, SubjectRaised
@@ -44,13 +45,14 @@ class Failure:
 
     family: str
     message: str
+    detail: str
     logits: list[str]  # hex
     label: int | None
     index: int | None
-    observed: str  # hex
+    observed: str | None  # hex
     expected: str | None  # hex
-    error: float  # ulp
-    threshold: float | None  # ulp
+    error: float  # ulp where a value was observed, else the multiple of what is admissible
+    threshold: float | None
     source: str
     reproduce: str
 
@@ -250,28 +252,30 @@ def _failure(
     def fails(candidate: Batch) -> bool:
         return any(v.message == violation.message for v in violations(candidate))
 
-    shrinkable = suite.check_own is None and not violation.message.startswith("preflight")
-    if shrinkable and row.logits.size and fails(row):
+    own_row = suite.check_own is not None or violation.message.startswith("preflight")
+    one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
+    if not own_row and not one_given and row.logits.size and fails(row):
         row = shrink(row, fails)
         violation = max(
             (v for v in violations(row) if v.message == violation.message),
             key=lambda v: v.severity,
         )
-    logits = [float(v).hex() for v in row.logits[0]]
+    logits = [hexadecimal(float(v)) for v in row.logits[0]]
     label = None if row.labels is None else int(row.labels[0])
     command = f"softproof verify {definition.name} --subject {item.subject.id} --dtype {item.dtype}"
     command += f" --suite {item.suite}"
-    if shrinkable and logits:
+    if not own_row and logits:
         command += f" --row={','.join(logits)}"
         command += "" if label is None else f" --label {label}"
     return Failure(
         family=batch.family or item.family,
         message=violation.message,
+        detail=violation.detail,
         logits=logits,
         label=label,
         index=violation.index,
-        observed=violation.observed.hex(),
-        expected=None if violation.expected is None else violation.expected.hex(),
+        observed=None if violation.observed is None else hexadecimal(violation.observed),
+        expected=None if violation.expected is None else hexadecimal(violation.expected),
         error=violation.error,
         threshold=violation.threshold,
         source=violation.source,

@@ -88,6 +88,10 @@ class Subject:
             return Outcome(np.asarray(result[0]), np.asarray(result[1]))
         return Outcome(np.asarray(result), None)
 
+    def declaring(self, settings: list[str]) -> Subject:
+        """The same subject with contract settings ``name=value`` changed."""
+        return replace(self, contract=self.contract.with_settings(settings))
+
     def _axis(self, function: Callable[..., Any]) -> dict[str, int]:
         if lookup(self.definition).elementwise:
             return {}

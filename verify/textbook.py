@@ -1,4 +1,4 @@
-"""The NumPy forms that people write, as subjects: the naive one of each function, and the usual one.
+"""The NumPy forms that people write, as subjects: the naive one of each, and the usual one.
 
 Last axis; any floating dtype, computed in that dtype.
 """

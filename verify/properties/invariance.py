@@ -95,14 +95,14 @@ def sums_to(fact: facts.SumsTo, at: Context) -> Iterator[Broken]:
     """|sum - total| within the sum of the admissible errors."""
     if (result := at.at(at.row)) is not None:
         values, errors = result
-        yield from _beyond(abs(sum(values) - fact.total), sum(errors, Fraction(0)))
+        yield from _beyond(abs(sum(values, Fraction(-fact.total))), sum(errors, Fraction(0)))
 
 
 def gradient_sums_to(fact: facts.GradientSumsTo, at: Context) -> Iterator[Broken]:
     """The same of the gradient, where the subject returns one."""
     if (result := at.gradient()) is not None:
         values, errors = result
-        yield from _beyond(abs(sum(values) - fact.total), sum(errors, Fraction(0)))
+        yield from _beyond(abs(sum(values, Fraction(-fact.total))), sum(errors, Fraction(0)))
 
 
 def _shifted_rows(at: Context) -> Iterator[tuple[NDArray[Any], Fraction, NDArray[Any]]]:
@@ -248,15 +248,14 @@ def check(subject: Subject, definition: Definition, fmt: Format, batch: Batch) -
                     Violation(
                         row=i,
                         message=f"declared fact broken: {fact.text}",
+                        detail=(
+                            f"deviation {float(broken.excess):.4g}, admissible "
+                            f"{float(broken.allowed):.4g} (the sum of the admissible errors of "
+                            "the results involved)"
+                        ),
                         index=broken.index,
-                        observed=float(broken.excess),
-                        expected=float(broken.allowed),
                         error=float(broken.excess / broken.allowed) if broken.allowed else np.inf,
                         threshold=1.0,
-                        source=(
-                            "the sum of the admissible errors of the results involved "
-                            "(observed: deviation, expected: at most this sum)"
-                        ),
                     )
                 )
     return Verdict(checks, 0.0, violations)

@@ -23,15 +23,20 @@ NON_INFERIORITY = 4.0
 
 @dataclass(frozen=True)
 class Violation:
-    """One result that breaks a property: what is needed to see it, and to see it again."""
+    """One result that breaks a property: what is needed to see it, and to see it again.
+
+    ``message`` names the kind (a shrunk case has the same), ``detail`` the instance.  ``error`` and
+    ``threshold`` are in ulp where a value is ``observed``.
+    """
 
     row: int
     message: str
+    detail: str = ""
     index: int | None = None  # of the output
-    observed: float = float("nan")
+    observed: float | None = None
     expected: float | None = None
-    error: float = float("inf")  # ulp
-    threshold: float | None = None  # ulp
+    error: float = float("inf")
+    threshold: float | None = None
     source: str = ""
 
     @property

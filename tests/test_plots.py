@@ -1,0 +1,186 @@
+"""Error against precision: the computed errors are right, and the figures are legible."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+from softproof.derivations import lookup
+from softproof.verify.plots import ENDINGS, draw_precision, precision, save
+from softproof.verify.precision import PUBLISHED, precision_errors
+
+NAMES = (
+    "softmax",
+    "log_softmax",
+    "logsumexp",
+    "cross_entropy",
+    "sigmoid",
+    "softplus",
+    "stablemax",
+    "stablemax_cross_entropy",
+)
+# The forms that the bounds of softproof.derivations.bounds are proven for, where they are forms.
+BOUNDED = (
+    ("softmax", "shifted"),
+    ("sigmoid", "by sign"),
+    ("softplus", "log1p"),
+    ("stablemax", PUBLISHED),
+    ("stablemax_cross_entropy", "log1p"),
+)
+
+
+@pytest.fixture(scope="module")
+def errors():
+    computed = {}
+
+    def of(name):
+        if name not in computed:
+            computed[name] = precision_errors(name)
+        return computed[name]
+
+    return of
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(("fmt", "p"), [("bfloat16", 8), ("float16", 11), ("float32", 24)])
+def test_a_rational_function_errs_alike_in_a_format_and_in_emulated_precision(errors, fmt, p):
+    data = errors("stablemax")
+    assert data.errors[PUBLISHED][data.precisions.index(p)] == data.formats[PUBLISHED][fmt] > 0
+
+
+def test_exponentials_of_a_format_cost_at_most_ulps_more(errors):
+    data = errors("softmax")
+    emulated = data.errors["shifted"][data.precisions.index(24)]
+    assert data.formats["shifted"]["float32"] == pytest.approx(emulated, rel=0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_form_loses_one_bit_of_accuracy_per_bit_of_precision(errors, name):
+    data = errors(name)
+    p = np.array(data.precisions)
+    for error in data.errors.values():
+        slope = np.polyfit(p[p >= 24], np.log2(error[p >= 24]), 1)[0]
+        assert slope == pytest.approx(-1, abs=0.02)
+
+
+@pytest.mark.parametrize(("name", "form"), BOUNDED)
+def test_the_form_of_the_bound_stays_below_it(errors, name, form):
+    data = errors(name)
+    proven = np.isfinite(data.bounds)
+    assert proven[np.array(data.precisions) >= 16].all()
+    assert (data.errors[form][proven] < data.bounds[proven]).all()
+
+
+def test_a_dropped_term_exceeds_the_bound(monkeypatch):
+    def broken(z, xp):
+        e = xp.exp(z - xp.max(z))
+        return e / xp.sum(e[:-1])
+
+    monkeypatch.setitem(lookup("softmax").forms, "dropped term", broken)
+    data = precision_errors("softmax", precisions=range(16, 114, 16))
+    assert (data.errors["dropped term"] > data.bounds).all()
+
+
+def test_the_unshifted_formula_overflows_where_formats_do(errors):
+    formats = errors("softmax").formats
+    assert math.isinf(formats[PUBLISHED]["float16"])
+    assert math.isinf(formats[PUBLISHED]["bfloat16"])
+    assert math.isinf(formats[PUBLISHED]["float32"])
+    assert formats[PUBLISHED]["float64"] < 2.0**-48
+    assert all(math.isfinite(error) for error in formats["shifted"].values())
+
+
+def test_the_unshifted_sigmoid_underflows_in_float16_to_a_wrong_zero(errors):
+    formats = errors("sigmoid").formats
+    assert formats[PUBLISHED]["float16"] == 1.0
+    assert formats["by sign"]["float16"] < 2.0**-8
+
+
+def test_softplus_by_log_has_no_correct_digit_until_p_exceeds_that_of_the_result(errors):
+    data = errors("softplus")
+    published = data.errors[PUBLISHED]
+    assert published[data.precisions.index(11)] == 1.0  # log(1 + e^-12) = log 1
+    assert data.errors["log1p"][data.precisions.index(11)] < 2.0**-9
+
+
+def test_progress_counts_precisions():
+    calls = []
+    precision_errors("sigmoid", [8, 11], progress=lambda *call: calls.append(call))
+    assert calls == [(1, 2), (2, 2)]
+
+
+def test_an_unknown_definition_is_refused_with_near_names():
+    with pytest.raises(KeyError, match="did you mean softmax"):
+        precision("sofmax")
+
+
+@pytest.mark.parametrize("p", [1, 114])
+def test_a_precision_beyond_the_truth_is_refused(p):
+    with pytest.raises(ValueError, match="each must be 2 to 113"):
+        precision_errors("softmax", [p])
+
+
+# --- figures ---
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_text_lies_inside_the_figure_and_none_upon_another(errors, name, monkeypatch):
+    drawn = set()  # not findobj: ticks beyond the axes have labels too, which are not drawn
+    monkeypatch.setattr(Text, "draw", lambda text, *_: drawn.add(text))
+    figure = draw_precision(errors(name))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in drawn if text.get_visible() and text.get_text()]
+    assert len(boxes) > 25
+    for box in boxes:
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0
+        assert box.y1 <= figure.bbox.y1
+    overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    assert not overlaps
+
+
+def test_overflow_is_marked_at_the_top_of_the_axes_and_explained(errors):
+    figure = draw_precision(errors("softmax"))
+    for axes in figure.axes:
+        crosses = [line for line in axes.lines if line.get_marker() == "x"]
+        assert sorted(float(x) for line in crosses for x in line.get_xdata()) == [8, 11, 24]
+        assert all(line.get_transform() == axes.get_xaxis_transform() for line in crosses)
+    assert "result not finite" in labels(figure)
+    assert "result not finite" not in labels(draw_precision(errors("stablemax")))
+
+
+def test_the_legend_names_every_form(errors):
+    assert {"as published", "shifted", "division-free"} <= labels(draw_precision(errors("softmax")))
+
+
+def test_the_caption_tells_inputs_bound_and_command(errors):
+    caption = draw_precision(errors("softmax")).get_supxlabel()
+    assert "seed 0" in caption
+    assert "proven for: Shifted softmax" in " ".join(caption.split())
+    assert caption.endswith("softproof plot precision softmax --output FILE")
+
+
+@pytest.mark.parametrize(
+    ("ending", "magic"), [(".png", b"\x89PNG\r\n"), (".svg", b"<?xml"), (".pdf", b"%PDF-")]
+)
+def test_each_ending_is_written_in_its_format(errors, tmp_path, ending, magic):
+    path = tmp_path / f"figure{ending}"
+    save(draw_precision(errors("sigmoid")), path)
+    content = path.read_bytes()
+    assert content.startswith(magic)
+    assert len(content) > 10_000
+
+
+@pytest.mark.parametrize("name", ["figure.jpg", "figure", "png"])
+def test_other_endings_are_refused(errors, tmp_path, name):
+    with pytest.raises(ValueError, match=r"use one of \.png, \.svg, \.pdf"):
+        save(draw_precision(errors("sigmoid")), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    assert len(ENDINGS) == 3
+
+
+def labels(figure):
+    return {text.get_text() for text in figure.legends[0].get_texts()}

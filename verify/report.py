@@ -1,0 +1,139 @@
+"""The report of a run: a table on the terminal, the failures, and the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .metrics import UNIT, bits
+from .properties import SUITES
+from .run import Failure, Report, Result
+
+MAX_SHOWN = 8  # logits of a case shown on the terminal; JSON has all of them
+
+
+def print_table(report: Report, console: Console) -> None:
+    """One row for each definition, subject and dtype; one column for each suite."""
+    suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
+    table = Table(title=f"softproof verify, budget {report.budget}, seed {report.seed}")
+    table.add_column("definition")
+    table.add_column("subject", overflow="fold")
+    table.add_column("dtype")
+    for suite in suites:
+        table.add_column(suite, justify="center")
+    table.add_column("worst ulp", justify="right")
+    previous = None
+    for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
+        found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
+        if previous not in (None, definition):
+            table.add_section()
+        table.add_row(
+            "" if previous == definition else definition,
+            subject,
+            dtype,
+            *(_cell(result) for result in found),
+            _ulps(max((r.worst for r in found if r is not None), default=0.0)),
+        )
+        previous = definition
+    console.print(table)
+
+
+def _cell(result: Result | None) -> str:
+    if result is None or result.checks == 0:
+        return "-"
+    if result.passed:
+        return "[green]pass[/]"
+    return f"[bold red]FAIL[/] {result.violations}"
+
+
+def _ulps(value: float) -> str:
+    if math.isinf(value):
+        return "inf"
+    return f"{value:.3g}" if value < 1e5 else f"2^{bits(value):.0f}"
+
+
+def print_failures(report: Report, console: Console) -> None:
+    """For each failed suite its worst case, with the command that reproduces it."""
+    failed = [result for result in report.results.values() if not result.passed]
+    if failed:
+        console.print(f"\n[bold]Failures[/], the worst case of each.  {escape(UNIT)}\n")
+    for result in failed:
+        worst = max(result.failures, key=lambda f: (_severity(f), -len(f.logits)))
+        families = ", ".join(dict.fromkeys(f.family for f in result.failures if f.family))
+        console.print(
+            f"[bold red]FAIL[/] {result.definition} [bold]{escape(result.subject)}[/] "
+            f"{result.dtype} {result.suite}: {result.violations} violations in "
+            f"{result.checks} checks ({escape(families)})"
+        )
+        for line in _lines(worst):
+            console.print(f"    {escape(line)}", soft_wrap=True)
+        console.print()
+
+
+def _severity(failure: Failure) -> float:
+    return failure.error / failure.threshold if failure.threshold else math.inf
+
+
+def _lines(failure: Failure) -> list[str]:
+    lines = [failure.message]
+    if failure.logits:
+        shown = ", ".join(failure.logits[:MAX_SHOWN])
+        more = f", ... ({len(failure.logits)} in all)" if len(failure.logits) > MAX_SHOWN else ""
+        label = "" if failure.label is None else f"   label {failure.label}"
+        lines.append(f"logits    [{shown}{more}]{label}")
+    if failure.detail:
+        lines.append(failure.detail)
+    if failure.observed is not None and failure.expected is not None:
+        place = "" if failure.index is None else f" at {failure.index}"
+        lines.append(f"observed  {_hex_and_decimal(failure.observed)}{place}")
+        lines.append(f"expected  {_hex_and_decimal(failure.expected)}")
+    if failure.observed is not None and failure.threshold is not None:
+        lines.append(f"error     {failure.error:.4g} ulp, threshold {failure.threshold:.4g} ulp")
+    if failure.source:
+        lines.append(f"threshold {failure.source}")
+    lines.append(f"reproduce {failure.reproduce}")
+    return lines
+
+
+def _hex_and_decimal(text: str) -> str:
+    value = float.fromhex(text)
+    return f"{text} ({value:.9g})" if math.isfinite(value) else text
+
+
+def print_summary(report: Report, console: Console) -> None:
+    """The verdict in a line."""
+    failed = sum(not result.passed for result in report.results.values())
+    checks = sum(result.checks for result in report.results.values())
+    verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
+    console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
+    if report.interrupted:
+        console.print("[bold]Interrupted[/]: this is what was known by then.")
+
+
+def _versions(report: Report) -> str:
+    return ", ".join(f"{name} {version}" for name, version in report.versions.items())
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """The whole report as plain data."""
+    return {
+        "versions": report.versions,
+        "seed": report.seed,
+        "budget": report.budget,
+        "interrupted": report.interrupted,
+        "passed": report.passed,
+        "unit": UNIT,
+        "results": [
+            {
+                **asdict(result),
+                "passed": result.passed,
+                "failures": [asdict(f) for f in result.failures],
+            }
+            for result in report.results.values()
+        ],
+    }

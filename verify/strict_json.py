@@ -1,0 +1,45 @@
+"""Reports as strictly valid JSON, infinities included."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+def write_json(report: dict[str, Any], path: str | Path) -> None:
+    """Write a report as strictly valid JSON: infinity as the number 1e999, NaN as null.
+
+    JSON has no infinity, and Python's `Infinity` is refused by other parsers. 1e999 is a number by
+    the grammar (RFC 8259, section 6), and parsers that read numbers as binary64 round it
+    to infinity: Python, JavaScript and jq among them.
+
+    Raises OSError if the file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "report.json"
+    ...     write_json({"batch": {"spread": math.inf, "exact": math.nan}}, path)
+    ...     print(path.read_text(encoding="utf-8"))
+    {
+     "batch": {
+      "spread": 1e999,
+      "exact": null
+     }
+    }
+    <BLANKLINE>
+    """
+    # No text of a report is the string "1e999": it occurs only where we put it.
+    text = json.dumps(_finite(report), indent=1, allow_nan=False).replace('"1e999"', "1e999")
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return "1e999" if isinstance(value, float) and value == math.inf else value
