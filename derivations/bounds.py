@@ -88,16 +88,18 @@ def _log1p_of_losers(z: Vector, model: Model) -> tuple[float, float]:
 
     By (*) T has relative error at most the mean of (D_k + c) u with weights e^(-D_k), plus gamma.
     log1p has condition number T / ((1 + T) log1p T) <= 1, so L inherits at most that, plus c u.
+    Each of the K - 1 exponentials may be below the normal range, and off by model.underflow more.
     """
     d = np.sort(_distances(z))[1:]
     weights = np.exp(-d)
     total = float(np.sum(weights))
+    below = len(d) * model.underflow
     if total == 0.0:
         # e^(-D) underflows in binary64: D > 745, L itself is below every format's range.
-        return 0.0, 0.0
+        return 0.0, below
     mean = float(np.sum(np.where(weights > 0, weights * np.minimum(d, 800.0), 0.0)) / total)
     loss = float(np.log1p(total))
-    return loss, loss * ((mean + 2 * ELEMENTARY) * model.u + model.gamma(len(d)))
+    return loss, loss * ((mean + 2 * ELEMENTARY) * model.u + model.gamma(len(d))) + below
 
 
 def log_softmax(z: Vector, model: Model) -> Vector:

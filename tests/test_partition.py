@@ -79,23 +79,18 @@ def winding_number(z, a, radius):
 
 
 def half_mass_distance(z, a):
-    """s_half by bisection on each side of 0; 0 where no class holds half of the mass there."""
+    """s_half: between the top class and the next there is a point where neither holds half."""
+    top = np.argmax(z)
 
     def excess(s):
         exponents = z + a * s
         p = np.exp(exponents - exponents.max())
-        return p.max() / p.sum() - 0.5
+        return p[top] / p.sum() - 0.5
 
     if excess(0.0) <= 0:
         return 0.0
-    crossings = []
-    for side in (1.0, -1.0):
-        grid = side * np.linspace(0, 60, 6001)
-        below = [i for i, s in enumerate(grid) if excess(s) <= 0]
-        if below:
-            i = below[0]
-            crossings.append(abs(brentq(excess, grid[i - 1], grid[i])))
-    return min(crossings, default=np.inf)
+    ends = [end for end in (-100.0, 100.0) if excess(end) < 0]
+    return min((abs(brentq(excess, 0.0, end)) for end in ends), default=np.inf)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -65,7 +65,7 @@ def draw_precision(data: PrecisionErrors) -> Figure:
     _draw_errors(relative, data, lambda p: 1.0, tick_bits=16)
     _draw_errors(in_units, data, lambda p: 2.0**p, tick_bits=2)
 
-    relative.set_title(data.name, fontsize=TEXT, pad=14)
+    relative.set_title(data.name, fontsize=TEXT, pad=16)
     relative.set_ylabel("maximum relative error", fontsize=TEXT)
     in_units.set_ylabel("maximum relative error / u", fontsize=TEXT)
     in_units.set_xlabel("significand precision p (bits)", fontsize=TEXT)
@@ -130,7 +130,7 @@ def _name_formats(axes: Axes) -> None:
         axes.annotate(
             fmt.name,
             (fmt.precision, 1),
-            (points, 3),
+            (points, 4.5),
             xycoords=axes.get_xaxis_transform(),
             textcoords="offset points",
             ha=ha,

@@ -13,6 +13,7 @@ from rich.table import Table
 from .metrics import UNIT, bits
 from .properties import SUITES
 from .run import Failure, Report, Result
+from .subjects import short_id
 
 MAX_SHOWN = 8  # logits of a case shown on the terminal; JSON has all of them
 
@@ -21,9 +22,8 @@ def print_table(report: Report, console: Console) -> None:
     """One row for each definition, subject and dtype; one column for each suite."""
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
     table = Table(title=f"softproof verify, budget {report.budget}, seed {report.seed}")
-    table.add_column("definition")
-    table.add_column("subject", overflow="fold")
-    table.add_column("dtype")
+    for heading in ("definition", "subject", "dtype"):
+        table.add_column(heading, no_wrap=True)
     for suite in suites:
         table.add_column(suite, justify="center")
     table.add_column("worst ulp", justify="right")
@@ -34,7 +34,7 @@ def print_table(report: Report, console: Console) -> None:
             table.add_section()
         table.add_row(
             "" if previous == definition else definition,
-            subject,
+            escape(short_id(subject)),
             dtype,
             *(_cell(result) for result in found),
             _ulps(max((r.worst for r in found if r is not None), default=0.0)),

@@ -43,6 +43,15 @@ class SubjectRaised(Exception):
         return f"raised {type(cause).__name__}: {cause} ({frame.filename}:{frame.lineno})"
 
 
+def short_id(subject_id: str) -> str:
+    """An id without what all of ours have in common, for tables; ``select`` knows it too.
+
+    >>> short_id("softproof.kernels:online"), short_id("softproof.verify.textbook:stablemax")
+    ('kernels:online', 'textbook:stablemax')
+    """
+    return subject_id.removeprefix("softproof.").removeprefix("verify.")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one call returned."""
@@ -154,7 +163,12 @@ def select(pattern: str, definitions: list[Definition]) -> list[Subject]:
     definition to hold it against.
     """
     names = [d.name for d in definitions]
-    known = [s for s in BUILT_IN if s.definition in names and fnmatch.fnmatchcase(s.id, pattern)]
+    known = [
+        subject
+        for subject in BUILT_IN
+        if subject.definition in names
+        and any(fnmatch.fnmatchcase(name, pattern) for name in (subject.id, short_id(subject.id)))
+    ]
     if known:
         return known
     if ":" not in pattern or any(c in pattern for c in "*?["):

@@ -2,7 +2,7 @@
 
 from ..definition import Argument, Parameter, define
 from ..facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from .softmax import logsumexp, softmax
+from .softmax import log1p_of_losers, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 
@@ -43,3 +43,10 @@ def _(z, label, xp, smoothing=0.0):
 @cross_entropy.form("shifted")
 def _(z, label, xp, smoothing=0.0):
     return cross_entropy(z - xp.max(z), label, xp, smoothing)
+
+
+@cross_entropy.form("log1p")
+def _(z, label, xp, smoothing=0.0):
+    d, tail = log1p_of_losers(z, xp)
+    s = xp.number(smoothing)
+    return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(z)))

@@ -86,6 +86,22 @@ def _(z, xp):
     return m + xp.log(xp.sum(xp.exp(z - m)))
 
 
+def log1p_of_losers(z, xp):
+    """Distances z - m to the first maximum m, and log1p of the sum of e^(z - m) over the others.
+
+    log(1 + T) rounds 1 + T and loses a small T; log1p(T) keeps it.  (For numbers, not symbols.)
+    """
+    lead = max(range(len(z)), key=lambda k: z[k])
+    d = z - z[lead]
+    return d, xp.log1p(xp.sum([xp.number(0), *np.delete(xp.exp(d), lead)]))
+
+
+@logsumexp.form("log1p")
+def _(z, xp):
+    _, tail = log1p_of_losers(z, xp)
+    return xp.max(z) + tail
+
+
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
@@ -120,3 +136,9 @@ def _(z, xp):
 @log_softmax.form("log of softmax")
 def _(z, xp):
     return xp.log(softmax.forms["shifted"](z, xp))
+
+
+@log_softmax.form("log1p")
+def _(z, xp):
+    d, tail = log1p_of_losers(z, xp)
+    return d - tail

@@ -106,8 +106,10 @@ def threshold(
             f"proven bound of {'the gradient of ' if gradient else ''}{definition.name} in "
             f"{fmt.name}, accumulator {contract.accumulator} (derivations/bounds.py)"
         )
-        with np.errstate(over="ignore"):
-            return absolute / np.ldexp(1.0, exact.ulp_exponent), source
+        with np.errstate(all="ignore"):
+            limit = absolute / np.ldexp(1.0, exact.ulp_exponent)
+        # Where the exact result is infinite or overflows, only the same infinity is right.
+        return np.where(np.isinf(exact.rounded.astype(np.float64)), 0.0, limit), source
     honest = _honest_error(definition, fmt, batch.logits[i], label, exact, gradient)
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     return np.full(exact.rounded.shape, NON_INFERIORITY * max(1.0, honest)), source
@@ -157,7 +159,7 @@ def compare(
         # The comparison is written so that NaN would count as a violation.
         bad = np.flatnonzero(~(error <= limit))
         if bad.size:
-            with np.errstate(invalid="ignore"):
+            with np.errstate(all="ignore"):
                 k = int(bad[np.argmax((error / limit).reshape(-1)[bad])])
             violations.append(
                 Violation(
