@@ -109,6 +109,7 @@ def symbols() -> Arithmetic:
     )
 
 
+@functools.lru_cache
 def balls() -> Arithmetic:
     """Arb balls: every result encloses the exact value.  The precision is that of flint.ctx.
 
@@ -132,6 +133,7 @@ def balls() -> Arithmetic:
     )
 
 
+@functools.lru_cache
 def big_floats(precision: int) -> Arithmetic:
     """Mpmath numbers with p = precision bits, unbounded exponents, in a context of their own.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import flint
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from ..derivations.arithmetic import Arithmetic, balls, big_floats, ieee
 from ..derivations.definition import Argument, Definition
 from ..derivations.facts import ShiftEquivariant, ShiftInvariant
-from ..derivations.formats import BINARY64, Format, exact
+from ..derivations.formats import BINARY64, Format
 
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
 GUARD_BITS = 20
@@ -108,16 +107,17 @@ def _finite_truth(
     formula = definition.gradient if gradient else definition.formula
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
-    numbers = [exact(v) for v in row]
+    numbers = [float(v) for v in row]  # exact: every format is contained in binary64
+    shift, restore = _shift(definition, numbers, gradient)
 
     def evaluate(xp: Arithmetic) -> NDArray[Any]:
-        shift, restore = _exact_shift(definition, numbers, gradient)
         arguments: list[Any] = []
         for argument in definition.arguments:
             if argument is Argument.LABEL:
                 arguments.append(label)
             else:
-                arguments.append(xp.vector(v - shift for v in numbers))
+                vector = xp.vector(numbers)
+                arguments.append(vector - xp.number(shift) if shift else vector)
         result = np.asarray(formula(*arguments, xp, **parameters), dtype=object)
         return np.asarray(result + xp.number(restore), dtype=object) if restore else result
 
@@ -138,20 +138,18 @@ def _finite_truth(
     )
 
 
-def _exact_shift(
-    definition: Definition, numbers: list[Fraction], gradient: bool
-) -> tuple[Fraction, Fraction]:
-    """What to subtract from the logits, exactly, and to add back, by a *proven* shift fact.
+def _shift(definition: Definition, numbers: list[float], gradient: bool) -> tuple[float, float]:
+    """What to subtract from the logits, and to add back, by a *proven* shift fact.
 
-    It keeps the exponentials below 1 and makes results of tied rows exact rationals in balls, so
+    It keeps the exponentials below 1, and makes results of tied rows exact rationals in balls, so
     that their rounding is decided.
     """
     for fact in definition.facts:
         if isinstance(fact, ShiftInvariant):
-            return max(numbers), Fraction(0)
+            return max(numbers), 0.0
         if isinstance(fact, ShiftEquivariant):
-            return max(numbers), Fraction(0) if gradient else max(numbers)
-    return Fraction(0), Fraction(0)
+            return max(numbers), 0.0 if gradient else max(numbers)
+    return 0.0, 0.0
 
 
 _Rounding = tuple[int, int, float]  # significand, ulp exponent, offset

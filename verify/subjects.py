@@ -8,6 +8,7 @@ returns an array, or a tuple (loss, gradient).
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib
 import inspect
 import sys
@@ -71,26 +72,18 @@ class Subject:
 
     def load(self) -> Callable[..., Any]:
         """Import the function; SubjectError where that fails."""
-        module_name, _, attribute = self.id.partition(":")
-        try:
-            target: Any = importlib.import_module(module_name)
-            for part in attribute.split("."):
-                target = getattr(target, part)
-        except Exception as error:  # whatever a user's module raises on import is a finding
-            raise SubjectError(f"{self.id}: {type(error).__name__}: {error}") from error
-        if not callable(target):
-            raise SubjectError(f"{self.id} is a {type(target).__name__}, not callable")
-        function: Callable[..., Any] = target
-        return function
+        return _load(self.id)[0]
 
     def __call__(self, logits: NDArray[Any], labels: NDArray[Any] | None) -> Outcome:
         """Call on a batch.  SubjectRaised wraps whatever the subject raises."""
-        function = self.load()
+        function, axis_names = _load(self.id)
+        elementwise = lookup(self.definition).elementwise
+        axis = {} if elementwise else dict.fromkeys(axis_names, -1)
         arguments = [logits] if labels is None else [logits, labels]
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a subject's warnings are no finding
-                result = function(*arguments, **self._axis(function))
+                result = function(*arguments, **axis)
         except Exception as error:
             raise SubjectRaised from error
         if isinstance(result, tuple):
@@ -101,14 +94,24 @@ class Subject:
         """The same subject with contract settings ``name=value`` changed."""
         return replace(self, contract=self.contract.with_settings(settings))
 
-    def _axis(self, function: Callable[..., Any]) -> dict[str, int]:
-        if lookup(self.definition).elementwise:
-            return {}
-        try:
-            names = inspect.signature(function).parameters
-        except (TypeError, ValueError):  # compiled functions may have no signature
-            return {}
-        return {name: -1 for name in ("axis", "dim") if name in names}
+
+@functools.cache
+def _load(subject_id: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The function, and which of ``axis`` and ``dim`` its signature has."""
+    module_name, _, attribute = subject_id.partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+    except Exception as error:  # whatever a user's module raises on import is a finding
+        raise SubjectError(f"{subject_id}: {type(error).__name__}: {error}") from error
+    if not callable(target):
+        raise SubjectError(f"{subject_id} is a {type(target).__name__}, not callable")
+    try:
+        names = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # compiled functions may have no signature
+        return target, ()
+    return target, tuple(name for name in ("axis", "dim") if name in names)
 
 
 ANY_FORMAT = ("float16", "bfloat16", "float32", "float64")

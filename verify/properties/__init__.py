@@ -68,7 +68,7 @@ SUITES: dict[str, Suite] = {
             "invariance",
             "every declared fact of the definition",
             invariance.check,
-            ("normal", "wide", "bit_patterns", "ties", "dominant"),
+            ("normal", "wide", "bit_patterns", "ties"),
             ("reals",),
         ),
         Suite(

@@ -7,6 +7,7 @@ admissible errors of the results involved, and by nothing more.  All sums are ex
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,10 +78,15 @@ class Context:
         if not np.isfinite(limit).all():
             return None  # nothing is proven here
         errors = [
-            exact(u) * Fraction(2) ** int(q)
+            Fraction(u) * _power_of_two(int(q))
             for u, q in zip(np.atleast_1d(limit), np.atleast_1d(true.ulp_exponent), strict=True)
         ]
         return [exact(v) for v in value], errors
+
+
+@functools.cache
+def _power_of_two(exponent: int) -> Fraction:
+    return Fraction(2) ** exponent
 
 
 Check = Callable[[Any, Context], Iterator[Broken]]
@@ -109,7 +115,7 @@ def _shifted_rows(at: Context) -> Iterator[tuple[NDArray[Any], Fraction, NDArray
     """The row on a grid, offsets c, and the row + c, where all of z + c is representable."""
     grid = np.round(np.clip(at.row.astype(np.float64), -32, 32) * 4) / 4
     base = grid.astype(at.fmt.dtype)
-    for c in (1.0, -8.0, 64.0, 2.0 ** (at.fmt.precision - 4), -(2.0 ** (at.fmt.precision - 4))):
+    for c in (-8.0, 64.0, 2.0 ** (at.fmt.precision - 4)):
         moved = (grid + c).astype(at.fmt.dtype)
         if np.array_equal(moved.astype(np.float64), grid + c):
             yield base, exact(c), moved
