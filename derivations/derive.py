@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import sympy
 from sympy.printing.str import StrPrinter
@@ -47,7 +47,7 @@ class Section:
     title: str
     note: str = ""
     equations: Sequence[Equation] = ()
-    items: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    items: Sequence[tuple[str, str]] = ()
 
 
 def derive(name: str, *, size: int = 3, style: str = "text") -> str:
@@ -255,7 +255,7 @@ def _under_sum_one(
 
 def _shortest(equals: Sequence[sympy.Expr]) -> sympy.Expr:
     """The shortest of several equal expressions, as a product or, if clearly shorter, as a sum."""
-    factored = [sympy.factor(sympy.cancel(e)) for e in equals]
+    factored = [sympy.factor(e) for e in equals]
     written = [*map(_with_positive_constants, factored), *map(sympy.expand, factored)]
     return min(written, key=lambda e: (len(str(e)) + 2 * e.is_Add, e.is_Add, str(e)))
 

@@ -78,12 +78,7 @@ def equations(page):
     return sections
 
 
-NAMES = {
-    "E": sympy.Symbol("E"),
-    "S": sympy.Symbol("S"),
-    "N": sympy.Symbol("N"),
-    "I": sympy.I,
-}
+NAMES = {"S": sympy.Symbol("S")}  # which SymPy would take for its registry
 
 
 def parse(text):

@@ -63,7 +63,7 @@ def truth(
     >>> from softproof.derivations.formats import BINARY32
     >>> t = truth(lookup("log_softmax"), np.float32([17, 0]), BINARY32)
     >>> t.rounded
-    array([-4.1399377e-08, -1.7000000e+01], dtype=float32)
+    array([-4.1399375e-08, -1.7000000e+01], dtype=float32)
     """
     row = np.asarray(logits)
     values = row.astype(np.float64)

@@ -1,0 +1,121 @@
+"""The house: imports go only downward, and the package list is complete."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FLOORS = ("kernels", "derivations", "verify")
+
+# What a floor must not import: floors above it, its neighbour, and libraries that are not its own.
+FORBIDDEN = {
+    "kernels": {"derivations", "verify", "sympy", "mpmath", "flint", "hypothesis", "matplotlib"},
+    "derivations": {"kernels", "verify", "numba", "matplotlib", "scipy"},
+    "verify": {"tests", "notebooks", "pytest", "hypothesis"},
+}
+
+
+def modules(floor: str) -> list[Path]:
+    return sorted((ROOT / floor).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The first component below ``softproof``, or else of the absolute name, of each import."""
+    package = ("softproof", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            # `from .. import kernels` names a floor only in its aliases.
+            names = [f"{stem}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name.removeprefix("softproof.").split(".")[0]
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_go_only_downward(floor):
+    for path in modules(floor):
+        wrong = set(imports(path)) & FORBIDDEN[floor]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def test_the_floor_check_sees_relative_and_absolute_imports(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    module = tmp_path / "kernels" / "bad.py"
+    module.parent.mkdir()
+    for line in (
+        "from ..verify import oracle",
+        "from .. import verify",
+        "import softproof.verify.oracle",
+        "from softproof.verify.oracle import truth",
+        "def f():\n    from ..verify.run import plan",
+    ):
+        module.write_text(line)
+        assert "verify" in set(imports(module)), line
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_inside_the_package_are_relative(floor):
+    for path in modules(floor):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert not (node.module or "").startswith("softproof"), path
+
+
+def test_every_package_is_listed_once():
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    found = [
+        ".".join(("softproof", *path.parent.relative_to(ROOT).parts))
+        for floor in FLOORS
+        for path in modules(floor)
+        if path.name == "__init__.py"
+    ]
+    assert sorted(listed) == sorted(found)
+
+
+def test_every_folder_with_modules_is_a_package():
+    for floor in FLOORS:
+        for path in modules(floor):
+            assert (path.parent / "__init__.py").exists(), path
+
+
+def test_every_imported_library_is_declared():
+    declared = {
+        re.split(r"[<>=\[ ]", requirement)[0].lower().replace("-", "_")
+        for requirement in PYPROJECT["project"]["dependencies"]
+    }
+    names = {"flint": "python_flint"}
+    ours = {*FLOORS, "softproof", ""}
+    for floor in FLOORS:
+        for path in modules(floor):
+            for library in set(imports(path)) - set(sys.stdlib_module_names) - ours:
+                assert names.get(library, library) in declared, f"{path} imports {library}"
+
+
+def test_the_top_level_is_the_one_that_was_fixed():
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("not a git checkout: the list of tracked files is not to be had")
+    folders = {name.split("/")[0] for name in tracked.stdout.split("\n") if "/" in name}
+    assert {f for f in folders if not f.startswith(".")} == {*FLOORS, "notebooks", "tests"}
+
+
+def test_kernels_can_be_imported_from_the_checkout_under_their_bare_name():
+    code = "import kernels; print(float(kernels.softmax([0.0, 0.0])[0]))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "0.5"

@@ -1,0 +1,49 @@
+"""Every example in a docstring, and in the README, runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+import softproof.derivations
+import softproof.kernels
+import softproof.verify
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+PACKAGES = (softproof.kernels, softproof.derivations, softproof.verify)
+MODULES = [
+    name
+    for package in PACKAGES
+    for name in (
+        package.__name__,
+        *(m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")),
+    )
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    assert result.failed == 0
+
+
+def test_there_are_examples_at_all():
+    finder = doctest.DocTestFinder()
+    counts = {
+        package.__name__: sum(
+            len(test.examples)
+            for name in MODULES
+            if name.startswith(package.__name__)
+            for test in finder.find(importlib.import_module(name))
+        )
+        for package in PACKAGES
+    }
+    assert min(counts.values()) >= 10, counts
+
+
+def test_examples_of_the_readme():
+    readme = Path(__file__).parent.parent / "README.md"
+    result = doctest.testfile(str(readme), module_relative=False, optionflags=FLAGS)
+    assert result.failed == 0
+    assert result.attempted >= 3

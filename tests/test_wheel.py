@@ -1,0 +1,79 @@
+"""The built wheel, in a clean environment outside the checkout, has what people are promised."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    result = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A fresh virtual environment with nothing but the wheel and what it requires."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    # A copy: building in the checkout would leave build/ and *.egg-info there.
+    for name in ("kernels", "derivations", "verify"):
+        shutil.copytree(
+            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb[ic]")
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
+    (wheel,) = folder.glob("softproof-*.whl")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", wheel, cwd=folder)
+    return folder
+
+
+def test_the_command_prints_its_version(environment):
+    assert run(environment / "venv/bin/softproof", "--version", cwd=environment).startswith(
+        "softproof "
+    )
+
+
+def test_a_kernel_runs(environment):
+    code = "import numpy as np; from softproof.kernels import softmax; print(softmax(np.zeros(4)))"
+    output = run(environment / "venv/bin/python", "-c", code, cwd=environment)
+    assert output.strip() == "[0.25 0.25 0.25 0.25]"
+
+
+def test_the_modules_are_those_of_the_wheel(environment):
+    code = "import softproof.verify as v; print(v.__file__)"
+    output = run(environment / "venv/bin/python", "-c", code, cwd=environment)
+    assert str(environment) in output
+
+
+def test_the_stored_logits_and_the_type_markers_are_inside(environment):
+    code = (
+        "from importlib.resources import files; verify = files('softproof.verify');"
+        "print((verify / 'data/digits.npz').is_file() and (verify / 'py.typed').is_file())"
+    )
+    assert run(environment / "venv/bin/python", "-c", code, cwd=environment).strip() == "True"
+
+
+def test_the_import_name_kernels_is_not_taken(environment):
+    code = "import importlib.util; print(importlib.util.find_spec('kernels'))"
+    assert run(environment / "venv/bin/python", "-c", code, cwd=environment).strip() == "None"
+
+
+def test_a_verification_runs(environment):
+    command = "venv/bin/softproof verify softmax --subject softproof.kernels:two_pass --row=1,2"
+    program, *arguments = command.split()
+    assert "all passed" in run(environment / program, *arguments, cwd=environment)
