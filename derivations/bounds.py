@@ -2,14 +2,21 @@
 
 Model (Higham 2002, Accuracy and Stability of Numerical Algorithms, sections 2.2 and 4.2).  One
 operation + - * / in the format has relative error at most u.  exp, log and log1p have relative
-error at most c u with c = ELEMENTARY.  A sum of n terms of one sign, in any order, in an
-accumulator of unit roundoff v, has relative error at most gamma = (n-1) v / (1 - (n-1) v).  Below
-the normal range each result is off by at most UNDERFLOW smallest subnormals more.  Terms of second
-order in u are covered by the factor SLACK.
+error at most c u with c = ELEMENTARY.  A sum of n terms of one sign, in any order, multiplies each
+term by at most n - 1 factors 1 + e, |e| <= v, the unit roundoff of the accumulator.  Below the
+normal range each result is off by at most UNDERFLOW smallest subnormals more.  No sum overflows.
 
-Common lemma (*).  m = max z, D_k = m - z_k.  The computed difference is D_k (1 + d), |d| <= u,
-since a subtraction rounds once; e^(-D_k (1 + d)) = e^(-D_k) e^(-d D_k), so the computed exponential
-has relative error at most (D_k + c) u to first order.
+Errors are bounded in the logarithm, so that no term of second order is dropped: a computed
+x (1 + e), |e| <= k u <= c u, is x e^t with |t| <= [k] = k u / (1 - c u).  Exponents t add up, and
+the relative error is at most e^t - 1.  ``Model.exponent`` is this sum.
+
+Lemma (*).  m = max z, D_k = m - z_k.  The computed difference is D_k (1 + d), |d| <= u, as one
+subtraction rounds once; so the computed exponential is e^(-D_k) e^t with |t| <= D_k u + [c].
+
+Lemma (**).  A sum over e^(-D_k) e^(t_k), |t_k| <= D_k u, is the sum over e^(-D_k) times e^t with
+|t| <= u mean(D), the mean taken with weights e^(-(1 - u) D_k).  Proof: g(b) = log sum e^(-b D_k)
+is convex, with -g'(b) = mean_b(D), which falls with b.  Upwards, t <= g(1 - u) - g(1) <= u
+mean_(1-u)(D).  Downwards, t >= -u mean_1(D) by Jensen's inequality, and mean_1 <= mean_(1-u).
 
 Every bound is returned as an absolute error for each output, in binary64, for the given row.
 """
@@ -27,7 +34,7 @@ from .formats import Format, format_of
 
 ELEMENTARY = 8.0  # 4 ulp: what NumPy, Intel, AMD and Apple promise of their vector functions
 UNDERFLOW = 5.0  # 4 ulp of an exponential and half an ulp of a quotient, in smallest subnormals
-SLACK = 1.01
+SLACK = 1 + 2.0**-20  # for the rounding errors made in evaluating a bound
 
 Vector = NDArray[np.float64]
 
@@ -51,10 +58,12 @@ class Model:
         smallest = fmt.emin if flushes else fmt.tiny_exponent
         return cls(float(fmt.unit_roundoff), float(v), UNDERFLOW * 2.0**smallest)
 
-    def gamma(self, terms: int) -> float:
-        """Relative error of a sum of terms of one sign, in any order; inf where none is proven."""
-        nv = max(terms - 1, 0) * self.v
-        return nv / (1 - nv) if nv < 1 else np.inf
+    def exponent(self, units: Any, terms: int = 1) -> Any:
+        """[units] and a sum of so many terms: a bound on |log(computed / exact)|."""
+        if ELEMENTARY * self.u >= 1:
+            return np.inf  # exp may be anything
+        rounding = units * self.u / (1 - ELEMENTARY * self.u)
+        return rounding + max(terms - 1, 0) * self.v / (1 - self.v)
 
 
 def _distances(z: Vector) -> Vector:
@@ -65,41 +74,50 @@ def _distances(z: Vector) -> Vector:
 def softmax(z: Vector, model: Model) -> Vector:
     """Shifted softmax e^(z_k - m) / sum, any order of summation.
 
-    By (*) term k is off by (D_k + c) u and the sum by the mean of that, weighted by p, plus gamma;
-    the quotient rounds once.  sum_k p_k D_k <= log K (it is log p_max plus the entropy).  Hence
-    |error_k| <= p_k ((D_k + 2c + log K + 1) u + gamma).  (Cf. Blanchard, Higham, Higham 2021,
-    Theorem 4.2: (n + c + 2 max D) u.)
+    Exponent of the error: D_k u + [c] of the numerator by (*); [c], u mean(D) and the summation by
+    (**), with mean(D) <= log K / (1 - u), since b mean_b(D) is the entropy of the weights less
+    log(1 / p_max); [1] of the quotient.  Each of the K exponentials may be off by model.underflow
+    more, which divides a sum >= 1 by at least 1 - K underflow.  (To first order p_k ((D_k + 2c +
+    log K + 1) u + (K - 1) v); cf. Blanchard, Higham, Higham 2021, Theorem 4.2.)
 
     >>> from .formats import BINARY32
     >>> bound = softmax(np.zeros(4), Model.of(BINARY32))
     >>> round(float(bound[0] / 2**-25), 1)  # p = 1/4, ulp(p) = 2^-25
-    10.8
+    10.7
     """
     d = _distances(z)
-    p = np.exp(-d) / np.sum(np.exp(-d))
-    relative = (d + 2 * ELEMENTARY + np.log(len(z)) + 1) * model.u + model.gamma(len(z))
-    # p * D is at most 1 / e wherever p itself underflows to 0 in binary64.
-    with np.errstate(invalid="ignore"):
-        return SLACK * np.where(p > 0, p * relative, 0.0) + model.underflow
+    total = np.sum(np.exp(-d))
+    lost = len(z) * model.underflow
+    if lost >= 1:
+        return np.full(len(z), np.inf)
+    units = ELEMENTARY + np.log(len(z)) / (1 - model.u) + 1
+    divisor = model.exponent(units, len(z)) - np.log1p(-lost)
+    exponent = divisor + model.exponent(np.where(d < np.inf, d, 0.0) + ELEMENTARY)
+    with np.errstate(over="ignore"):
+        # p (e^t - 1), written so that it is right also where p alone underflows in binary64.
+        relative = -np.exp(exponent - d) * np.expm1(-exponent) / total
+        return SLACK * (relative + model.underflow * np.exp(divisor))
 
 
 def _log1p_of_losers(z: Vector, model: Model) -> tuple[float, float]:
-    """L = log sum_k e^(-D_k) and the error of log1p(T), T the sum over all but one maximum.
+    """L = log1p(T), T the sum of e^(-D_k) over all but one maximum, and the error of L computed.
 
-    By (*) T has relative error at most the mean of (D_k + c) u with weights e^(-D_k), plus gamma.
-    log1p has condition number T / ((1 + T) log1p T) <= 1, so L inherits at most that, plus c u.
-    Each of the K - 1 exponentials may be below the normal range, and off by model.underflow more.
+    Exponent of T: [c], u mean(D) and the summation by (**).  log1p is concave and vanishes at 0, so
+    log1p(e^t T) <= e^t log1p(T): L inherits at most the exponent of T, and [c] of log1p.  Each of
+    the K - 1 exponentials may be off by model.underflow more.
     """
     d = np.sort(_distances(z))[1:]
-    weights = np.exp(-d)
-    total = float(np.sum(weights))
+    total = float(np.sum(np.exp(-d)))
     below = len(d) * model.underflow
-    if total == 0.0:
-        # e^(-D) underflows in binary64: D > 745, L itself is below every format's range.
+    if total == 0.0:  # D > 745: L itself is below every format's range
         return 0.0, below
-    mean = float(np.sum(np.where(weights > 0, weights * np.minimum(d, 800.0), 0.0)) / total)
+    weights = np.exp(-(1 - model.u) * d)
+    near = weights > 0
+    mean = float(np.sum(weights[near] * d[near]) / np.sum(weights[near]))
     loss = float(np.log1p(total))
-    return loss, loss * ((mean + 2 * ELEMENTARY) * model.u + model.gamma(len(d))) + below
+    exponent = model.exponent(mean + 2 * ELEMENTARY, len(d))
+    with np.errstate(over="ignore"):
+        return loss, float(loss * np.expm1(exponent) + below * np.exp(exponent))
 
 
 def log_softmax(z: Vector, model: Model) -> Vector:
@@ -107,87 +125,102 @@ def log_softmax(z: Vector, model: Model) -> Vector:
 
     Both terms have one sign: no cancellation, so the bound is relative for *every* output, also
     for the log-probability of a dominating class, where log(1 + T) would return 0.  The difference
-    rounds by u D_k, the sum of both by u (D_k + L).
+    rounds by u D_k; the sum of both rounds once more.
     """
     d = _distances(z)
     loss, error = _log1p_of_losers(z, model)
-    return SLACK * (2 * model.u * d + model.u * loss + error) + model.underflow
+    return _rounded_sum(d + loss, model.u * d + error, model)
 
 
 def logsumexp(z: Vector, model: Model) -> Vector:
-    """Log-sum-exp m + log1p(T): error of log1p(T) plus one rounding of the result.
+    """Log-sum-exp m + log1p(T): the error of log1p(T), and one rounding of the result.
 
     Where m and log1p(T) cancel, the problem itself is ill conditioned and the bound is absolute.
     """
     loss, error = _log1p_of_losers(z, model)
-    value = abs(float(np.max(z)) + loss)
-    return np.asarray(SLACK * (model.u * value + error) + model.underflow)
+    return _rounded_sum(np.asarray(abs(float(np.max(z)) + loss)), error, model)
+
+
+def _rounded_sum(value: Vector, error: Any, model: Model) -> Vector:
+    """The error of a sum that is off by ``error`` before it rounds."""
+    return np.asarray(SLACK * (error + model.u * (value + error)) + model.underflow)
 
 
 def cross_entropy(z: Vector, label: int, model: Model, smoothing: float = 0.0) -> Vector:
     """Cross-entropy sum_k t_k D_k + log1p(T): terms of one sign.
 
-    Without smoothing the first sum is D_label alone.  With it, K products t_k D_k (three roundings
-    each: t_k, D_k, product) and their sum.
+    Without smoothing the first sum is D_label alone.  With it, K products t_k D_k and their sum:
+    [5] for three roundings of t_k, one of D_k, one of the product.
     """
     d = _distances(z)
     loss, error = _log1p_of_losers(z, model)
     if smoothing == 0:
         first, first_error = float(d[label]), model.u * float(d[label])
     else:
-        target = np.full(len(z), smoothing / len(z))
-        target[label] += 1 - smoothing
-        first = float(np.sum(target * d))
-        first_error = first * (5 * model.u + model.gamma(len(z)))
-    return np.asarray(SLACK * (first_error + error + model.u * (first + loss)) + model.underflow)
+        first = float(np.sum(_target(len(z), label, smoothing) * d))
+        first_error = first * float(np.expm1(model.exponent(5, len(z))))
+    return _rounded_sum(np.asarray(first + loss), first_error + error, model)
+
+
+def _target(classes: int, label: int, smoothing: float) -> Vector:
+    target = np.full(classes, smoothing / classes)
+    target[label] += 1 - smoothing
+    return target
 
 
 def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float = 0.0) -> Vector:
-    """Gradient p_k - t_k: the error of p_k, four roundings of t_k, one of the difference."""
-    error = softmax(z, model)
+    """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference."""
     d = _distances(z)
-    p: Vector = np.exp(-d) / np.sum(np.exp(-d))
-    target = np.full(len(z), smoothing / len(z))
-    target[label] += 1 - smoothing
-    target_error: Vector = 4 * model.u * target * (smoothing > 0)
-    difference_error: Vector = model.u * np.abs(p - target)
-    return error + SLACK * (target_error + difference_error) + model.underflow
+    p = np.exp(-d) / np.sum(np.exp(-d))
+    target = _target(len(z), label, smoothing)
+    error = softmax(z, model) + (target * np.expm1(model.exponent(4)) if smoothing else 0.0)
+    return _rounded_sum(np.abs(p - target), error, model)
 
 
 def sigmoid(x: Vector, model: Model) -> Vector:
     """Sigmoid 1 / (1 + e^-x) for x >= 0, e^x / (1 + e^x) for x < 0.
 
-    Numerator c u, denominator c u + u, quotient u: (2 c + 2) u relative.
+    Exponent: [c] of the numerator, [c + 1] of the denominator, [1] of the quotient.
     """
-    value = 0.5 * (1 + np.tanh(0.5 * np.maximum(x, 0)))
-    value = np.where(x < 0, np.exp(np.minimum(x, 0)) / (1 + np.exp(np.minimum(x, 0))), value)
-    return SLACK * (2 * ELEMENTARY + 2) * model.u * value + model.underflow
+    small = np.exp(-np.abs(x))
+    value = np.where(x < 0, small, 1.0) / (1 + small)
+    return SLACK * value * np.expm1(model.exponent(2 * ELEMENTARY + 2)) + model.underflow
 
 
 def softplus(x: Vector, model: Model) -> Vector:
     """Softplus max(x, 0) + log1p(e^-|x|): terms of one sign.
 
-    e^-|x| is off by c u, log1p has condition number <= 1 and adds c u, the sum adds u.
+    Exponent: [c] of e^-|x|, which log1p passes on at most (concave, 0 at 0), [c] of log1p; the sum
+    rounds once.
     """
-    value = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-    return SLACK * (2 * ELEMENTARY + 1) * model.u * value + model.underflow
+    tail = np.log1p(np.exp(-np.abs(x)))
+    error = tail * np.expm1(model.exponent(2 * ELEMENTARY)) + model.underflow
+    return _rounded_sum(np.maximum(x, 0) + tail, error, model)
+
+
+def _stablemax_weights(z: Vector) -> Vector:
+    """s(z), scaled by its largest entry so that the sum cannot overflow here."""
+    s = np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
+    return np.asarray(s / np.max(s))
 
 
 def stablemax(z: Vector, model: Model) -> Vector:
-    """Stablemax s_k / sum: s rounds at most twice, the sum too plus gamma, the quotient once."""
-    s = np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
-    with np.errstate(over="ignore"):
-        p: Vector = s / np.sum(s)
-    return SLACK * p * (5 * model.u + model.gamma(len(z))) + model.underflow
+    """Stablemax s_k / sum: [2] of s_k, [2] of the terms of the sum and its summation, [1]."""
+    s = _stablemax_weights(z)
+    growth = np.expm1(model.exponent(5, len(z)))
+    return SLACK * s / np.sum(s) * growth + model.underflow
 
 
 def stablemax_cross_entropy(z: Vector, label: int, model: Model) -> Vector:
-    """Cross-entropy of stablemax as log1p(sum of the others / s_label): no cancellation."""
-    s = np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
-    with np.errstate(over="ignore"):
+    """Cross-entropy of stablemax as log1p(sum of the others / s_label): no cancellation.
+
+    Exponent: [2] of each s and the summation, [2] of s_label, [1] of the quotient, [c] of log1p.
+    """
+    s = _stablemax_weights(z)
+    with np.errstate(over="ignore", divide="ignore"):
         value = np.log1p(np.sum(np.delete(s, label)) / s[label])
-    relative = (5 + ELEMENTARY) * model.u + model.gamma(len(z))
-    return np.asarray(SLACK * value * relative + model.underflow)
+    growth = np.expm1(model.exponent(5 + ELEMENTARY, len(z)))
+    return np.asarray(SLACK * value * growth + model.underflow)
 
 
 BOUNDS: dict[str, Callable[..., Vector]] = {

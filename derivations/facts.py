@@ -153,6 +153,10 @@ class Convex:
 
     def claims(self, case: Symbolic) -> Iterator[Claim]:
         """All principal minors of the Hessian are nonnegative (Sylvester's criterion)."""
+        if case.definition.breakpoint_at_zero:
+            # Orthant by orthant nothing is said of the kink between them: not proven this way.
+            yield Claim(sympy.Integer(-1), nonnegative=True)
+            return
         (hessian,) = case.hessians()
         indices = range(hessian.rows)
         for size in range(1, hessian.rows + 1):

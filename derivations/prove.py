@@ -43,7 +43,8 @@ def vanishes(expression: sympy.Expr) -> bool:
     """
     expression = _expand_logs(expression)
     generators = {log: sympy.Dummy() for log in expression.atoms(sympy.log)}
-    return not _fraction(expression.xreplace(generators))
+    fraction = _fraction(expression.xreplace(generators))
+    return fraction is not None and not fraction
 
 
 def never_negative(
@@ -76,13 +77,18 @@ def never_negative(
             product *= log.args[0] ** (c * clear)
         expression = product - 1
     fraction = _fraction(expression)
+    if fraction is None:
+        return False
     return all(c >= 0 for c in [*fraction.numer.coeffs(), *fraction.denom.coeffs()])
 
 
-def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement:
-    """A rational function in lowest terms (cancelled at each step: far faster than at the end)."""
+def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement | None:
+    """A rational function in lowest terms, cancelled at each step; None where there is none."""
     generators = sorted(expression.free_symbols, key=str) or [sympy.Dummy()]
-    return sympy.QQ.frac_field(*generators).from_sympy(expression)
+    try:
+        return sympy.QQ.frac_field(*generators).from_sympy(expression)
+    except ValueError:
+        return None
 
 
 def _expand_logs(expression: sympy.Expr) -> sympy.Expr:

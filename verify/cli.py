@@ -191,9 +191,12 @@ def _given_row(text: str, label: int) -> Any:
     values = []
     for token in text.split(","):
         try:
-            values.append(float.fromhex(token) if "0x" in token.lower() else float(token))
-        except ValueError:
-            raise ValueError(f"--row holds {token!r}, which is no number") from None
+            value = float.fromhex(token) if "0x" in token.lower() else float(token)
+        except (ValueError, OverflowError):
+            raise ValueError(f"--row holds {token!r}, which is no binary64 number") from None
+        if np.isinf(value) and "inf" not in token.lower():
+            raise ValueError(f"--row holds {token!r}, which overflows; write inf to mean it")
+        values.append(value)
     row = np.array(values)
     if label >= len(row):
         raise ValueError(

@@ -59,6 +59,18 @@ class Contract:
             changes[name] = value
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def settings_from(self, other: Contract) -> list[str]:
+        """The ``name=value`` settings that make this contract out of another.
+
+        >>> Contract(nan="at").settings_from(Contract())
+        ['nan=at']
+        """
+        return [
+            f"{name}={getattr(self, name)}"
+            for name in CHOICES
+            if getattr(self, name) != getattr(other, name)
+        ]
+
     def __str__(self) -> str:
         """The declared choices on one line."""
         return " ".join(

@@ -14,7 +14,7 @@ UNIT = (
     "ulp error = |computed - exact| / ulp(exact); ulp(x) = 2^(max(e, emin) - p + 1) for "
     "2^e <= |x| < 2^(e+1), the spacing of the format at x (below the normal range and at 0: the "
     "smallest subnormal). Correct rounding: at most 0.5. Worked row: float32 exact 1/3, computed "
-    "0x1.555558p-2, ulp 2^-25, error 0.67."
+    "0x1.555558p-2, ulp 2^-25, error 1.33."
 )
 
 
@@ -28,7 +28,7 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     >>> from softproof.verify.oracle import truth
     >>> exact = truth(lookup("softmax"), np.float32([0, 0, 0]), BINARY32)
     >>> ulp_error(np.float32([1 / 3, 0.33333337, np.nan]), exact).round(2)
-    array([0.33, 1.67,  inf])
+    array([0.33, 1.33,  inf])
     """
     value = np.asarray(computed).astype(np.float64)
     rounded = truth.rounded.astype(np.float64)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 
-from ..derivations.bounds import BOUNDS, SLACK
+from ..derivations.bounds import BOUNDS
 from ..derivations.definition import lookup
 from ..derivations.formats import FORMATS
 from .precision import PUBLISHED, PrecisionErrors, inputs_described, precision_errors
@@ -24,7 +24,7 @@ from .precision import PUBLISHED, PrecisionErrors, inputs_described, precision_e
 ENDINGS = (".png", ".svg", ".pdf")
 
 COLUMN_WIDTH = 3.5  # inches: one column of a two-column page
-CAPTION_CHARACTERS = 69  # that fit into it in SMALL type
+CAPTION_CHARACTERS = 67  # that fit into it in SMALL type
 TEXT, SMALL = 7.5, 6.5  # points
 
 # Okabe and Ito 2008, Color Universal Design; with dashes, so that print in grey tells them apart.
@@ -164,9 +164,7 @@ def _caption(data: PrecisionErrors) -> str:
     ]
     if np.isfinite(data.bounds).any():
         proven = (inspect.getdoc(BOUNDS[data.name]) or "").split("\n")[0]
-        sentences.append(
-            f"Bound: of first order, drawn where below {SLACK - 1:.0%}, proven for: {proven}"
-        )
+        sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
         if definition.partition_function:  # the letters of softproof.derivations.bounds
             sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")
     command = f"softproof plot precision {data.name} --output FILE"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..derivations.arithmetic import Arithmetic, balls, big_floats, ieee
-from ..derivations.bounds import SLACK, Model, bound
+from ..derivations.bounds import Model, bound
 from ..derivations.definition import Argument, Definition, Formula, lookup
 from ..derivations.formats import FORMATS
 from .oracle import GUARD_BITS, OracleError
@@ -169,11 +169,7 @@ def _max_error(formula: Formula, problems: list[_Problem]) -> float:
 
 
 def _proven(definition: Definition, problems: list[_Problem], model: Model) -> float:
-    """The largest relative bound over rows and outputs; NaN where none is proven.
-
-    Terms of second order are covered by the factor SLACK as long as the relative error itself is
-    at most SLACK - 1.
-    """
+    """The largest relative bound over rows and outputs; NaN where none below 1 is proven."""
     label = LABEL if definition.labelled else None
     largest = 0.0
     for problem in problems:
@@ -182,7 +178,7 @@ def _proven(definition: Definition, problems: list[_Problem], model: Model) -> f
             return math.nan
         truth = np.array([float(ball) for ball in problem.truth])
         largest = max(largest, float(np.max(absolute / np.abs(truth))))
-    return largest if largest <= SLACK - 1 else math.nan
+    return largest if largest < 1 else math.nan
 
 
 def _arguments(definition: Definition, row: Any) -> list[Any]:

@@ -10,18 +10,16 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..derivations.definition import Definition, Output, lookup
+from ..derivations.definition import Definition, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
 from .properties import SUITES, Suite, Verdict, Violation
 from .shrink import shrink
-from .subjects import Subject, SubjectError, SubjectRaised
+from .subjects import Subject, SubjectError, SubjectFault, registered
 
 ROWS = {"quick": 8, "standard": 64}
 
@@ -190,11 +188,11 @@ def execute(item: Item) -> Result:
 def _guarded(
     check: Callable[[], list[tuple[Batch, Verdict]]], batch: Batch
 ) -> list[tuple[Batch, Verdict]]:
-    """Turn an exception of the subject into a violation."""
+    """Turn a failed call of the subject into a violation."""
     try:
         return check()
-    except SubjectRaised as raised:
-        return [(batch, Verdict(1, 0.0, [Violation(0, str(raised))]))]
+    except SubjectFault as fault:
+        return [(batch, Verdict(1, 0.0, [Violation(0, str(fault))]))]
 
 
 def preflight(
@@ -211,27 +209,15 @@ def preflight(
     def refuse(message: str) -> tuple[Batch, Violation]:
         return batch.row(0), Violation(0, f"preflight: {message}")
 
-    given = row.copy()
+    given, given_labels = row.copy(), None if labels is None else labels.copy()
     try:
-        outcome = subject(given, labels)
+        outcome = subject(given, given_labels)
         again = subject(row.copy(), labels)
-    except SubjectError as error:
+    except (SubjectError, SubjectFault) as error:
         return refuse(str(error))
-    except SubjectRaised as raised:
-        return refuse(str(raised))
-    vector = definition.output is Output.VECTOR or definition.elementwise
-    shape = row.shape if vector else row.shape[:1]
-    results: list[tuple[str, NDArray[Any], tuple[int, ...]]] = [("result", outcome.value, shape)]
-    if outcome.gradient is not None:
-        results.append(("gradient", outcome.gradient, row.shape))
-    for what, array, expected in results:
-        if array.shape != expected:
-            return refuse(f"{what} has shape {array.shape}, expected {expected} for {row.shape}")
-        if array.dtype != fmt.dtype:
-            return refuse(f"{what} has dtype {array.dtype}, expected {fmt.dtype}")
-    if given.tobytes() != row.tobytes():
+    if given.tobytes() != row.tobytes() or not np.array_equal(given_labels, labels):
         return refuse("the input was changed in place")
-    if outcome.value.tobytes() != again.value.tobytes():
+    if not outcome.equals(again):
         return refuse("two calls on the same input gave different results")
     return None
 
@@ -252,18 +238,22 @@ def _failure(
     def fails(candidate: Batch) -> bool:
         return any(v.message == violation.message for v in violations(candidate))
 
-    own_row = suite.check_own is not None or violation.message.startswith("preflight")
+    own_row = violation.message.startswith("preflight") or item.family == ""
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
     if not own_row and not one_given and row.logits.size and fails(row):
         row = shrink(row, fails)
         violation = max(
             (v for v in violations(row) if v.message == violation.message),
             key=lambda v: v.severity,
+            default=violation,  # a subject that does not fail again
         )
     logits = [hexadecimal(float(v)) for v in row.logits[0]]
     label = None if row.labels is None else int(row.labels[0])
     command = f"softproof verify {definition.name} --subject {item.subject.id} --dtype {item.dtype}"
     command += f" --suite {item.suite}"
+    declared = registered(item.subject.id, definition.name).contract
+    for setting in item.subject.contract.settings_from(declared):
+        command += f" --contract {setting}"
     if not own_row and logits:
         command += f" --row={','.join(logits)}"
         command += "" if label is None else f" --label {label}"

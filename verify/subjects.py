@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..derivations.definition import Definition, lookup
+from ..derivations.definition import Definition, Output, lookup
 from ..kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
 from ..kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ..kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
@@ -33,7 +33,15 @@ class SubjectError(Exception):
     """A subject that cannot be used: the message says why and what to do."""
 
 
-class SubjectRaised(Exception):
+class SubjectFault(Exception):
+    """A call that gave no result to judge: the message is the finding."""
+
+
+class WrongResult(SubjectFault):
+    """A result that has not the shape and the dtype that it must have."""
+
+
+class SubjectRaised(SubjectFault):
     """A subject raised; the exception is the ``__cause__``."""
 
     def __str__(self) -> str:
@@ -60,6 +68,14 @@ class Outcome:
     value: NDArray[Any]
     gradient: NDArray[Any] | None
 
+    def equals(self, other: Outcome, row: int | slice = slice(None)) -> bool:
+        """Whether value and gradient are the same numbers (at one row); NaN equals NaN."""
+        if self.gradient is None or other.gradient is None:
+            same = self.gradient is other.gradient
+        else:
+            same = np.array_equal(self.gradient[row], other.gradient[row], equal_nan=True)
+        return same and np.array_equal(self.value[row], other.value[row], equal_nan=True)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -75,7 +91,7 @@ class Subject:
         return _load(self.id)[0]
 
     def __call__(self, logits: NDArray[Any], labels: NDArray[Any] | None) -> Outcome:
-        """Call on a batch.  SubjectRaised wraps whatever the subject raises."""
+        """Call on a batch.  SubjectFault for an exception, or a result of another form."""
         function, axis_names = _load(self.id)
         elementwise = lookup(self.definition).elementwise
         axis = {} if elementwise else dict.fromkeys(axis_names, -1)
@@ -84,11 +100,30 @@ class Subject:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a subject's warnings are no finding
                 result = function(*arguments, **axis)
-        except Exception as error:
+                results = result if isinstance(result, tuple) else (result,)
+                # Copies: a subject may write its next result into the same buffer.
+                arrays = [np.array(r) for r in results]
+        except (Exception, SystemExit) as error:
             raise SubjectRaised from error
-        if isinstance(result, tuple):
-            return Outcome(np.asarray(result[0]), np.asarray(result[1]))
-        return Outcome(np.asarray(result), None)
+        self._demand_form(arrays, logits)
+        return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
+
+    def _demand_form(self, arrays: list[NDArray[Any]], logits: NDArray[Any]) -> None:
+        """WrongResult unless there is a value, or value and gradient, of right shape and dtype."""
+        if len(arrays) not in (1, 2):
+            raise WrongResult(
+                f"returned a tuple of {len(arrays)}; return an array, or (loss, gradient)"
+            )
+        definition = lookup(self.definition)
+        vector = definition.output is Output.VECTOR or definition.elementwise
+        shapes = (logits.shape if vector else logits.shape[:1], logits.shape)
+        for what, array, shape in zip(("result", "gradient"), arrays, shapes, strict=False):
+            if array.shape != shape:
+                raise WrongResult(
+                    f"{what} has shape {array.shape}, expected {shape} for logits of {logits.shape}"
+                )
+            if array.dtype != logits.dtype:
+                raise WrongResult(f"{what} has dtype {array.dtype}, expected {logits.dtype}")
 
     def declaring(self, settings: list[str]) -> Subject:
         """The same subject with contract settings ``name=value`` changed."""
@@ -103,7 +138,7 @@ def _load(subject_id: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
         target: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             target = getattr(target, part)
-    except Exception as error:  # whatever a user's module raises on import is a finding
+    except (Exception, SystemExit) as error:  # whatever a user's module raises on import is a finding
         raise SubjectError(f"{subject_id}: {type(error).__name__}: {error}") from error
     if not callable(target):
         raise SubjectError(f"{subject_id} is a {type(target).__name__}, not callable")
@@ -159,6 +194,12 @@ BUILT_IN: tuple[Subject, ...] = (
 )
 
 
+def registered(subject_id: str, definition: str) -> Subject:
+    """The built-in subject of that name, or the user's as ``select`` makes it."""
+    known = (s for s in BUILT_IN if (s.id, s.definition) == (subject_id, definition))
+    return next(known, Subject(subject_id, definition, dtypes=ANY_FORMAT))
+
+
 def select(pattern: str, definitions: list[Definition]) -> list[Subject]:
     """Built-in subjects whose id matches a glob pattern, or else the user's ``module:attribute``.
 
@@ -186,6 +227,6 @@ def select(pattern: str, definitions: list[Definition]) -> list[Subject]:
     # As `python -m` does: a user's module in the working directory can be named.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    subject = Subject(pattern, names[0], dtypes=ANY_FORMAT)
+    subject = registered(pattern, names[0])
     subject.load()
     return [subject]

@@ -69,6 +69,14 @@ def _truth(
     )
 
 
+def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
+    """Whether the definition has an exact value at a row; elsewhere the contract governs."""
+    values = row.astype(np.float64)
+    if definition.elementwise:
+        return not bool(np.isnan(values).any())
+    return bool((values < np.inf).all() and np.isfinite(values).any())
+
+
 def reference(
     definition: Definition, fmt: Format, batch: Batch, i: int, *, gradient: bool = False
 ) -> Truth:
@@ -149,6 +157,8 @@ def compare(
     checks, worst, violations = 0, 0.0, []
     what = "gradient" if gradient else "value"
     for i in range(len(batch.logits)):
+        if not has_truth(definition, batch.logits[i]):
+            continue
         if gradient and batch.labels is not None and batch.logits[i, batch.labels[i]] == -np.inf:
             continue  # the right class is masked: an infinite loss has no gradient
         exact = reference(definition, fmt, batch, i, gradient=gradient)
