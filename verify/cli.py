@@ -128,7 +128,6 @@ def verify(
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
     from .report import as_dict, print_failures, print_summary, print_table
     from .run import Report, plan, run
-    from .strict_json import write_json
     from .subjects import SubjectError, select
 
     chosen = [_definition(name) for name in definitions or sorted(_all_definitions())]
@@ -173,13 +172,24 @@ def verify(
         for item in run(items, report):
             what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
             progress.update(task, advance=1, description=what)
+    if not report.interrupted and not any(r.checks for r in report.results.values()):
+        _fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = _console()
     print_table(report, console)
     print_failures(report, console)
     print_summary(report, console)
     if json is not None:
-        write_json(as_dict(report), json)
+        _write(json, as_dict(report))
     raise typer.Exit(0 if report.passed and not report.interrupted else 1)
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    from .strict_json import write_json
+
+    try:
+        write_json(report, path)
+    except OSError as error:
+        _fail(str(error))
 
 
 def _all_definitions() -> list[str]:
@@ -283,7 +293,6 @@ def radius(
     """Bound how far a step may go before the Taylor series of the loss diverges."""
     from ..kernels import radius as radii
     from .radius_report import load_array, print_report, report
-    from .strict_json import write_json
 
     try:
         found = report(radii(load_array(logits, "logits"), load_array(slopes, "slopes")), step)
@@ -291,7 +300,7 @@ def radius(
         _fail(str(error))
     print_report(found, _console())
     if json is not None:
-        write_json(found, json)
+        _write(json, found)
 
 
 @plot_app.command()

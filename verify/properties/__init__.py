@@ -61,7 +61,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "special-values",
             "masks, infinities, NaN, empty axes and length 1 by contract",
-            special_values.check_row,
+            special_values.check_rows,
             check_own=special_values.check,
         ),
         Suite(
