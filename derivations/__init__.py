@@ -5,7 +5,8 @@
 True
 """
 
-from .definition import REGISTRY, Argument, Definition, Output, Parameter, define, lookup
+from .catalogue import lookup
+from .definition import REGISTRY, Argument, Definition, Output, Parameter, define
 from .prove import Proof, prove
 
 __all__ = [

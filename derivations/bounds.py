@@ -96,7 +96,7 @@ def softmax(z: Vector, model: Model) -> Vector:
     with np.errstate(over="ignore"):
         # p (e^t - 1), written so that it is right also where p alone underflows in binary64.
         relative = -np.exp(exponent - d) * np.expm1(-exponent) / total
-        return SLACK * (relative + model.underflow * np.exp(divisor))
+        return np.asarray(SLACK * (relative + model.underflow * np.exp(divisor)))
 
 
 def _log1p_of_losers(z: Vector, model: Model) -> tuple[float, float]:
@@ -169,11 +169,20 @@ def _target(classes: int, label: int, smoothing: float) -> Vector:
 
 
 def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float = 0.0) -> Vector:
-    """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference."""
+    """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference.
+
+    The component of the label may be p - 1, or minus the sum of the others (and of their errors),
+    which keeps its accuracy as p tends to 1: the bound is the larger of the two.
+    """
     d = _distances(z)
     p = np.exp(-d) / np.sum(np.exp(-d))
     target = _target(len(z), label, smoothing)
-    error = softmax(z, model) + (target * np.expm1(model.exponent(4)) if smoothing else 0.0)
+    error = softmax(z, model)
+    others = np.arange(len(z)) != label
+    of_the_sum = np.sum(error[others]) + np.sum(p[others]) * np.expm1(model.exponent(0, len(z)))
+    error[label] = max(error[label], of_the_sum)
+    if smoothing:
+        error += target * np.expm1(model.exponent(4))
     return _rounded_sum(np.abs(p - target), error, model)
 
 
@@ -184,7 +193,8 @@ def sigmoid(x: Vector, model: Model) -> Vector:
     """
     small = np.exp(-np.abs(x))
     value = np.where(x < 0, small, 1.0) / (1 + small)
-    return SLACK * value * np.expm1(model.exponent(2 * ELEMENTARY + 2)) + model.underflow
+    growth = np.expm1(model.exponent(2 * ELEMENTARY + 2))
+    return np.asarray(SLACK * value * growth + model.underflow)
 
 
 def softplus(x: Vector, model: Model) -> Vector:
@@ -208,7 +218,7 @@ def stablemax(z: Vector, model: Model) -> Vector:
     """Stablemax s_k / sum: [2] of s_k, [2] of the terms of the sum and its summation, [1]."""
     s = _stablemax_weights(z)
     growth = np.expm1(model.exponent(5, len(z)))
-    return SLACK * s / np.sum(s) * growth + model.underflow
+    return np.asarray(SLACK * s / np.sum(s) * growth + model.underflow)
 
 
 def stablemax_cross_entropy(z: Vector, label: int, model: Model) -> Vector:

@@ -20,17 +20,26 @@ hold of it.  Adding one is a few lines in one file of ``catalogue/``:
 
 from __future__ import annotations
 
-import difflib
 import enum
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .facts import Fact
+from typing import Any, Protocol
 
 Formula = Callable[..., Any]
+
+
+class Fact(Protocol):
+    """A declared property of a definition; the kinds of them stand in ``facts``."""
+
+    @property
+    def text(self) -> str:
+        """The property in a line, as a mathematician would say it."""
+        ...
+
+    def claims(self, case: Any) -> Iterator[Any]:
+        """What must be proven on a chart (``symbolic``) for the fact to hold there."""
+        ...
 
 
 class Argument(enum.Enum):
@@ -158,18 +167,3 @@ def define(
         return REGISTRY[name]
 
     return register
-
-
-def lookup(name: str) -> Definition:
-    """The definition of that name; KeyError with the nearest names where there is none.
-
-    >>> import softproof.derivations as d
-    >>> d.lookup("softmax").family
-    'softmax'
-    """
-    from . import catalogue  # noqa: F401  (importing it fills the registry)
-
-    if name not in REGISTRY:
-        near = difflib.get_close_matches(name, REGISTRY, n=3) or sorted(REGISTRY)
-        raise KeyError(f"no definition is called {name!r}; did you mean {', '.join(near)}?")
-    return REGISTRY[name]

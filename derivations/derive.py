@@ -17,7 +17,8 @@ import sympy
 from sympy.printing.str import StrPrinter
 
 from . import partition
-from .definition import Definition, Output, lookup
+from .catalogue import lookup
+from .definition import Definition, Output
 from .facts import PermutationEquivariant, PermutationInvariant
 from .prove import prove
 from .symbolic import Symbolic

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import sympy
 
@@ -22,19 +22,6 @@ class Claim:
 
     expression: sympy.Expr
     nonnegative: bool = False
-
-
-class Fact(Protocol):
-    """A property of a definition."""
-
-    @property
-    def text(self) -> str:
-        """The property in a line, as a mathematician would say it."""
-        ...
-
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
-        """What must be proven on a chart for the fact to hold there."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def gradient_claims(case: Symbolic) -> Iterator[Claim]:
 def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
-    >>> from .definition import lookup
+    >>> from .catalogue import lookup
     >>> all(p.proven for p in prove(lookup("softplus")))
     True
     """

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..derivations.definition import REGISTRY, Definition, lookup
+from ..derivations import REGISTRY, Definition, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch
 from .properties import SUITES
@@ -121,7 +121,7 @@ def verify(
         str | None,
         typer.Option(help="Verify on this one row: numbers, in hex or decimal, with commas."),
     ] = None,
-    label: Annotated[int, typer.Option(min=0, help="The label of --row.")] = 0,
+    label: Annotated[int | None, typer.Option(min=0, help="The label of --row; default 0.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
 ) -> None:
     """Verify implementations against the exact values of their definitions."""
@@ -130,18 +130,20 @@ def verify(
     from .run import Report, plan, run
     from .subjects import SubjectError, select
 
-    chosen = [_definition(name) for name in definitions or sorted(_all_definitions())]
+    chosen = [_definition(name) for name in definitions or REGISTRY]
     given = None
     dtypes = [d.value for d in dtype] if dtype else None
     if row is not None and logits is not None:
         _fail("--row and --logits exclude each other; give one of them")
+    if label is not None and row is None:
+        _fail("--label is the label of --row, which is not given")
     try:
         selected = [s for pattern in subject or ["*"] for s in select(pattern, chosen)]
         subjects = list({(s.id, s.definition): s for s in selected}.values())
         if contract:
             subjects = [s.declaring(contract) for s in subjects]
         if row is not None:
-            given = _given_row(row, label)
+            given = _given_row(row, label or 0)
         elif logits is not None:
             given, stored = _given_file(logits)
             dtypes = dtypes or [stored]
@@ -190,11 +192,6 @@ def _write(path: Path, report: dict[str, Any]) -> None:
         write_json(report, path)
     except OSError as error:
         _fail(str(error))
-
-
-def _all_definitions() -> list[str]:
-    lookup("softmax")  # fills the registry
-    return list(REGISTRY)
 
 
 def _given_row(text: str, label: int) -> Any:
@@ -309,10 +306,14 @@ def precision(
     output: Annotated[Path, typer.Option(help="The file to write: .png, .svg or .pdf.")],
 ) -> None:
     """Draw error against precision for the forms of a definition, with the proven bound."""
+    from .plots import demand_ending, save
     from .plots import precision as draw
-    from .plots import save
 
     _definition(name)
+    try:
+        demand_ending(output)  # before the work, not after it
+    except ValueError as error:
+        _fail(str(error))
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -214,9 +214,13 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
 def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iterator[Batch]:
     """The batches of a family: a pure function of its arguments, the same on every machine."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{family}/{fmt.name}".encode())])
-    with np.errstate(over="ignore"):
-        for logits in FAMILIES[family](rng, fmt, rows):
-            yield Batch(family, logits, _labels(rng, logits) if labelled else None)
+    drawn = FAMILIES[family](rng, fmt, rows)
+    while True:
+        with np.errstate(over="ignore"):  # (not around the yield: the caller would inherit it)
+            logits = next(drawn, None)
+        if logits is None:
+            return
+        yield Batch(family, logits, _labels(rng, logits) if labelled else None)
 
 
 def _labels(rng: Rng, logits: Logits) -> NDArray[np.int64]:

@@ -33,7 +33,8 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     value = np.asarray(computed).astype(np.float64)
     rounded = truth.rounded.astype(np.float64)
     with np.errstate(all="ignore"):
-        steps = (value - rounded) / np.ldexp(1.0, truth.ulp_exponent)
+        # Scaled first: the difference of two finite numbers may overflow, in ulps it does not.
+        steps = np.ldexp(value, -truth.ulp_exponent) - np.ldexp(rounded, -truth.ulp_exponent)
         error = np.abs(steps - truth.offset)
     error = np.where(np.isfinite(value) & np.isfinite(rounded), error, np.inf)
     return np.where(value == rounded, np.abs(truth.offset), error)

@@ -7,22 +7,26 @@ Inputs are exact: a floating-point number stands for the real number that it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import flint
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from ..derivations.arithmetic import Arithmetic, balls, big_floats, ieee
+from ..derivations.arithmetic import Arithmetic, Nearly, balls, big_floats, traces
 from ..derivations.definition import Argument, Definition
 from ..derivations.facts import ShiftEquivariant, ShiftInvariant
-from ..derivations.formats import BINARY64, Format
+from ..derivations.formats import Format
 
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
 GUARD_BITS = 20
 MAX_PRECISION = 1 << 16
+TRACE_BITS = 1 << 12  # more than the range of binary64: what is undecided then may be a tie
 
 
 class OracleError(ArithmeticError):
@@ -35,7 +39,8 @@ class Truth:
 
     ``rounded``: correctly rounded to nearest even, in the format's dtype; ``ulp_exponent``: q with
     ulp(exact) = 2^q; ``offset``: (exact - rounded) / ulp(exact), in [-1/2, 1/2], accurate to
-    2^-20.  Where the exact result is infinite or overflows, ``offset`` is 0.
+    2^-20.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
+    2^-20 ulp of a power of two has the ulp of that power, on whichever side it lies.
     """
 
     rounded: NDArray[Any]
@@ -56,7 +61,8 @@ def truth(
     """The exact value (or gradient) of a definition at one row of logits, rounded once.
 
     logits: 1-D array of a supported format; -inf stands for a masked class and means the limit.
-    NaN and +inf have no truth (contracts govern them): ValueError, as for a mask everywhere.
+    NaN and +inf have no truth (contracts govern them): ValueError, as for a mask everywhere, for
+    the gradient of an infinite loss (the right class masked) and for a label that is no class.
     OracleError when the oracles disagree.
 
     >>> from softproof.derivations import lookup
@@ -67,47 +73,22 @@ def truth(
     """
     row = np.asarray(logits)
     values = row.astype(np.float64)
+    if row.ndim != 1:
+        raise ValueError(f"logits have {row.ndim} dimensions; the oracle takes one row")
     if np.isnan(values).any() or (not definition.elementwise and np.isposinf(values).any()):
         raise ValueError(f"logits hold NaN or +inf, which have no exact value: {row}")
-    finite = np.isfinite(values)
-    if finite.all():
-        return _finite_truth(definition, row, fmt, label, gradient, cross_check, parameters)
-    if not finite.any() and not definition.elementwise:
-        raise ValueError("logits are all -inf: the limit does not exist")
+    if not definition.elementwise and not np.isfinite(values).any():
+        raise ValueError("logits are empty or all -inf: the limit does not exist")
+    if definition.labelled:
+        if label is None or not 0 <= label < row.size:
+            raise ValueError(f"label is {label}; it must be one of the {row.size} classes")
+        if gradient and values[label] == -np.inf:
+            raise ValueError("the right class is masked: an infinite loss has no gradient")
 
-    # Masked classes: the others are a smaller problem; the masked outputs are limits, which IEEE
-    # infinities compute exactly.
-    limits = _limits(definition, values, label, gradient, parameters)
-    if limits.ndim == 0 and not np.isfinite(limits):
-        return _exactly(limits.reshape(()), fmt)
-    inner_label = None if label is None else int(finite[:label].sum())
-    kept = row[finite]
-    inner = _finite_truth(definition, kept, fmt, inner_label, gradient, cross_check, parameters)
-    if inner.rounded.ndim == 0:
-        return inner
-    whole = _exactly(limits, fmt)
-    for target, source in zip(
-        (whole.rounded, whole.ulp_exponent, whole.offset),
-        (inner.rounded, inner.ulp_exponent, inner.offset),
-        strict=True,
-    ):
-        target[finite] = source
-    return whole
-
-
-def _finite_truth(
-    definition: Definition,
-    row: NDArray[Any],
-    fmt: Format,
-    label: int | None,
-    gradient: bool,
-    cross_check: bool,
-    parameters: dict[str, float],
-) -> Truth:
     formula = definition.gradient if gradient else definition.formula
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
-    numbers = [float(v) for v in row]  # exact: every format is contained in binary64
+    numbers = [float(v) for v in values]  # exact: every format is contained in binary64
     shift, restore = _shift(definition, numbers, gradient)
 
     def evaluate(xp: Arithmetic) -> NDArray[Any]:
@@ -131,9 +112,17 @@ def _finite_truth(
             if cross_check:
                 _demand_agreement(evaluate, decided, fmt, precision)
             return _assemble(decided, result.shape, fmt)
+        if precision > TRACE_BITS:
+            # On a tie, by an exact value rounded on the way (1/3), or but for some e^-(10^30)?
+            # (There is no second witness to this: mpmath cannot decide it either.)
+            for i, number in enumerate(evaluate(traces()).flat):
+                roundings[i] = roundings[i] or _round_nearly(number, fmt)
+            decided = [r for r in roundings if r is not None]
+            if len(decided) == len(roundings):
+                return _assemble(decided, result.shape, fmt)
         precision *= 2
     raise OracleError(
-        f"{definition.name} at {[v.hex() for v in row.astype(float)]} does not round uniquely to "
+        f"{definition.name} at {[v.hex() for v in numbers]} does not round uniquely to "
         f"{fmt.name} with {MAX_PRECISION} bits"
     )
 
@@ -157,16 +146,20 @@ _Rounding = tuple[int, int, float]  # significand, ulp exponent, offset
 
 def _round_ball(ball: flint.arb, fmt: Format) -> _Rounding | None:
     """The one number of the format that every point of the ball rounds to; None if not one."""
-    if not ball.is_finite():
-        return None
     tiny = fmt.tiny_exponent
+    if not ball.is_finite():  # a true infinity, the limit at a mask, has a finite radius
+        infinite = ball.rad().is_finite() and (ball > 0 or ball < 0)
+        return _overflow(ball < 0, fmt) if infinite else None
     if ball.abs_upper() < flint.arb((1, tiny - GUARD_BITS - 1)):
         return 0, tiny, 0.0
     if ball.abs_lower() > flint.arb((1, fmt.emax + 1)):  # overflow, whatever the digits
-        return (1 if ball > 0 else -1), fmt.emax + 1, 0.0
+        return _overflow(ball < 0, fmt)
     mid, mid_exponent = (int(v) for v in ball.mid().man_exp())
     rad, rad_exponent = (int(v) for v in ball.rad().man_exp())
     top = abs(mid).bit_length() + mid_exponent if mid else fmt.emin
+    q = max(top - 1, fmt.emin) - fmt.precision + 1
+    if rad and rad.bit_length() + rad_exponent > q - GUARD_BITS:
+        return None
     if rad and mid:  # widen a radius of 2^-(10^38) to one whose digits can be written down
         floor = min(mid_exponent, top - 4 * fmt.precision - 2 * GUARD_BITS)
         if rad.bit_length() + rad_exponent <= floor:
@@ -174,17 +167,37 @@ def _round_ball(ball: flint.arb, fmt: Format) -> _Rounding | None:
     exponent = min(mid_exponent, rad_exponent) if rad else mid_exponent
     mid <<= mid_exponent - exponent
     rad <<= rad_exponent - exponent if rad else 0
-    q = max(top - 1, fmt.emin) - fmt.precision + 1
-    significand = _shift_round(mid, q - exponent)
+    shift = q - exponent
+    significand = _shift_round(mid, shift)
     if rad:
-        if rad.bit_length() + exponent > q - GUARD_BITS:
-            return None
-        low, high = (_shift_round(mid + r, q - exponent) for r in (-rad, rad))
+        low, high = (_shift_round(mid + r, shift) for r in (-rad, rad))
         if low != high:
             return None
-    # q > exponent whenever anything was rounded off.
-    shift = q - exponent
+    # shift > 0 whenever anything was rounded off.
     offset = (mid - (significand << shift)) / (1 << shift) if shift > 0 else 0.0
+    return _at_power_of_two(significand, q, offset, fmt)
+
+
+def _round_nearly(number: Nearly, fmt: Format) -> _Rounding | None:
+    """The same of an exact rational with a trace, which decides ties."""
+    if not isinstance(number.value, Fraction):
+        return None
+    q = fmt.ulp_exponent(number.value)
+    scaled = number.value / Fraction(2) ** q
+    significand = round(scaled)
+    if number.trace and scaled.denominator == 2:
+        significand = math.ceil(scaled) if number.trace > 0 else math.floor(scaled)
+    return _at_power_of_two(significand, q, float(scaled - significand), fmt)
+
+
+def _overflow(negative: bool, fmt: Format) -> _Rounding:
+    return (-1 if negative else 1), fmt.emax + 1, 0.0
+
+
+def _at_power_of_two(significand: int, q: int, offset: float, fmt: Format) -> _Rounding:
+    """Take the ulp of the power of two from both sides: no ball tells 1 - e^-1000 from 1."""
+    if abs(significand) == 1 << fmt.precision and abs(offset) < 2.0**-GUARD_BITS:
+        return significand // 2, q + 1, offset / 2
     return significand, q, offset
 
 
@@ -209,9 +222,13 @@ def _demand_agreement(
     second = evaluate(big_floats(2 * precision + 64))
     for number, (significand, q, _) in zip(second.flat, decided, strict=True):
         man, exponent = (int(v) for v in number.man_exp)  # of the modulus
+        if mpmath.isinf(number) or man.bit_length() + exponent > fmt.emax + 2:
+            man, exponent = 1, fmt.emax + 1
         rounded = _shift_round(-man if number < 0 else man, q - exponent)
         # (beyond the range, different significands are the same infinity)
-        if fmt.from_significand(rounded, q) != fmt.from_significand(significand, q):
+        if mpmath.isnan(number) or fmt.from_significand(rounded, q) != fmt.from_significand(
+            significand, q
+        ):
             raise OracleError(
                 f"balls give {significand} * 2^{q} in {fmt.name}, mpmath {rounded} * 2^{q}"
             )
@@ -225,30 +242,4 @@ def _assemble(decided: list[_Rounding], shape: tuple[int, ...], fmt: Format) -> 
         rounded.reshape(shape),
         np.array([q for _, q, _ in decided], dtype=np.int64).reshape(shape),
         offset.reshape(shape),
-    )
-
-
-def _limits(
-    definition: Definition,
-    values: NDArray[np.float64],
-    label: int | None,
-    gradient: bool,
-    parameters: dict[str, float],
-) -> NDArray[np.float64]:
-    """Limits at infinite entries: the formula in IEEE infinities, finite logits set to 0."""
-    xp = ieee(BINARY64)
-    bounded = np.where(np.isfinite(values), 0.0, values)
-    arguments = [label if a is Argument.LABEL else bounded for a in definition.arguments]
-    formula = definition.gradient if gradient else definition.formula
-    assert formula is not None
-    with np.errstate(all="ignore"):
-        return np.asarray(formula(*arguments, xp, **parameters), dtype=np.float64)
-
-
-def _exactly(values: NDArray[np.float64], fmt: Format) -> Truth:
-    """A Truth of exactly representable values."""
-    return Truth(
-        values.astype(fmt.dtype),
-        np.full(values.shape, fmt.tiny_exponent, dtype=np.int64),
-        np.zeros(values.shape),
     )

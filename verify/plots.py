@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 
+from ..derivations import lookup
 from ..derivations.bounds import BOUNDS
-from ..derivations.definition import lookup
 from ..derivations.formats import FORMATS
 from .precision import PUBLISHED, PrecisionErrors, inputs_described, precision_errors
 
@@ -81,14 +81,19 @@ def draw_precision(data: PrecisionErrors) -> Figure:
     return figure
 
 
+def demand_ending(path: str | Path) -> None:
+    """ValueError unless the path ends in .png, .svg or .pdf."""
+    ending = Path(path).suffix
+    if ending not in ENDINGS:
+        raise ValueError(f"path {str(path)!r} ends in {ending!r}; use one of {', '.join(ENDINGS)}")
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format that the ending of the path names: .png, .svg or .pdf.
 
     ValueError for any other ending; OSError where the file cannot be written.
     """
-    ending = Path(path).suffix
-    if ending not in ENDINGS:
-        raise ValueError(f"path {str(path)!r} ends in {ending!r}; use one of {', '.join(ENDINGS)}")
+    demand_ending(path)
     figure.savefig(path, dpi=300)
 
 

@@ -19,9 +19,10 @@ import flint
 import numpy as np
 from numpy.typing import NDArray
 
+from ..derivations import Argument, Definition, lookup
 from ..derivations.arithmetic import Arithmetic, balls, big_floats, ieee
 from ..derivations.bounds import Model, bound
-from ..derivations.definition import Argument, Definition, Formula, lookup
+from ..derivations.definition import Formula
 from ..derivations.formats import FORMATS
 from .oracle import GUARD_BITS, OracleError
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..derivations.definition import Definition, lookup
+from ..derivations import Definition, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
@@ -44,7 +44,7 @@ class Failure:
     family: str
     message: str
     detail: str
-    logits: list[str]  # hex
+    logits: tuple[str, ...]  # hex
     label: int | None
     index: int | None
     observed: str | None  # hex
@@ -212,10 +212,11 @@ def preflight(
     given, given_labels = row.copy(), None if labels is None else labels.copy()
     try:
         outcome = subject(given, given_labels)
-        again = subject(row.copy(), labels)
+        again = subject(row.copy(), None if labels is None else labels.copy())
     except (SubjectError, SubjectFault) as error:
         return refuse(str(error))
-    if given.tobytes() != row.tobytes() or not np.array_equal(given_labels, labels):
+    same_labels = labels is None or given_labels is None or (given_labels == labels).all()
+    if given.tobytes() != row.tobytes() or not same_labels:
         return refuse("the input was changed in place")
     if not outcome.equals(again):
         return refuse("two calls on the same input gave different results")
@@ -247,7 +248,7 @@ def _failure(
             key=lambda v: v.severity,
             default=violation,  # a subject that does not fail again
         )
-    logits = [hexadecimal(float(v)) for v in row.logits[0]]
+    logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = None if row.labels is None else int(row.labels[0])
     command = f"softproof verify {definition.name} --subject {item.subject.id} --dtype {item.dtype}"
     command += f" --suite {item.suite}"

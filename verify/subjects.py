@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..derivations.definition import Definition, Output, lookup
+from ..derivations import Definition, Output, lookup
 from ..kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
 from ..kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ..kernels.softmax import ULP_BOUND as SOFTMAX_ULPS

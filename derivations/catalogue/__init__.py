@@ -1,5 +1,20 @@
 """The catalogue of definitions, one family per module; importing it fills the registry."""
 
+import difflib
+
+from ..definition import REGISTRY, Definition
 from . import activations, losses, softmax, stablemax
 
-__all__ = ["activations", "losses", "softmax", "stablemax"]
+__all__ = ["activations", "lookup", "losses", "softmax", "stablemax"]
+
+
+def lookup(name: str) -> Definition:
+    """The definition of that name; KeyError with the nearest names where there is none.
+
+    >>> lookup("softmax").family
+    'softmax'
+    """
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(name, REGISTRY, n=3) or sorted(REGISTRY)
+        raise KeyError(f"no definition is called {name!r}; did you mean {', '.join(near)}?")
+    return REGISTRY[name]

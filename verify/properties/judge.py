@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations import bounds
+from ...derivations import Definition, bounds, lookup
 from ...derivations.arithmetic import ieee
-from ...derivations.definition import Definition, lookup
 from ...derivations.formats import FORMATS, Format
 from ..contract import Contract
 from ..inputs import Batch
@@ -108,7 +107,10 @@ def threshold(
         return np.full(exact.rounded.shape, promised), source
     label = None if batch.labels is None else int(batch.labels[i])
     model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
-    absolute = bounds.bound(definition.name, batch.logits[i], model, label=label, gradient=gradient)
+    with np.errstate(all="ignore"):
+        absolute = bounds.bound(
+            definition.name, batch.logits[i], model, label=label, gradient=gradient
+        )
     if absolute is not None:
         source = (
             f"proven bound of {'the gradient of ' if gradient else ''}{definition.name} in "
@@ -166,8 +168,8 @@ def compare(
         error = ulp_error(computed[i], exact)
         checks += error.size
         worst = max(worst, float(np.max(error, initial=0.0)))
-        # The comparison is written so that NaN would count as a violation.
-        bad = np.flatnonzero(~(error <= limit))
+        # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
+        bad = np.flatnonzero(~((error <= limit) & np.isfinite(error)))
         if bad.size:
             with np.errstate(all="ignore"):
                 k = int(bad[np.argmax((error / limit).reshape(-1)[bad])])

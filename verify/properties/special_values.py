@@ -183,7 +183,8 @@ def _check_special(subject: Subject, definition: Definition, fmt: Format, batch:
         exact = truth(definition, row, fmt, label=label)
         limit, source = threshold(definition, subject.contract, fmt, batch, 0, exact)
         expected = exact.rounded.astype(np.float64)
-        allowed = limit * np.ldexp(1.0, exact.ulp_exponent)
+        with np.errstate(over="ignore", invalid="ignore"):  # an infinite result: limit 0
+            allowed = limit * np.ldexp(1.0, exact.ulp_exponent)
     else:
         source = f"contract: {subject.contract}"
         promised = promise(definition, subject.contract, row.astype(np.float64), label)

@@ -1,0 +1,417 @@
+"""The command line as its users run it: what it prints, and the exit status 0, 1 or 2."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from softproof.derivations import lookup
+from softproof.verify.cli import app
+from softproof.verify.subjects import select
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+DIGITS = ROOT / "verify" / "data" / "digits.npz"
+PROGRAM = Path(sys.executable).with_name("softproof")
+
+SUBJECT = """
+import numpy as np
+
+def softmax(x, axis):
+    x = x.astype(np.float64)
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    return (e / e.sum(axis=axis, keepdims=True)).astype(DTYPE)
+
+def wrong(x):
+    return x
+
+DTYPE = np.float32
+"""
+
+
+def softproof(*arguments):
+    return CliRunner(env={"COLUMNS": "250"}).invoke(app, [str(a) for a in arguments])
+
+
+def usage_error(*arguments):
+    """The one line of a usage error, exit status 2."""
+    outcome = softproof(*arguments)
+    assert outcome.exit_code == 2, outcome.output
+    assert "Traceback" not in outcome.output
+    lines = outcome.output.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("softproof: ")
+    return lines[0]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory with modules of the user."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "subject_of_a_user.py").write_text(SUBJECT)
+    (tmp_path / "broken_import_of_a_user.py").write_text("import no_such_module_at_all\n")
+    (tmp_path / "script_of_a_user.py").write_text("import sys\nsys.exit(0)\n")
+    return tmp_path
+
+
+# --- as a process ---
+
+
+def process(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_version():
+    done = process("--version")
+    assert (done.returncode, done.stdout) == (0, f"softproof {version('softproof')}\n")
+    assert done.stderr == ""
+
+
+def test_help_names_the_commands():
+    done = process("--help")
+    assert done.returncode == 0
+    for command in ("verify", "derive", "radius", "plot", "subjects"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("subject", "status"),
+    [("softmax", 0), ("wrong", 1), ("missing", 2)],
+)
+def test_exit_status_of_a_process(here, subject, status):
+    done = process(
+        "verify", "softmax", "--subject", f"subject_of_a_user:{subject}", "--dtype", "float32",
+        "--row", "1,2", cwd=here,
+    )  # fmt: skip
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stdout
+
+
+# --- verify ---
+
+
+def test_a_right_subject_passes():
+    outcome = softproof("verify", "softmax", "--subject", "kernels:online", "--suite", "overflow")
+    assert outcome.exit_code == 0
+    assert "kernels:online" in outcome.output
+    assert "all passed" in outcome.output
+
+
+def test_a_wrong_subject_fails_with_all_that_is_needed_to_see_it_again():
+    outcome = softproof(
+        "verify", "log_softmax", "--subject", "scipy.special:*", "--row", "17,0",
+        "--dtype", "float32", "--suite", "accuracy",
+    )  # fmt: skip
+    assert outcome.exit_code == 1
+    for text in (
+        "FAIL log_softmax scipy.special:log_softmax float32 accuracy: 1 violations in 2 checks",
+        "logits    [0x1.1p+4, 0x0p+0]",
+        "observed  0x0p+0 (0) at 0",
+        "expected  -0x1.639",
+        "-4.13993",
+        "threshold",
+        "reproduce softproof verify log_softmax --subject scipy.special:log_softmax "
+        "--dtype float32 --suite accuracy --row=0x1.1p+4,0x0p+0",
+        "1 of 1 suites failed",
+    ):
+        assert text in outcome.output
+
+
+def test_one_defect_makes_one_message(here):
+    (here / "kept_dimension.py").write_text("def softmax(x):\n    return x[..., None]\n")
+    outcome = softproof("verify", "softmax", "--subject", "kept_dimension:softmax")
+    assert outcome.exit_code == 1
+    assert outcome.output.count("preflight: result has shape (2, 3, 1), expected (2, 3)") == 1
+
+
+def test_the_same_subject_named_twice_is_run_once():
+    once = softproof("verify", "softmax", "--subject", "kernels:online", "--row", "1,2")
+    names = ("--subject", "kernels:online", "--subject", "softproof.kernels:onl*")
+    twice = softproof("verify", "softmax", *names, "--row", "1,2")
+    assert once.output == twice.output
+
+
+def test_the_digits_pass_with_our_kernels():
+    outcome = softproof(
+        "verify", "--subject", "kernels:*", "--logits", DIGITS, "--suite", "accuracy",
+        "--suite", "gradient",
+    )  # fmt: skip
+    assert outcome.exit_code == 0
+    table = [line for line in outcome.output.splitlines() if "kernels:" in line]
+    assert len(table) >= 8
+
+
+def test_a_function_of_the_working_directory_is_called_with_its_axis(here):
+    subject = ("--subject", "subject_of_a_user:softmax")
+    assert softproof("verify", "softmax", *subject, "--dtype", "float32").exit_code == 0
+    outcome = softproof("verify", "softmax", *subject, "--dtype", "float64")
+    assert outcome.exit_code == 1
+    assert "preflight: result has dtype float32, expected float64" in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("sofmax", "softmax"), ("crossentropy", "cross_entropy"), ("zzz", "cross_entropy")],
+)
+def test_an_unknown_definition_suggests_names(name, suggestion):
+    message = usage_error("verify", name)
+    assert f"no definition is called '{name}'; did you mean " in message
+    assert suggestion in message.partition("did you mean")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--row", "1,two"], "--row holds 'two', which is no binary64 number"),
+        (["--row", ""], "--row holds '', which is no binary64 number"),
+        (["--row", "1,"], "--row holds '', which is no binary64 number"),
+        (["--row", "0x1p+99999"], "--row holds '0x1p+99999', which is no binary64 number"),
+        (["--row", "1e999"], "--row holds '1e999', which overflows; write inf to mean it"),
+        (["--row", "1,2", "--label", "2"], "--label is 2, but --row has 2 classes, 0 ... 1"),
+        (["--row", "0.1", "--dtype", "float32"], "not representable in float32 (first such: 0x1.9"),
+        (["--row", "1e300", "--dtype", "float32"], "nearest inf"),
+        (["--row", "1,2", "--logits", "x.npy"], "--row and --logits exclude each other"),
+        (["--logits", "missing.npy"], "there is no file missing.npy"),
+        (["--logits", "README.md"], "must be a .npy or .npz file"),
+        (["--subject", "no_such"], "no built-in subject of softmax matches 'no_such'"),
+        (["--subject", "kernels:log*"], "no built-in subject of softmax matches 'kernels:log*'"),
+        (["--subject", "no_such_module:f"], "ModuleNotFoundError: No module named"),
+        (["--subject", "math:pi"], "math:pi is a float, not callable"),
+        (["--contract", "all_masked"], "contract all_masked='' is none of nan, zero, uniform"),
+        (["--contract", "nan=no"], "contract nan='no' is none of row, at"),
+        (["--contract", "ulps=3"], "contract setting 'ulps=3': name one of all_masked, pos_inf"),
+        (["--suite", "gradient"], "nothing to do"),
+        (["--subject", "kernels:*", "--dtype", "float16"], "no chosen subject takes float16"),
+    ],
+)
+def test_a_usage_error_of_verify_says_what_to_do(arguments, message):
+    assert message in usage_error("verify", "softmax", *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--suite", "accurate"],
+        ["--dtype", "float8"],
+        ["--budget", "huge"],
+        ["--seed", "-1"],
+        ["--label", "-1", "--row", "1,2"],
+        ["--nonsense"],
+    ],
+)
+def test_a_value_that_is_no_choice_is_a_usage_error(arguments):
+    outcome = softproof("verify", "softmax", *arguments)
+    assert outcome.exit_code == 2
+    assert arguments[0] in outcome.output
+
+
+def test_a_subject_needs_one_definition(here):
+    message = usage_error("verify", "--subject", "subject_of_a_user:softmax")
+    assert "say which definition subject_of_a_user:softmax implements" in message
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ("broken_import_of_a_user:f", "No module named 'no_such_module_at_all'"),
+        ("script_of_a_user:f", "script_of_a_user:f: SystemExit: 0"),
+        ("subject_of_a_user:f", "has no attribute 'f'"),
+        ("subject_of_a_user:softmax.f", "has no attribute 'f'"),
+    ],
+)
+def test_a_subject_that_cannot_be_imported_is_a_usage_error(here, subject, message):
+    assert message in usage_error("verify", "softmax", "--subject", subject)
+
+
+def test_nothing_checked_is_not_a_pass():
+    arguments = ("verify", "softmax", "--subject", "kernels:online", "--row", "nan,1")
+    assert softproof(*arguments).exit_code == 0  # judged by the contract
+    message = usage_error(*arguments, "--suite", "accuracy")
+    assert "nothing to check: accuracy has no case for what was given" in message
+
+
+def test_declared_contracts_are_held_against_the_subjects():
+    arguments = ("verify", "softmax", "--subject", "kernels:online", "--row=-inf,-inf")
+    assert softproof(*arguments).exit_code == 0
+    assert softproof(*arguments, "--contract", "all_masked=zero").exit_code == 1
+
+
+# --- given logits ---
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ({"logits": np.zeros(3)}, "have shape (3,); store rows x classes"),
+        ({"logits": np.zeros((0, 3))}, "have shape (0, 3); store rows x classes"),
+        ({"logits": np.zeros((1, 3), int)}, "not float32 or float64"),
+        ({"a": np.zeros((1, 3)), "b": np.zeros((1, 3))}, "entries a, b"),
+        ({"logits": np.zeros((2, 3)), "labels": np.zeros(2)}, "labels in"),
+        ({"logits": np.zeros((2, 3)), "labels": np.array([0, 3])}, "must be in 0 ... 2"),
+        ({"logits": np.zeros((2, 3)), "labels": np.array([0])}, "store 2 integers"),
+    ],
+)
+def test_stored_logits_must_be_what_they_should_be(tmp_path, stored, message):
+    np.savez(tmp_path / "x.npz", **stored)
+    assert message in usage_error("verify", "--logits", tmp_path / "x.npz")
+
+
+def test_stored_objects_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    assert "cannot read" in usage_error("verify", "--logits", tmp_path / "x.npy")
+
+
+def test_the_stored_dtype_is_the_default(tmp_path):
+    np.save(tmp_path / "x.npy", np.float32([[0.1, 1], [2, 3]]))
+    arguments = ("verify", "softmax", "--subject", "kernels:online", "--logits", tmp_path / "x.npy")
+    outcome = softproof(*arguments)
+    assert outcome.exit_code == 0
+    assert "float64" not in outcome.output.replace("float64_", "")
+
+
+# --- JSON ---
+
+
+def strict(path):
+    """Parse without Python's extensions to JSON."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_the_json_report_holds_the_failing_case(tmp_path):
+    path = tmp_path / "report.json"
+    outcome = softproof(
+        "verify", "softmax", "--subject", "kernels:naive", "--row=0x1p+10,0", "--dtype", "float64",
+        "--json", path,
+    )  # fmt: skip
+    assert outcome.exit_code == 1
+    report = strict(path)
+    assert set(report) == {
+        "versions", "seed", "budget", "interrupted", "passed", "unit", "results",
+    }  # fmt: skip
+    assert (report["passed"], report["interrupted"], report["seed"]) == (False, False, 0)
+    assert report["versions"]["softproof"] == version("softproof")
+    accuracy = next(r for r in report["results"] if r["suite"] == "accuracy")
+    assert set(accuracy) == {
+        "definition", "subject", "suite", "dtype", "checks", "violations", "worst", "failures",
+        "passed",
+    }  # fmt: skip
+    (failure,) = accuracy["failures"]
+    assert failure["logits"] == ["0x1p+10", "0x0p+0"]
+    assert failure["observed"] == "nan"
+    assert failure["expected"] == "0x1p+0"
+    assert failure["error"] == float("inf")  # 1e999
+    assert failure["threshold"] > 0
+    assert failure["reproduce"].endswith("--suite accuracy --row=0x1p+10,0x0p+0")
+
+
+def test_the_json_report_of_everything_is_strict(tmp_path):
+    path = tmp_path / "report.json"
+    softproof("verify", "log_softmax", "sigmoid", "--json", path, "--dtype", "float32")
+    report = strict(path)
+    assert {r["definition"] for r in report["results"]} == {"log_softmax", "sigmoid"}
+    for result in report["results"]:
+        assert result["passed"] == (result["violations"] == 0) == (result["failures"] == [])
+
+
+@pytest.mark.parametrize("command", ["verify", "radius"])
+def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path, command):
+    arguments = {
+        "verify": ["softmax", "--subject", "kernels:online", "--row", "1,2"],
+        "radius": [DIGITS, DIGITS],
+    }[command]
+    outcome = softproof(command, *arguments, "--json", tmp_path / "missing" / "x.json")
+    assert outcome.exit_code == 2
+    assert "No such file or directory" in outcome.output
+
+
+# --- derive, plot, subjects ---
+
+
+@pytest.mark.parametrize("style", ["text", "latex"])
+def test_derive_prints_a_derivation(style):
+    outcome = softproof("derive", "softmax", "--style", style)
+    assert outcome.exit_code == 0
+    assert len(outcome.output.splitlines()) > 10
+    assert ("\\" in outcome.output) == (style == "latex")
+
+
+def test_derive_in_text_is_the_default():
+    assert softproof("derive", "sigmoid").output == softproof(
+        "derive", "sigmoid", "--style", "text"
+    ).output  # fmt: skip
+
+
+def test_usage_errors_of_derive():
+    assert "did you mean softmax" in usage_error("derive", "sofmax")
+    assert softproof("derive").exit_code == 2
+    assert softproof("derive", "softmax", "--style", "html").exit_code == 2
+
+
+def test_plot_writes_a_figure(tmp_path):
+    outcome = softproof("plot", "precision", "stablemax", "--output", tmp_path / "x.svg")
+    assert (outcome.exit_code, outcome.output.split()[0]) == (0, "wrote")
+    assert (tmp_path / "x.svg").read_text().startswith("<?xml")
+
+
+def test_usage_errors_of_plot(tmp_path):
+    message = usage_error("plot", "precision", "stablemax", "--output", tmp_path / "x.bmp")
+    assert "ends in '.bmp'; use one of .png, .svg, .pdf" in message
+    message = usage_error("plot", "precision", "stablemax", "--output", tmp_path / "no" / "x.svg")
+    assert "No such file or directory" in message
+    assert "did you mean" in usage_error("plot", "precision", "nothing", "--output", "x.svg")
+    assert softproof("plot", "precision", "softmax").exit_code == 2
+
+
+def test_subjects_lists_what_verify_knows():
+    lines = softproof("subjects").output.splitlines()
+    assert len(lines) > 15
+    assert any("softproof.kernels:online" in line and "all_masked=nan" in line for line in lines)
+    for line in lines:
+        definition, subject, *contract = line.split()
+        assert all("=" in setting for setting in contract)
+        assert [s.id for s in select(subject, [lookup(definition)])] == [subject]
+
+
+# --- radius ---
+
+
+def test_radius_of_the_digits(tmp_path):
+    outcome = softproof("radius", DIGITS, DIGITS, "--step", "0.5", "--json", tmp_path / "r.json")
+    assert outcome.exit_code == 0
+    assert "Safe step radii" in outcome.output
+    assert "Step 0.5: r = step / radius" in outcome.output
+    report = strict(tmp_path / "r.json")
+    assert report["step"] == 0.5
+    assert len(report["samples"]) == len(np.load(DIGITS)["logits"])
+    assert report["batch"]["spread"] <= report["batch"]["half_mass"]
+
+
+def test_usage_errors_of_radius(tmp_path):
+    def stored(name, array):
+        np.save(tmp_path / f"{name}.npy", array)
+        return tmp_path / f"{name}.npy"
+
+    good = stored("good", np.zeros((2, 3)))
+    short = stored("short", np.zeros((2, 2)))
+    nan = stored("nan", np.full((2, 3), np.nan))
+    objects = tmp_path / "objects.npy"
+    np.save(objects, np.array([{}], dtype=object), allow_pickle=True)
+    assert "(2, 2)" in usage_error("radius", good, short)
+    assert "finite" in usage_error("radius", good, nan)
+    assert "cannot read" in usage_error("radius", objects, good)
+    assert "there is no file" in usage_error("radius", good, tmp_path / "missing.npy")
+    for step in ("0", "-1", "nan", "inf"):
+        message = usage_error("radius", good, good, "--step", step)
+        assert "step must be finite and above 0" in message
+    assert softproof("radius", good).exit_code == 2

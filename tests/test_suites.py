@@ -1,0 +1,642 @@
+"""Every suite catches broken implementations, and stays silent on right ones."""
+
+import dataclasses
+import importlib
+import inspect
+import itertools
+import math
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+from softproof.derivations import facts, lookup
+from softproof.derivations.definition import REGISTRY, Argument, define
+from softproof.derivations.formats import FORMATS
+from softproof.verify.contract import CHOICES, Contract
+from softproof.verify.inputs import Batch, draw
+from softproof.verify.properties import SUITES, invariance, judge
+from softproof.verify.run import execute, plan
+from softproof.verify.subjects import BUILT_IN, Subject, SubjectError, SubjectRaised
+
+TESTS = Path(__file__).parent
+DEFINITIONS = ("log_softmax", "logsumexp", "cross_entropy", "softmax", "sigmoid", "softplus")
+
+
+@pytest.fixture(autouse=True)
+def _broken_can_be_imported(monkeypatch):
+    monkeypatch.syspath_prepend(TESTS)
+
+
+def broken(name, contract=Contract()):  # noqa: B008  (immutable)
+    definition = next(d for d in DEFINITIONS if name.startswith(d + "_"))
+    return Subject(f"broken:{name}", definition, contract, tuple(FORMATS))
+
+
+def builtin(pattern, **contract):
+    (subject,) = (s for s in BUILT_IN if s.id.endswith(pattern))
+    return dataclasses.replace(subject, contract=Contract(**contract)) if contract else subject
+
+
+def run(subject, suite, dtype, *, seed=0, rows=8, given=None):
+    """The result of one suite."""
+    chosen = None if given is None else lambda definition, fmt: given
+    items = plan([subject], [suite], [dtype], seed=seed, given=chosen)
+    results = [execute(dataclasses.replace(item, rows=rows)) for item in items]
+    assert results, f"{suite} has nothing for {subject.definition}"
+    total = results[0]
+    for result in results[1:]:
+        total = total.merge(result)
+    return total
+
+
+def failed_suites(subject, dtype):
+    suites = [s for s in SUITES if s != "gradient" or lookup(subject.definition).labelled]
+    return {suite for suite in suites if not run(subject, suite, dtype).passed}
+
+
+def given_row(values, dtype, label=None):
+    labels = None if label is None else np.array([label])
+    return (Batch("given", np.array([values]).astype(FORMATS[dtype].dtype), labels),)
+
+
+# --- what each suite catches ---
+
+UNSHIFTED = Contract(pos_inf="nan_at")
+
+# Only the idea of this suite finds the mistake: all others pass.
+FOUND_BY_ONE_SUITE = {
+    "accuracy": [
+        ("softmax_flushed", "float32"),
+        ("softmax_flushed", "float64"),
+        ("softmax_sticky_sum", "bfloat16"),
+        ("softmax_sticky_sum", "float16"),
+    ],
+    "overflow": [
+        ("softmax_without_max", "float64"),
+        ("softmax_contracted_scale", "float32"),
+        ("softmax_clamped_at_the_mask_value", "float32"),
+        ("softmax_clamped_at_the_mask_value", "float64"),
+    ],
+    "special-values": [
+        ("softmax_ignores_nan", "float64"),
+        ("softmax_nan_at_its_place", "float32"),
+        ("softmax_infinity_is_large", "float64"),
+        ("softmax_poisoned_by_a_masked_row", "float32"),
+        ("softmax_masked_row_is_zero", "float32"),
+        ("softmax_masked_row_is_uniform", "float64"),
+        ("softmax_raises_on_nan", "float32"),
+        ("logsumexp_nan_when_masked", "float64"),
+        ("logsumexp_of_nothing_is_zero", "float32"),
+        ("cross_entropy_gradient_poisoned_by_a_masked_row", "float32"),
+        ("sigmoid_infinity_clamped", "float64"),
+        ("softplus_swallows_nan", "float32"),
+    ],
+    "invariance": [
+        ("softmax_remembers_a_sorted_row", "float32"),
+        ("softmax_remembers_a_sorted_row", "float64"),
+        ("logsumexp_remembers_differences", "float64"),
+        ("logsumexp_with_twice_its_gradient", "float32"),
+    ],
+    "gradient": [
+        ("cross_entropy_gradient_label_off_by_one", "float32"),
+        ("cross_entropy_gradient_of_the_mean", "float64"),
+        ("cross_entropy_gradient_of_the_opposite_sign", "float32"),
+        ("cross_entropy_gradient_nan_at_masks", "float64"),
+    ],
+}
+# Other suites may find it too.
+FOUND = {
+    "accuracy": [
+        "softmax_max_of_the_batch",
+        "softmax_max_of_the_wrong_axis",
+        "softmax_first_class_as_reference",
+        "softmax_running_maximum_without_rescaling",
+        "softmax_mean_added",
+        "softmax_tail_skipped",
+        "softmax_sums_to_0_999",
+        "softmax_over_the_others",
+        "softmax_cubic_exp",
+        "softmax_float16_inside",
+        "softmax_clamped_logits",
+        "softmax_hot",
+        "softmax_of_minus_x",
+        "softmax_last_class_favoured",
+        "softmax_raises_on_one_class",
+        "softmax_squeezed",
+        "softmax_alternating",
+        "log_softmax_log_of_softmax",
+        "log_softmax_log_of_p_plus_epsilon",
+        "log_softmax_log_for_log1p",
+        "log_softmax_maximum_added_first",
+        "log_softmax_base_2",
+        "logsumexp_log_for_log1p",
+        "logsumexp_of_the_mean",
+        "cross_entropy_of_the_argmax",
+        "cross_entropy_label_off_by_one",
+        "cross_entropy_clipped",
+        "cross_entropy_smoothed",
+        "cross_entropy_mean_of_the_batch",
+        "cross_entropy_masked_mean",
+        "sigmoid_by_tanh",
+        "sigmoid_hard",
+        "softplus_overflowing",
+        "softplus_relu",
+    ],
+    "overflow": [
+        "softmax_without_max",
+        "softmax_max_of_the_batch",
+        "softmax_max_of_the_wrong_axis",
+        "softmax_first_class_as_reference",
+        "softmax_nan_at_masks",
+        "softmax_mask_leaks",
+        "log_softmax_maximum_added_first",
+        "logsumexp_without_max",
+        "cross_entropy_clipped",
+        "sigmoid_overflowing",
+        "softplus_overflowing",
+    ],
+    "special-values": [
+        "softmax_max_of_the_batch",
+        "softmax_nan_at_masks",
+        "softmax_mask_leaks",
+        "softmax_first_class_as_reference",
+        "logsumexp_log_for_log1p",
+        "cross_entropy_mean_of_the_batch",
+        "sigmoid_overflowing",
+    ],
+    "gradient": [
+        "cross_entropy_label_off_by_one",
+        "cross_entropy_gradient_without_label",
+        "cross_entropy_gradient_through_float16",
+    ],
+}
+# What a fact finds, in float64: (fact, subject).
+FOUND_BY_FACT = [
+    (facts.SumsTo, "softmax_sums_to_0_999"),
+    (facts.SumsTo, "softmax_running_maximum_without_rescaling"),
+    (facts.GradientSumsTo, "cross_entropy_gradient_without_label"),
+    (facts.GradientSumsTo, "logsumexp_with_twice_its_gradient"),
+    (facts.ShiftInvariant, "softmax_mean_added"),
+    (facts.ShiftInvariant, "log_softmax_maximum_added_first"),
+    (facts.ShiftInvariant, "cross_entropy_masked_mean"),
+    (facts.ShiftEquivariant, "logsumexp_maximum_not_added_back"),
+    (facts.PermutationEquivariant, "softmax_last_class_favoured"),
+    (facts.PermutationEquivariant, "softmax_tail_skipped"),
+    (facts.PermutationInvariant, "cross_entropy_last_class_weighted"),
+    (facts.OrderPreserving, "softmax_of_minus_x"),
+    (facts.Increasing, "sigmoid_mirrored"),
+    (facts.Increasing, "softplus_mirrored"),
+    (facts.Range, "softmax_over_the_others"),
+    (facts.Range, "log_softmax_positive"),
+    (facts.Range, "cross_entropy_negative"),
+    (facts.Range, "sigmoid_above_one"),
+    (facts.Range, "softplus_below_zero"),
+    (facts.Convex, "logsumexp_softmin"),
+    (facts.Convex, "cross_entropy_saturated"),
+    (facts.Convex, "softplus_saturated"),
+    (facts.Identity, "sigmoid_above_one"),
+    (facts.Identity, "softplus_with_threshold"),
+]
+REFUSED = [
+    ("softmax_wrong_shift_in_second_pass", "result has dtype float64, expected float32"),
+    ("softmax_returns_float64", "result has dtype float128, expected float32"),
+    ("softmax_keepdims", "result has shape (2, 3, 1), expected (2, 3)"),
+    ("softmax_in_place", "the input was changed in place"),
+    ("softmax_random", "two calls on the same input gave different results"),
+    ("softmax_triple", "returned a tuple of 3; return an array, or (loss, gradient)"),
+    ("softmax_ragged", "raised ValueError: setting an array element with a sequence"),
+    ("softmax_raises", "raised TypeError: unsupported operand"),
+    ("softmax_exits", "raised SystemExit: 0"),
+    ("softmax_missing", "broken:softmax_missing: AttributeError: module 'broken' has no attribute"),
+    ("cross_entropy_changes_labels", "the input was changed in place"),
+    ("cross_entropy_gradient_random", "two calls on the same input gave different results"),
+    ("cross_entropy_returns_one_number", "result has shape (), expected (2,)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("suite", "name", "dtype"),
+    [(s, *case) for s, cases in FOUND_BY_ONE_SUITE.items() for case in cases],
+)
+def test_one_suite_alone_finds_the_mistake(suite, name, dtype):
+    contract = UNSHIFTED if name == "softmax_without_max" else Contract()
+    assert failed_suites(broken(name, contract), dtype) == {suite}
+
+
+@pytest.mark.parametrize(
+    ("suite", "name"), [(s, name) for s, names in FOUND.items() for name in names]
+)
+def test_a_suite_finds_the_mistake(suite, name):
+    result = run(broken(name), suite, "float32", rows=4)
+    assert 0 < result.violations <= result.checks
+    assert all(failure.message and failure.reproduce for failure in result.failures)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_has_at_least_five_mistakes_to_find(suite):
+    found = {name for name, _ in FOUND_BY_ONE_SUITE[suite]} | set(FOUND.get(suite, ()))
+    if suite == "invariance":
+        found |= {name for _, name in FOUND_BY_FACT}
+    assert len(found) >= 5
+
+
+def test_no_broken_implementation_lies_idle():
+    here = [case for cases in FOUND_BY_ONE_SUITE.values() for case in cases] + REFUSED
+    named = {name for name, _ in here} | {name for _, name in FOUND_BY_FACT}
+    named |= {name for names in FOUND.values() for name in names}
+    written = {
+        name
+        for name, value in vars(importlib.import_module("broken")).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    assert len(written) >= 25
+    assert written - named == set()
+
+
+# --- facts ---
+
+
+def test_every_fact_has_a_check():
+    lookup("softmax")  # fills the registry
+    kinds = {
+        c for c in vars(facts).values() if dataclasses.is_dataclass(c) and hasattr(c, "claims")
+    }
+    assert len(kinds) > 10
+    assert kinds == set(invariance.CHECKS)
+    assert {type(f) for d in REGISTRY.values() for f in d.facts} <= set(invariance.CHECKS)
+
+
+def test_every_check_of_a_fact_has_a_mistake_to_find():
+    assert {fact for fact, _ in FOUND_BY_FACT} == set(invariance.CHECKS)
+
+
+def broken_facts(kind, subject, dtype):
+    """All that a check finds in a few ordinary rows."""
+    definition, fmt = lookup(subject.definition), FORMATS[dtype]
+    family = "reals" if definition.elementwise else "normal"
+    check = invariance.CHECKS[kind]
+    for batch in draw(family, fmt, 4, 0, definition.labelled):
+        for i in range(len(batch.logits)):
+            label = None if batch.labels is None else int(batch.labels[i])
+            context = invariance.Context(subject, definition, fmt, batch.logits[i], label)
+            if batch.logits.shape[1] <= 64:
+                for fact in (f for f in definition.facts if type(f) is kind):
+                    yield from check(fact, context)
+
+
+@pytest.mark.parametrize(("kind", "name"), FOUND_BY_FACT)
+def test_the_check_of_a_fact_finds_the_mistake(kind, name):
+    found = list(broken_facts(kind, broken(name), "float64"))
+    assert found
+    assert all(b.excess > b.allowed for b in found)
+
+
+@pytest.mark.parametrize("kind", invariance.CHECKS)
+def test_the_check_of_a_fact_is_silent_on_our_kernels(kind):
+    for name in ("online", "log_softmax", "logsumexp", "cross_entropy_with_gradient"):
+        for subject in (s for s in BUILT_IN if s.id.endswith(f":{name}") and s in OURS):
+            assert list(broken_facts(kind, subject, "float64")) == []
+
+
+def test_the_message_of_a_broken_fact_is_the_fact():
+    (failure,) = run(broken("softmax_mean_added"), "invariance", "float64").failures[:1]
+    assert failure.message == "declared fact broken: f(z + c) = f(z)"
+    assert "admissible" in failure.detail
+
+
+# --- preflight ---
+
+
+@pytest.mark.parametrize(("name", "message"), REFUSED)
+def test_preflight_refuses_with_one_clear_message(name, message):
+    for item in plan([broken(name)], SUITES, ["float32"]):
+        result = execute(item)
+        (failure,) = result.failures
+        assert (result.checks, result.violations) == (1, 1)  # no cascade
+        assert failure.message.startswith(f"preflight: {message}")
+
+
+def test_preflight_names_the_line_that_raised():
+    (item, *_) = plan([broken("softmax_raises")], ["accuracy"], ["float32"])
+    line = inspect.getsourcelines(importlib.import_module("broken").softmax_raises)[1] + 2
+    assert execute(item).failures[0].message.endswith(f"broken.py:{line})")
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ("no_such_module:softmax", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("broken:not_callable", "broken:not_callable is a float, not callable"),
+        ("broken", "AttributeError"),
+    ],
+)
+def test_a_subject_that_cannot_be_loaded_says_why(subject, message):
+    with pytest.raises(SubjectError, match=message):
+        Subject(subject, "softmax").load()
+
+
+def test_a_wrong_form_is_found_at_the_first_call_that_shows_it():
+    result = run(broken("softmax_squeezed"), "accuracy", "float32")
+    assert not result.passed
+    for failure in result.failures:
+        assert failure.message.startswith("result has shape (")
+        assert "for logits of (" in failure.message
+
+
+def test_a_subject_that_reuses_its_buffer_is_judged_by_each_result():
+    subject = Subject(f"{__name__}:softmax_into_one_buffer", "softmax")
+    assert failed_suites(subject, "float32") == set()
+
+
+_buffer = {}
+
+
+def softmax_into_one_buffer(x):
+    out = _buffer.setdefault((x.shape, x.dtype), np.empty(x.shape, x.dtype))
+    out[...] = careful_softmax(x)
+    return out
+
+
+# --- right implementations ---
+
+
+def careful_softmax(x):
+    d = x.astype(np.float64) - np.max(x, axis=-1, keepdims=True, initial=-np.inf)
+    e = np.exp(d)
+    total = [math.fsum(row) if np.isfinite(row).all() else math.nan for row in e]
+    return (e / np.array(total).reshape(-1, 1)).astype(x.dtype)
+
+
+def careful_losers(row):
+    lead = int(np.argmax(row))
+    return math.log1p(math.fsum(math.exp(v - row[lead]) for v in np.delete(row, lead)))
+
+
+def careful_value(x, finish):
+    """Row by row in Python floats; NaN where a contract governs."""
+    results = []
+    for row in x.astype(np.float64):
+        governed = np.isnan(row).any() or np.isposinf(row).any() or not np.isfinite(row).any()
+        rest = math.nan if governed else careful_losers(row)
+        results.append(finish(row, rest))
+    return np.array(results).astype(x.dtype)
+
+
+def careful_log_softmax(x):
+    if not x.shape[1]:
+        return x.copy()
+    return careful_value(x, lambda row, rest: row - row.max() - rest)
+
+
+def careful_logsumexp(x):
+    m = np.max(x.astype(np.float64), axis=-1, initial=-np.inf)
+    infinite = np.isinf(m)
+    if not x.shape[1]:
+        return m.astype(x.dtype)
+    return np.where(infinite, m, careful_value(x, lambda row, rest: row.max() + rest)).astype(
+        x.dtype
+    )
+
+
+def careful_cross_entropy(x, labels):
+    wide = careful_log_softmax(x.astype(np.float64))
+    rows = np.arange(len(x))
+    loss = -wide[rows, labels]
+    gradient = np.exp(wide)
+    gradient[rows, labels] = np.expm1(wide[rows, labels])
+    return loss.astype(x.dtype), gradient.astype(x.dtype)
+
+
+def careful_sigmoid(x):
+    e = np.exp(-np.abs(x.astype(np.float64)))
+    return (np.where(x < 0, e, 1) / (1 + e)).astype(x.dtype)
+
+
+def careful_softplus(x):
+    return np.logaddexp(0.0, x.astype(np.float64)).astype(x.dtype)
+
+
+def exact_softmax(x):
+    """In 300 bits, row by row."""
+    with mpmath.workprec(300):
+        rows = [[mpmath.mpf(float(v)) for v in row] for row in x]
+        powers = [[mpmath.exp(v - max(row)) for v in row] for row in rows]
+        return np.array([[float(e / sum(row)) for e in row] for row in powers]).astype(x.dtype)
+
+
+CAREFUL = [
+    Subject(f"{__name__}:careful_{d}", d, dtypes=("float16", "bfloat16", "float32"))
+    for d in DEFINITIONS
+]
+OURS = [s for s in BUILT_IN if "softproof.kernels" in s.id and not s.id.endswith(":naive")]
+
+
+@pytest.mark.parametrize("subject", OURS, ids=lambda s: s.id)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_our_kernels_raise_no_alarm(subject, dtype):
+    for item in plan([subject], SUITES, [dtype]):
+        assert execute(item).failures == ()
+
+
+@pytest.mark.parametrize("subject", OURS + CAREFUL, ids=lambda s: s.id.partition(":")[2])
+@pytest.mark.parametrize("seed", range(5))
+def test_right_implementations_raise_no_alarm(subject, seed):
+    narrow = {3: "float16", 4: "bfloat16"}.get(seed, "float32")
+    dtype = narrow if narrow in subject.dtypes else "float32"
+    for item in plan([subject], SUITES, [dtype], seed=seed):
+        assert execute(dataclasses.replace(item, rows=2)).failures == ()
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_correct_rounding_raises_no_alarm(dtype):
+    subject = Subject(f"{__name__}:exact_softmax", "softmax", dtypes=tuple(FORMATS))
+    rows = itertools.chain.from_iterable(
+        itertools.islice(draw(family, FORMATS[dtype], 1, 0, labelled=False), 2)
+        for family in SUITES["accuracy"].families
+    )
+    result = run(subject, "accuracy", dtype, given=tuple(rows))
+    assert result.passed
+    assert result.checks > 50
+    assert result.worst < 0.76  # (mpmath rounds twice below the normal range)
+
+
+def test_known_failures_of_others():
+    for row, dtype in (([17.0, 0.0], "float32"), ([37.42994775023705, 0.0], "float64")):
+        given = given_row(row, dtype)
+        result = run(builtin("special:log_softmax"), "accuracy", dtype, given=given)
+        (failure,) = result.failures
+        assert (float.fromhex(failure.observed), failure.index) == (0.0, 0)
+        assert failure.error > 1e6
+        assert run(builtin("kernels:log_softmax"), "accuracy", dtype, given=given).passed
+    assert "overflow" in failed_suites(builtin("kernels:naive"), "float64")
+
+
+# --- thresholds ---
+
+
+@pytest.fixture
+def unbounded():
+    """A definition without a proven bound, under a name of its own."""
+
+    @define(family="test", source="none", arguments=(Argument.REAL,))
+    def swish_of_a_test(x, xp):
+        """x / (1 + e^-x)."""
+        return x / (1 + xp.exp(-x))
+
+    yield swish_of_a_test
+    del REGISTRY["swish_of_a_test"]
+
+
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+
+def swish_hard(x):
+    return x * np.clip(x / 6 + x.dtype.type(0.5), 0, 1)
+
+
+def swish_by_tanh(x):
+    return x * (1 + np.tanh(x / 2)) / 2
+
+
+def test_without_a_proven_bound_a_subject_may_err_as_the_formula_does(unbounded):
+    def subject(name):
+        return Subject(f"{__name__}:{name}", unbounded.name, Contract(accumulator="input"))
+
+    assert run(subject("swish"), "accuracy", "float32").passed
+    for name in ("swish_hard", "swish_by_tanh"):
+        result = run(subject(name), "accuracy", "float32")
+        assert not result.passed
+        assert result.failures[0].source.startswith("4 times the error of the definition's own")
+        assert result.failures[0].threshold >= judge.NON_INFERIORITY
+
+
+def test_a_promise_is_held_against_the_subject():
+    promising = Contract(ulps={"float32": 0.6})
+    assert run(builtin("textbook:softmax_shifted"), "accuracy", "float32").passed
+    result = run(
+        dataclasses.replace(builtin("textbook:softmax_shifted"), contract=promising),
+        "accuracy",
+        "float32",
+    )
+    assert not result.passed
+    assert result.failures[0].threshold == 0.6
+    assert "promised" in result.failures[0].source
+
+
+# --- contracts ---
+
+KERNEL = "softproof.kernels:softmax"
+SHIFTED = "softproof.verify.textbook:softmax_shifted"
+CONTRACTS = [
+    ("all_masked=nan", KERNEL, "broken:softmax_masked_row_is_zero"),
+    ("all_masked=zero", "broken:softmax_masked_row_is_zero", KERNEL),
+    ("all_masked=uniform", "broken:softmax_masked_row_is_uniform", KERNEL),
+    ("pos_inf=nan_all", KERNEL, "broken:softmax_infinity_is_large"),
+    ("pos_inf=nan_at", "broken:softmax_without_max", KERNEL),
+    ("pos_inf=mass", "broken:softmax_infinity_is_large", KERNEL),
+    ("nan=row", KERNEL, "broken:softmax_nan_at_its_place"),
+    ("nan=at", "broken:softmax_nan_at_its_place", "broken:softmax_ignores_nan"),
+    ("empty=empty", KERNEL, SHIFTED),
+    ("empty=error", SHIFTED, KERNEL),
+]
+
+
+@pytest.mark.parametrize(("setting", "keeps", "breaks"), CONTRACTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_contract_is_kept_or_broken(setting, keeps, breaks, dtype):
+    for subject_id, kept in ((keeps, True), (breaks, False)):
+        subject = Subject(subject_id, "softmax").declaring([setting])
+        result = run(subject, "special-values", dtype)
+        assert result.passed == kept
+        if not kept:
+            assert setting in result.failures[0].source
+
+
+def test_every_choice_of_special_values_is_tested():
+    tested = {setting for setting, _, _ in CONTRACTS}
+    elsewhere = {"accumulator", "flush_to_zero"}
+    assert tested == {
+        f"{name}={value}"
+        for name, values in CHOICES.items()
+        for value in values
+        if name not in elsewhere
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_flushing_to_zero_may_be_declared(dtype):
+    flushing = broken("softmax_flushed")
+    assert not run(flushing, "accuracy", dtype).passed
+    assert run(flushing.declaring(["flush_to_zero=yes"]), "accuracy", dtype).passed
+
+
+def test_a_narrow_accumulator_may_be_declared():
+    sticky = broken("softmax_sticky_sum")
+    for dtype in ("float16", "bfloat16"):
+        assert run(sticky.declaring(["accumulator=input"]), "accuracy", dtype).passed
+        assert not run(sticky.declaring(["accumulator=float32"]), "accuracy", dtype).passed
+
+
+def test_a_wide_accumulator_is_held_to_more():
+    # 1 absorbs every e^-17 in float32: 4095 of them are lost.
+    given = given_row([0.0] + [-17.0] * 4095, "float32")
+    sticky = broken("softmax_sticky_sum")
+    assert run(sticky.declaring(["accumulator=float32"]), "accuracy", "float32", given=given).passed
+    result = run(sticky.declaring(["accumulator=float64"]), "accuracy", "float32", given=given)
+    assert not result.passed
+    assert "accumulator float64" in result.failures[0].source
+
+
+# --- given rows ---
+
+
+@pytest.mark.parametrize(
+    "row", [[math.nan, 1.0], [math.inf, 1.0], [-math.inf, -math.inf], [math.inf, math.nan, 0.0]]
+)
+def test_rows_without_an_exact_value_are_left_to_the_contract(row):
+    for subject in (builtin("kernels:online"), builtin("kernels:cross_entropy_with_gradient")):
+        label = 1 if lookup(subject.definition).labelled else None
+        given = given_row(row, "float32", label)
+        for suite in ("accuracy", "overflow", "invariance"):
+            assert run(subject, suite, "float32", given=given).checks == 0
+        result = run(subject, "special-values", "float32", given=given)
+        assert (result.passed, result.checks) == (True, 1)
+
+
+def test_a_given_row_of_special_values_is_held_against_the_contract():
+    given = given_row([math.nan, 1.0, 2.0], "float32")
+    result = run(broken("softmax_ignores_nan"), "special-values", "float32", given=given)
+    assert not result.passed
+    assert "--row=nan,0x1p+0,0x1p+1" in result.failures[0].reproduce
+
+
+def test_every_given_row_is_looked_at():
+    logits = np.float32([[1, 2], [3, 4], [np.nan, 0], [1, np.inf]])
+    given = (Batch("given", logits, None),)
+    result = run(broken("softmax_ignores_nan"), "special-values", "float32", given=given)
+    assert (result.checks, result.violations) == (2, 1)
+
+
+# --- shrinking ---
+
+
+@pytest.mark.parametrize("name", ["softmax_nan_at_masks", "softmax_mask_leaks"])
+def test_shrinking_ends_before_every_class_is_masked(name):
+    result = run(broken(name), "overflow", "float32")
+    (failure,) = result.failures
+    assert failure.logits.count("-inf") >= 1
+    assert len(failure.logits) <= 3
+    assert any(v != "-inf" for v in failure.logits)
+
+
+def test_a_subject_that_fails_now_and_then_is_still_reported(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("broken"), "_calls", itertools.count())
+    result = run(broken("softmax_alternating"), "accuracy", "float32")
+    assert any(f.message == "value beyond its error bound" for f in result.failures)
+
+
+def test_an_exception_of_a_subject_is_a_finding_not_a_crash():
+    with pytest.raises(SubjectRaised, match=r"raised TypeError: unsupported operand \(.*broken"):
+        broken("softmax_raises")(np.zeros((1, 2)), None)
