@@ -1,4 +1,4 @@
-"""The arithmetics a definition is evaluated in: symbols, balls, traces, big floats, formats.
+"""The arithmetics a definition is evaluated in: symbols, balls, big floats, formats.
 
 A definition is plain Python over an arithmetic ``xp``.  NumPy object arrays carry SymPy
 expressions, arb balls and mpmath numbers, so an arithmetic is a small table of elementary
@@ -8,7 +8,6 @@ functions.  The table is the same for all: what a definition may use is exactly 
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -133,144 +132,6 @@ def balls() -> Arithmetic:
         expm1=_elementwise(flint.arb.expm1),
         sqrt=_elementwise(flint.arb.sqrt),
         maximum=flint.arb.max,
-    )
-
-
-@dataclass(frozen=True)
-class Nearly:
-    """An exact rational, or one but for a positive or negative trace below 2^-40000.
-
-    For what no precision can decide: (1 - 2^-54) - e^-(10^300) is just below a tie.  ``value`` may
-    be infinite; it is None where this arithmetic knows nothing, and that spreads like NaN.
-    """
-
-    value: Fraction | float | None
-    trace: int = 0
-
-    def __add__(self, other: Any) -> Nearly:
-        """Traces of opposite signs are not compared."""
-        other = nearly(other)
-        if self.value is None or other.value is None or self.trace * other.trace < 0:
-            return UNKNOWN
-        a, b = _alike(self.value, other.value)
-        return nearly(a + b, self.trace or other.trace)
-
-    def __mul__(self, other: Any) -> Nearly:
-        """(a + s)(b + t) = ab + at + sb, and st where nothing else is left."""
-        other = nearly(other)
-        if self.value is None or other.value is None:
-            return UNKNOWN
-        traces = {
-            _sign(self.value) * other.trace,
-            _sign(other.value) * self.trace,
-            0 if self.value or other.value else self.trace * other.trace,
-        }
-        if {1, -1} <= traces:
-            return UNKNOWN
-        a, b = _alike(self.value, other.value)
-        return nearly(a * b, sum(traces))
-
-    def _inverse(self) -> Nearly:
-        if not self.value:  # 0, or unknown
-            return UNKNOWN
-        finite = isinstance(self.value, Fraction)
-        return Nearly(1 / self.value, -self.trace) if finite else Nearly(Fraction(0))
-
-    def __neg__(self) -> Nearly:
-        """The negative."""
-        return self * -1
-
-    def __sub__(self, other: Any) -> Nearly:
-        """By addition."""
-        return self + -nearly(other)
-
-    def __rsub__(self, other: Any) -> Nearly:
-        """By subtraction."""
-        return nearly(other) - self
-
-    def __truediv__(self, other: Any) -> Nearly:
-        """By multiplication with the inverse."""
-        return self * nearly(other)._inverse()
-
-    def __rtruediv__(self, other: Any) -> Nearly:
-        """By division."""
-        return nearly(other) / self
-
-    def __pow__(self, power: int) -> Nearly:
-        """By multiplication."""
-        return functools.reduce(operator.mul, [self] * power, Nearly(Fraction(1)))
-
-    def __ge__(self, other: Any) -> bool:
-        """By ``<``."""
-        return not self < other
-
-    def __gt__(self, other: Any) -> bool:
-        """By ``<``."""
-        return nearly(other) < self
-
-    def __lt__(self, other: Any) -> bool:
-        """By value, then by trace; ArithmeticError where unknown."""
-        other = nearly(other)
-        if self.value is None or other.value is None:
-            raise ArithmeticError("an unknown number has no order")
-        return (self.value, self.trace) < (other.value, other.trace)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-
-UNKNOWN = Nearly(None)
-TRACE_BELOW = -(1 << 15)  # e^-32768 < 2^-40000
-
-
-def nearly(value: Any, trace: int = 0) -> Nearly:
-    """A number of that kind: from one, an exact value, or an infinity."""
-    if isinstance(value, Nearly):
-        return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return UNKNOWN if math.isnan(value) else Nearly(float(value))
-    return Nearly(Fraction(value), trace)
-
-
-def _alike(a: Any, b: Any) -> tuple[Any, Any]:
-    """Both as they are; beside an infinity, the sign is all that counts of a rational."""
-    if isinstance(a, float) or isinstance(b, float):
-        return tuple(v if isinstance(v, float) else float(_sign(v)) for v in (a, b))  # type: ignore[return-value]
-    return a, b
-
-
-def _sign(value: Fraction | float) -> int:
-    return (value > 0) - (value < 0)
-
-
-@functools.lru_cache
-def traces() -> Arithmetic:
-    """Exact rationals with traces: e^x is known at 0, and far below as a trace; log at 1."""
-
-    def exp(x: Nearly) -> Nearly:
-        if x.value is None or (x.value == 0 and x.trace):
-            return UNKNOWN
-        if x.value == 0:
-            return Nearly(Fraction(1))
-        if x.value < TRACE_BELOW:
-            return Nearly(Fraction(0), 0 if math.isinf(x.value) else 1)
-        return UNKNOWN
-
-    def log1p(x: Nearly) -> Nearly:
-        return x if x.value == 0 else UNKNOWN
-
-    def expm1(x: Nearly) -> Nearly:
-        return exp(x) - 1 if x.value else x
-
-    return Arithmetic(
-        name="traces",
-        number=nearly,
-        exp=_elementwise(exp),
-        log=_elementwise(lambda x: log1p(x - 1)),
-        log1p=_elementwise(log1p),
-        expm1=_elementwise(expm1),
-        sqrt=_elementwise(lambda x: UNKNOWN),
-        maximum=max,
     )
 
 

@@ -7,7 +7,6 @@ Inputs are exact: a floating-point number stands for the real number that it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from ..derivations.arithmetic import Arithmetic, Nearly, balls, big_floats, traces
+from ..derivations.arithmetic import Arithmetic, balls, big_floats
 from ..derivations.definition import Argument, Definition
 from ..derivations.facts import ShiftEquivariant, ShiftInvariant
 from ..derivations.formats import Format
@@ -26,7 +25,9 @@ from ..derivations.formats import Format
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
 GUARD_BITS = 20
 MAX_PRECISION = 1 << 16
-TRACE_BITS = 1 << 12  # more than the range of binary64: what is undecided then may be a tie
+TIE_BITS = (
+    1 << 12
+)  # more than the range of binary64: what is undecided then is a tie but for a trace
 
 
 class OracleError(ArithmeticError):
@@ -40,7 +41,9 @@ class Truth:
     ``rounded``: correctly rounded to nearest even, in the format's dtype; ``ulp_exponent``: q with
     ulp(exact) = 2^q; ``offset``: (exact - rounded) / ulp(exact), in [-1/2, 1/2], accurate to
     2^-20.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
-    2^-20 ulp of a power of two has the ulp of that power, on whichever side it lies.
+    2^-20 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
+    TIE_BITS bits do not tell from a tie, such as 1 - 2^-25 - e^-(10^30), is taken for the tie: both
+    neighbours are then half an ulp away, as far as any error measured in ulps can tell.
     """
 
     rounded: NDArray[Any]
@@ -106,20 +109,12 @@ def truth(
     while precision <= MAX_PRECISION:
         with flint.ctx.workprec(precision):
             result = evaluate(balls())
-            roundings = [_round_ball(ball, fmt) for ball in result.flat]
+            roundings = [_round_ball(ball, fmt, precision > TIE_BITS) for ball in result.flat]
         if all(r is not None for r in roundings):
             decided = [r for r in roundings if r is not None]
             if cross_check:
                 _demand_agreement(evaluate, decided, fmt, precision)
             return _assemble(decided, result.shape, fmt)
-        if precision > TRACE_BITS:
-            # On a tie, by an exact value rounded on the way (1/3), or but for some e^-(10^30)?
-            # (There is no second witness to this: mpmath cannot decide it either.)
-            for i, number in enumerate(evaluate(traces()).flat):
-                roundings[i] = roundings[i] or _round_nearly(number, fmt)
-            decided = [r for r in roundings if r is not None]
-            if len(decided) == len(roundings):
-                return _assemble(decided, result.shape, fmt)
         precision *= 2
     raise OracleError(
         f"{definition.name} at {[v.hex() for v in numbers]} does not round uniquely to "
@@ -144,8 +139,11 @@ def _shift(definition: Definition, numbers: list[float], gradient: bool) -> tupl
 _Rounding = tuple[int, int, float]  # significand, ulp exponent, offset
 
 
-def _round_ball(ball: flint.arb, fmt: Format) -> _Rounding | None:
-    """The one number of the format that every point of the ball rounds to; None if not one."""
+def _round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> _Rounding | None:
+    """The one number of the format that every point of the ball rounds to; None if not one.
+
+    With ``accept_ties``, a ball around a tie rounds as the tie does, to even.
+    """
     tiny = fmt.tiny_exponent
     if not ball.is_finite():  # a true infinity, the limit at a mask, has a finite radius
         infinite = ball.rad().is_finite() and (ball > 0 or ball < 0)
@@ -172,22 +170,12 @@ def _round_ball(ball: flint.arb, fmt: Format) -> _Rounding | None:
     if rad:
         low, high = (_shift_round(mid + r, shift) for r in (-rad, rad))
         if low != high:
-            return None
+            if not accept_ties:
+                return None
+            significand = low if low % 2 == 0 else high
     # shift > 0 whenever anything was rounded off.
     offset = (mid - (significand << shift)) / (1 << shift) if shift > 0 else 0.0
     return _at_power_of_two(significand, q, offset, fmt)
-
-
-def _round_nearly(number: Nearly, fmt: Format) -> _Rounding | None:
-    """The same of an exact rational with a trace, which decides ties."""
-    if not isinstance(number.value, Fraction):
-        return None
-    q = fmt.ulp_exponent(number.value)
-    scaled = number.value / Fraction(2) ** q
-    significand = round(scaled)
-    if number.trace and scaled.denominator == 2:
-        significand = math.ceil(scaled) if number.trace > 0 else math.floor(scaled)
-    return _at_power_of_two(significand, q, float(scaled - significand), fmt)
 
 
 def _overflow(negative: bool, fmt: Format) -> _Rounding:
@@ -218,19 +206,23 @@ def _demand_agreement(
     fmt: Format,
     precision: int,
 ) -> None:
-    """Mpmath must round to the same numbers; it has no error bars, so it gets more bits."""
+    """Mpmath must find the same values; it has no error bars, so it gets more bits."""
     second = evaluate(big_floats(2 * precision + 64))
-    for number, (significand, q, _) in zip(second.flat, decided, strict=True):
-        man, exponent = (int(v) for v in number.man_exp)  # of the modulus
-        if mpmath.isinf(number) or man.bit_length() + exponent > fmt.emax + 2:
-            man, exponent = 1, fmt.emax + 1
-        rounded = _shift_round(-man if number < 0 else man, q - exponent)
-        # (beyond the range, different significands are the same infinity)
-        if mpmath.isnan(number) or fmt.from_significand(rounded, q) != fmt.from_significand(
-            significand, q
-        ):
+    for number, (significand, q, offset) in zip(second.flat, decided, strict=True):
+        if mpmath.isnan(number):
+            agree = False
+        elif mpmath.isinf(number) or abs(number) >= mpmath.ldexp(1, fmt.emax + 1):
+            agree = fmt.from_significand(significand, q) == (np.inf if number > 0 else -np.inf)
+        elif abs(number) < mpmath.ldexp(1, q - GUARD_BITS):  # its exponent may be -10^300
+            agree = abs(significand + offset) < 2.0 ** (1 - GUARD_BITS)
+        else:
+            man, exponent = (int(v) for v in number.man_exp)  # of the modulus
+            scaled = Fraction(-man if number < 0 else man) * Fraction(2) ** (exponent - q)
+            agree = abs(scaled - significand - Fraction(offset)) < 2.0 ** (1 - GUARD_BITS)
+        if not agree:
             raise OracleError(
-                f"balls give {significand} * 2^{q} in {fmt.name}, mpmath {rounded} * 2^{q}"
+                f"balls give {significand} * 2^{q} in {fmt.name}, offset {offset} ulp; "
+                f"mpmath gives {mpmath.nstr(number, 30)}"
             )
 
 
