@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from .formats import Format, format_of
 
-ELEMENTARY = 8.0  # 4 ulp: what NumPy, Intel, AMD and Apple promise of their vector functions
+ELEMENTARY = 8.0  # 4 ulp; who computes exp worse is outside of the class, and is found out
 UNDERFLOW = 5.0  # 4 ulp of an exponential and half an ulp of a quotient, in smallest subnormals
 SLACK = 1 + 2.0**-20  # for the rounding errors made in evaluating a bound
 

@@ -43,13 +43,6 @@ class Budget(enum.StrEnum):
     standard = "standard"
 
 
-class Style(enum.StrEnum):
-    """How a derivation is written."""
-
-    text = "text"
-    latex = "latex"
-
-
 def main() -> None:
     """Entry point of the ``softproof`` command."""
     app()
@@ -271,13 +264,13 @@ def subjects() -> None:
 @app.command()
 def derive(
     name: Annotated[str, typer.Argument(help="A definition, e.g. softmax.")],
-    style: Annotated[Style, typer.Option(help="Plain text or LaTeX.")] = Style.text,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead of text.")] = False,
 ) -> None:
     """Print a definition, its derivatives, its proven facts and its radius formulas."""
     from ..derivations.derive import derive as derivation
 
     _definition(name)
-    typer.echo(derivation(name, style=style.value))
+    typer.echo(derivation(name, style="latex" if latex else "text"))
 
 
 @app.command()

@@ -5,7 +5,6 @@ Results of the items merge in any order, so whatever runs the plan gives the sam
 
 from __future__ import annotations
 
-import functools
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -160,19 +159,13 @@ def execute(item: Item) -> Result:
     if (refusal := preflight(subject, definition, fmt)) is not None:
         batch, violation = refusal
         cases.append((batch, Verdict(1, 0.0, [violation])))
-    elif item.family == "" and (check_own := suite.check_own) is not None:
-        empty = Batch("", np.empty((1, 0), fmt.dtype), None)
-        cases += _guarded(lambda: check_own(subject, definition, fmt), empty)
+    elif item.family == "" and suite.check_own is not None:
+        cases = suite.check_own(subject, definition, fmt)
     else:
-        batches = item.given or draw(
-            item.family, fmt, item.rows, item.seed, labelled=definition.labelled
-        )
-        for batch in batches:
-            check = functools.partial(suite.check, subject, definition, fmt, batch)
-            cases += _guarded(lambda check=check, batch=batch: [(batch, check())], batch)  # type: ignore[misc]
+        batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
+        cases = [(batch, _judge(suite, subject, definition, fmt, batch)) for batch in batches]
     worst: tuple[Batch, Violation] | None = None
     for batch, verdict in cases:
-        # An infinite error is told by the verdict; "worst" is for results that are numbers.
         found = replace(
             result, checks=verdict.checks, violations=len(verdict.violations), worst=verdict.worst
         )
@@ -185,14 +178,14 @@ def execute(item: Item) -> Result:
     return result
 
 
-def _guarded(
-    check: Callable[[], list[tuple[Batch, Verdict]]], batch: Batch
-) -> list[tuple[Batch, Verdict]]:
-    """Turn a failed call of the subject into a violation."""
+def _judge(
+    suite: Suite, subject: Subject, definition: Definition, fmt: Format, batch: Batch
+) -> Verdict:
+    """Check a batch; a call of the subject that fails is a violation."""
     try:
-        return check()
+        return suite.check(subject, definition, fmt, batch)
     except SubjectFault as fault:
-        return [(batch, Verdict(1, 0.0, [Violation(0, str(fault))]))]
+        return Verdict(1, 0.0, [Violation(0, str(fault))])
 
 
 def preflight(
@@ -231,20 +224,18 @@ def _failure(
     row = batch.row(violation.row)
 
     def violations(candidate: Batch) -> list[Violation]:
-        verdicts = _guarded(
-            lambda: [(candidate, suite.check(item.subject, definition, fmt, candidate))], candidate
-        )
-        return [v for _, verdict in verdicts for v in verdict.violations]
+        found = _judge(suite, item.subject, definition, fmt, candidate).violations
+        return [v for v in found if v.message == violation.message]
 
     def fails(candidate: Batch) -> bool:
-        return any(v.message == violation.message for v in violations(candidate))
+        return bool(violations(candidate))
 
     own_row = violation.message.startswith("preflight") or item.family == ""
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
     if not own_row and not one_given and row.logits.size and fails(row):
         row = shrink(row, fails)
         violation = max(
-            (v for v in violations(row) if v.message == violation.message),
+            violations(row),
             key=lambda v: v.severity,
             default=violation,  # a subject that does not fail again
         )
