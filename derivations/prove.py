@@ -79,7 +79,9 @@ def never_negative(
     fraction = _fraction(expression)
     if fraction is None:
         return False
-    return all(c >= 0 for c in [*fraction.numer.coeffs(), *fraction.denom.coeffs()])
+    positive = all(symbol.is_positive for symbol in expression.free_symbols)
+    coefficients = [*fraction.numer.coeffs(), *fraction.denom.coeffs()]
+    return positive and all(c >= 0 for c in coefficients)
 
 
 def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement | None:
@@ -132,6 +134,12 @@ def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]
     for size in (1,) if definition.elementwise else sizes:
         charts = list(Symbolic.charts(definition, size))
         for statement, claims in statements.items():
-            proven = all(holds(claim, definition) for chart in charts for claim in claims(chart))
+            proven = all(
+                any(
+                    all(holds(claim, definition) for claim in claims(alternative))
+                    for alternative in chart.alternatives()
+                )
+                for chart in charts
+            )
             proofs.append(Proof(definition.name, statement, size, proven))
     return proofs

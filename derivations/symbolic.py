@@ -4,7 +4,8 @@ For printing, the point is z_1 ... z_K itself.  For proofs, the domain is covere
 positive symbols x_k, in which the formulas are free of exponentials and of case distinctions:
 
 * z_k = log x_k where the formula is made from exponentials (one chart);
-* z_k = x_k or z_k = -x_k, one chart for each orthant, where it has a breakpoint at 0.  Points with
+* z_k = x_k or z_k = -x_k, one chart for each orthant, where it has a breakpoint at 0; or else
+  z_k = log(1 + x_k) and z_k = -log(1 + x_k), where pieces are made from exponentials.  Points with
   a coordinate 0 are limits of these, and every definition here is continuous.
 
 The derivative in z_k is the derivative in x_k over d z_k / d x_k.
@@ -39,6 +40,7 @@ class Symbolic:
     coordinates: tuple[sympy.Symbol, ...]
     point: tuple[sympy.Expr, ...]
     label: int | None = None
+    signs: tuple[int, ...] = ()  # of an orthant
 
     @classmethod
     def plain(cls, definition: Definition, size: int, label: int | None = None) -> Symbolic:
@@ -58,9 +60,16 @@ class Symbolic:
             if definition.breakpoint_at_zero:
                 for signs in itertools.product((1, -1), repeat=size):
                     point = tuple(s * v for s, v in zip(signs, x, strict=True))
-                    yield cls(definition, x, point, label)
+                    yield cls(definition, x, point, label, signs)
             else:
                 yield cls(definition, x, tuple(sympy.log(v) for v in x), label)
+
+    def alternatives(self) -> Iterator[Symbolic]:
+        """This chart, and for an orthant the one with logarithms: a proof on either will do."""
+        yield self
+        if self.signs:
+            pairs = zip(self.signs, self.coordinates, strict=True)
+            yield replace(self, point=tuple(s * sympy.log(1 + x) for s, x in pairs))
 
     @property
     def size(self) -> int:
@@ -77,17 +86,15 @@ class Symbolic:
 
         The coordinate of larger modulus becomes the other one plus a positive difference.
         """
-        x, point = self.coordinates, self.point
-        if self.definition.breakpoint_at_zero and point[i] == -x[i]:
-            if point[j] == x[j]:
-                return None
-            larger, smaller = j, i  # z_i = -x_i >= z_j = -x_j
-        elif self.definition.breakpoint_at_zero and point[j] == -x[j]:
-            return self  # opposite signs: nothing to restrict
-        else:
-            larger, smaller = i, j
+        larger, smaller = i, j
+        if self.signs:
+            if self.signs[i] != self.signs[j]:
+                return self if self.signs[i] > self.signs[j] else None
+            if self.signs[i] < 0:  # both z are below 0: the one of smaller modulus is larger
+                larger, smaller = j, i
+        x = self.coordinates
         moved = {x[larger]: x[smaller] + sympy.Symbol("d", positive=True)}
-        return replace(self, point=tuple(z.subs(moved) for z in point))
+        return replace(self, point=tuple(z.subs(moved) for z in self.point))
 
     def apply(self, formula: Any, point: Sequence[sympy.Expr], label: int | None) -> np.ndarray:
         """A formula with the definition's signature, at a point, as an array of expressions."""

@@ -230,6 +230,34 @@ def test_minus_the_modulus_is_not_convex():
     assert not proven(definition)
 
 
+# --- forms that the catalogue does not have yet ---
+
+
+def elu(v, xp):
+    return xp.by_sign(v, lambda w: w, xp.expm1)
+
+
+def elu_slope(v, xp):
+    return xp.by_sign(v, lambda w: xp.number(1) + 0 * w, xp.exp)
+
+
+def test_a_piece_made_from_exponentials():
+    facts = (Increasing(), Range(lower=-1))
+    kind = {"like": "sigmoid", "breakpoint_at_zero": True}
+    assert proven(declare(elu, *facts, gradient=elu_slope, **kind))
+    assert not proven(declare(elu, Range(lower=0), **kind))
+    assert not proven(declare(elu, gradient=elu, **kind))
+
+
+def test_a_product_of_the_argument_and_its_exponential():
+    def silu(v, xp):
+        return v / (1 + xp.exp(-v))
+
+    identity = Identity("f(x) - f(-x) = x", lambda f, v: f(v) - f(-v) - v)
+    assert proven(declare(silu, identity, like="sigmoid"))
+    assert not proven(declare(silu, Increasing(), like="sigmoid"))
+
+
 # --- the two decisions ---
 
 
@@ -261,6 +289,10 @@ def test_what_is_never_negative_is_proven(expression):
 @pytest.mark.parametrize("expression", [-x, x - y, -sympy.log(1 + x), sympy.log(x), x - x**2])
 def test_what_can_be_negative_is_not_proven(expression):
     assert not never_negative(expression)
+
+
+def test_nonnegative_coefficients_say_nothing_of_symbols_that_may_be_negative():
+    assert not never_negative(sympy.Symbol("r", real=True))
 
 
 def test_false_means_not_proven_rather_than_disproven():
