@@ -118,7 +118,10 @@ def _formulas(definition: Definition, size: int) -> Iterator[Section]:
 
 
 class _Weights:
-    """A definition of K logits, written in its weights w_k = w(z_k)."""
+    """A definition of K logits, written in its weights w_k = w(z_k).
+
+    One with several piecewise functions has no weights, and is written in the z_k themselves.
+    """
 
     def __init__(self, definition: Definition, size: int) -> None:
         self.plain = Symbolic.plain(definition, size)
@@ -129,9 +132,19 @@ class _Weights:
         self.function = EXP if self.exponential else PIECEWISE
         named = [_symbol("s", k) for k in range(size)]
         self.weights = [sympy.exp(z) for z in self.z] if self.exponential else named
+        label = 0 if definition.labelled else None
+        # Each piecewise function of one logit, as a function of x.
+        self.pieces = {
+            p.subs(p.free_symbols.pop(), X)
+            for f in self.plain.value(label=label)
+            for p in f.atoms(sympy.Piecewise)
+        }
+        self.weighted = self.exponential or len(self.pieces) == 1
 
     def values(self, label: int | None) -> list[sympy.Expr]:
         """The outputs, as expressions in w(z_1) ... w(z_K)."""
+        if not self.weighted:
+            return self.plain.value(label=label)
         if not self.exponential:
             return [f.replace(sympy.Piecewise, self._weight) for f in self.plain.value(label=label)]
         logs = {sympy.log(x): z for x, z in zip(self.chart.coordinates, self.z, strict=True)}
@@ -145,15 +158,13 @@ class _Weights:
 
     def piecewise(self) -> sympy.Piecewise:
         """The piecewise weight s(x)."""
-        (piecewise,) = {
-            p.subs(p.free_symbols.pop(), X)
-            for f in self.plain.value(label=0)
-            for p in f.atoms(sympy.Piecewise)
-        }
+        (piecewise,) = self.pieces
         return piecewise
 
     def in_shares(self, expression: sympy.Expr) -> sympy.Expr:
         """The expression by w_k = p_k S and sum p = 1; derivatives of s become symbols s'_k."""
+        if not self.weighted:
+            return sympy.simplify(expression)
         for derivative in expression.atoms(sympy.Derivative):
             z, order = derivative.args[1]
             slope = EXP(z) if self.exponential else _symbol("s" + "'" * int(order), self.z.index(z))
@@ -165,7 +176,7 @@ class _Weights:
         self, title: str, note: str, names: Sequence[sympy.Symbol], label: int | None
     ) -> Section:
         """The definition itself, in full for exponentials, in s_k where they are piecewise."""
-        if self.exponential:
+        if self.exponential or not self.weighted:
             values = self.plain.value(label=label)
             return Section(title, note, _equations(names, values))
         weights = {PIECEWISE(z): s for z, s in zip(self.z, self.weights, strict=True)}

@@ -9,7 +9,7 @@ import sympy
 from softproof.derivations import REGISTRY, Output, lookup, prove
 from softproof.derivations import derive as module
 from softproof.derivations.arithmetic import big_floats
-from softproof.derivations.definition import Argument
+from softproof.derivations.definition import Argument, Definition
 from softproof.derivations.derive import derive
 
 lookup("softmax")  # fills the registry
@@ -275,3 +275,36 @@ def test_an_unknown_style_is_refused():
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="size is 1; give 2 classes or more"):
         derive("softmax", size=1)
+
+
+# --- forms that the catalogue does not have yet ---
+
+
+def two_pieces(z, xp):
+    """Rectified logits over their modulus: two piecewise functions of each logit."""
+    positive = xp.by_sign(z, lambda v: v, lambda v: 0 * v)
+    return positive / xp.sum(xp.by_sign(z, lambda v: v, lambda v: -v))
+
+
+def layer_norm(z, xp):
+    """Centred logits over their standard deviation: a square root."""
+    d = z - xp.sum(z) / len(z)
+    return d / xp.sqrt(xp.sum(d * d) / len(z))
+
+
+@pytest.mark.parametrize("style", ["text", "latex"])
+@pytest.mark.parametrize(("formula", "breakpoint"), [(two_pieces, True), (layer_norm, False)])
+def test_a_formula_without_weights_is_printed_all_the_same(formula, breakpoint, style, monkeypatch):
+    definition = Definition(
+        name=formula.__name__,
+        family="tests",
+        source="tests",
+        arguments=(Argument.LOGITS,),
+        output=Output.VECTOR,
+        formula=formula,
+        breakpoint_at_zero=breakpoint,
+    )
+    monkeypatch.setitem(REGISTRY, definition.name, definition)
+    page = derive(definition.name, size=2, style=style)
+    for title in ("Definition", "Jacobian", "Hessian"):
+        assert title in page
