@@ -3,6 +3,7 @@
 Both decisions are one-sided: True is a proof, False means "not proven".
 * ``vanishes``: rational functions of positive symbols cancel to 0; logarithms are expanded over
   factored arguments first, after which those of different irreducible factors stand for themselves.
+  So do square roots, but for their squares.
 * ``never_negative``: after cancelling, numerator and denominator are polynomials with nonnegative
   coefficients in positive symbols.  sum c_i log A_i >= 0 is prod A_i^(c_i m) - 1 >= 0 for any m > 0
   that clears the denominators of c.  An expression affine in a parameter is nonnegative on an
@@ -42,9 +43,15 @@ def vanishes(expression: sympy.Expr) -> bool:
     (True, False)
     """
     expression = _expand_logs(expression)
-    generators = {log: sympy.Dummy() for log in expression.atoms(sympy.log)}
-    fraction = _fraction(expression.xreplace(generators))
-    return fraction is not None and not fraction
+    expression = expression.xreplace({log: sympy.Dummy() for log in expression.atoms(sympy.log)})
+    expression, squares = _name_roots(expression)
+    fraction = _fraction(expression)
+    if fraction is None:
+        return False
+    numerator = fraction.numer.as_expr()
+    for root, square in squares.items():
+        numerator = sympy.prem(numerator, sympy.numer(sympy.together(root**2 - square)), root)
+    return bool(sympy.expand(numerator) == 0)
 
 
 def never_negative(
@@ -91,6 +98,27 @@ def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement | None:
         return sympy.QQ.frac_field(*generators).from_sympy(expression)
     except ValueError:
         return None
+
+
+def _name_roots(
+    expression: sympy.Expr,
+) -> tuple[sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
+    """Put a symbol for each square root of a factored expression; what their squares are."""
+    roots: dict[sympy.Expr, sympy.Symbol] = {}
+
+    def name(power: sympy.Expr) -> sympy.Expr:
+        result = sympy.Integer(1)
+        for factor in sympy.Mul.make_args(sympy.sqrt(sympy.factor(power.base))):
+            if factor.is_Pow and factor.exp == sympy.Rational(1, 2):
+                factor = roots.setdefault(factor.base, sympy.Dummy())
+            result *= factor
+        return result ** (2 * power.exp)
+
+    def is_root(power: sympy.Expr) -> bool:
+        return bool(power.is_Pow and power.exp.is_Rational and power.exp.q == 2)
+
+    named = expression.replace(is_root, name)
+    return named, {root: square for square, root in roots.items()}
 
 
 def _expand_logs(expression: sympy.Expr) -> sympy.Expr:

@@ -126,9 +126,17 @@ class Symbolic:
         return np.array(rows, dtype=object)
 
     def closed_form_derivatives(self) -> np.ndarray:
-        """The same matrix from the definition's closed-form gradient."""
+        """The same matrix from the definition's closed-form gradient.
+
+        ValueError where that has another number of entries.
+        """
         outputs = self.size if self.definition.output is Output.VECTOR else 1
         gradient = self.apply(self.definition.gradient, self.point, self.label)
+        if gradient.size != outputs * self.size:
+            raise ValueError(
+                f"the gradient declared for {self.definition.name} has shape {gradient.shape}; "
+                f"return {outputs} x {self.size} derivatives, row i of output i"
+            )
         return gradient.reshape(outputs, self.size)
 
     def hessians(self) -> list[sympy.Matrix]:

@@ -258,6 +258,31 @@ def test_a_product_of_the_argument_and_its_exponential():
     assert not proven(declare(silu, Increasing(), like="sigmoid"))
 
 
+def layer_norm(z, xp):
+    d = z - xp.sum(z) / len(z)
+    return d / xp.sqrt(xp.sum(d * d) / len(z))
+
+
+def layer_norm_slope(z, xp):
+    k = len(z)
+    d = z - xp.sum(z) / k
+    y = layer_norm(z, xp)
+    return (np.diag(1 + 0 * z) - xp.number(1) / k - np.outer(y, y) / k) / xp.sqrt(xp.sum(d * d) / k)
+
+
+def test_a_square_root():
+    facts = (ShiftInvariant(), PermutationEquivariant(), SumsTo(0))
+    assert proven(declare(layer_norm, *facts, gradient=layer_norm_slope, like="softmax"))
+    assert not proven(declare(layer_norm, SumsTo(1), like="softmax"), sizes=(2,))
+    wrong = declare(layer_norm, gradient=lambda z, xp: np.diag(layer_norm(z, xp)), like="softmax")
+    assert not proven(wrong, sizes=(2,))
+
+
+def test_a_gradient_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match="return 2 x 2 derivatives"):
+        prove(declare(layer_norm, gradient=layer_norm, like="softmax"), sizes=(2,))
+
+
 # --- the two decisions ---
 
 
@@ -268,6 +293,8 @@ def test_a_product_of_the_argument_and_its_exponential():
         (x**2 - y**2) / (x - y) - x - y,
         sympy.log(x * y) - sympy.log(x) - sympy.log(y),
         2 * sympy.log(x + y) - sympy.log(x**2 + 2 * x * y + y**2),
+        sympy.sqrt(x + y) ** 3 / sympy.sqrt(x + y) - x - y,
+        sympy.sqrt(4 * x**3 + 4 * x**2 * y) - 2 * x * sympy.sqrt(x + y),
     ],
 )
 def test_zero_is_proven_to_vanish(expression):
