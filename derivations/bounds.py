@@ -60,8 +60,6 @@ class Model:
 
     def exponent(self, units: Any, terms: int = 1) -> Any:
         """[units] and a sum of so many terms: a bound on |log(computed / exact)|."""
-        if ELEMENTARY * self.u >= 1:
-            return np.inf  # exp may be anything
         rounding = units * self.u / (1 - ELEMENTARY * self.u)
         return rounding + max(terms - 1, 0) * self.v / (1 - self.v)
 
@@ -109,8 +107,8 @@ def _log1p_of_losers(z: Vector, model: Model) -> tuple[float, float]:
     d = np.sort(_distances(z))[1:]
     total = float(np.sum(np.exp(-d)))
     below = len(d) * model.underflow
-    if total == 0.0:  # D > 745: L itself is below every format's range
-        return 0.0, below
+    if total == 0.0:  # D > 745: L is below 2^-1074, and so is its error
+        return 0.0, below + 2.0**-1074
     weights = np.exp(-(1 - model.u) * d)
     near = weights > 0
     mean = float(np.sum(weights[near] * d[near]) / np.sum(weights[near]))
@@ -179,7 +177,8 @@ def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float
     target = _target(len(z), label, smoothing)
     error = softmax(z, model)
     others = np.arange(len(z)) != label
-    of_the_sum = np.sum(error[others]) + np.sum(p[others]) * np.expm1(model.exponent(0, len(z)))
+    summing = model.exponent(0, len(z))
+    of_the_sum = np.sum(error[others]) * np.exp(summing) + np.sum(p[others]) * np.expm1(summing)
     error[label] = max(error[label], of_the_sum)
     if smoothing:
         error += target * np.expm1(model.exponent(4))
@@ -193,8 +192,8 @@ def sigmoid(x: Vector, model: Model) -> Vector:
     """
     small = np.exp(-np.abs(x))
     value = np.where(x < 0, small, 1.0) / (1 + small)
-    growth = np.expm1(model.exponent(2 * ELEMENTARY + 2))
-    return np.asarray(SLACK * value * growth + model.underflow)
+    exponent = model.exponent(2 * ELEMENTARY + 2)
+    return np.asarray(SLACK * (value * np.expm1(exponent) + model.underflow * np.exp(exponent)))
 
 
 def softplus(x: Vector, model: Model) -> Vector:
@@ -204,33 +203,52 @@ def softplus(x: Vector, model: Model) -> Vector:
     rounds once.
     """
     tail = np.log1p(np.exp(-np.abs(x)))
-    error = tail * np.expm1(model.exponent(2 * ELEMENTARY)) + model.underflow
+    exponent = model.exponent(2 * ELEMENTARY)
+    error = tail * np.expm1(exponent) + model.underflow * np.exp(exponent)
     return _rounded_sum(np.maximum(x, 0) + tail, error, model)
 
 
 def _stablemax_weights(z: Vector) -> Vector:
-    """s(z), scaled by its largest entry so that the sum cannot overflow here."""
-    s = np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
-    return np.asarray(s / np.max(s))
+    return np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
 
 
 def stablemax(z: Vector, model: Model) -> Vector:
-    """Stablemax s_k / sum: [2] of s_k, [2] of the terms of the sum and its summation, [1]."""
+    """Stablemax s_k / sum: [2] of s_k, [2] of the terms of the sum and its summation, [1].
+
+    Each s_k may be off by model.underflow more, and the sum by K times that.
+    """
     s = _stablemax_weights(z)
-    growth = np.expm1(model.exponent(5, len(z)))
-    return np.asarray(SLACK * s / np.sum(s) * growth + model.underflow)
+    shares = s / np.max(s)  # scaled: the sum itself may overflow here
+    with np.errstate(over="ignore"):
+        total = np.max(s) * np.sum(shares)
+    lost = len(z) * model.underflow / total
+    if lost >= 1:
+        return np.full(len(z), np.inf)
+    exponent = model.exponent(5, len(z)) - np.log1p(-lost)
+    relative = shares / np.sum(shares) * np.expm1(exponent)
+    below = (model.underflow / total + model.underflow) * np.exp(exponent)
+    return np.asarray(SLACK * (relative + below))
 
 
 def stablemax_cross_entropy(z: Vector, label: int, model: Model) -> Vector:
     """Cross-entropy of stablemax as log1p(sum of the others / s_label): no cancellation.
 
     Exponent: [2] of each s and the summation, [2] of s_label, [1] of the quotient, [c] of log1p.
+    Each s may be off by model.underflow more.
     """
     s = _stablemax_weights(z)
-    with np.errstate(over="ignore", divide="ignore"):
-        value = np.log1p(np.sum(np.delete(s, label)) / s[label])
-    growth = np.expm1(model.exponent(5 + ELEMENTARY, len(z)))
-    return np.asarray(SLACK * value * growth + model.underflow)
+    others = np.delete(s, label)
+    if others.size == 0:
+        return np.asarray(model.underflow)
+    shares = others / np.max(others)
+    log_sum = float(np.log(np.max(others)) + np.log(np.sum(shares)))
+    value = np.logaddexp(0.0, log_sum - np.log(s[label]))
+    with np.errstate(over="ignore"):
+        lost = model.underflow / s[label], others.size * model.underflow / np.exp(log_sum)
+    if max(lost) >= 1:
+        return np.asarray(np.inf)
+    exponent = model.exponent(5 + ELEMENTARY, len(z)) - np.log1p(-lost[0]) - np.log1p(-lost[1])
+    return np.asarray(SLACK * (value * np.expm1(exponent) + model.underflow * np.exp(exponent)))
 
 
 BOUNDS: dict[str, Callable[..., Vector]] = {
@@ -242,6 +260,17 @@ BOUNDS: dict[str, Callable[..., Vector]] = {
     "softplus": softplus,
     "stablemax": stablemax,
     "stablemax_cross_entropy": stablemax_cross_entropy,
+}
+# The form (of the definition) that each bound is proven for.
+PROVEN_FORM = {
+    "softmax": "shifted",
+    "log_softmax": "log1p",
+    "logsumexp": "log1p",
+    "cross_entropy": "log1p",
+    "sigmoid": "by sign",
+    "softplus": "log1p",
+    "stablemax": "as published",
+    "stablemax_cross_entropy": "log1p",
 }
 GRADIENT_BOUNDS: dict[str, Callable[..., Vector]] = {"cross_entropy": cross_entropy_gradient}
 
@@ -257,13 +286,14 @@ def bound(
 ) -> Vector | None:
     """The bound of a definition at one row, aligned with its outputs; None where none is proven.
 
-    Masked classes (-inf) take no part; their own outputs are limits, exact, with bound 0.
+    Masked classes (-inf) take no part; their own outputs are limits, exact, with bound 0.  (Nothing
+    is proven of them under label smoothing, nor where exp may be anything: ELEMENTARY u >= 1.)
     """
     function = (GRADIENT_BOUNDS if gradient else BOUNDS).get(name)
-    if function is None:
-        return None
     z = np.asarray(logits, dtype=np.float64)
     finite = np.isfinite(z)
+    if function is None or ELEMENTARY * model.u >= 1 or (parameters and not finite.all()):
+        return None
     arguments: list[Any] = [z[finite]]
     if label is not None:
         if not finite[label]:

@@ -7,6 +7,7 @@ in one bit, on shape, strides or threads.
 """
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +24,8 @@ def as_logits(logits: ArrayLike) -> NDArray[np.floating]:
 
     Raises TypeError for any other dtype and ValueError for a scalar.
     """
+    if isinstance(logits, np.ma.MaskedArray):
+        raise TypeError("logits are a masked array, whose mask would be lost; fill it with -inf")
     array = np.asarray(logits)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(
@@ -82,8 +85,9 @@ def apply(
     `reads[0]` are the logits; its axes but the last index the rows and are the leading axes of
     every other array. Raises ValueError if `threads` is less than 1.
     """
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+    if not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
+    threads = min(threads, os.cpu_count() or 1)  # more would only cut the blocks small
     if reads[0].ndim == 1:  # a single row
         reads = tuple(array[np.newaxis] for array in reads)
         writes = tuple(array[np.newaxis] for array in writes)

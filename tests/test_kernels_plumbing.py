@@ -163,7 +163,9 @@ def test_threads_give_the_same_bits(function, threads):
 @pytest.mark.parametrize("threads", [0, -1])
 @each_function
 def test_less_than_one_thread_is_refused(function, threads):
-    with pytest.raises(ValueError, match=f"threads must be at least 1, got {threads}"):
+    with pytest.raises(
+        ValueError, match=f"threads must be an integer of at least 1, got {threads}"
+    ):
         function([[0.0, 1.0]], threads=threads)
 
 

@@ -737,8 +737,8 @@ GRADIENTS = {
 }
 
 
-def test_the_brute_force_knows_every_definition():
-    assert VALUES.keys() == GRADIENTS.keys() == REGISTRY.keys()
+def test_the_brute_force_knows_only_definitions():
+    assert VALUES.keys() == GRADIENTS.keys() <= REGISTRY.keys()
 
 
 def rows_of(name, fmt, rows, seed, largest):
@@ -757,7 +757,7 @@ def has_gradient(row, label):
     return label is None or row[label] > -INF
 
 
-@each_definition
+@pytest.mark.parametrize("name", sorted(VALUES))
 @each_format
 def test_truths_of_all_families_by_brute_force(name, fmt):
     smoothings = (0.0, 0.1) if name == "cross_entropy" else (0.0,)

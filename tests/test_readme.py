@@ -61,7 +61,8 @@ def test_there_are_sessions():
 def test_the_definition_shown_is_one(monkeypatch):
     from softproof.derivations import REGISTRY, definition, facts, prove
 
-    monkeypatch.setattr(definition, "REGISTRY", dict(REGISTRY))
+    others = {name: known for name, known in REGISTRY.items() if name != "tanh"}
+    monkeypatch.setattr(definition, "REGISTRY", others)
     (code,) = re.findall(r"```python\n(@define.*?)```", README, re.DOTALL)
     scope = {**vars(definition), **vars(facts)}
     exec(code, scope)

@@ -1,6 +1,6 @@
 """The command line: ``softproof verify | derive | radius | plot | subjects``.
 
-Exit status: 0 all passed, 1 failures found, 2 usage.
+Exit status: 0 all passed, 1 failures found, 2 usage, 3 an error of softproof itself.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -44,8 +45,12 @@ class Budget(enum.StrEnum):
 
 
 def main() -> None:
-    """Entry point of the ``softproof`` command."""
-    app()
+    """Entry point of the ``softproof`` command; an error of our own exits with status 3."""
+    try:
+        app()
+    except Exception:  # 1 would say that a subject failed
+        traceback.print_exc()
+        sys.exit(3)
 
 
 def _fail(message: str) -> NoReturn:
@@ -56,7 +61,10 @@ def _fail(message: str) -> NoReturn:
 
 def _console() -> Console:
     # A table folded at 80 columns is not legible where output goes to a file or a log.
-    return Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", 150)))
+    if sys.stdout.isatty():
+        return Console()
+    columns = os.environ.get("COLUMNS", "")
+    return Console(width=int(columns) if columns.isdecimal() and int(columns) else 150)
 
 
 def _definition(name: str) -> Definition:
@@ -285,7 +293,10 @@ def radius(
     from .radius_report import load_array, print_report, report
 
     try:
-        found = report(radii(load_array(logits, "logits"), load_array(slopes, "slopes")), step)
+        z, a = load_array(logits, "logits"), load_array(slopes, "slopes")
+        if logits == slopes and np.array_equal(z, a):
+            _fail(f"{logits} gives one array for both logits and slopes; store them by these names")
+        found = report(radii(z, a), step)
     except (ValueError, TypeError, OSError) as error:
         _fail(str(error))
     print_report(found, _console())

@@ -66,9 +66,10 @@ def normal(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 
 
 def lengths(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
-    """Every length around and between vector widths."""
+    """Every length around and between vector widths, and a long one."""
     for classes in (*range(1, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257):
         yield _gaussian(rng, fmt, 2, (max(1, rows // 8), classes))
+    yield _gaussian(rng, fmt, 2, (1, 5003))
 
 
 def wide(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:

@@ -14,7 +14,7 @@ UNIT = (
     "ulp error = |computed - exact| / ulp(exact); ulp(x) = 2^(max(e, emin) - p + 1) for "
     "2^e <= |x| < 2^(e+1), the spacing of the format at x (below the normal range and at 0: the "
     "smallest subnormal). Correct rounding: at most 0.5. Worked row: float32 exact 1/3, computed "
-    "0x1.555558p-2, ulp 2^-25, error 1.33."
+    "0x1.555558p-2, ulp 2^-25, error 1.33. bits = log2(1 + ulp error)."
 )
 
 

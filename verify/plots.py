@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 
 from ..derivations import lookup
-from ..derivations.bounds import BOUNDS
+from ..derivations.bounds import BOUNDS, PROVEN_FORM
 from ..derivations.formats import FORMATS
 from .precision import PUBLISHED, PrecisionErrors, inputs_described, precision_errors
 
@@ -153,7 +153,7 @@ def _legend(data: PrecisionErrors) -> Iterator[Line2D]:
         label = "as published" if form == PUBLISHED else form
         yield Line2D([], [], linewidth=1.0, label=label, **style)
     if np.isfinite(data.bounds).any():
-        yield Line2D([], [], label="proven bound (see caption)", **BOUND)
+        yield Line2D([], [], label=f"bound proven for: {PROVEN_FORM[data.name]}", **BOUND)
     yield Line2D([], [], label="u = $2^{-p}$", **UNIT)
     yield Line2D([], [], color="black", label="named format", **FINITE)
     if any(math.isinf(e) for errors in data.formats.values() for e in errors.values()):

@@ -48,6 +48,8 @@ def _cell(result: Result | None) -> str:
         return "-"
     if result.passed:
         return "[green]pass[/]"
+    if all(f.family == "preflight" for f in result.failures):
+        return "[bold red]refused[/]"
     return f"[bold red]FAIL[/] {result.violations}"
 
 
@@ -99,7 +101,10 @@ def _lines(failure: Failure) -> list[str]:
         lines.append(f"observed  {_hex_and_decimal(failure.observed)}{place}")
         lines.append(f"expected  {_hex_and_decimal(failure.expected)}")
     if failure.observed is not None and failure.threshold is not None:
-        lines.append(f"error     {failure.error:.4g} ulp, threshold {failure.threshold:.4g} ulp")
+        lines.append(
+            f"error     {failure.error:.4g} ulp ({bits(failure.error):.1f} bits), "
+            f"threshold {failure.threshold:.4g} ulp"
+        )
     if failure.source:  # of the threshold or, for special values, of the expectation
         lines.append(f"from      {failure.source}")
     lines.append(f"reproduce {failure.reproduce}")
@@ -138,6 +143,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             {
                 **asdict(result),
                 "passed": result.passed,
+                "worst_bits": bits(result.worst),
                 "failures": [asdict(f) for f in result.failures],
             }
             for result in report.results.values()

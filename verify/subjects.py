@@ -7,10 +7,12 @@ returns an array, or a tuple (loss, gradient).
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import importlib
 import inspect
+import io
 import sys
 import traceback
 import warnings
@@ -53,7 +55,7 @@ class SubjectRaised(SubjectFault):
 
 
 def short_id(subject_id: str) -> str:
-    """An id without what all of ours have in common, for tables; ``select`` knows it too.
+    """An id without what all of ours have in common, for tables and glob patterns.
 
     >>> short_id("softproof.kernels:online"), short_id("softproof.verify.textbook:stablemax")
     ('kernels:online', 'textbook:stablemax')
@@ -96,8 +98,10 @@ class Subject:
         elementwise = lookup(self.definition).elementwise
         axis = {} if elementwise else dict.fromkeys(axis_names, -1)
         arguments = [logits] if labels is None else [logits, labels]
+        before = [argument.tobytes() for argument in arguments]
+        silence = contextlib.redirect_stdout(io.StringIO())  # stdout is the report's
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
+            with silence, np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a subject's warnings are no finding
                 result = function(*arguments, **axis)
                 results = result if isinstance(result, tuple) else (result,)
@@ -105,6 +109,8 @@ class Subject:
                 arrays = [np.array(r) for r in results]
         except (Exception, SystemExit) as error:
             raise SubjectRaised from error
+        if before != [argument.tobytes() for argument in arguments]:
+            raise SubjectFault("the input was changed in place")
         self._demand_form(arrays, logits)
         return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
@@ -210,15 +216,21 @@ def select(pattern: str, definitions: list[Definition]) -> list[Subject]:
     definition to hold it against.
     """
     names = [d.name for d in definitions]
+    is_glob = any(c in pattern for c in "*?[")
     known = [
         subject
         for subject in BUILT_IN
         if subject.definition in names
-        and any(fnmatch.fnmatchcase(name, pattern) for name in (subject.id, short_id(subject.id)))
+        # A literal id is the whole id: `kernels:softmax` may be a module of the user's.
+        and (
+            subject.id == pattern
+            or (is_glob and fnmatch.fnmatchcase(subject.id, pattern))
+            or (is_glob and fnmatch.fnmatchcase(short_id(subject.id), pattern))
+        )
     ]
     if known:
         return known
-    if ":" not in pattern or any(c in pattern for c in "*?["):
+    if ":" not in pattern or is_glob:
         raise SubjectError(
             f"no built-in subject of {', '.join(names)} matches {pattern!r}; "
             "name one as module:attribute, or list them with `softproof subjects`"

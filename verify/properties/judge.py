@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...derivations import Definition, bounds, lookup
 from ...derivations.arithmetic import ieee
-from ...derivations.formats import FORMATS, Format
+from ...derivations.formats import BINARY64, FORMATS, Format
 from ..contract import Contract
 from ..inputs import Batch
 from ..metrics import ulp_error
@@ -72,7 +72,13 @@ def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
     """Whether the definition has an exact value at a row; elsewhere the contract governs."""
     values = row.astype(np.float64)
     if definition.elementwise:
-        return not bool(np.isnan(values).any())
+        if np.isfinite(values).all():
+            return True
+        # At an infinity the formula tells the limit, or is NaN, as x / (1 + e^-x) at -inf.
+        xp = ieee(BINARY64)
+        with np.errstate(all="ignore"):
+            limits = [definition.formula(v, xp) for v in values[~np.isfinite(values)]]
+        return not np.isnan(limits).any()
     return bool((values < np.inf).all() and np.isfinite(values).any())
 
 

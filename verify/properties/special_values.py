@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...derivations.definition import Definition, Output
 from ...derivations.facts import ShiftEquivariant, SumsTo
-from ...derivations.formats import BINARY64, Format
+from ...derivations.formats import Format
 from ..contract import Contract
 from ..inputs import Batch
 from ..oracle import truth
@@ -43,8 +43,8 @@ def kind(definition: Definition) -> str:
 def specials(definition: Definition) -> Iterator[tuple[str, Row]]:
     """The special rows of a definition, by name."""
     if definition.elementwise:
-        yield "infinite arguments", np.array([-np.inf, 0.0, np.inf, 1.0])
-        yield "NaN argument", np.array([np.nan, 1.0])
+        for name, value in (("-inf", -np.inf), ("+inf", np.inf), ("NaN", np.nan)):
+            yield f"argument {name}", np.array([value, 1.0])
         return
 
     def place(*entries: tuple[int, float]) -> Row:
@@ -82,7 +82,7 @@ def promise(
     """
     which = kind(definition)
     if which == "elementwise":
-        return Promise(_truth_at(definition, row))
+        return Promise(np.full(len(row), np.nan), np.isnan(row))
     size = len(row)
     shape = (size,) if definition.output is Output.VECTOR else ()
     nan = np.full(shape, np.nan)
@@ -123,14 +123,6 @@ def promise(
         "loss": {"nan_all": nan, "nan_at": np.array(np.inf), "mass": np.array(np.inf)},
     }
     return Promise(values[which][contract.pos_inf])
-
-
-def _truth_at(definition: Definition, row: Row) -> Row:
-    """Element by element; NaN at NaN."""
-    result = np.full(len(row), np.nan)
-    number = ~np.isnan(row)
-    result[number] = truth(definition, row[number], BINARY64).rounded
-    return result
 
 
 def check(subject: Subject, definition: Definition, fmt: Format) -> list[tuple[Batch, Verdict]]:
@@ -225,9 +217,14 @@ def _check_empty(subject: Subject, definition: Definition, fmt: Format) -> tuple
         return batch, Verdict(1, 0.0, [Violation(0, f"empty axis: {fault}")])
     violations = []
     if (value is None) != (subject.contract.empty == "error"):
-        did = "raised" if value is None else "returned"
+        did, other = ("raised", "error") if value is None else ("returned", "empty")
         violations.append(
-            Violation(0, f"empty axis: {did}", source=f"contract: {subject.contract}")
+            Violation(
+                0,
+                f"empty axis: {did}",
+                detail=f"where that is meant, declare it: --contract empty={other}",
+                source=f"contract: {subject.contract}",
+            )
         )
     elif value is not None and not np.all(np.isneginf(value)):
         violations.append(Violation(0, f"empty axis: {value}, expected -inf, the log of 0"))
