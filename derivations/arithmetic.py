@@ -71,6 +71,8 @@ class Arithmetic:
             return self.vector(self.by_sign(v, nonnegative, negative) for v in x)
         if self.symbolic:
             return sympy.Piecewise((nonnegative(x), x >= 0), (negative(x), True))
+        if isinstance(x, flint.arb) and not (x >= 0 or x < 0):  # a ball around 0: both
+            return nonnegative(x).union(negative(x))
         return nonnegative(x) if x >= 0 else negative(x)
 
 

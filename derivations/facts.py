@@ -95,8 +95,8 @@ class PermutationInvariant:
         value, z = case.value(), case.point
         for order in _transpositions(case.size):
             label = None if case.label is None else order.index(case.label)
-            permuted = case.value([z[k] for k in order], label)
-            yield Claim(permuted[0] - value[0])
+            for before, after in zip(value, case.value([z[k] for k in order], label), strict=True):
+                yield Claim(after - before)
 
 
 def _transpositions(size: int) -> Iterator[list[int]]:
@@ -165,7 +165,8 @@ class GradientSumsTo:
 
     def claims(self, case: Symbolic) -> Iterator[Claim]:
         """sum_k d f / d z_k - total = 0."""
-        yield Claim(sum(case.derivatives()[0]) - self.total)
+        for row in case.derivatives():
+            yield Claim(sum(row) - self.total)
 
 
 @dataclass(frozen=True)

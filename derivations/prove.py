@@ -1,6 +1,7 @@
 """Symbolic proofs, for K = 2, 3, 4, of every declared fact and of every closed-form gradient.
 
-Both decisions are one-sided: True is a proof, False means "not proven".
+Both decisions are one-sided: True is a proof (wherever the formula is defined: poles are not
+looked for), False means "not proven".
 * ``vanishes``: rational functions of positive symbols cancel to 0; logarithms are expanded over
   factored arguments first, after which those of different irreducible factors stand for themselves.
   So do square roots, but for their squares.
@@ -13,7 +14,7 @@ Both decisions are one-sided: True is a proof, False means "not proven".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import sympy
@@ -43,6 +44,8 @@ def vanishes(expression: sympy.Expr) -> bool:
     (True, False)
     """
     expression = _expand_logs(expression)
+    if _indefinite(expression):
+        return False
     expression = expression.xreplace({log: sympy.Dummy() for log in expression.atoms(sympy.log)})
     expression, squares = _name_roots(expression)
     fraction = _fraction(expression)
@@ -65,12 +68,18 @@ def never_negative(
     """
     for symbol, parameter in (parameters or {}).items():
         if expression.has(symbol):
+            if not (math.isfinite(parameter.lower) and math.isfinite(parameter.upper)):
+                return False
             affine = sympy.expand(expression).diff(symbol, 2) == 0
             ends = (sympy.Rational(parameter.lower), sympy.Rational(parameter.upper))
             rest = {s: p for s, p in (parameters or {}).items() if s is not symbol}
             return affine and all(never_negative(expression.subs(symbol, e), rest) for e in ends)
     expression = _expand_logs(expression)
+    if _indefinite(expression):
+        return False
     logs = expression.atoms(sympy.log)
+    if not all(never_negative(log.args[0]) for log in logs):
+        return False
     if logs:
         coefficients = [expression.coeff(log) for log in logs]
         terms = zip(coefficients, logs, strict=True)
@@ -89,6 +98,11 @@ def never_negative(
     positive = all(symbol.is_positive for symbol in expression.free_symbols)
     coefficients = [*fraction.numer.coeffs(), *fraction.denom.coeffs()]
     return positive and all(c >= 0 for c in coefficients)
+
+
+def _indefinite(expression: sympy.Expr) -> bool:
+    """Whether it holds a pole, or a decimal fraction, which SymPy would take for another number."""
+    return bool(expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.Float))
 
 
 def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement | None:
@@ -141,6 +155,18 @@ def holds(claim: Claim, definition: Definition) -> bool:
     return never_negative(claim.expression, parameters)
 
 
+def continuity_claims(case: Symbolic) -> Iterator[Claim]:
+    """From an orthant, the values tend to those where a coordinate is 0.
+
+    Without this the orthants would say nothing of the whole: f(x) = x for x < 0, x - 1 for x >= 0
+    rises on both sides.
+    """
+    for k, x in enumerate(case.coordinates if case.signs else ()):
+        at_zero = [z if j != k else sympy.Integer(0) for j, z in enumerate(case.point)]
+        for limit, value in zip(case.value(), case.value(at_zero), strict=True):
+            yield Claim(limit.subs(x, 0) - value)
+
+
 def gradient_claims(case: Symbolic) -> Iterator[Claim]:
     """The closed-form gradient equals the derivative of the definition."""
     pairs = zip(case.derivatives().flat, case.closed_form_derivatives().flat, strict=True)
@@ -161,13 +187,20 @@ def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]
     proofs = []
     for size in (1,) if definition.elementwise else sizes:
         charts = list(Symbolic.charts(definition, size))
-        for statement, claims in statements.items():
-            proven = all(
+
+        def everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts=charts) -> bool:  # type: ignore[no-untyped-def]
+            return all(
                 any(
                     all(holds(claim, definition) for claim in claims(alternative))
                     for alternative in chart.alternatives()
                 )
                 for chart in charts
             )
+
+        continuous = everywhere(continuity_claims)
+        for statement, claims in statements.items():
+            # What claims nothing here, as an order of the outputs of one real, is not proven.
+            some = any(True for chart in charts for _ in claims(chart))
+            proven = continuous and some and everywhere(claims)
             proofs.append(Proof(definition.name, statement, size, proven))
     return proofs

@@ -30,7 +30,8 @@ def jit(function: _Function) -> _Function:
 
     Strict IEEE arithmetic: `fastmath` would drop NaN and reorder the error-free transformations
     on which every bound of this package rests, and no multiplication is fused with an addition,
-    so results are the same bits on every machine. Division by zero gives inf or NaN, as in NumPy.
+    so results are the same bits on every machine, but for `log1p` and `exp` of the C library
+    (logarithms, losses, radii). Division by zero gives inf or NaN, as in NumPy.
 
     Numba's disk cache knows a function as stale only when its own file changed; functions here
     are inlined across files, so the stamp covers all of them.

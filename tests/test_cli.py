@@ -98,7 +98,9 @@ def test_exit_status_of_a_process(here, subject, status):
 
 
 def test_a_right_subject_passes():
-    outcome = softproof("verify", "softmax", "--subject", "kernels:online", "--suite", "overflow")
+    outcome = softproof(
+        "verify", "softmax", "--subject", "softproof.kernels:online", "--suite", "overflow"
+    )
     assert outcome.exit_code == 0
     assert "kernels:online" in outcome.output
     assert "all passed" in outcome.output
@@ -132,8 +134,8 @@ def test_one_defect_makes_one_message(here):
 
 
 def test_the_same_subject_named_twice_is_run_once():
-    once = softproof("verify", "softmax", "--subject", "kernels:online", "--row", "1,2")
-    names = ("--subject", "kernels:online", "--subject", "softproof.kernels:onl*")
+    once = softproof("verify", "softmax", "--subject", "softproof.kernels:online", "--row", "1,2")
+    names = ("--subject", "softproof.kernels:online", "--subject", "softproof.kernels:onl*")
     twice = softproof("verify", "softmax", *names, "--row", "1,2")
     assert once.output == twice.output
 
@@ -231,14 +233,14 @@ def test_a_subject_that_cannot_be_imported_is_a_usage_error(here, subject, messa
 
 
 def test_nothing_checked_is_not_a_pass():
-    arguments = ("verify", "softmax", "--subject", "kernels:online", "--row", "nan,1")
+    arguments = ("verify", "softmax", "--subject", "softproof.kernels:online", "--row", "nan,1")
     assert softproof(*arguments).exit_code == 0  # judged by the contract
     message = usage_error(*arguments, "--suite", "accuracy")
     assert "nothing to check: accuracy has no case for what was given" in message
 
 
 def test_declared_contracts_are_held_against_the_subjects():
-    arguments = ("verify", "softmax", "--subject", "kernels:online", "--row=-inf,-inf")
+    arguments = ("verify", "softmax", "--subject", "softproof.kernels:online", "--row=-inf,-inf")
     assert softproof(*arguments).exit_code == 0
     assert softproof(*arguments, "--contract", "all_masked=zero").exit_code == 1
 
@@ -270,7 +272,14 @@ def test_stored_objects_are_refused(tmp_path):
 
 def test_the_stored_dtype_is_the_default(tmp_path):
     np.save(tmp_path / "x.npy", np.float32([[0.1, 1], [2, 3]]))
-    arguments = ("verify", "softmax", "--subject", "kernels:online", "--logits", tmp_path / "x.npy")
+    arguments = (
+        "verify",
+        "softmax",
+        "--subject",
+        "softproof.kernels:online",
+        "--logits",
+        tmp_path / "x.npy",
+    )
     outcome = softproof(*arguments)
     assert outcome.exit_code == 0
     assert "float64" not in outcome.output.replace("float64_", "")
@@ -291,8 +300,8 @@ def strict(path):
 def test_the_json_report_holds_the_failing_case(tmp_path):
     path = tmp_path / "report.json"
     outcome = softproof(
-        "verify", "softmax", "--subject", "kernels:naive", "--row=0x1p+10,0", "--dtype", "float64",
-        "--json", path,
+        "verify", "softmax", "--subject", "softproof.kernels:naive", "--row=0x1p+10,0",
+        "--dtype", "float64", "--json", path,
     )  # fmt: skip
     assert outcome.exit_code == 1
     report = strict(path)
@@ -304,7 +313,7 @@ def test_the_json_report_holds_the_failing_case(tmp_path):
     accuracy = next(r for r in report["results"] if r["suite"] == "accuracy")
     assert set(accuracy) == {
         "definition", "subject", "suite", "dtype", "checks", "violations", "worst", "failures",
-        "passed",
+        "passed", "worst_bits",
     }  # fmt: skip
     (failure,) = accuracy["failures"]
     assert failure["logits"] == ["0x1p+10", "0x0p+0"]
@@ -327,7 +336,7 @@ def test_the_json_report_of_everything_is_strict(tmp_path):
 @pytest.mark.parametrize("command", ["verify", "radius"])
 def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path, command):
     arguments = {
-        "verify": ["softmax", "--subject", "kernels:online", "--row", "1,2"],
+        "verify": ["softmax", "--subject", "softproof.kernels:online", "--row", "1,2"],
         "radius": [DIGITS, DIGITS],
     }[command]
     outcome = softproof(command, *arguments, "--json", tmp_path / "missing" / "x.json")

@@ -294,11 +294,11 @@ def radius(
 
     try:
         z, a = load_array(logits, "logits"), load_array(slopes, "slopes")
-        if logits == slopes and np.array_equal(z, a):
-            _fail(f"{logits} gives one array for both logits and slopes; store them by these names")
         found = report(radii(z, a), step)
     except (ValueError, TypeError, OSError) as error:
         _fail(str(error))
+    if logits == slopes and np.array_equal(z, a):
+        _fail(f"{logits} gives one array for both logits and slopes; store them by these names")
     print_report(found, _console())
     if json is not None:
         _write(json, found)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..derivations.formats import format_of
 from .oracle import Truth
 
 UNIT = (
@@ -22,6 +23,7 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     """Error of each result in units in the last place of the exact result.
 
     The same infinity as the correctly rounded result counts 0; NaN, or any other infinity, inf.
+    Finite results for exact ones that just overflow, below 2^(emax + 1), are measured from there.
 
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.formats import BINARY32
@@ -36,7 +38,13 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
         # Scaled first: the difference of two finite numbers may overflow, in ulps it does not.
         steps = np.ldexp(value, -truth.ulp_exponent) - np.ldexp(rounded, -truth.ulp_exponent)
         error = np.abs(steps - truth.offset)
-    error = np.where(np.isfinite(value) & np.isfinite(rounded), error, np.inf)
+        fmt = format_of(truth.rounded.dtype)
+        just_over = np.isinf(rounded) & (truth.ulp_exponent == fmt.emax - fmt.precision + 1)
+        end = np.copysign(2.0**fmt.precision, rounded)  # 2^(emax + 1) in ulps
+        from_the_end = np.abs(np.ldexp(value, -truth.ulp_exponent) - end)
+    error = np.where(just_over, from_the_end, error)
+    comparable = np.isfinite(value) & (np.isfinite(rounded) | just_over)
+    error = np.where(comparable, error, np.inf)
     return np.where(value == rounded, np.abs(truth.offset), error)
 
 

@@ -7,7 +7,6 @@ Inputs are exact: a floating-point number stands for the real number that it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,11 +22,10 @@ from ..derivations.facts import ShiftEquivariant, ShiftInvariant
 from ..derivations.formats import Format
 
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
-GUARD_BITS = 20
+GUARD_BITS = 30
 MAX_PRECISION = 1 << 16
-TIE_BITS = (
-    1 << 12
-)  # more than the range of binary64: what is undecided then is a tie but for a trace
+# More than the range of binary64: what is undecided then is a tie, but for a trace.
+TIE_BITS = 1 << 12
 
 
 class OracleError(ArithmeticError):
@@ -40,8 +38,8 @@ class Truth:
 
     ``rounded``: correctly rounded to nearest even, in the format's dtype; ``ulp_exponent``: q with
     ulp(exact) = 2^q; ``offset``: (exact - rounded) / ulp(exact), in [-1/2, 1/2], accurate to
-    2^-20.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
-    2^-20 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
+    2^-30.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
+    2^-30 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
     TIE_BITS bits do not tell from a tie, such as 1 - 2^-25 - e^-(10^30), is taken for the tie: both
     neighbours are then half an ulp away, as far as any error measured in ulps can tell.
     """
@@ -113,7 +111,7 @@ def truth(
         if all(r is not None for r in roundings):
             decided = [r for r in roundings if r is not None]
             if cross_check:
-                _demand_agreement(evaluate, decided, fmt, precision)
+                _demand_agreement(evaluate(big_floats(2 * precision + 64)), decided, fmt)
             return _assemble(decided, result.shape, fmt)
         precision *= 2
     raise OracleError(
@@ -123,7 +121,9 @@ def truth(
 
 
 def _shift(definition: Definition, numbers: list[float], gradient: bool) -> tuple[float, float]:
-    """What to subtract from the logits, and to add back, by a *proven* shift fact.
+    """What to subtract from the logits, and to add back, by a declared shift fact.
+
+    (The tests prove each declared fact for K = 2, 3, 4.)
 
     It keeps the exponentials below 1, and makes results of tied rows exact rationals in balls, so
     that their rounding is decided.
@@ -200,15 +200,9 @@ def _shift_round(integer: int, shift: int) -> int:
     return quotient + (remainder > half or (remainder == half and quotient & 1))
 
 
-def _demand_agreement(
-    evaluate: Callable[[Arithmetic], NDArray[Any]],
-    decided: list[_Rounding],
-    fmt: Format,
-    precision: int,
-) -> None:
+def _demand_agreement(witness: NDArray[Any], decided: list[_Rounding], fmt: Format) -> None:
     """Mpmath must find the same values; it has no error bars, so it gets more bits."""
-    second = evaluate(big_floats(2 * precision + 64))
-    for number, (significand, q, offset) in zip(second.flat, decided, strict=True):
+    for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
         if mpmath.isnan(number):
             agree = False
         elif mpmath.isinf(number) or abs(number) >= mpmath.ldexp(1, fmt.emax + 1):

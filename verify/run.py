@@ -249,8 +249,8 @@ def _failure(
         command += "" if label is None else f" --label {label}"
     elif not own_row and not item.given:
         detail = " ".join(filter(None, [detail, "The row alone does not fail: only in its batch."]))
-        budget = next(name for name, rows in ROWS.items() if rows == item.rows)
-        command += f" --budget {budget} --seed {item.seed}"
+        budget = "".join(f" --budget {name}" for name, rows in ROWS.items() if rows == item.rows)
+        command += f"{budget} --seed {item.seed}"
     return Failure(
         family=batch.family or item.family,
         message=violation.message,

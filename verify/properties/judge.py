@@ -124,8 +124,10 @@ def threshold(
         )
         with np.errstate(all="ignore"):
             limit = absolute / np.ldexp(1.0, exact.ulp_exponent)
-        # Where the exact result is infinite or overflows, only the same infinity is right.
-        return np.where(np.isinf(exact.rounded.astype(np.float64)), 0.0, limit), source
+        # Where the exact result is infinite, or far beyond the range, only infinity is right.
+        infinite = np.isinf(exact.rounded.astype(np.float64))
+        far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
+        return np.where(far, 0.0, limit), source
     honest = _honest_error(definition, fmt, batch.logits[i], label, exact, gradient)
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     return np.full(exact.rounded.shape, NON_INFERIORITY * max(1.0, honest)), source
