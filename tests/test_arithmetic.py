@@ -169,3 +169,11 @@ def test_by_sign_of_a_symbol_is_a_case_distinction():
     x = sympy.Symbol("x", real=True)
     assert positive_part(symbols(), x) == sympy.Piecewise((x, x >= 0), (0, True))
     assert positive_part(symbols(), sympy.Integer(-3)) == 0
+
+
+def test_a_ball_around_zero_takes_both_branches():
+    xp = balls()
+    ball = flint.arb(0, 1)
+    result = xp.by_sign(ball, lambda v: xp.number(1), lambda v: xp.number(-1))
+    assert result.contains(1)
+    assert result.contains(-1)

@@ -316,3 +316,33 @@ def test_a_correctly_rounded_stablemax_of_huge_logits():
 def test_a_bound_is_never_nan():
     model = Model.of(BFLOAT16, "input")
     assert not np.isnan(bound("cross_entropy", np.zeros(300), model, label=0, smoothing=0.1))
+
+
+# --- cases that review found ---
+
+
+def test_stablemax_of_subnormal_weights():
+    z = np.float16([-43328, -65408, -56608, -20832])
+    weights = (1 / (1 - z)).astype(np.float16).astype(np.float32)
+    computed = (weights / weights.sum(dtype=np.float32)).astype(np.float16)
+    exact = truth(lookup("stablemax"), z, BINARY16)
+    assert np.all(errors(computed, exact) <= bound("stablemax", z, Model.of(BINARY16)))
+
+
+def test_the_gradient_of_the_label_as_minus_the_sum_of_the_others_in_bfloat16():
+    u, classes = 2.0**-8, 200
+    z = np.full(classes, -10.0)
+    z[1] = 0
+    p = np.exp(z) / np.exp(z).sum()
+    # The sum loses every rounding, the quotient and the sum of the others gain every one.
+    worst_sum = np.exp(z).sum() * (1 - u) ** (classes - 1)
+    worst = np.delete(np.exp(z) / worst_sum * (1 + u), 0).sum() * (1 + u) ** (classes - 2)
+    allowed = bound("cross_entropy", z, Model.of(BFLOAT16, "input"), label=0, gradient=True)[0]
+    assert worst - (1 - p[0]) <= allowed
+
+
+def test_nothing_is_proven_where_exp_may_be_anything_or_smoothing_meets_a_mask():
+    assert bound("softmax", np.zeros(2), Model(1 / 8, 1 / 8, 0.0)) is None
+    masked = np.array([0.0, -np.inf])
+    model = Model.of(BINARY32)
+    assert bound("cross_entropy", masked, model, label=0, smoothing=0.1) is None

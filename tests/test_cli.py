@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import lookup
+from softproof.verify import cli
 from softproof.verify.cli import app
 from softproof.verify.subjects import select
 from typer.testing import CliRunner
@@ -424,3 +425,44 @@ def test_usage_errors_of_radius(tmp_path):
         message = usage_error("radius", good, good, "--step", step)
         assert "step must be finite and above 0" in message
     assert softproof("radius", good).exit_code == 2
+
+
+# --- what review found ---
+
+
+def test_a_module_of_the_user_is_not_taken_for_ours_by_its_short_name(here):
+    (here / "textbook.py").write_text("def softmax_shifted(x):\n    return x * 0 + 7\n")
+    outcome = softproof("verify", "softmax", "--subject", "textbook:softmax_shifted", "--row=1,2")
+    assert outcome.exit_code == 1
+
+
+def test_an_error_of_our_own_has_a_status_of_its_own(monkeypatch):
+    def fail():
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 3
+
+
+def test_a_column_count_that_is_none_is_ignored(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "wide")
+    assert cli._console().width == 150
+
+
+def test_what_a_subject_prints_stays_out_of_the_report(here):
+    code = "def softmax(x):\n    print('noise')\n    return x / x.sum(-1, keepdims=True)\n"
+    (here / "talkative.py").write_text(code)
+    outcome = softproof("verify", "softmax", "--subject", "talkative:softmax", "--row=1,2")
+    assert "noise" not in outcome.output
+
+
+def test_one_array_is_not_both_logits_and_slopes(tmp_path):
+    path = tmp_path / "both.npy"
+    np.save(path, np.ones((2, 3)) * np.arange(3))
+    assert "both logits and slopes" in usage_error("radius", path, path)
+
+
+def test_a_label_needs_a_row():
+    assert "--label" in usage_error("verify", "softmax", "--label", "1")

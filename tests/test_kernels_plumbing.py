@@ -264,3 +264,14 @@ def test_the_two_import_names_do_not_share_a_cache(checkout):
     run(CALL, checkout)
     other = run(CALL.replace("kernels;", "softproof_.kernels as kernels;"), checkout)
     assert "data loaded" not in other
+
+
+def test_a_masked_array_is_refused():
+    with pytest.raises(TypeError, match="mask would be lost"):
+        kernels.softmax(np.ma.masked_array([1.0, 2.0], mask=[True, False]))
+
+
+@pytest.mark.parametrize("threads", [1.5, "2", None])
+def test_threads_must_be_an_integer(threads):
+    with pytest.raises(ValueError, match="threads must be an integer"):
+        kernels.softmax([1.0, 2.0], threads=threads)

@@ -377,3 +377,47 @@ def test_a_near_miss_is_told_the_nearest_names():
 def test_a_far_miss_is_told_every_name():
     with pytest.raises(KeyError, match=r"did you mean cross_entropy, .*softplus"):
         lookup("quux")
+
+
+# --- what review found the prover to accept ---
+
+
+def test_a_jump_at_zero_is_seen():
+    def dropping(v, xp):
+        return xp.by_sign(v, lambda w: w - 1, lambda w: w)
+
+    assert not proven(declare(dropping, Increasing(), like="sigmoid", breakpoint_at_zero=True))
+
+
+def test_a_pole_at_zero_is_seen():
+    def reciprocal(v, xp):
+        return -1 / v
+
+    assert not proven(declare(reciprocal, Increasing(), like="sigmoid", breakpoint_at_zero=True))
+
+
+def test_a_fact_without_a_claim_is_not_proven():
+    assert not proven(declare(lambda v, xp: -v, OrderPreserving(), like="sigmoid"))
+
+
+def test_a_parameter_without_an_end_proves_nothing():
+    def falling(v, xp, s=0.0):
+        return (1 - s) * xp.exp(v)
+
+    endless = {"s": Parameter(0.0, 0.0, float("inf"))}
+    assert not proven(declare(falling, Range(lower=0), like="sigmoid", parameters=endless))
+
+
+def test_every_output_counts():
+    def second_sticks(z, xp):
+        return np.array([xp.sum(z), z[0]], dtype=object)
+
+    assert not proven(declare(second_sticks, PermutationInvariant(), like="softmax"), sizes=(2,))
+
+
+def test_logarithms_of_what_may_be_negative_prove_nothing():
+    assert not never_negative(2 * sympy.log(-x - 1))
+
+
+def test_decimal_fractions_prove_nothing():
+    assert not never_negative(0.1 * x)

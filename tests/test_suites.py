@@ -15,6 +15,7 @@ from softproof.derivations.definition import REGISTRY, Argument, define
 from softproof.derivations.formats import FORMATS
 from softproof.verify.contract import CHOICES, Contract
 from softproof.verify.inputs import Batch, draw
+from softproof.verify.metrics import ulp_error
 from softproof.verify.properties import SUITES, invariance, judge
 from softproof.verify.run import execute, plan
 from softproof.verify.subjects import BUILT_IN, Subject, SubjectError, SubjectRaised
@@ -640,3 +641,32 @@ def test_a_subject_that_fails_now_and_then_is_still_reported(monkeypatch):
 def test_an_exception_of_a_subject_is_a_finding_not_a_crash():
     with pytest.raises(SubjectRaised, match=r"raised TypeError: unsupported operand \(.*broken"):
         broken("softmax_raises")(np.zeros((1, 2)), None)
+
+
+# --- what review found ---
+
+
+def test_a_mistake_that_only_the_batch_shows_says_so():
+    (failure, *_) = run(broken("softmax_max_of_the_batch"), "accuracy", "float32").failures
+    assert "only in its batch" in failure.detail
+    assert "--row" not in failure.reproduce
+    assert "--seed 0" in failure.reproduce
+
+
+def test_a_finite_result_for_what_just_overflows_is_measured_from_the_end_of_the_range():
+    z = np.float16([65504, 65504, -15.99])  # exact -65520.7: rounds to -inf
+    exact = judge.reference(
+        lookup("log_softmax"), FORMATS["float16"], Batch("", z[None, :], None), 0
+    )
+    near, wrong = np.float16([-0.6934, -0.6934, -65504]), np.float16([-0.6934, -0.6934, -6e4])
+    assert ulp_error(near, exact)[2] == 1
+    assert ulp_error(wrong, exact)[2] > 100
+
+
+def test_a_function_whose_formula_has_no_value_at_infinity_is_judged_elsewhere(monkeypatch):
+    swish = dataclasses.replace(
+        lookup("sigmoid"), name="swish", formula=lambda x, xp: x / (1 + xp.exp(-x)), facts=()
+    )
+    monkeypatch.setitem(REGISTRY, "swish", swish)
+    assert not judge.has_truth(swish, np.array([-np.inf]))
+    assert judge.has_truth(swish, np.array([np.inf]))
