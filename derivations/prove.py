@@ -14,7 +14,7 @@ looked for), False means "not proven".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import sympy
@@ -174,6 +174,17 @@ def gradient_claims(case: Symbolic) -> Iterator[Claim]:
         yield Claim(derived - declared)
 
 
+def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[Symbolic]) -> bool:
+    """Whether all claims are proven, on each chart or on an alternative to it."""
+    return all(
+        any(
+            all(holds(claim, alternative.definition) for claim in claims(alternative))
+            for alternative in chart.alternatives()
+        )
+        for chart in charts
+    )
+
+
 def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
@@ -187,20 +198,10 @@ def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]
     proofs = []
     for size in (1,) if definition.elementwise else sizes:
         charts = list(Symbolic.charts(definition, size))
-
-        def everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts=charts) -> bool:  # type: ignore[no-untyped-def]
-            return all(
-                any(
-                    all(holds(claim, definition) for claim in claims(alternative))
-                    for alternative in chart.alternatives()
-                )
-                for chart in charts
-            )
-
-        continuous = everywhere(continuity_claims)
+        continuous = _everywhere(continuity_claims, charts)
         for statement, claims in statements.items():
             # What claims nothing here, as an order of the outputs of one real, is not proven.
             some = any(True for chart in charts for _ in claims(chart))
-            proven = continuous and some and everywhere(claims)
+            proven = continuous and some and _everywhere(claims, charts)
             proofs.append(Proof(definition.name, statement, size, proven))
     return proofs
