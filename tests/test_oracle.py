@@ -28,6 +28,17 @@ from softproof.verify.oracle import OracleError, truth
 
 lookup("softmax")  # fills the registry
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+# The definitions that `exact_values` below computes by brute force; others have two oracles.
+BRUTE_FORCE = (
+    "cross_entropy",
+    "log_softmax",
+    "logsumexp",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stablemax",
+    "stablemax_cross_entropy",
+)
 each_definition = pytest.mark.parametrize("name", sorted(REGISTRY))
 INF = float("inf")
 MP = mpmath.MPContext()
@@ -488,7 +499,7 @@ def test_results_with_exponents_of_a_hundred_digits(fmt):
     assert_truth(result, [INF] * 3 + [Fraction(0)] * 3, fmt)
 
 
-@each_definition
+@pytest.mark.parametrize("name", BRUTE_FORCE)
 def test_logits_at_the_ends_of_float64(name):
     definition = lookup(name)
     top = float(np.finfo(np.float64).max)
@@ -738,7 +749,7 @@ GRADIENTS = {
 
 
 def test_the_brute_force_knows_only_definitions():
-    assert VALUES.keys() == GRADIENTS.keys() <= REGISTRY.keys()
+    assert set(BRUTE_FORCE) == VALUES.keys() == GRADIENTS.keys() <= REGISTRY.keys()
 
 
 def rows_of(name, fmt, rows, seed, largest):
@@ -757,7 +768,7 @@ def has_gradient(row, label):
     return label is None or row[label] > -INF
 
 
-@pytest.mark.parametrize("name", sorted(VALUES))
+@pytest.mark.parametrize("name", BRUTE_FORCE)
 @each_format
 def test_truths_of_all_families_by_brute_force(name, fmt):
     smoothings = (0.0, 0.1) if name == "cross_entropy" else (0.0,)
