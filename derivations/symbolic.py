@@ -6,7 +6,7 @@ positive symbols x_k, in which the formulas are free of exponentials and of case
 * z_k = log x_k where the formula is made from exponentials (one chart);
 * z_k = x_k or z_k = -x_k, one chart for each orthant, where it has a breakpoint at 0; or else
   z_k = log(1 + x_k) and z_k = -log(1 + x_k), where pieces are made from exponentials.  Points with
-  a coordinate 0 are limits of these, and every definition here is continuous.
+  a coordinate 0 are limits of these: ``prove`` demands that the values are continuous there.
 
 The derivative in z_k is the derivative in x_k over d z_k / d x_k.
 """

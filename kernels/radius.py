@@ -246,7 +246,8 @@ def _spread_bound(low: float, high: float) -> float:
     delta = _difference_up(high, low)
     if delta < np.inf:
         return _down(_PI / delta)
-    # Overflow needs both |low| and |high| above 2^969: their halves are exact.
+    # Halving rounds subnormals alone: beside a difference above 2^1023 that moves the quotient by
+    # far less than the step down.
     return _down(0.5 * _PI / _difference_up(0.5 * high, 0.5 * low))
 
 

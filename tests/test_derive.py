@@ -12,7 +12,6 @@ from softproof.derivations.arithmetic import big_floats
 from softproof.derivations.definition import Argument, Definition
 from softproof.derivations.derive import derive
 
-lookup("softmax")  # fills the registry
 EVERY = pytest.mark.parametrize("definition", REGISTRY.values(), ids=lambda d: d.name)
 MP = mpmath.MPContext()
 MP.dps = 30

@@ -26,7 +26,6 @@ from softproof.verify import oracle
 from softproof.verify.inputs import FAMILIES, draw
 from softproof.verify.oracle import OracleError, truth
 
-lookup("softmax")  # fills the registry
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 # The definitions that `exact_values` below computes by brute force; others have two oracles.
 BRUTE_FORCE = (

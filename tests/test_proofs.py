@@ -28,7 +28,6 @@ from softproof.derivations.facts import (
 )
 from softproof.derivations.prove import SIZES, never_negative, vanishes
 
-lookup("softmax")  # fills the registry
 x, y = sympy.symbols("x y", positive=True)
 
 

@@ -144,10 +144,7 @@ def _load(subject_id: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
         target: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             target = getattr(target, part)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever a user's module raises on import is a finding
+    except (Exception, SystemExit) as error:  # whatever a user's module does on import
         raise SubjectError(f"{subject_id}: {type(error).__name__}: {error}") from error
     if not callable(target):
         raise SubjectError(f"{subject_id} is a {type(target).__name__}, not callable")
