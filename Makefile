@@ -3,7 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test clean
+BROWSERS := chromium-headless-shell chromium chromium-browser google-chrome
+
+.PHONY: verify test browser clean
 
 verify: .venv/installed
 	@# Exit status 1 means findings: the naive forms and SciPy have some, that is what the table is for.
@@ -13,7 +15,7 @@ verify: .venv/installed
 	$(BIN)/softproof verify --subject 'softproof.kernels:*' --logits verify/data/digits.npz
 	$(BIN)/softproof radius verify/data/digits.npz verify/data/digits.npz
 
-test: .venv/installed .venv/checkout/softproof
+test: .venv/installed .venv/checkout/softproof browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
@@ -23,7 +25,19 @@ test: .venv/installed .venv/checkout/softproof
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@# PyTorch from a wheel at hand only: the index's would pull gigabytes of CUDA.
+	@$(BIN)/python -m pip install --quiet --no-index --no-deps torch 2>/dev/null \
+	  && $(BIN)/python -m pip install --quiet torch \
+	  || echo "No PyTorch wheel at hand: its subjects are skipped. (pip install torch)"
 	@touch $@
+
+# A CI machine gets a browser where that is possible; a contributor's machine is left alone.
+browser:
+	@for b in $(BROWSERS); do command -v $$b >/dev/null && exit 0; done; \
+	{ [ "$$CI" ] && [ "$$(id -u)" = 0 ] && export DEBIAN_FRONTEND=noninteractive \
+	  && apt-get -qq update && apt-get -qq -y --no-install-recommends install \
+	     $(firstword $(BROWSERS)) >/dev/null; } \
+	|| echo "No browser here: tests that need one are skipped. (apt-get install $(firstword $(BROWSERS)))"
 
 # mypy cannot follow the import hook of an editable install: show it the checkout under its import name.
 .venv/checkout/softproof: .venv/installed

@@ -166,16 +166,40 @@ def _target(classes: int, label: int, smoothing: float) -> Vector:
     return target
 
 
+def _exp_of_log_softmax(z: Vector, model: Model) -> Vector:
+    """p_k as e^(l_k), l_k = -(D_k + log S) in the format: what is at hand where l is stored.
+
+    S = sum e^(-D) has the exponent t of softmax's divisor.  log S is off by t, and by [c] of what
+    it is then; D_k by u D_k; their sum rounds once, by u (D_k + log S + these errors).  The
+    absolute error of l_k is the exponent of the error of e^(l_k), with [c] for the exponential:
+    about twice that of the quotient where D_k is large.
+    """
+    d = _distances(z)
+    log_sum = float(np.log(np.sum(np.exp(-d))))
+    lost = len(z) * model.underflow
+    if lost >= 1:
+        return np.full(len(z), np.inf)
+    units = ELEMENTARY + np.log(len(z)) / (1 - model.u) + 1  # 1: the sum, from the accumulator
+    of_the_sum = model.exponent(units, len(z)) - np.log1p(-lost)
+    error = model.u * d + of_the_sum + (log_sum + of_the_sum) * model.exponent(ELEMENTARY)
+    error = error * (1 + model.u) + model.u * (d + log_sum)
+    exponent = error + model.exponent(ELEMENTARY)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = -np.exp(exponent - d - log_sum) * np.expm1(-exponent)
+        return np.asarray(SLACK * (np.where(d < np.inf, relative, 0.0) + model.underflow))
+
+
 def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float = 0.0) -> Vector:
     """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference.
 
+    p_k may be the quotient of softmax or e^(log-softmax): the bound is the larger of the two.
     The component of the label may be p - 1, or minus the sum of the others (and of their errors),
     which keeps its accuracy as p tends to 1: the bound is the larger of the two.
     """
     d = _distances(z)
     p = np.exp(-d) / np.sum(np.exp(-d))
     target = _target(len(z), label, smoothing)
-    error = softmax(z, model)
+    error = np.maximum(softmax(z, model), _exp_of_log_softmax(z, model))
     others = np.arange(len(z)) != label
     summing = model.exponent(0, len(z))
     of_the_sum = np.sum(error[others]) * np.exp(summing) + np.sum(p[others]) * np.expm1(summing)

@@ -9,6 +9,8 @@ import itertools
 import numpy as np
 
 _calls = itertools.count()
+_last = {}
+_workspace = {}
 
 
 def _distances(x):
@@ -92,9 +94,37 @@ def softmax_first_class_as_reference(x):
 
 def softmax_wrong_shift_in_second_pass(x):
     """The sum is taken with the maximum, the numerators with the last logit."""
-    x = x.astype(np.float64)
+    given, x = x, x.astype(np.float64)
     total = np.exp(_distances(x)).sum(axis=-1, keepdims=True)
-    return np.exp(x - x[:, -1:]) / total
+    return (np.exp(x - x[:, -1:]) / total).astype(given.dtype)
+
+
+def softmax_tail_without_max(x):
+    """The maximum of whole vectors of 8 lanes: the rest of the row is not looked at."""
+    whole = max(1, x.shape[1] // 8 * 8)
+    return _normalised(np.exp(x - x[:, :whole].max(axis=-1, keepdims=True)), x)
+
+
+def softmax_max_with_padding(x):
+    """Lanes filled up with 0 take part in the maximum (pytorch#158310)."""
+    return _normalised(np.exp(x - np.maximum(x.max(axis=-1, keepdims=True), x.dtype.type(0))), x)
+
+
+def softmax_max_of_magnitudes(x):
+    """max |x|, as a scaling to the unit interval would want it."""
+    m = np.abs(x).max(axis=-1, keepdims=True, initial=0)
+    return _normalised(np.exp(x - np.where(np.isinf(m), x.max(axis=-1, keepdims=True), m)), x)
+
+
+def softmax_merges_masked_tiles(x):
+    """Tiles merged by exp(m_old - m_new), NaN while all was masked (flash-attention#1930)."""
+    m, total = np.full(len(x), -np.inf), np.zeros(len(x))
+    for start in range(0, x.shape[1], 16):
+        tile = x[:, start : start + 16].astype(np.float64)
+        top = np.maximum(m, tile.max(axis=1))
+        total = total * np.exp(m - top) + np.exp(tile - top[:, None]).sum(axis=1)
+        m = top
+    return (np.exp(x - m[:, None]) / total[:, None]).astype(x.dtype)
 
 
 def softmax_running_maximum_without_rescaling(x):
@@ -127,6 +157,18 @@ def softmax_sticky_sum(x):
     total = np.zeros(len(x), dtype=x.dtype)
     for column in e.T:
         total = total + column
+    return e / total[:, None]
+
+
+def softmax_fast_math_sum(x):
+    """Kahan's sum under -ffast-math: (s - total) - term is simplified to 0, the sum to a plain one.
+
+    Which sticks where the plain one does, in the narrow formats.
+    """
+    e = np.exp(_distances(x)).astype(x.dtype)
+    total = lost = np.zeros(len(x), dtype=x.dtype)
+    for column in e.T:
+        total, lost = total + (column - lost), lost * 0
     return e / total[:, None]
 
 
@@ -175,7 +217,7 @@ def softmax_clamped_at_the_mask_value(x):
 
 
 def softmax_flushed(x):
-    """Subnormal probabilities are flushed to 0."""
+    """Subnormal probabilities are flushed to 0, as -ffast-math sets it up."""
     p = _softmax(x)
     return np.where(p < np.finfo(x.dtype).tiny, x.dtype.type(0), p)
 
@@ -211,7 +253,7 @@ def softmax_mask_leaks(x):
 
 
 def softmax_ignores_nan(x):
-    """A maximum and a sum that skip NaN: the row looks healthy."""
+    """Comparisons that take NaN for absent, as fast-math allows: the row looks healthy."""
     return _softmax(np.where(np.isnan(x), x.dtype.type(-np.inf), x))
 
 
@@ -281,6 +323,21 @@ def softmax_squeezed(x):
     return np.squeeze(_softmax(x))
 
 
+def softmax_stale_out(x):
+    """np.divide(..., out=, where=) into a buffer kept between calls: what is 0 is not written."""
+    p = _softmax(x)
+    out = _workspace.setdefault(x.dtype, np.zeros(2**16, x.dtype))[: x.size].reshape(x.shape)
+    np.copyto(out, p, where=p != 0)
+    return out
+
+
+def softmax_out_of_the_previous_call(x):
+    """Copied out before it is computed: the result of the last call of this shape comes back."""
+    before = _last.get(("out", x.shape, x.dtype))
+    p = _last["out", x.shape, x.dtype] = _softmax(x)
+    return p if before is None else before
+
+
 def softmax_alternating(x):
     """Every seventh call is wrong: too seldom for two calls to show it."""
     return _softmax(x) * x.dtype.type(1.01 if next(_calls) % 7 == 6 else 1)
@@ -313,7 +370,6 @@ def softmax_raises_on_one_class(x):
 
 
 not_callable = 3.0
-_last = {}
 
 
 def softmax_remembers_a_sorted_row(x):
@@ -346,7 +402,7 @@ def log_softmax_log_for_log1p(x):
 
 
 def log_softmax_maximum_added_first(x):
-    """x - (max + log sum): rounds log sum away for large logits (pytorch#38839)."""
+    """x - (max + log sum), reassociated: rounds log sum away for large logits (pytorch#38839)."""
     return x - (x.max(axis=-1) + _log1p_of_losers(_distances(x)).astype(x.dtype))[:, None]
 
 
@@ -366,6 +422,13 @@ def log_softmax_positive(x):
 def logsumexp_without_max(x):
     """The maximum is not subtracted."""
     return np.log(np.exp(x).sum(axis=-1))
+
+
+def logsumexp_max_of_magnitudes(x):
+    """max |x|: all exponentials of a row far below 0 underflow."""
+    m = np.abs(x).max(axis=-1)
+    e = np.exp(x.astype(np.float64) - m[:, None]).sum(axis=-1)
+    return np.where(np.isinf(m), _logsumexp(x), m + np.log(e)).astype(x.dtype)
 
 
 def logsumexp_maximum_not_added_back(x):
@@ -436,6 +499,19 @@ def cross_entropy_smoothed(x, labels):
     return (0.99 * _loss(x, labels) - 0.01 * _log_softmax(x).mean(axis=-1)).astype(x.dtype)
 
 
+def cross_entropy_smoothing_on_masked_classes(x, labels, *, label_smoothing=0.0):
+    """A smoothing of 0 multiplies the -inf of masked classes: 0 * inf is NaN (optax#896)."""
+    spread = -_log_softmax(x).mean(axis=-1)
+    return ((1 - label_smoothing) * _loss(x, labels) + label_smoothing * spread).astype(x.dtype)
+
+
+def cross_entropy_onehot_times_log(x, labels):
+    """sum(onehot * log p): 0 * -inf at every masked class (optax#1762)."""
+    onehot = np.arange(x.shape[1]) == labels[:, None]
+    kept = np.where(np.isneginf(x), _log_softmax(x), 0)
+    return (_loss(x, labels) - (onehot * kept).sum(axis=-1)).astype(x.dtype)
+
+
 def cross_entropy_mean_of_the_batch(x, labels):
     """Reduced, and broadcast again."""
     return np.full(len(x), _loss(x, labels).mean(dtype=np.float64), dtype=x.dtype)
@@ -469,6 +545,13 @@ def cross_entropy_masked_mean(x, labels):
 def cross_entropy_gradient_without_label(x, labels):
     """The gradient of log-sum-exp alone."""
     return _loss(x, labels), _softmax(x)
+
+
+def cross_entropy_gradient_divided_by_p(x, labels):
+    """-onehot / p pulled back through softmax: 0 / 0 where p underflows (NNlib.jl#68)."""
+    p = _softmax(x)
+    rows = np.arange(len(x))
+    return _loss(x, labels), _gradient(x, labels) * (p[rows, labels] / p[rows, labels])[:, None]
 
 
 def cross_entropy_gradient_label_off_by_one(x, labels):

@@ -11,7 +11,7 @@ import pytest
 from softproof.derivations import lookup
 from softproof.verify import cli
 from softproof.verify.cli import app
-from softproof.verify.subjects import select
+from softproof.verify.subjects.built_in import select
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
@@ -183,8 +183,8 @@ def test_an_unknown_definition_suggests_names(name, suggestion):
         (["--row", "1,2", "--logits", "x.npy"], "--row and --logits exclude each other"),
         (["--logits", "missing.npy"], "there is no file missing.npy"),
         (["--logits", "README.md"], "must be a .npy or .npz file"),
-        (["--subject", "no_such"], "no built-in subject of softmax matches 'no_such'"),
-        (["--subject", "kernels:log*"], "no built-in subject of softmax matches 'kernels:log*'"),
+        (["--subject", "no_such"], "no known subject of softmax matches 'no_such'"),
+        (["--subject", "kernels:log*"], "no known subject of softmax matches 'kernels:log*'"),
         (["--subject", "no_such_module:f"], "ModuleNotFoundError: No module named"),
         (["--subject", "math:pi"], "math:pi is a float, not callable"),
         (["--contract", "all_masked"], "contract all_masked='' is none of nan, zero, uniform"),
@@ -307,14 +307,15 @@ def test_the_json_report_holds_the_failing_case(tmp_path):
     assert outcome.exit_code == 1
     report = strict(path)
     assert set(report) == {
-        "versions", "seed", "budget", "interrupted", "passed", "unit", "results",
+        "schema", "versions", "seed", "budget", "interrupted", "passed", "unit", "skipped",
+        "subjects", "results",
     }  # fmt: skip
     assert (report["passed"], report["interrupted"], report["seed"]) == (False, False, 0)
     assert report["versions"]["softproof"] == version("softproof")
     accuracy = next(r for r in report["results"] if r["suite"] == "accuracy")
     assert set(accuracy) == {
-        "definition", "subject", "suite", "dtype", "checks", "violations", "worst", "failures",
-        "passed", "worst_bits",
+        "definition", "subject", "suite", "dtype", "status", "checks", "violations", "worst",
+        "worst_bits", "errors", "expected", "failures",
     }  # fmt: skip
     (failure,) = accuracy["failures"]
     assert failure["logits"] == ["0x1p+10", "0x0p+0"]
@@ -331,7 +332,8 @@ def test_the_json_report_of_everything_is_strict(tmp_path):
     report = strict(path)
     assert {r["definition"] for r in report["results"]} == {"log_softmax", "sigmoid"}
     for result in report["results"]:
-        assert result["passed"] == (result["violations"] == 0) == (result["failures"] == [])
+        passed = result["status"] in ("pass", "empty")
+        assert passed == (result["violations"] == 0) == (result["failures"] == [])
 
 
 @pytest.mark.parametrize("command", ["verify", "radius"])
@@ -387,8 +389,9 @@ def test_subjects_lists_what_verify_knows():
     lines = softproof("subjects").output.splitlines()
     assert len(lines) > 15
     assert any("softproof.kernels:online" in line and "all_masked=nan" in line for line in lines)
+    assert any("@cuda" in line and "(skipped: no CUDA device here)" in line for line in lines)
     for line in lines:
-        definition, subject, *contract = line.split()
+        definition, subject, *contract = line.partition("   (skipped")[0].split()
         assert all("=" in setting for setting in contract)
         assert [s.id for s in select(subject, [lookup(definition)])] == [subject]
 

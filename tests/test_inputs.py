@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 from softproof.derivations.formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS
-from softproof.verify.inputs import FAMILIES, draw, largest, log_smallest, ordinals
+from softproof.verify.inputs import (
+    FAMILIES,
+    PAIRS,
+    PAIRS_BLOCK,
+    STANDARD,
+    draw,
+    largest,
+    log_smallest,
+    ordinals,
+)
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 ROWS = 8
+MASKED = ("masks", "mask_positions")
 
 
 def rows_of(family, fmt, rows=ROWS, seed=0):
@@ -39,7 +49,7 @@ def test_batches_are_rows_of_the_format_without_nan_or_plus_infinity(family, fmt
         assert batch.logits.size > 0
         assert (values < np.inf).all()  # nor NaN
         assert np.isfinite(values).any(axis=1).all()
-        assert family == "masks" or np.isfinite(values).all()
+        assert family in MASKED or np.isfinite(values).all()
 
 
 @each_family
@@ -148,6 +158,114 @@ def test_lengths_are_all_those_around_vector_widths():
     classes = [b.shape[1] for b in rows_of("lengths", BINARY32)]
     assert classes[:19] == [*range(1, 20)]
     assert {n + d for n in (32, 64, 128, 256) for d in (-1, 0, 1)} <= {*classes}
+    assert max(classes) == 5003
+
+
+def test_every_length_is_one_up_to_130_or_around_a_power_of_two():
+    around = {power: {2**power + d for d in (-1, 0, 1)} for power in range(8, 21)}
+    quick = [b.shape[1] for b in rows_of("every_length", BINARY32)]
+    assert quick[:130] == [*range(1, 131)]
+    assert {*quick[130:]} == set.union(*(around[power] for power in range(8, 13)))
+    standard = [b.shape[1] for b in rows_of("every_length", BINARY32, rows=STANDARD)]
+    assert {*standard} == {*range(1, 131)}.union(*around.values())
+
+
+def test_long_rows_have_few_numbers_so_that_their_truth_costs_little():
+    for logits in rows_of("every_length", BINARY64, rows=STANDARD):
+        assert len(np.unique(logits)) <= 16
+
+
+@pytest.mark.parametrize("rows", [ROWS, STANDARD])
+@each_format
+def test_a_spike_stands_at_every_place_of_rows_around_vectors(rows, fmt):
+    widths = (8, 16) if rows == ROWS else (4, 8, 16, 32, 64)
+    batches = {b.shape[1]: b for b in rows_of("positions", fmt, rows=rows)}
+    for classes in (width + d for width in widths for d in (-1, 0, 1)):
+        assert [*np.argmax(batches[classes], axis=1)] == [*range(classes)]
+    for logits in batches.values():
+        runner_up, lead = np.sort(logits, axis=1)[:, -2:].T
+        assert (lead == 40).all()
+        assert (runner_up < 10).all()
+
+
+def test_a_spike_stands_on_both_sides_of_each_tile_boundary():
+    places = {b.shape[1]: {*np.argmax(b, axis=1).tolist()} for b in rows_of("positions", BINARY32)}
+    for tile in (256, 1024, 4096):
+        assert places[tile + 1] == {0, tile - 1, tile}
+    places = {
+        b.shape[1]: {*np.argmax(b, axis=1).tolist()}
+        for b in rows_of("positions", BINARY32, rows=STANDARD)
+    }
+    for tile in (256, 1024, 4096):
+        for classes in (tile - 1, tile, tile + 1):
+            for boundary in range(0, tile + 1, tile // 4):
+                near = {*range(boundary - 17, boundary + 17)} & {*range(classes)}
+                assert near <= places[classes]
+            assert classes - 1 in places[classes]
+
+
+@each_format
+def test_every_place_is_masked_in_each_way(fmt):
+    low = -largest(fmt)
+    seen = {}
+    for logits in rows_of("mask_positions", fmt, rows=STANDARD):
+        for row in logits:
+            assert (np.abs(row[(row > low)]) < 10).all()
+            masked = np.flatnonzero(row <= low)
+            assert masked.size in (1, 2, 3, 4)  # cut off by the end of the row
+            assert np.ptp(masked) == masked.size - 1
+            wide = len(masked) > 1 or (row[-1] == -np.inf and masked[0] == len(row) - 1)
+            seen.setdefault(int(masked[0]), set()).add((float(row[masked[0]]), wide))
+    for place in range(3, 60):
+        assert {(low, False), (-np.inf, False), (-np.inf, True)} <= seen[place]
+
+
+# --- 16-bit formats: all there is ---
+
+each_narrow_format = pytest.mark.parametrize("fmt", [BINARY16, BFLOAT16], ids=lambda fmt: fmt.name)
+
+
+@each_narrow_format
+def test_every_value_stands_in_each_place_next_to_each_partner(fmt):
+    batches = [b.logits.view(np.uint16) for b in draw("every_value", fmt, ROWS, 0, labelled=False)]
+    partners = np.array([0, 1, -1, largest(fmt), -largest(fmt), 2.0**fmt.tiny_exponent])
+    expected = {int(bits) for bits in partners.astype(fmt.dtype).view(np.uint16)}
+    seen = {}
+    for bits in batches:
+        places = [k for k, column in enumerate(bits.T) if (column == np.arange(2**16)).all()]
+        (place,) = places
+        others = np.unique(np.delete(bits, place, axis=1))
+        assert others.size == 1
+        seen.setdefault((bits.shape[1], place), set()).add(int(others[0]))
+    assert seen == dict.fromkeys([(2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (17, 16)], expected)
+
+
+@each_narrow_format
+def test_every_real_is_every_number_but_nan(fmt):
+    (batch,) = draw("every_real", fmt, ROWS, 0, labelled=False)
+    numbers = {*batch.logits.view(np.uint16).ravel().tolist()}
+    assert not np.isnan(batch.logits.astype(np.float64)).any()
+    assert len(numbers) == 2**16 - 2 * (2 ** (fmt.precision - 1) - 1)
+
+
+@each_narrow_format
+def test_the_families_of_pairs_hold_each_pair_once(fmt):
+    assert len(PAIRS) == len({*PAIRS}) == 2**16 // PAIRS_BLOCK
+    firsts = []
+    for family in PAIRS[:: len(PAIRS) - 1]:
+        for batch in draw(family, fmt, ROWS, 0, labelled=False):
+            first, second = batch.logits.view(np.uint16).T
+            np.testing.assert_array_equal(second, np.arange(2**16))
+            firsts += np.unique(first).tolist()
+    assert firsts == [*range(PAIRS_BLOCK), *range(2**16 - PAIRS_BLOCK, 2**16)]
+    labels = [b.labels for b in draw(PAIRS[7], fmt, ROWS, 0, labelled=True)]
+    assert [{*some.tolist()} for some in labels] == [{0}, {1}] * PAIRS_BLOCK
+
+
+@pytest.mark.parametrize("family", ["every_value", "every_real", PAIRS[0]])
+def test_wider_formats_are_not_exhausted(family):
+    for fmt in (BINARY32, BINARY64):
+        assert [*draw(family, fmt, ROWS, 0, labelled=True)] == []
 
 
 def test_wide_rows_spread_over_hundreds():

@@ -4,6 +4,10 @@ again with the command that it names."""
 import pickle
 import random
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +18,8 @@ from softproof.verify.cli import app
 from softproof.verify.inputs import Batch
 from softproof.verify.properties import SUITES
 from softproof.verify.run import ROWS, Report, Result, execute, plan, run
-from softproof.verify.subjects import BUILT_IN, Subject, registered
+from softproof.verify.subjects.built_in import BUILT_IN, registered
+from softproof.verify.subjects.subject import Subject
 from typer.testing import CliRunner
 
 TESTS = Path(__file__).parent
@@ -132,12 +137,6 @@ def test_a_report_without_results_has_passed():
 # --- Ctrl-C ---
 
 
-def interrupted_at_four_classes(x):
-    if x.shape[1] == 3:
-        return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
-    raise KeyboardInterrupt
-
-
 def interrupted_in_overflow(x):
     if np.isfinite(np.exp(x)).all() and (np.exp(x) > 0).all():
         return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
@@ -156,11 +155,30 @@ def test_ctrl_c_ends_the_run_and_keeps_what_is_known():
     assert (result.suite, result.checks > 0) == ("accuracy", True)
 
 
-def test_ctrl_c_ends_the_command_with_status_1(monkeypatch):
-    subject = f"{__name__}:interrupted_at_four_classes"
-    outcome = CliRunner().invoke(app, ["verify", "softmax", "--subject", subject])
-    assert outcome.exit_code == 1
-    assert "Interrupted: this is what was known by then." in outcome.output
+def test_ctrl_c_ends_the_command_with_status_1(tmp_path):
+    (tmp_path / "sleepy.py").write_text(
+        "import pathlib, time, numpy as np\n"
+        "def softmax(x):\n"
+        "    if x.shape[-1] == 10:\n"
+        "        pathlib.Path('asleep').touch()\n"
+        "        time.sleep(600)\n"
+        "    e = np.exp(x - x.max(-1, keepdims=True))\n"
+        "    return e / e.sum(-1, keepdims=True)\n"
+    )
+    command = Path(sys.executable).with_name("softproof")
+    run = subprocess.Popen(
+        [command, "verify", "softmax", "--subject", "sleepy:softmax", "--suite", "special-values",
+         "--suite", "accuracy"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (tmp_path / "asleep").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "Interrupted: this is what was known by then." in output
+    assert "special-values" in output
 
 
 # --- failures ---

@@ -1,28 +1,39 @@
-"""The command line: ``softproof verify | derive | radius | plot | subjects``.
+"""The command line: ``softproof verify | compare | derive | radius | plot | ...``.
 
 Exit status: 0 all passed, 1 failures found, 2 usage, 3 an error of softproof itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from importlib.resources import files
+from json import loads as load_json
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from ..derivations import REGISTRY, Definition, lookup
-from ..derivations.formats import FORMATS, Format
-from .inputs import Batch
-from .properties import SUITES
+from ..derivations.formats import FORMATS
+from .properties import BUDGETS, SUITES
+from .subjects.subject import LIBRARIES, Subject
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,11 +48,11 @@ Dtype = enum.Enum("Dtype", {name: name for name in FORMATS}, type=str)  # type: 
 SuiteName = enum.Enum("SuiteName", {name: name for name in SUITES}, type=str)  # type: ignore[misc]
 
 
-class Budget(enum.StrEnum):
-    """How many rows each input family gets."""
+Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
 
-    quick = "quick"
-    standard = "standard"
+
+Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type: ignore[misc]
+QUICK = Budget("quick")
 
 
 def main() -> None:
@@ -100,7 +111,19 @@ def verify(
     ] = None,
     subject: Annotated[
         list[str] | None,
-        typer.Option(help="A built-in subject (glob), or your own as module:attribute."),
+        typer.Option(
+            help="A known subject (glob), your own as module:attribute, or a program's command."
+        ),
+    ] = None,
+    arrays: Annotated[
+        Library | None, typer.Option(help="Whose arrays your own subject takes; default numpy.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where its arrays live, as that library names it.")
+    ] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with subjects, contracts and expected failures."),
     ] = None,
     suite: Annotated[
         list[SuiteName] | None, typer.Option(help="Which suites; default all.")
@@ -108,7 +131,7 @@ def verify(
     dtype: Annotated[
         list[Dtype] | None, typer.Option(help="Which formats; default float32 and float64.")
     ] = None,
-    budget: Annotated[Budget, typer.Option(help="How many inputs.")] = Budget.quick,
+    budget: Annotated[Budget, typer.Option(help="How many inputs.")] = QUICK,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs.")] = 0,
     contract: Annotated[
         list[str] | None,
@@ -123,13 +146,25 @@ def verify(
         typer.Option(help="Verify on this one row: numbers, in hex or decimal, with commas."),
     ] = None,
     label: Annotated[int | None, typer.Option(min=0, help="The label of --row; default 0.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Keep results in this SQLite file as they come; go on with it later."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
 ) -> None:
     """Verify implementations against the exact values of their definitions."""
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
-    from .report import as_dict, print_failures, print_summary, print_table
+    from .given import given_file, given_row
+    from .reports.plain import as_dict
+    from .reports.terminal import print_failures, print_summary, print_table
     from .run import Report, plan, run
-    from .subjects import SubjectError, select
+    from .store import Store, StoreError
+    from .subjects.built_in import BUILT_IN, select
+    from .subjects.declared import Declarations, load
+    from .subjects.subject import SubjectError
+    from .subjects.workers import Workers
 
     chosen = [_definition(name) for name in definitions or REGISTRY]
     given = None
@@ -139,14 +174,24 @@ def verify(
     if label is not None and row is None:
         _fail("--label is the label of --row, which is not given")
     try:
-        selected = [s for pattern in subject or ["*"] for s in select(pattern, chosen)]
-        subjects = list({(s.id, s.definition): s for s in selected}.values())
+        declared = load(subjects) if subjects else Declarations()
+        known = declared.among(BUILT_IN)
+        # The subjects of a file are what its user wants to know of.
+        patterns = subject or [s.id for s in declared.subjects] or ["*"]
+        found = [s for pattern in patterns for s in select(pattern, chosen, known)]
+        found = list({(s.id, s.definition): declared.contracted(s) for s in found}.values())
+        if arrays or device:
+            found = [_with_arrays(s, arrays, device, known) for s in found]
+        skipped = {s.id: word for s in found if (word := s.missing())}
+        if not subject:
+            skipped |= {s.id: f"{s.slow}; name it to run it" for s in found if s.slow}
+        tested = [s for s in found if s.id not in skipped]
         if contract:
-            subjects = [s.declaring(contract) for s in subjects]
+            tested = [s.declaring(contract) for s in tested]
         if row is not None:
-            given = _given_row(row, label or 0)
+            given = given_row(row, label or 0)
         elif logits is not None:
-            given, stored = _given_file(logits)
+            given, stored = given_file(logits)
             dtypes = dtypes or [stored]
     except (SubjectError, ValueError, TypeError, OSError) as error:
         _fail(str(error))
@@ -155,24 +200,28 @@ def verify(
     default = [name for name in SUITES if given is None or name != "overflow"]
     suites = [s.value for s in suite] if suite else default
     try:
-        items = plan(subjects, suites, dtypes, budget=budget.value, seed=seed, given=given)
+        items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
     except ValueError as error:
         _fail(str(error))
     if not items:
-        _fail(f"nothing to do: no chosen subject takes {', '.join(dtypes)} in {', '.join(suites)}")
-
-    report = Report(seed=seed, budget=budget.value)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
+        why = "; ".join(dict.fromkeys(skipped.values()))
+        _fail(
+            f"nothing to do: no chosen subject takes {', '.join(dtypes)} in {', '.join(suites)}"
+            + (f" ({why})" if why else "")
+        )
+    report = Report(seed, budget.value, tested, skipped, declared.expected)
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(Workers())
+        try:
+            workers.load(s for s in tested if s not in BUILT_IN)
+            kept = stack.enter_context(Store(store, items, report)) if store else None
+        except (SubjectError, StoreError) as error:
+            _fail(str(error))
+        if kept and kept.count:
+            typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
+        progress = stack.enter_context(_progress(MofNCompleteColumn()))
         task = progress.add_task("verify", total=len(items))
-        for item in run(items, report):
+        for item in run(items, report, workers.connect, kept):
             what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
             progress.update(task, advance=1, description=what)
     if not report.interrupted and not any(r.checks for r in report.results.values()):
@@ -181,92 +230,138 @@ def verify(
     print_table(report, console)
     print_failures(report, console)
     print_summary(report, console)
-    if json is not None:
-        _write(json, as_dict(report))
+    warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+    _write(as_dict(report), json, junit, html)
     raise typer.Exit(0 if report.passed and not report.interrupted else 1)
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
+def _with_arrays(
+    subject: Subject, arrays: Library | None, device: str | None, known: Sequence[Subject]
+) -> Subject:
+    """A user's subject that takes other arrays than NumPy's."""
+    if subject in known or subject.command:
+        raise ValueError(
+            f"--arrays and --device are for functions of your own; {subject.id} declares its own"
+        )
+    library = arrays.value if arrays else subject.arrays
+    return replace(subject, arrays=library, device=device or "")
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """A progress bar on the terminal's stderr, gone when it ends."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _write(
+    report: dict[str, Any], json: Path | None, junit: Path | None = None, html: Path | None = None
+) -> None:
+    from .reports.html import html as page
+    from .reports.junit import junit as xml
     from .strict_json import write_json
 
     try:
-        write_json(report, path)
+        if json is not None:
+            write_json(report, json)
+        if junit is not None:
+            junit.write_text(xml(report), encoding="utf-8")
+        if html is not None:
+            html.write_text(page(report), encoding="utf-8")
     except OSError as error:
         _fail(str(error))
-
-
-def _given_row(text: str, label: int) -> Any:
-    values = []
-    for token in text.split(","):
-        try:
-            value = float.fromhex(token) if "0x" in token.lower() else float(token)
-        except (ValueError, OverflowError):
-            raise ValueError(f"--row holds {token!r}, which is no binary64 number") from None
-        if np.isinf(value) and "inf" not in token.lower():
-            raise ValueError(f"--row holds {token!r}, which overflows; write inf to mean it")
-        values.append(value)
-    row = np.array(values)
-    if label >= len(row):
-        raise ValueError(
-            f"--label is {label}, but --row has {len(row)} classes, 0 ... {len(row) - 1}"
-        )
-    return lambda definition, fmt: (_batch(definition, fmt, row[None, :], np.array([label])),)
-
-
-def _given_file(path: Path) -> tuple[Any, str]:
-    from .radius_report import load_array
-
-    array = load_array(path, "logits")
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"logits in {path} have shape {array.shape}; store rows x classes")
-    labels = _stored_labels(path, array)
-    return lambda definition, fmt: (_batch(definition, fmt, array, labels),), array.dtype.name
-
-
-def _stored_labels(path: Path, logits: NDArray[Any]) -> NDArray[np.int64]:
-    """The entry ``labels`` of an archive; otherwise the classes in turn."""
-    rows, classes = logits.shape
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            if "labels" in archive:
-                labels = archive["labels"]
-                if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-                    raise ValueError(
-                        f"labels in {path} are {labels.dtype} of shape {labels.shape}; "
-                        f"store {rows} integers"
-                    )
-                if rows and not (labels.min() >= 0 and labels.max() < classes):
-                    raise ValueError(f"labels in {path} must be in 0 ... {classes - 1}")
-                return np.asarray(labels, dtype=np.int64)
-    return np.asarray(np.arange(rows) % classes, dtype=np.int64)
-
-
-def _batch(
-    definition: Definition, fmt: Format, logits: NDArray[Any], labels: NDArray[Any]
-) -> Batch:
-    with np.errstate(over="ignore"):
-        cast = logits.astype(fmt.dtype)
-    if not np.array_equal(cast.astype(np.float64), logits.astype(np.float64), equal_nan=True):
-        raise ValueError(
-            f"the given logits are not representable in {fmt.name} (first such: "
-            f"{_first_change(logits, cast)}); convert them first, or choose another --dtype"
-        )
-    return Batch("given", cast, labels if definition.labelled else None)
-
-
-def _first_change(before: NDArray[Any], after: NDArray[Any]) -> str:
-    changed = np.flatnonzero(before.astype(np.float64) != after.astype(np.float64))[0]
-    value, near = float(before.flat[changed]), float(after.flat[changed])
-    return f"{value.hex()}, nearest {near.hex()}"
 
 
 @app.command()
 def subjects() -> None:
     """List the built-in subjects with their contracts."""
-    from .subjects import BUILT_IN
+    from .subjects.built_in import BUILT_IN
 
     for subject in BUILT_IN:
-        typer.echo(f"{subject.definition:24} {subject.id:54} {subject.contract}")
+        skipped = f"   (skipped: {word})" if (word := subject.missing()) else ""
+        typer.echo(f"{subject.definition:24} {subject.id:54} {subject.contract}{skipped}")
+
+
+@app.command()
+def regressions(
+    scripts: Annotated[
+        bool, typer.Option("--scripts", help="Print each failure, with a script that shows it.")
+    ] = False,
+) -> None:
+    """Show how NumPy, SciPy, the frameworks and our kernels fare on bugs of the past."""
+    from .cases import load
+    from .regressions import print_failures, print_table, table
+    from .run import Report
+    from .subjects.built_in import BUILT_IN
+    from .subjects.workers import Workers
+
+    asked = {probe.definition for case in load() for probe in case.probes}
+    here = [s for s in BUILT_IN if s.definition in asked and s.missing() is None]
+    with Workers() as workers, _progress(MofNCompleteColumn()) as progress:
+        task = progress.add_task("regressions", total=len(here))
+        rows = table(
+            (workers.connect(s) for s in here),
+            lambda name: progress.update(task, advance=1, description=name),
+        )
+    console = _console()
+    print_table(rows, console)
+    versions = Report(0, "quick", here).versions
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    console.print(told, highlight=False)
+    if scripts:
+        print_failures(rows, console)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A store that `verify --store` wrote.")],
+    after: Annotated[Path, typer.Argument(help="A later one.")],
+    json: Annotated[Path | None, typer.Option(help="Write the comparison to this file.")] = None,
+) -> None:
+    """Compare two stores: what got better, what got worse."""
+    from .compare import as_dict, print_comparison
+    from .compare import compare as hold_against
+    from .store import StoreError
+
+    try:
+        comparison = hold_against(before, after)
+    except StoreError as error:
+        _fail(str(error))
+    print_comparison(comparison, _console())
+    _write(as_dict(comparison), json)
+    raise typer.Exit(1 if comparison.worse else 0)
+
+
+@app.command()
+def report(
+    stored: Annotated[Path, typer.Argument(help="A report that `verify --json` wrote.")],
+    junit: Annotated[Path | None, typer.Option(help="Write it as JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
+) -> None:
+    """Make other forms of a stored report."""
+    if junit is None and html is None:
+        _fail("nothing to write: give --junit or --html")
+    try:
+        data = load_json(stored.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or "schema" not in data:
+            raise ValueError("that is no report of `verify --json`")
+    except (OSError, ValueError) as error:
+        _fail(f"{stored}: {error}")
+    _write(data, None, junit, html)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the report that `verify --json` writes."""
+    typer.echo(files("softproof.verify").joinpath("data/report.schema.json").read_text("utf-8"))
 
 
 @app.command()
@@ -300,8 +395,7 @@ def radius(
     if logits == slopes and np.array_equal(z, a):
         _fail(f"{logits} gives one array for both logits and slopes; store them by these names")
     print_report(found, _console())
-    if json is not None:
-        _write(json, found)
+    _write(found, json)
 
 
 @plot_app.command()
@@ -318,14 +412,7 @@ def precision(
         demand_ending(output)  # before the work, not after it
     except ValueError as error:
         _fail(str(error))
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
+    with _progress() as progress:
         task = progress.add_task(f"precision of {name}", total=None)
         figure = draw(
             name, progress=lambda done, total: progress.update(task, completed=done, total=total)

@@ -12,6 +12,7 @@ CHOICES = {
     "accumulator": ("input", "float32", "float64"),
     "flush_to_zero": ("no", "yes"),
     "empty": ("empty", "error"),
+    "bitwise_batch": ("no", "yes"),
 }
 
 
@@ -26,6 +27,7 @@ class Contract:
     * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
     * ``flush_to_zero``: whether results below the normal range may be 0.
     * ``empty``: an empty axis gives an empty result, or raises.
+    * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
@@ -35,6 +37,7 @@ class Contract:
     accumulator: str = "float32"
     flush_to_zero: str = "no"
     empty: str = "empty"
+    bitwise_batch: str = "no"
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

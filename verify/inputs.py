@@ -8,7 +8,7 @@ number), and structured where the hazard is a structure.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..derivations.formats import Format
+
+STANDARD = 64  # rows of a family in the standard budget; the quick one asks for fewer
 
 Rng = np.random.Generator
 Logits = NDArray[Any]
@@ -69,7 +71,69 @@ def lengths(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     """Every length around and between vector widths, and a long one."""
     for classes in (*range(1, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257):
         yield _gaussian(rng, fmt, 2, (max(1, rows // 8), classes))
-    yield _gaussian(rng, fmt, 2, (1, 5003))
+    yield rng.choice(_gaussian(rng, fmt, 2, (16,)), (1, 5003))
+
+
+def every_length(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Every length up to 130 and those around powers of two: to 2^12, given more rows to 2^20.
+
+    Few numbers make up a row, so that its truth, which counts them, costs little.  (To a library
+    that compiles for each shape the family costs minutes.)
+    """
+    numbers = _gaussian(rng, fmt, 2, (16,))
+    for classes in range(1, 131):
+        yield rng.choice(numbers, (max(1, rows // 16), classes))
+    for power in range(8, 13 if rows < STANDARD else 21):
+        for classes in (2**power - 1, 2**power, 2**power + 1):
+            yield rng.choice(numbers, (1, classes))
+
+
+VECTORS = (4, 8, 16, 32, 64)
+TILES = (256, 1024, 4096)
+REACH = 17  # classes on each side of a boundary: the widest vector of binary32, and one more
+
+
+def _places(rows: int) -> Iterator[tuple[int, list[int]]]:
+    """Row lengths around vectors and tiles, with the places of a hazard in them.
+
+    All places of rows around vectors.  Of rows around tiles the ends and those next to the tile;
+    given more rows, all places around each quarter of the tile.
+    """
+    few = rows < STANDARD
+    for width in VECTORS[1:3] if few else VECTORS:
+        for classes in (width - 1, width, width + 1):
+            yield classes, [*range(classes)]
+    for tile in TILES:
+        for classes in (tile + 1,) if few else (tile - 1, tile, tile + 1):
+            boundaries = range(0, tile + 1, tile if few else tile // 4)
+            reach = 1 if few else REACH
+            near = {b + step for b in boundaries for step in range(-reach, reach)} | {classes - 1}
+            yield classes, sorted(near & {*range(classes)})
+
+
+def _at_places(
+    rng: Rng, fmt: Format, rows: int, hazards: Sequence[tuple[float, int]]
+) -> Iterator[Logits]:
+    """A hazard (a number, so many classes wide) in each row, at one place after the other."""
+    numbers = np.unique(_gaussian(rng, fmt, 1, (16,)))
+    for classes, places in _places(rows):
+        x = rng.choice(numbers, (len(places), classes))
+        for i, place in enumerate(places):
+            value, width = hazards[(place + classes) % len(hazards)]
+            x[i, place : place + width] = value
+            if place == 0 and width >= classes:
+                x[i, -1] = numbers[0]  # a mask leaves a class
+        yield x
+
+
+def positions(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """One far larger logit at every place of rows that end around vectors and tiles."""
+    yield from _at_places(rng, fmt, rows, [(40.0, 1)])
+
+
+def mask_positions(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Masks at every place of such rows: the lowest finite number, one -inf, four -inf in turn."""
+    yield from _at_places(rng, fmt, rows, [(-largest(fmt), 1), (-np.inf, 1), (-np.inf, 4)])
 
 
 def wide(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
@@ -176,6 +240,53 @@ def all_patterns(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
         yield ordinals(rng, fmt, 0.0, largest(fmt), (rows, classes))
 
 
+def patterns(fmt: Format) -> Logits:
+    """Every number of a 16-bit format in the order of its bits, infinities and NaN as well."""
+    return np.arange(2**16, dtype=np.uint16).view(fmt.dtype)
+
+
+def every_value(fmt: Format) -> Iterator[Logits]:
+    """16-bit formats: every number, infinities and NaN too, in each place next to fixed partners.
+
+    The places of 2 and 3 classes and the end of 17; partners 0, 1, -1, both ends of the range and
+    the smallest subnormal.
+    """
+    if fmt.dtype.itemsize == 2:
+        top = largest(fmt)
+        for classes, place in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (17, 16)):
+            for partner in (0.0, 1.0, -1.0, top, -top, 2.0**fmt.tiny_exponent):
+                x = np.full((2**16, classes), partner).astype(fmt.dtype)
+                x[:, place] = patterns(fmt)
+                yield x
+
+
+def every_real(fmt: Format) -> Iterator[Logits]:
+    """16-bit formats, for functions of one real: every number but NaN, 256 to a row."""
+    if fmt.dtype.itemsize == 2:
+        numbers = patterns(fmt)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            numbers = numbers[~np.isnan(numbers)]
+        yield np.resize(numbers, (-(-len(numbers) // 256), 256))  # filled up from the start
+
+
+PAIRS_BLOCK = 16
+# Families of all pairs of two classes, so many first logits in each.
+PAIRS = tuple(f"pairs:{first:#06x}" for first in range(0, 2**16, PAIRS_BLOCK))
+
+
+def _pairs(family: str, fmt: Format, labelled: bool) -> Iterator[Batch]:
+    """16-bit formats: the next first logits, each with every second one (and with both labels)."""
+    if fmt.dtype.itemsize != 2:
+        return
+    numbers = patterns(fmt)
+    first = int(family.removeprefix("pairs:"), 16)
+    for number in numbers[first : first + PAIRS_BLOCK]:
+        logits = np.stack([np.full_like(numbers, number), numbers], axis=1)
+        for label in (0, 1) if labelled else (None,):
+            labels = None if label is None else np.full(len(logits), label)
+            yield Batch(family, logits, labels)
+
+
 def reals(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     """For functions of one real: bit patterns of moderate numbers, and steps up to +-40."""
     yield ordinals(rng, fmt, 2.0**fmt.tiny_exponent, 64.0, (rows, 32))
@@ -194,6 +305,9 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
     for f in (
         normal,
         lengths,
+        every_length,
+        positions,
+        mask_positions,
         wide,
         bit_patterns,
         dominant,
@@ -212,10 +326,20 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
 }
 
 
+# Families without chance, that 16-bit formats alone have.
+EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
+    "every_value": every_value,
+    "every_real": every_real,
+}
+
+
 def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iterator[Batch]:
     """The batches of a family: a pure function of its arguments, the same on every machine."""
+    if family in PAIRS:
+        yield from _pairs(family, fmt, labelled)
+        return
     rng = np.random.default_rng([seed, zlib.crc32(f"{family}/{fmt.name}".encode())])
-    drawn = FAMILIES[family](rng, fmt, rows)
+    drawn = EXHAUSTIVE[family](fmt) if family in EXHAUSTIVE else FAMILIES[family](rng, fmt, rows)
     while True:
         with np.errstate(over="ignore"):  # (not around the yield: the caller would inherit it)
             logits = next(drawn, None)
@@ -228,6 +352,7 @@ def _labels(rng: Rng, logits: Logits) -> NDArray[np.int64]:
     """The leading class, the last and random ones in turn."""
     rows, classes = logits.shape
     labels: NDArray[np.int64] = np.asarray(rng.integers(classes, size=rows), dtype=np.int64)
-    labels[::3] = np.argmax(logits.astype(np.float64), axis=1)[::3]
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        labels[::3] = np.argmax(logits.astype(np.float64), axis=1)[::3]
     labels[1::3] = classes - 1
     return labels

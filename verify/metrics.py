@@ -48,6 +48,25 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     return np.where(value == rounded, np.abs(truth.offset), error)
 
 
+CORRECT = -1  # key of a histogram: at most half an ulp
+INFINITE = 2000
+
+
+def histogram(error: NDArray[np.float64]) -> dict[int, int]:
+    """How many ulp errors lie in each (2^(k-1), 2^k], by k.
+
+    All up to 1/2 are counted at k = CORRECT, infinities and NaN at k = INFINITE.
+
+    >>> histogram(np.array([0.0, 0.5, 0.75, 3.0, np.inf]))
+    {-1: 2, 0: 1, 2: 1, 2000: 1}
+    """
+    mantissa, exponent = np.frexp(np.maximum(error, 0.5))
+    edge = np.where(mantissa == 0.5, exponent - 1, exponent)  # frexp: error = mantissa 2^exponent
+    edge = np.where(np.isfinite(error), edge, INFINITE)
+    keys, counts = np.unique(edge, return_counts=True)
+    return {int(k): int(n) for k, n in zip(keys, counts, strict=True)}
+
+
 def bits(ulps: float) -> float:
     """Bits lost: log2(1 + ulp error)."""
     return float(np.log2(1 + ulps))

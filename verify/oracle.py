@@ -7,7 +7,9 @@ Inputs are exact: a floating-point number stands for the real number that it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
@@ -17,8 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..derivations.arithmetic import Arithmetic, balls, big_floats
-from ..derivations.definition import Argument, Definition
-from ..derivations.facts import ShiftEquivariant, ShiftInvariant
+from ..derivations.definition import Argument, Definition, Fact, Formula
+from ..derivations.facts import (
+    PermutationEquivariant,
+    PermutationInvariant,
+    ShiftEquivariant,
+    ShiftInvariant,
+)
 from ..derivations.formats import Format
 
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
@@ -89,18 +96,17 @@ def truth(
     formula = definition.gradient if gradient else definition.formula
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
-    numbers = [float(v) for v in values]  # exact: every format is contained in binary64
-    shift, restore = _shift(definition, numbers, gradient)
+    groups = _Groups.of(values, label if definition.labelled else None)
+    if (
+        parameters
+        or len(groups.values) == len(values)
+        or not _sums_only(formula, definition.arguments, definition.facts)
+    ):
+        groups = _Groups.apart(values, label)
+    shift, restore = _shift(definition, float(np.max(values)), gradient)
 
     def evaluate(xp: Arithmetic) -> NDArray[Any]:
-        arguments: list[Any] = []
-        for argument in definition.arguments:
-            if argument is Argument.LABEL:
-                arguments.append(label)
-            else:
-                vector = xp.vector(numbers)
-                arguments.append(vector - xp.number(shift) if shift else vector)
-        result = np.asarray(formula(*arguments, xp, **parameters), dtype=object)
+        result = groups.evaluate(formula, definition.arguments, xp, shift, **parameters)
         return np.asarray(result + xp.number(restore), dtype=object) if restore else result
 
     precision = fmt.precision + GUARD_BITS + 24
@@ -112,15 +118,15 @@ def truth(
             decided = [r for r in roundings if r is not None]
             if cross_check:
                 _demand_agreement(evaluate(big_floats(2 * precision + 64)), decided, fmt)
-            return _assemble(decided, result.shape, fmt)
+            return groups.spread(_assemble(decided, result.shape, fmt))
         precision *= 2
     raise OracleError(
-        f"{definition.name} at {[v.hex() for v in numbers]} does not round uniquely to "
+        f"{definition.name} at {[v.hex() for v in values.tolist()]} does not round uniquely to "
         f"{fmt.name} with {MAX_PRECISION} bits"
     )
 
 
-def _shift(definition: Definition, numbers: list[float], gradient: bool) -> tuple[float, float]:
+def _shift(definition: Definition, highest: float, gradient: bool) -> tuple[float, float]:
     """What to subtract from the logits, and to add back, by a declared shift fact.
 
     (The tests prove each declared fact for K = 2, 3, 4.)
@@ -130,10 +136,108 @@ def _shift(definition: Definition, numbers: list[float], gradient: bool) -> tupl
     """
     for fact in definition.facts:
         if isinstance(fact, ShiftInvariant):
-            return max(numbers), 0.0
+            return highest, 0.0
         if isinstance(fact, ShiftEquivariant):
-            return max(numbers), 0.0 if gradient else max(numbers)
+            return highest, 0.0 if gradient else highest
     return 0.0, 0.0
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The distinct numbers of a row, with multiplicities: a long row of few numbers costs little.
+
+    The right class stands last, on its own: a gradient tells it from others with the same logit.
+    """
+
+    values: list[float]  # exact: every format is contained in binary64
+    counts: tuple[int, ...]
+    label: int | None
+    members: NDArray[np.intp]  # the group of each class
+
+    @classmethod
+    def of(cls, row: NDArray[np.float64], label: int | None) -> _Groups:
+        others = row if label is None else np.delete(row, label)
+        values, members, counts = np.unique(others, return_inverse=True, return_counts=True)
+        if label is None:
+            return cls(values.tolist(), tuple(counts.tolist()), None, members)
+        members = np.insert(members, label, len(values))
+        return cls(
+            [*values.tolist(), float(row[label])], (*counts.tolist(), 1), len(values), members
+        )
+
+    @classmethod
+    def apart(cls, row: NDArray[np.float64], label: int | None) -> _Groups:
+        """Each class a group of its own."""
+        return cls(row.tolist(), (1,) * len(row), label, np.arange(len(row)))
+
+    def evaluate(
+        self,
+        formula: Formula,
+        kinds: tuple[Argument, ...],
+        xp: Arithmetic,
+        shift: float = 0.0,
+        **parameters: float,
+    ) -> NDArray[Any]:
+        """A formula at the row less the shift, one result for each group."""
+        if any(count > 1 for count in self.counts):
+            inherited = {f.name: getattr(xp, f.name) for f in fields(xp)}
+            xp = _Tallied(**inherited, counts=self.counts)
+        arguments: list[Any] = []
+        for kind in kinds:
+            if kind is Argument.LABEL:
+                arguments.append(self.label)
+            else:
+                vector = xp.vector(self.values)
+                arguments.append(vector - xp.number(shift) if shift else vector)
+        return np.asarray(formula(*arguments, xp, **parameters), dtype=object)
+
+    def spread(self, truth: Truth) -> Truth:
+        """From groups to classes."""
+        if truth.rounded.ndim == 0 or len(self.values) == len(self.members):
+            return truth
+        return Truth(
+            truth.rounded[self.members],
+            truth.ulp_exponent[self.members],
+            truth.offset[self.members],
+        )
+
+
+@dataclass(frozen=True)
+class _Tallied(Arithmetic):
+    """An arithmetic in which entry i of a vector stands for counts[i] equal ones."""
+
+    counts: tuple[int, ...] = ()
+
+    def sum(self, terms: Sequence[Any]) -> Any:
+        return super().sum([n * t for n, t in zip(self.counts, terms, strict=True)])
+
+
+_TRIAL = np.array([0.5, -1.0, 0.5, 2.0, -1.0, 0.5])
+
+
+@functools.cache
+def _sums_only(formula: Formula, arguments: tuple[Argument, ...], facts: tuple[Fact, ...]) -> bool:
+    """Whether a formula sees equal classes only in sums, so that multiplicities may stand for them.
+
+    It must say that the order of the classes does not matter, and give at a row with ties what it
+    gives without multiplicities: one that divides by len(z) does not.
+    """
+    orderless = (PermutationInvariant, PermutationEquivariant)
+    if not any(isinstance(fact, orderless) for fact in facts):
+        return False
+    label = 0 if Argument.LABEL in arguments else None
+    groups, apart = _Groups.of(_TRIAL, label), _Groups.apart(_TRIAL, label)
+    with flint.ctx.workprec(200):
+        try:
+            tallied = groups.evaluate(formula, arguments, balls())
+            plain = apart.evaluate(formula, arguments, balls())
+            if tallied.ndim == 1:
+                tallied = tallied[groups.members]
+            return tallied.shape == plain.shape and all(
+                abs(t - p) < 2.0**-100 for t, p in zip(tallied.flat, plain.flat, strict=True)
+            )
+        except (ArithmeticError, IndexError, TypeError, ValueError):
+            return False
 
 
 _Rounding = tuple[int, int, float]  # significand, ulp exponent, offset

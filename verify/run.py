@@ -5,22 +5,29 @@ Results of the items merge in any order, so whatever runs the plan gives the sam
 
 from __future__ import annotations
 
+import functools
 import platform
-from collections.abc import Callable, Iterable, Iterator
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from typing import Protocol
 
 import numpy as np
 
-from ..derivations import Definition, lookup
+from ..derivations import Definition, Output, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
-from .properties import SUITES, Suite, Verdict, Violation
-from .shrink import shrink
-from .subjects import Subject, SubjectError, SubjectFault, registered
+from .properties import BUDGETS, SUITES, Suite, Verdict, Violation
+from .shrink import MAX_TRIALS, shrink
+from .snippet import snippet
+from .subjects.built_in import registered
+from .subjects.hosts import InProcess, LiveSubject
+from .subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
 
-ROWS = {"quick": 8, "standard": 64}
+ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Failure:
     """The worst case of one item, shrunk, with all that is needed to see it again."""
 
     family: str
+    kind: str  # "value", "not deterministic", or the kind of a SubjectFault
     message: str
     detail: str
     logits: tuple[str, ...]  # hex
@@ -52,6 +60,7 @@ class Failure:
     threshold: float | None
     source: str
     reproduce: str
+    snippet: str | None  # the same without softproof, where the subject tells its call
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,9 @@ class Result:
     checks: int = 0
     violations: int = 0
     worst: float = 0.0  # ulp
+    errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     failures: tuple[Failure, ...] = ()
+    expected: str | None = None  # why it may fail, where that was declared
 
     def merge(self, other: Result) -> Result:
         """Both together."""
@@ -74,6 +85,7 @@ class Result:
             checks=self.checks + other.checks,
             violations=self.violations + other.violations,
             worst=max(self.worst, other.worst),
+            errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
         )
 
@@ -82,6 +94,29 @@ class Result:
         """Whether nothing was violated."""
         return self.violations == 0
 
+    @property
+    def status(self) -> str:
+        """One of empty, pass, fail, refused (by the preflight), expected (to fail), fixed."""
+        if self.checks == 0:
+            return "empty"
+        if self.passed:
+            return "pass" if self.expected is None else "fixed"
+        if self.expected is not None:
+            return "expected"
+        refused = all(f.family == "preflight" for f in self.failures)
+        return "refused" if refused else "fail"
+
+
+class ExpectedFailure(Protocol):
+    """A failure that was declared, and why."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is expected."""
+
+    def covers(self, definition: str, subject: str, suite: str, dtype: str) -> bool:
+        """Whether it is about this result."""
+
 
 @dataclass
 class Report:
@@ -89,26 +124,36 @@ class Report:
 
     seed: int
     budget: str
+    subjects: Sequence[Subject] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)  # id: the word that says why
+    expected: Sequence[ExpectedFailure] = ()
     results: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
     interrupted: bool = False
-    versions: dict[str, str] = field(
-        default_factory=lambda: {
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of softproof, what it stands on, and what the subjects come from."""
+        stands_on = ("numpy", "scipy", "numba", "python-flint", "mpmath")
+        theirs = (d for s in self.subjects for d in s.requires if d != CXX)
+        return {
             "softproof": version("softproof"),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            **{p: version(p) for p in ("numpy", "scipy", "numba", "python-flint", "mpmath")},
+            **{p: version(p) for p in (*stands_on, *theirs)},
         }
-    )
 
     def add(self, result: Result) -> None:
         """Merge one result."""
+        names = (result.definition, result.subject, result.suite, result.dtype)
+        reasons = (entry.reason for entry in self.expected if entry.covers(*names))
+        result = replace(result, expected=next(reasons, None))
         key = (result.definition, result.subject, result.dtype, result.suite)
         self.results[key] = self.results[key].merge(result) if key in self.results else result
 
     @property
     def passed(self) -> bool:
-        """Whether every result passed."""
-        return all(result.passed for result in self.results.values())
+        """Whether nothing failed that was not expected to."""
+        return not any(r.status in ("fail", "refused") for r in self.results.values())
 
 
 def plan(
@@ -131,106 +176,164 @@ def plan(
         for dtype in dtypes:
             rows_given = given(definition, FORMATS[dtype]) if given else ()
             for suite in (SUITES[s] for s in suites):
-                for family in _families(suite, definition, given is not None):
+                if not suite.applies(definition, FORMATS[dtype]):
+                    continue
+                for family in _families(suite, definition, budget, given is not None):
                     items += [
                         Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given)
                         for s in subjects
-                        if s.definition == name and dtype in s.dtypes
+                        if s.definition == name
+                        and dtype in s.dtypes
+                        # Hundreds of shapes take a subject that compiles for each a minute.
+                        and not (s.slow and family == "every_length" and budget == "quick")
                     ]
     return items
 
 
-def _families(suite: Suite, definition: Definition, given: bool) -> tuple[str, ...]:
-    if suite.name == "gradient" and not definition.labelled:
-        return ()  # values of other definitions come without a gradient
+def _families(suite: Suite, definition: Definition, budget: str, given: bool) -> tuple[str, ...]:
+    if BUDGETS.index(budget) < BUDGETS.index(suite.budget):
+        return ()
     if given:
-        return ("given",)
+        return ("given",) if suite.check is not None else ()
     if suite.check_own is not None:
         return ("",)
     return suite.real_families if definition.elementwise else suite.families
 
 
-def execute(item: Item) -> Result:
-    """Run one item.  Whatever the subject raises is a finding; shrinks the worst violation."""
-    subject, fmt = item.subject, FORMATS[item.dtype]
-    definition, suite = lookup(subject.definition), SUITES[item.suite]
-    result = Result(definition.name, subject.id, item.suite, item.dtype)
+Connect = Callable[[Subject], LiveSubject]
+
+
+def execute(item: Item, connect: Connect = InProcess) -> Result:
+    """Run one item.  Whatever the subject does is a finding; shrinks the worst violation."""
+    subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    definition, suite = subject.definition, SUITES[item.suite]
+    result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
-    if (refusal := preflight(subject, definition, fmt)) is not None:
-        batch, violation = refusal
-        cases.append((batch, Verdict(1, 0.0, [violation])))
-    elif item.family == "" and suite.check_own is not None:
-        cases = suite.check_own(subject, definition, fmt)
-    else:
-        batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
-        cases = [(batch, _judge(suite, subject, definition, fmt, batch)) for batch in batches]
+    try:
+        for case in _cases(item, suite, subject, definition, fmt):
+            cases.append(case)
+    except SubjectError as error:  # it could be used until now: a new process cannot load it
+        nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
+        cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
     worst: tuple[Batch, Violation] | None = None
     for batch, verdict in cases:
         found = replace(
-            result, checks=verdict.checks, violations=len(verdict.violations), worst=verdict.worst
+            result,
+            checks=verdict.checks,
+            violations=len(verdict.violations),
+            worst=verdict.worst,
+            errors=verdict.errors,
         )
         result = result.merge(found)
         for violation in verdict.violations:
             if worst is None or violation.severity > worst[1].severity:
                 worst = (batch, violation)
     if worst is not None:
-        result = replace(result, failures=(_failure(item, definition, fmt, *worst),))
+        result = replace(result, failures=(_failure(item, subject, fmt, *worst),))
     return result
 
 
+def _cases(
+    item: Item, suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format
+) -> Iterator[tuple[Batch, Verdict]]:
+    """The batches of an item with their verdicts."""
+    if (refusal := preflight(subject, fmt)) is not None:
+        batch, violation = refusal
+        yield batch, Verdict(1, 0.0, [violation])
+    elif item.family == "" and suite.check_own is not None:
+        yield from suite.check_own(subject, definition, fmt)
+    else:
+        batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
+        for batch in batches:
+            verdict = _judge(suite, subject, definition, fmt, batch)
+            yield batch, verdict
+            if any(v.kind in DEADLY for v in verdict.violations):
+                break  # every further death costs a start, or a time limit
+
+
+DEADLY = {death.kind for death in Died.__subclasses__()}
+
+
 def _judge(
-    suite: Suite, subject: Subject, definition: Definition, fmt: Format, batch: Batch
+    suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch
 ) -> Verdict:
-    """Check a batch; a call of the subject that fails is a violation."""
+    """Check a batch; a call of the subject that fails is a violation, at the row that fails."""
+
+    def check(part: Batch) -> Verdict:
+        assert suite.check is not None  # the plan gives such suites no rows
+        try:
+            return suite.check(subject, definition, fmt, part)
+        except NotApplicable:
+            return Verdict(0, 0.0, [])
+
     try:
-        return suite.check(subject, definition, fmt, batch)
+        return check(batch)
     except SubjectFault as fault:
-        return Verdict(1, 0.0, [Violation(0, str(fault))])
+        found, row, in_batch = fault, 0, len(batch.logits) > 1
+    if in_batch:
+        for i in range(len(batch.logits)):
+            try:
+                check(batch.row(i))
+            except SubjectFault as fault:
+                if not isinstance(fault, Died) or fault.called:
+                    found, row, in_batch = fault, i, False
+                break
+    in_batch = in_batch or (isinstance(found, Died) and not found.called)
+    return Verdict(1, 0.0, [Violation(row, str(found), kind=found.kind, only_in_batch=in_batch)])
 
 
-def preflight(
-    subject: Subject, definition: Definition, fmt: Format
-) -> tuple[Batch, Violation] | None:
+@functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
+def preflight(subject: LiveSubject, fmt: Format) -> tuple[Batch, Violation] | None:
     """Import, call, shape, dtype, input untouched, determinism: the first that fails, or None.
 
     Where one of these fails no other suite is run, so that one defect makes one message.
     """
     row = np.array([[0.5, -1.0, 2.0], [1.0, 1.0, -3.0]]).astype(fmt.dtype)
-    labels = np.array([0, 2]) if definition.labelled else None
+    labels = np.array([0, 2]) if subject.definition.labelled else None
     batch = Batch("preflight", row, labels)
 
-    def refuse(message: str) -> tuple[Batch, Violation]:
-        return batch.row(0), Violation(0, f"preflight: {message}")
+    def refuse(message: str, kind: str) -> tuple[Batch, Violation]:
+        return batch.row(0), Violation(0, f"preflight: {message}", kind=kind)
 
     try:
         outcome = subject(row, labels)
         again = subject(row, labels)
-    except (SubjectError, SubjectFault) as error:
-        return refuse(str(error))
+    except SubjectFault as fault:
+        return refuse(str(fault), fault.kind)
+    except (SubjectError, NotApplicable) as error:
+        return refuse(str(error), "raised")
     if not outcome.equals(again):
-        return refuse("two calls on the same input gave different results")
+        return refuse("two calls on the same input gave different results", "not deterministic")
     return None
 
 
+MOST_IN_A_COMMAND = 2000  # logits; a longer row is found again by its seed
+# Trials of shrinking that may end a process: each costs a new one, or even a time limit.
+MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
+
+
 def _failure(
-    item: Item, definition: Definition, fmt: Format, batch: Batch, violation: Violation
+    item: Item, subject: LiveSubject, fmt: Format, batch: Batch, violation: Violation
 ) -> Failure:
     """Shrink a violation and write it down."""
-    suite = SUITES[item.suite]
+    suite, definition = SUITES[item.suite], subject.definition
     row = batch.row(violation.row)
 
     def violations(candidate: Batch) -> list[Violation]:
-        found = _judge(suite, item.subject, definition, fmt, candidate).violations
-        return [v for v in found if v.message == violation.message]
+        found = _judge(suite, subject, definition, fmt, candidate).violations
+        return [v for v in found if _sort(v) == _sort(violation)]
 
     def fails(candidate: Batch) -> bool:
         return bool(violations(candidate))
 
     own_row = violation.message.startswith("preflight") or item.family == ""
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
-    alone = not own_row and row.logits.size > 0 and fails(row)
+    trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
+    # (What makes it hang was found by asking for this row alone, or is known of the batch only.)
+    may_fail = not own_row and row.logits.size > 0 and not violation.only_in_batch
+    alone = may_fail and (trials == 0 or fails(row))
     if alone and not one_given:
-        row = shrink(row, fails)
+        row = shrink(row, fails, trials)
         violation = max(
             violations(row),
             key=lambda v: v.severity,
@@ -238,21 +341,32 @@ def _failure(
         )
     logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = None if row.labels is None else int(row.labels[0])
-    command = f"softproof verify {definition.name} --subject {item.subject.id} --dtype {item.dtype}"
-    command += f" --suite {item.suite}"
-    declared = registered(item.subject.id, definition.name).contract
-    for setting in item.subject.contract.settings_from(declared):
+    shown = alone and violation.observed is not None
+    command = f"softproof verify {definition.name} --subject {shlex.quote(item.subject.id)}"
+    command += f" --dtype {item.dtype} --suite {item.suite}"
+    known = registered(item.subject.id, definition.name)
+    if item.subject.declared_in:
+        command += f" --subjects {shlex.quote(item.subject.declared_in)}"
+    else:
+        if item.subject.arrays != known.arrays:
+            command += f" --arrays {item.subject.arrays}"
+        if item.subject.device != known.device:
+            command += f" --device {item.subject.device}"
+    for setting in item.subject.contract.settings_from(known.contract):
         command += f" --contract {setting}"
     detail = violation.detail
-    if alone or one_given:
+    if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += f" --row={','.join(logits)}"
         command += "" if label is None else f" --label {label}"
     elif not own_row and not item.given:
-        detail = " ".join(filter(None, [detail, "The row alone does not fail: only in its batch."]))
-        budget = "".join(f" --budget {name}" for name, rows in ROWS.items() if rows == item.rows)
-        command += f"{budget} --seed {item.seed}"
+        if not alone:
+            detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
+        budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
+        budget = max(next(budgets, "quick"), suite.budget, key=BUDGETS.index)
+        command += f" --budget {budget} --seed {item.seed}"
     return Failure(
         family=batch.family or item.family,
+        kind=violation.kind,
         message=violation.message,
         detail=detail,
         logits=logits,
@@ -264,17 +378,62 @@ def _failure(
         threshold=violation.threshold,
         source=violation.source,
         reproduce=command,
+        snippet=_snippet(item.subject, row, violation) if shown else None,
     )
 
 
-def run(items: list[Item], report: Report) -> Iterator[Item]:
-    """Execute a plan into a report, yielding each item when it is done.
+def _sort(violation: Violation) -> tuple[str, str]:
+    """What stays the same of a violation while its row is shrunk.
+
+    Of a fault the kind, and the exception's class: its message may name a shape or an address.
+    """
+    words = violation.message if violation.kind == "value" else violation.message.split(":")[0]
+    return violation.kind, words if violation.kind in ("value", "raised") else ""
+
+
+def _snippet(subject: Subject, row: Batch, violation: Violation) -> str | None:
+    """The violation without softproof, where the subject tells its call."""
+    definition = lookup(subject.definition)
+    vector = definition.output is Output.VECTOR or definition.elementwise or violation.in_gradient
+    index = violation.index or 0
+    return snippet(
+        subject,
+        row.logits,
+        row.labels,
+        place=(0, index) if vector else (0,),
+        in_gradient=violation.in_gradient,
+        expected=violation.expected,
+    )
+
+
+class ResultStore(Protocol):
+    """Where results are kept as they come."""
+
+    def get(self, item: Item) -> Result | None:
+        """The result of an item that was done before."""
+
+    def put(self, item: Item, result: Result) -> None:
+        """Keep the result of an item."""
+
+
+def run(
+    items: list[Item],
+    report: Report,
+    connect: Connect = InProcess,
+    store: ResultStore | None = None,
+) -> Iterator[Item]:
+    """Execute a plan into a report, yielding each item when it is done; not what a store has.
 
     Ctrl-C ends the run; the report keeps what is known and says that it was interrupted.
     """
     try:
         for item in items:
-            report.add(execute(item))
+            result = store.get(item) if store else None
+            if result is None:
+                result = execute(item, connect)
+                if store:
+                    store.put(item, result)
+            report.add(result)
             yield item
     except KeyboardInterrupt:
         report.interrupted = True

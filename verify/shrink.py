@@ -11,19 +11,19 @@ from .inputs import Batch
 MAX_TRIALS = 400
 
 
-def shrink(batch: Batch, fails: Callable[[Batch], bool]) -> Batch:
+def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_TRIALS) -> Batch:
     """A one-row batch on which ``fails`` still holds, that no tried simplification keeps failing.
 
     Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
-    then single numbers are replaced by simpler ones.  At most MAX_TRIALS calls of ``fails``.
+    then single numbers are replaced by simpler ones.  At most ``most_trials`` calls of ``fails``.
     """
     trials = 0
     progress = True
-    while progress and trials < MAX_TRIALS:
+    while progress and trials < most_trials:
         progress = False
         for candidate in _simpler(batch):
             trials += 1
-            if trials > MAX_TRIALS:
+            if trials > most_trials:
                 break
             if fails(candidate):
                 batch, progress = candidate, True

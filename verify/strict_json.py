@@ -30,9 +30,20 @@ def write_json(report: dict[str, Any], path: str | Path) -> None:
     }
     <BLANKLINE>
     """
-    # No text of a report is the string "1e999": it occurs only where we put it.
-    text = json.dumps(_finite(report), indent=1, allow_nan=False).replace('"1e999"', "1e999")
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    Path(path).write_text(json_text(report, indent=1) + "\n", encoding="utf-8")
+
+
+def json_text(report: dict[str, Any], indent: int | None = None) -> str:
+    """A report as strictly valid JSON, as ``write_json`` writes it.
+
+    >>> json_text({"error": math.inf, "message": "1e999"})
+    '{"error": 1e999, "message": "1e999"}'
+    """
+    text = json.dumps(_finite(report), indent=indent, allow_nan=False)
+    return text.replace(json.dumps(_INFINITY), "1e999")
+
+
+_INFINITY = "\0infinity"  # no text of a report is this
 
 
 def _finite(value: Any) -> Any:
@@ -42,4 +53,4 @@ def _finite(value: Any) -> Any:
         return [_finite(entry) for entry in value]
     if isinstance(value, float) and math.isnan(value):
         return None
-    return "1e999" if isinstance(value, float) and value == math.inf else value
+    return _INFINITY if isinstance(value, float) and value == math.inf else value

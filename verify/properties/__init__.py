@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from ...derivations.definition import Definition
 from ...derivations.formats import Format
-from ..inputs import Batch
-from ..subjects import Subject
-from . import invariance, special_values, values
+from ..inputs import PAIRS, Batch
+from ..subjects.hosts import LiveSubject
+from . import exhaustive, invariance, layouts, regressions, special_values, values
 from .judge import Verdict, Violation
 
-__all__ = ["SUITES", "Suite", "Verdict", "Violation"]
+__all__ = ["BUDGETS", "SUITES", "Suite", "Verdict", "Violation"]
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,28 @@ class Suite:
     """A named property with the input families it is checked on.
 
     ``families`` are for logits, ``real_families`` for functions of one real; a suite without
-    families makes its own inputs in ``check_own``.
+    families makes its own inputs in ``check_own``.  It is part of runs of ``budget`` and above,
+    and ``applies`` where there is something to check.
     """
 
     name: str
     summary: str
-    check: Callable[[Subject, Definition, Format, Batch], Verdict]
+    check: Callable[[LiveSubject, Definition, Format, Batch], Verdict] | None
     families: tuple[str, ...] = ()
     real_families: tuple[str, ...] = ()
-    check_own: Callable[[Subject, Definition, Format], list[tuple[Batch, Verdict]]] | None = None
+    check_own: Callable[[LiveSubject, Definition, Format], list[tuple[Batch, Verdict]]] | None = (
+        None
+    )
+    budget: str = "quick"
+    applies: Callable[[Definition, Format], bool] = lambda definition, fmt: True
+
+
+BUDGETS = ("quick", "standard", "exhaustive")
+
+
+def _is_labelled(definition: Definition, fmt: Format) -> bool:
+    """Values of other definitions come without a gradient."""
+    return definition.labelled
 
 
 SUITES: dict[str, Suite] = {
@@ -41,6 +54,8 @@ SUITES: dict[str, Suite] = {
             (
                 "normal",
                 "lengths",
+                "every_length",
+                "positions",
                 "wide",
                 "bit_patterns",
                 "dominant",
@@ -55,7 +70,7 @@ SUITES: dict[str, Suite] = {
             "overflow",
             "the same where exponentials, sums or differences leave the range of the format",
             values.check_value,
-            ("beyond_exp", "offset", "masks", "extremes", "all_patterns"),
+            ("beyond_exp", "offset", "masks", "mask_positions", "extremes", "all_patterns"),
             ("far_reals",),
         ),
         Suite(
@@ -76,6 +91,36 @@ SUITES: dict[str, Suite] = {
             "every returned gradient within its error bound of the exact one",
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
+            applies=_is_labelled,
+        ),
+        Suite(
+            "layouts",
+            "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
+            layouts.check_rows,
+            check_own=layouts.check,
+        ),
+        Suite(
+            "regressions",
+            "every bug on record",
+            None,
+            check_own=regressions.check_own,
+        ),
+        Suite(
+            "every-value",
+            "16-bit formats: every number in every place",
+            exhaustive.check,
+            ("every_value",),
+            ("every_real",),
+            budget="standard",
+            applies=exhaustive.can_judge,
+        ),
+        Suite(
+            "pairs",
+            "16-bit formats: every pair of logits",
+            exhaustive.check,
+            PAIRS,
+            budget="exhaustive",
+            applies=exhaustive.can_judge,
         ),
     )
 }

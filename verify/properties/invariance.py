@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +21,7 @@ from ...derivations import facts
 from ...derivations.definition import Definition
 from ...derivations.formats import Format, exact
 from ..inputs import Batch
-from ..subjects import Subject
+from ..subjects.hosts import LiveSubject
 from .judge import Verdict, Violation, reference, threshold
 
 MAX_CLASSES = 300  # exact sums and pairs over longer rows cost more than they find
@@ -36,42 +36,46 @@ class Broken:
     index: int | None = None
 
 
+Values = tuple[list[Fraction], list[Fraction]]  # with their admissible errors
+
+
 @dataclass(frozen=True)
 class Context:
     """A subject at one row: evaluates it anywhere, with admissible absolute errors."""
 
-    subject: Subject
+    subject: LiveSubject
     definition: Definition
     fmt: Format
     row: NDArray[Any]
     label: int | None
+    known: dict[tuple[bytes, int | None], Values | None] = field(default_factory=dict)
 
-    def at(
-        self, row: NDArray[Any], label: int | None = None
-    ) -> tuple[list[Fraction], list[Fraction]] | None:
+    def at(self, row: NDArray[Any], label: int | None = None) -> Values | None:
         """Values and admissible errors at a row; None where a value is not finite.
 
         (A value that is not finite is the business of the other suites.)
         """
         label = self.label if label is None else label
-        labels = None if label is None else np.array([label])
-        batch = Batch("", row[None, :].copy(), labels)
-        value = np.atleast_1d(self.subject(batch.logits.copy(), labels).value[0])
-        return self._with_errors(batch, value, gradient=False)
+        key = row.tobytes(), label
+        if key not in self.known:  # many facts speak of the same row
+            labels = None if label is None else np.array([label])
+            batch = Batch("", row[None, :].copy(), labels)
+            value = np.atleast_1d(self.subject(batch.logits, labels).value[0])
+            self.known[key] = self._with_errors(batch, value, gradient=False)
+        return self.known[key]
 
-    def gradient(self) -> tuple[list[Fraction], list[Fraction]] | None:
+    def gradient(self) -> Values | None:
         """Gradient and admissible errors at the row; None where none is returned or finite."""
         labels = None if self.label is None else np.array([self.label])
         batch = Batch("", self.row[None, :].copy(), labels)
-        gradient = self.subject(batch.logits.copy(), labels).gradient
+        gradient = self.subject(batch.logits, labels).gradient
         return None if gradient is None else self._with_errors(batch, gradient[0], gradient=True)
 
-    def _with_errors(
-        self, batch: Batch, value: NDArray[Any], *, gradient: bool
-    ) -> tuple[list[Fraction], list[Fraction]] | None:
+    def _with_errors(self, batch: Batch, value: NDArray[Any], *, gradient: bool) -> Values | None:
         if not np.isfinite(value.astype(np.float64)).all():
             return None
-        true = reference(self.definition, self.fmt, batch, 0, gradient=gradient)
+        # (Only the size of an ulp is wanted of the truth here.)
+        true = reference(self.definition, self.fmt, batch, 0, gradient=gradient, both_oracles=False)
         limit, _ = threshold(
             self.definition, self.subject.contract, self.fmt, batch, 0, true, gradient=gradient
         )
@@ -232,7 +236,7 @@ CHECKS: dict[type, Check] = {
 }
 
 
-def check(subject: Subject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
     """Every declared fact, at every row of the batch."""
     checks, violations = 0, []
     if not 0 < batch.logits.shape[1] <= MAX_CLASSES:

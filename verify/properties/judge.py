@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,13 @@ from ...derivations.arithmetic import ieee
 from ...derivations.formats import BINARY64, FORMATS, Format
 from ..contract import Contract
 from ..inputs import Batch
-from ..metrics import ulp_error
+from ..metrics import histogram, ulp_error
 from ..oracle import Truth, truth
+from ..subjects.hosts import LiveSubject
+from ..subjects.subject import Outcome
 
 NON_INFERIORITY = 4.0
+MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class Violation:
     error: float = float("inf")
     threshold: float | None = None
     source: str = ""
+    kind: str = "value"  # or the kind of the SubjectFault that it was
+    in_gradient: bool = False
+    only_in_batch: bool = False  # no row alone was seen to fail
 
     @property
     def severity(self) -> float:
@@ -51,6 +59,7 @@ class Verdict:
     checks: int
     worst: float  # ulp error
     violations: list[Violation]
+    errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -83,12 +92,20 @@ def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
 
 
 def reference(
-    definition: Definition, fmt: Format, batch: Batch, i: int, *, gradient: bool = False
+    definition: Definition,
+    fmt: Format,
+    batch: Batch,
+    i: int,
+    *,
+    gradient: bool = False,
+    both_oracles: bool = True,
 ) -> Truth:
     """The truth at row i, kept for the other subjects; the first row is asked of both oracles."""
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
-    return _truth(definition.name, fmt.name, data, label, gradient, i == 0)
+    # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
+    ask = _truth if batch.logits.shape[1] <= MOST_KEPT else _truth.__wrapped__
+    return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
 
 
 def threshold(
@@ -109,7 +126,7 @@ def threshold(
     """
     promised = contract.ulps.get(fmt.name)
     if promised is not None and not gradient:
-        source = "promised by the subject, proven in its docstring"
+        source = "promised by the subject's contract"
         return np.full(exact.rounded.shape, promised), source
     label = None if batch.labels is None else int(batch.labels[i])
     model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
@@ -154,6 +171,22 @@ def _honest_error(
     return min(errors)
 
 
+def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
+    """What two calls return alike; where they differ, the verdict that says so."""
+
+    def twice(part: Batch) -> tuple[Outcome, bool]:
+        outcome, again = (subject(part.logits, part.labels) for _ in range(2))
+        return outcome, outcome.equals(again)
+
+    outcome, same = twice(batch)
+    if same:
+        return outcome
+    # A row that shows it alone, if there is one.
+    rows = (i for i in range(len(batch.logits)) if not twice(batch.row(i))[1])
+    message = "two calls on the same input gave different results"
+    return Verdict(1, 0.0, [Violation(next(rows, 0), message, kind="not deterministic")])
+
+
 def compare(
     definition: Definition,
     contract: Contract,
@@ -165,6 +198,7 @@ def compare(
 ) -> Verdict:
     """Hold a batch of results against the truth, output by output."""
     checks, worst, violations = 0, 0.0, []
+    errors: Counter[int] = Counter()
     what = "gradient" if gradient else "value"
     for i in range(len(batch.logits)):
         if not has_truth(definition, batch.logits[i]):
@@ -176,6 +210,7 @@ def compare(
         error = ulp_error(computed[i], exact)
         checks += error.size
         worst = max(worst, float(np.max(error, initial=0.0)))
+        errors.update(histogram(error))
         # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
         bad = np.flatnonzero(~((error <= limit) & np.isfinite(error)))
         if bad.size:
@@ -191,6 +226,7 @@ def compare(
                     error=float(error.reshape(-1)[k]),
                     threshold=float(limit.reshape(-1)[k]),
                     source=source,
+                    in_gradient=gradient,
                 )
             )
-    return Verdict(checks, worst, violations)
+    return Verdict(checks, worst, violations, errors)

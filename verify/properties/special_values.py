@@ -6,6 +6,7 @@ do without it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,10 +20,18 @@ from ...derivations.formats import Format
 from ..contract import Contract
 from ..inputs import Batch
 from ..oracle import truth
-from ..subjects import Subject, SubjectFault, SubjectRaised
+from ..subjects.hosts import LiveSubject
+from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
 from .judge import Verdict, Violation, has_truth, threshold
 
 CLASSES = 19  # more than one vector of 16, with a tail
+# Places on both sides of the ends of vectors and tiles, by the length of the row.
+BOUNDARIES = {
+    CLASSES: (0, 3, 4, 7, 8, 9, 15, 16, 18),
+    67: (31, 32, 63, 64, 66),
+    1027: (127, 128, 255, 256, 511, 512, 1023, 1024, 1026),
+    4097: (2047, 2048, 4095, 4096),
+}
 
 Row = NDArray[np.float64]
 
@@ -47,8 +56,8 @@ def specials(definition: Definition) -> Iterator[tuple[str, Row]]:
             yield f"argument {name}", np.array([value, 1.0])
         return
 
-    def place(*entries: tuple[int, float]) -> Row:
-        row = np.linspace(-2, 2, CLASSES)
+    def place(*entries: tuple[int, float], classes: int = CLASSES) -> Row:
+        row = np.linspace(-2, 2, classes)
         for index, value in entries:
             row[index] = value
         return row
@@ -56,8 +65,10 @@ def specials(definition: Definition) -> Iterator[tuple[str, Row]]:
     yield "one class", np.array([-3.5])
     yield "one masked class", place((3, -np.inf))
     yield "masked first vector", place(*((i, -np.inf) for i in range(16)))
-    for position in (0, CLASSES // 2, CLASSES - 1):
-        yield f"NaN at {position}", place((position, np.nan))
+    for classes, positions in BOUNDARIES.items():
+        for position in positions:
+            yield f"NaN at {position} of {classes}", place((position, np.nan), classes=classes)
+            yield f"+inf at {position} of {classes}", place((position, np.inf), classes=classes)
     yield "all masked", np.full(CLASSES, -np.inf)
     yield "one +inf", place((5, np.inf))
     yield "two +inf", place((5, np.inf), (17, np.inf))
@@ -125,19 +136,20 @@ def promise(
     return Promise(values[which][contract.pos_inf])
 
 
-def check(subject: Subject, definition: Definition, fmt: Format) -> list[tuple[Batch, Verdict]]:
+def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[tuple[Batch, Verdict]]:
     """All special rows, and the empty axis; each with the batch that shows it."""
     found = []
     for name, values in specials(definition):
         labels = np.zeros(1, dtype=np.int64) if definition.labelled else None
         batch = Batch(name, values[None, :].astype(fmt.dtype), labels)
-        found.append((batch, _check_special(subject, definition, fmt, batch)))
+        with contextlib.suppress(NotApplicable):
+            found.append((batch, _check_special(subject, definition, fmt, batch)))
     if not definition.elementwise:
         found.append(_check_empty(subject, definition, fmt))
     return found
 
 
-def check_rows(subject: Subject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
+def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
     """Given rows that hold special values, or one class; nothing of others."""
     checks, violations = 0, []
     for i, row in enumerate(batch.logits):
@@ -148,7 +160,9 @@ def check_rows(subject: Subject, definition: Definition, fmt: Format, batch: Bat
     return Verdict(checks, 0.0, violations)
 
 
-def _check_special(subject: Subject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
+def _check_special(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch
+) -> Verdict:
     """One row, between two ordinary rows."""
     row = batch.logits[0]
     ordinary = np.linspace(-1, 1, len(row)).astype(fmt.dtype)
@@ -163,7 +177,7 @@ def _check_special(subject: Subject, definition: Definition, fmt: Format, batch:
         observed = subject(stack.copy(), labels)
         undisturbed = subject(plain, labels)
     except SubjectFault as fault:
-        return Verdict(1, 0.0, [Violation(0, f"{family}: {fault}")])
+        return Verdict(1, 0.0, [Violation(0, f"{family}: {fault}", kind=fault.kind)])
     violations = []
     if not all(observed.equals(undisturbed, i) for i in (0, 2)):
         violations.append(
@@ -186,7 +200,7 @@ def _check_special(subject: Subject, definition: Definition, fmt: Format, batch:
         # A value such as 1 / 19 or log(1 / 2): rounded, and computed with a few roundings.
         allowed = 4 * float(fmt.unit_roundoff) * np.abs(expected)
     with np.errstate(invalid="ignore"):
-        close = np.abs(value - expected) <= allowed
+        close = (np.abs(value - expected) <= allowed) & np.isfinite(value)  # allowed may be inf
     same = (value == expected) | (np.isnan(value) & np.isnan(expected))
     good = np.atleast_1d(close | same | ~np.asarray(where))
     if not good.all():
@@ -204,7 +218,9 @@ def _check_special(subject: Subject, definition: Definition, fmt: Format, batch:
     return Verdict(1, 0.0, violations)
 
 
-def _check_empty(subject: Subject, definition: Definition, fmt: Format) -> tuple[Batch, Verdict]:
+def _check_empty(
+    subject: LiveSubject, definition: Definition, fmt: Format
+) -> tuple[Batch, Verdict]:
     """A batch of two rows without classes, and of no rows; a loss has no label to point at."""
     batch = Batch("special value: empty axis", np.empty((1, 0), fmt.dtype), None)
     if definition.labelled:

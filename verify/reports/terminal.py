@@ -1,28 +1,28 @@
-"""The report of a run: a table on the terminal, the failures, and the same as JSON."""
+"""The report of a run on the terminal: a table, the failures, a summary."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .metrics import UNIT, bits
-from .properties import SUITES
-from .run import Failure, Report, Result
-from .subjects import short_id
+from ..metrics import UNIT, bits
+from ..properties import SUITES
+from ..run import Failure, Report, Result
+from ..subjects.subject import short_id
 
-MAX_SHOWN = 8  # logits of a case shown on the terminal; JSON has all of them
+# What of a case is shown on the terminal; JSON and HTML have all.
+MAX_SHOWN = 8  # logits
+MOST_LINES = 10  # of a script
 
 
 def print_table(report: Report, console: Console) -> None:
-    """One row for each definition, subject and dtype; one column for each suite."""
+    """One row for each subject and dtype, by definition; one column for each suite."""
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
     table = Table(title=f"softproof verify, budget {report.budget}, seed {report.seed}")
-    for heading in ("definition", "subject", "dtype"):
+    for heading in ("definition, subject", "dtype"):
         table.add_column(heading, no_wrap=True)
     for suite in suites:
         table.add_column(suite, justify="center")
@@ -30,11 +30,11 @@ def print_table(report: Report, console: Console) -> None:
     previous = None
     for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
         found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
-        if previous not in (None, definition):
+        if previous != definition:
             table.add_section()
+            table.add_row(f"[bold]{definition}[/]")
         table.add_row(
-            "" if previous == definition else definition,
-            escape(short_id(subject)),
+            f"  {escape(short_id(subject))}",
             dtype,
             *(_cell(result) for result in found),
             _ulps(max((r.worst for r in found if r is not None), default=0.0)),
@@ -46,11 +46,13 @@ def print_table(report: Report, console: Console) -> None:
 def _cell(result: Result | None) -> str:
     if result is None or result.checks == 0:
         return "-"
-    if result.passed:
-        return "[green]pass[/]"
-    if all(f.family == "preflight" for f in result.failures):
-        return "[bold red]refused[/]"
-    return f"[bold red]FAIL[/] {result.violations}"
+    return {
+        "pass": "[green]pass[/]",
+        "fixed": "[green]fixed[/]",
+        "expected": f"[yellow]expected[/] {result.violations}",
+        "refused": "[bold red]refused[/]",
+        "fail": f"[bold red]FAIL[/] {result.violations}",
+    }[result.status]
 
 
 def _ulps(value: float) -> str:
@@ -61,7 +63,7 @@ def _ulps(value: float) -> str:
 
 def print_failures(report: Report, console: Console) -> None:
     """For each failed suite its worst case, with the command that reproduces it."""
-    failed = [result for result in report.results.values() if not result.passed]
+    failed = [r for r in report.results.values() if r.status in ("fail", "refused")]
     if failed:
         console.print(f"\n[bold]Failures[/], the worst case of each.  {escape(UNIT)}\n")
     told = set()
@@ -108,6 +110,9 @@ def _lines(failure: Failure) -> list[str]:
     if failure.source:  # of the threshold or, for special values, of the expectation
         lines.append(f"from      {failure.source}")
     lines.append(f"reproduce {failure.reproduce}")
+    if failure.snippet and failure.snippet.count("\n") < MOST_LINES:
+        lines.append("or, without softproof,")
+        lines += [f"    {line}" for line in failure.snippet.splitlines()]
     return lines
 
 
@@ -118,34 +123,16 @@ def _hex_and_decimal(text: str) -> str:
 
 def print_summary(report: Report, console: Console) -> None:
     """The verdict in a line."""
-    failed = sum(not result.passed for result in report.results.values())
+    failed = sum(r.status in ("fail", "refused") for r in report.results.values())
     checks = sum(result.checks for result in report.results.values())
     verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
+    for word in dict.fromkeys(report.skipped.values()):
+        ids = [short_id(subject) for subject, why in report.skipped.items() if why == word]
+        console.print(f"Skipped, {word}: {', '.join(ids)}.", markup=False)
     if report.interrupted:
         console.print("[bold]Interrupted[/]: this is what was known by then.")
 
 
 def _versions(report: Report) -> str:
     return ", ".join(f"{name} {version}" for name, version in report.versions.items())
-
-
-def as_dict(report: Report) -> dict[str, Any]:
-    """The whole report as plain data."""
-    return {
-        "versions": report.versions,
-        "seed": report.seed,
-        "budget": report.budget,
-        "interrupted": report.interrupted,
-        "passed": report.passed,
-        "unit": UNIT,
-        "results": [
-            {
-                **asdict(result),
-                "passed": result.passed,
-                "worst_bits": bits(result.worst),
-                "failures": [asdict(f) for f in result.failures],
-            }
-            for result in report.results.values()
-        ],
-    }

@@ -1,0 +1,148 @@
+"""What a report says in words, from its plain data: a stored report reads like a fresh one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+# A symbol and a word as well as a colour: print and colour-blind readers have no colour.
+SYMBOLS = {
+    "pass": "✓",
+    "fail": "✗",
+    "refused": "⊘",
+    "expected": "◇",
+    "fixed": "△",
+    "empty": "–",
+}
+MEANINGS = {
+    "pass": "no check was violated",
+    "fail": "checks were violated",
+    "refused": "the subject cannot be called as it must be, so nothing was checked",
+    "expected": "violated, as the declaration of expected failures says",
+    "fixed": "declared as an expected failure, but nothing is violated",
+    "empty": "the suite has no case for this subject",
+}
+FINDINGS = ("fail", "refused", "expected", "fixed")
+
+# What XML 1.0 (section 2.2) does not allow, not even escaped; HTML and UTF-8 refuse part of it.
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def legal(text: str) -> str:
+    r"""A text with U+FFFD for the control characters and surrogates that XML and HTML cannot hold.
+
+    >>> legal("red \x1b[31m")
+    'red �[31m'
+    """
+    return _ILLEGAL.sub("\ufffd", text)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: a few digits, a power of two where it is large, inf, or nan for None.
+
+    >>> number(0.5), number(1234.5), number(2.0**40), number(math.inf), number(None)
+    ('0.5', '1230', '2^40', 'inf', 'nan')
+    """
+    if value is None or not math.isfinite(value):
+        return "nan" if value is None or math.isnan(value) else "inf"
+    if value >= 1e5:
+        return f"2^{math.log2(value):.0f}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:g}"  # (1230, where the format above alone gives 1.23e+03)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "check"), counted(12345, "check")
+    ('1 check', '12,345 checks')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_count(count: int) -> str:
+    """A count in few letters.
+
+    >>> short_count(412), short_count(1234), short_count(65536)
+    ('412', '1.2k', '66k')
+    """
+    for size, suffix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.{0 if count >= 10 * size else 1}f}{suffix}"
+    return str(count)
+
+
+def hex_and_decimal(text: str) -> str:
+    """A number that a report gives in hex, with its decimal value.
+
+    >>> hex_and_decimal("0x1.8p+1"), hex_and_decimal("-inf")
+    ('0x1.8p+1 (3)', '-inf')
+    """
+    value = float.fromhex(text)
+    return f"{text} ({value:.9g})" if math.isfinite(value) else text
+
+
+def worst_first(failures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Failures by how far they are beyond their threshold, and the shorter rows first."""
+    return sorted(failures, key=lambda f: (-_severity(f), len(f["logits"])))
+
+
+def _severity(failure: dict[str, Any]) -> float:
+    error, threshold = failure["error"], failure["threshold"]
+    return error / threshold if threshold and error is not None else math.inf
+
+
+def summary(result: dict[str, Any]) -> str:
+    """What was found of one subject in one suite and format, in a sentence or two."""
+    status = result["status"]
+    if status == "empty":
+        return "The suite has no case for this subject in this format."
+    if status == "refused":
+        return "Nothing was checked: the subject cannot be called as it must be."
+    checks = counted(result["checks"], "check")
+    worst = f"Worst error {number(result['worst'])} ulp ({number(result['worst_bits'])} bits)."
+    if math.isinf(result["worst"]):
+        worst = "Worst error infinite: NaN, or an infinity on one side only."
+    if status in ("pass", "fixed"):
+        known = f" {_declared(result)}: delete that entry." if status == "fixed" else ""
+        return f"{checks}, no violation.{known} {worst}"
+    known = f" {_declared(result)}." if status == "expected" else ""
+    return f"{counted(result['violations'], 'violation')} in {checks}.{known} {worst}"
+
+
+def _declared(result: dict[str, Any]) -> str:
+    return f"Declared as an expected failure ({result['expected']})"
+
+
+def quantities(failure: dict[str, Any]) -> list[tuple[str, str]]:
+    """Observed, expected, error, threshold and source of a case: (name, value), if it has them."""
+    rows = []
+    if failure["observed"] is not None:
+        place = "" if failure["index"] is None else f" at index {failure['index']}"
+        rows.append(("observed", hex_and_decimal(failure["observed"]) + place))
+    if failure["expected"] is not None:
+        rows.append(("expected", hex_and_decimal(failure["expected"])))
+    if failure["threshold"] is not None:
+        if failure["observed"] is not None:
+            rows.append(("error", f"{number(failure['error'])} ulp"))
+            rows.append(("threshold", f"{number(failure['threshold'])} ulp"))
+        else:
+            rows.append(("error", f"{number(failure['error'])} times what is admissible"))
+    if failure["source"]:  # of the threshold or, for special values, of the expectation
+        rows.append(("from", failure["source"]))
+    return rows
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """The verdict on the whole run, in one sentence."""
+    results = [r for r in report["results"] if r["status"] != "empty"]
+    failed = sum(r["status"] in ("fail", "refused") for r in results)
+    if not results:
+        return "Nothing was checked"
+    if failed:
+        return f"{failed:,} of {counted(len(results), 'result')} failed"
+    if report["interrupted"]:
+        return f"Interrupted: {counted(len(results), 'result')} known, none failed"
+    return f"All {counted(len(results), 'result')} passed"

@@ -1,0 +1,1 @@
+"""Subjects: implementations under test, where they run, and the built-in list."""

@@ -1,0 +1,99 @@
+"""One call of a Python function: its axis keyword, its arrays, its silence, its input untouched."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import io
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import to_native, to_numpy
+from .layout import lay_out
+from .subject import InputChanged, NotApplicable, SubjectError, SubjectRaised
+
+Array = NDArray[Any]
+
+
+@functools.cache
+def load(subject_id: str) -> Callable[..., Any]:
+    """The function named ``module:attribute``; SubjectError where that fails."""
+    module_name, _, attribute = subject_id.partition("@")[0].partition(":")  # f@cuda is f
+    # As `python -m` does: a user's module in the working directory can be named.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+    except (Exception, SystemExit) as error:  # whatever a user's module does on import
+        raise SubjectError(f"{subject_id}: {type(error).__name__}: {error}") from error
+    if not callable(target):
+        raise SubjectError(f"{subject_id} is a {type(target).__name__}, not callable")
+    function: Callable[..., Any] = target
+    return function
+
+
+def keywords_of(function: Callable[..., Any], library: str) -> tuple[str, ...]:
+    """The parameter names of a function; what its library calls the axis where it tells none."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # compiled functions may have no signature
+        return ("dim",) if library == "torch" else ()
+
+
+def call(
+    function: Callable[..., Any],
+    logits: Array,
+    labels: Array | None,
+    *,
+    library: str,
+    device: str,
+    axis: int | None,
+    layout: str,
+    options: Mapping[str, Any],
+) -> list[Array]:
+    """The result of a call as NumPy arrays, copied: a subject may reuse its buffers.
+
+    ``axis`` goes to the parameter ``axis`` or ``dim`` where the function has one; None for a
+    function of single numbers.  Raises SubjectRaised, InputChanged or NotApplicable.
+    """
+    names = keywords_of(function, library)
+    keywords: dict[str, Any] = {}
+    if axis is not None:
+        keywords = {name: axis for name in ("axis", "dim") if name in names}
+        if not keywords and axis not in (-1, logits.ndim - 1):
+            raise NotApplicable("it takes no axis")
+    for name, value in options.items():
+        if name not in names:
+            raise NotApplicable(f"it takes no {name}")
+        is_array = isinstance(value, np.ndarray)
+        keywords[name] = to_native(value, library, device) if is_array else value
+    laid_out = lay_out(logits, layout)
+    arguments = [to_native(laid_out, library, device)]
+    if labels is not None:
+        labels = labels.copy()
+        arguments.append(to_native(labels, library, device))
+    before = [to_numpy(argument).tobytes() for argument in arguments]
+    silence = contextlib.redirect_stdout(io.StringIO())  # stdout is the report's
+    try:
+        with silence, np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a subject's warnings are no finding
+            result = function(*arguments, **keywords)
+            results = result if isinstance(result, tuple) else (result,)
+            arrays = [np.array(to_numpy(r)) for r in results]
+    except NotApplicable:
+        raise
+    except (Exception, SystemExit) as error:
+        raise SubjectRaised.of(error) from error
+    if before != [to_numpy(argument).tobytes() for argument in arguments]:
+        raise InputChanged("the input was changed in place")
+    return arrays
