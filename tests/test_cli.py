@@ -11,7 +11,7 @@ import pytest
 from softproof.derivations import lookup
 from softproof.verify import cli
 from softproof.verify.cli import app
-from softproof.verify.subjects.built_in import select
+from softproof.verify.subjects.built_in import BUILT_IN, select
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
@@ -469,3 +469,140 @@ def test_one_array_is_not_both_logits_and_slopes(tmp_path):
 
 def test_a_label_needs_a_row():
     assert "--label" in usage_error("verify", "softmax", "--label", "1")
+
+
+# --- subjects in a file, stores, reports ---
+
+MINE = """
+import numpy as np
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+def forgetful(x):
+    e = np.exp(x)
+    return e / e.sum(axis=-1, keepdims=True)
+"""
+DECLARED = """
+[[subject]]
+id = "mine:softmax"
+definition = "softmax"
+dtypes = ["float32"]
+contract = { empty = "error", accumulator = "input" }
+
+[[subject]]
+id = "mine:forgetful"
+definition = "softmax"
+dtypes = ["float32"]
+contract = { pos_inf = "nan_at" }
+
+[[expected_failure]]
+subject = "mine:forgetful"
+suite = "overflow"
+reason = "issue 7"
+
+[[expected_failure]]
+subject = "mine:softmax"
+reason = "fixed long ago"
+
+[[expected_failure]]
+subject = "mine:nobody"
+reason = "a slip of the pen"
+"""
+
+
+@pytest.fixture
+def declared(here):
+    (here / "mine.py").write_text(MINE)
+    (here / "mine.toml").write_text(DECLARED)
+    return here / "mine.toml"
+
+
+def test_a_file_declares_subjects_contracts_and_expected_failures(declared):
+    suites = ("--suite", "overflow", "--suite", "special-values")
+    outcome = softproof("verify", "softmax", "--subjects", declared, *suites)
+    assert outcome.exit_code == 0  # what fails was expected to
+    rows = [line for line in outcome.output.splitlines() if "mine:" in line and "│" in line]
+    assert len(rows) == 2
+    assert "fixed" in rows[0]
+    assert "expected" in rows[1]
+    warnings = [line for line in outcome.output.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2
+    assert any("mine:nobody matches no subject" in line for line in warnings)
+    assert any("fixed long ago" in line and "remove the entry" in line for line in warnings)
+
+
+def test_what_a_file_declares_is_in_the_command_that_reproduces(declared):
+    declared.write_text(DECLARED.replace('pos_inf = "nan_at"', 'nan = "at"'))
+    outcome = softproof("verify", "softmax", "--subjects", declared, "--suite", "special-values")
+    assert outcome.exit_code == 1
+    assert f"--subjects {declared}" in outcome.output
+
+
+def test_a_store_is_gone_on_with_and_compared(declared, tmp_path):
+    run = ("verify", "softmax", "--subject", "mine:softmax", "--dtype", "float32")
+    run += ("--suite", "overflow", "--contract", "accumulator=input")
+    before, after = tmp_path / "before.sqlite", tmp_path / "after.sqlite"
+    first = softproof(*run, "--store", before)
+    again = softproof(*run, "--store", before)
+    assert first.exit_code == again.exit_code == 0
+    assert "6 of 6 results known" in again.output
+    assert "holds another run" in usage_error(*run, "--seed", "1", "--store", before)
+    declared.with_name("mine.py").write_text(MINE.replace("x.max(axis=-1, keepdims=True)", "0"))
+    assert "code mine:softmax" in usage_error(*run, "--store", before)
+    assert softproof(*run, "--store", after).exit_code == 1
+    outcome = softproof("compare", before, after, "--json", tmp_path / "compared.json")
+    assert outcome.exit_code == 1
+    assert "pass -> FAIL" in outcome.output
+    assert strict(tmp_path / "compared.json")["worse"] is True
+    assert softproof("compare", after, before).exit_code == 0
+    assert "no such file" in usage_error("compare", before, tmp_path / "missing.sqlite")
+
+
+def test_a_report_in_all_forms_at_once_or_later(here):
+    run = ("verify", "softmax", "--subject", "softproof.kernels:naive", "--suite", "overflow")
+    now = [here / name for name in ("now.json", "now.xml", "now.html")]
+    softproof(*run, "--json", now[0], "--junit", now[1], "--html", now[2])
+    later = [here / "later.xml", here / "later.html"]
+    assert softproof("report", now[0], "--junit", later[0], "--html", later[1]).exit_code == 0
+    assert [path.read_text() for path in later] == [path.read_text() for path in now[1:]]
+    assert "<testsuites" in later[0].read_text()
+    assert "nothing to write" in usage_error("report", now[0])
+    (here / "other.json").write_text("[]")
+    assert "that is no report" in usage_error("report", here / "other.json", "--html", later[1])
+
+
+def test_the_schema_is_printed():
+    assert json.loads(softproof("schema").output)["$id"] == "urn:softproof:report:1"
+
+
+def test_arrays_and_device_are_those_of_the_users_function(here):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    (here / "tensors.py").write_text(
+        "import torch\n\ndef softmax(x):\n    assert isinstance(x, torch.Tensor)\n"
+        "    return torch.softmax(x, -1)\n"
+    )
+    run = ("verify", "softmax", "--subject", "tensors:softmax", "--row=1,2", "--dtype", "bfloat16")
+    assert softproof(*run, "--arrays", "torch").exit_code == 0
+    outcome = softproof(*run)
+    assert "AssertionError" in outcome.output
+    kernel = ("verify", "softmax", "--subject", "softproof.kernels:online", "--arrays", "torch")
+    assert "--arrays and --device are for functions of your own" in usage_error(*kernel)
+
+
+def test_what_compiles_for_each_shape_runs_where_it_is_named():
+    outcome = softproof("verify", "softplus", "--suite", "special-values", "--dtype", "float32")
+    assert "it compiles anew for each shape; name it to run it: jax.nn:softplus" in outcome.output
+    assert not any("jax" in line for line in outcome.output.splitlines() if "│" in line)
+
+
+def test_regressions_prints_the_table_and_the_scripts(monkeypatch):
+    few = tuple(s for s in BUILT_IN if s.id in ("scipy.special:log_softmax",))
+    monkeypatch.setattr("softproof.verify.subjects.built_in.BUILT_IN", few)
+    outcome = softproof("regressions", "--scripts")
+    assert outcome.exit_code == 0
+    (row,) = (line for line in outcome.output.splitlines() if "│ dominant_logprob" in line)
+    assert "FAIL" in row
+    assert "y = scipy.special.log_softmax(x, axis=-1)" in outcome.output
+    assert f"scipy {version('scipy')}" in outcome.output

@@ -58,6 +58,21 @@ def test_there_are_sessions():
     assert len(COMMANDS) >= 4
 
 
+@pytest.mark.long
+def test_the_table_of_bugs_on_record_is_what_the_command_prints():
+    """For the versions that the README names; JAX compiles for minutes."""
+    (table,) = re.findall(r"```text\n(┏.*?)```", README, re.DOTALL)
+    command = str(Path(sys.executable).with_name("softproof"))
+    result = subprocess.run(
+        [command, "regressions"],
+        env={**os.environ, "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.startswith(table)
+
+
 def test_the_definition_shown_is_one(monkeypatch):
     from softproof.derivations import REGISTRY, definition, facts, prove
 
