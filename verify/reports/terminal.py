@@ -14,6 +14,7 @@ from ..run import Failure, Report, Result
 from ..subjects.subject import short_id
 
 # What of a case is shown on the terminal; JSON and HTML have all.
+MAX_FAILURES = 12
 MAX_SHOWN = 8  # logits
 MOST_LINES = 10  # of a script
 
@@ -62,18 +63,17 @@ def _ulps(value: float) -> str:
 
 
 def print_failures(report: Report, console: Console) -> None:
-    """For each failed suite its worst case, with the command that reproduces it."""
+    """For each failed suite its worst case, with the command that reproduces it.
+
+    Of very many failed suites one for each subject, frameworks before textbook forms, and a word on
+    the rest.
+    """
     failed = [r for r in report.results.values() if r.status in ("fail", "refused")]
-    if failed:
-        console.print(f"\n[bold]Failures[/], the worst case of each.  {escape(UNIT)}\n")
-    told = set()
-    for result in failed:
-        worst = max(result.failures, key=lambda f: (_severity(f), -len(f.logits)))
-        # What keeps a subject from being judged is the same in every suite and format.
-        if worst.family == "preflight":
-            if (result.definition, result.subject, worst.message) in told:
-                continue
-            told.add((result.definition, result.subject, worst.message))
+    if not failed:
+        return
+    told = _told(report, failed)
+    console.print(f"\n[bold]Failures[/], the worst case of each.  {escape(UNIT)}\n")
+    for result, worst in told:
         families = ", ".join(dict.fromkeys(f.family for f in result.failures if f.family))
         console.print(
             f"[bold red]FAIL[/] {result.definition} [bold]{escape(result.subject)}[/] "
@@ -83,6 +83,29 @@ def print_failures(report: Report, console: Console) -> None:
         for line in _lines(worst):
             console.print(f"    {escape(line)}", soft_wrap=True)
         console.print()
+    if len(failed) > MAX_FAILURES:
+        console.print(
+            f"These are {len(told)} cases of {len(failed)} failed suites; --html FILE writes all.\n"
+        )
+
+
+def _told(report: Report, failed: list[Result]) -> list[tuple[Result, Failure]]:
+    """What is told of failed results: a case of each, or of each subject where they are many."""
+    shown: dict[tuple[str, ...], tuple[Result, Failure]] = {}
+    one_subject = len({(r.definition, r.subject) for r in failed}) == 1
+    for result in failed:
+        worst = max(result.failures, key=lambda f: (_severity(f), -len(f.logits)))
+        key: tuple[str, ...] = (result.definition, result.subject)
+        if worst.family == "preflight":
+            key = (*key, worst.message)  # it is the same in every suite and format
+        elif len(failed) <= MAX_FAILURES or one_subject:
+            key = (*key, result.dtype, result.suite)
+        shown.setdefault(key, (result, worst))
+    if len(failed) <= MAX_FAILURES or one_subject:
+        return list(shown.values())[:MAX_FAILURES]
+    frameworks = {(s.definition, s.id) for s in report.subjects if s.requires}
+    first = sorted(shown, key=lambda key: key[:2] not in frameworks)[:MAX_FAILURES]
+    return [shown[key] for key in first]
 
 
 def _severity(failure: Failure) -> float:
