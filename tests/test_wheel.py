@@ -68,6 +68,15 @@ def test_the_stored_logits_and_the_type_markers_are_inside(environment):
     assert run(environment / "venv/bin/python", "-c", code, cwd=environment).strip() == "True"
 
 
+def test_the_data_of_reports_and_regressions_is_inside(environment):
+    softproof = environment / "venv/bin/softproof"
+    assert "urn:softproof:report:1" in run(softproof, "schema", cwd=environment)
+    arguments = "verify logsumexp --subject softproof.kernels:logsumexp --suite regressions"
+    told = run(softproof, *arguments.split(), "--html", "report.html", cwd=environment)
+    assert "all passed" in told
+    assert "<style>" in (environment / "report.html").read_text()
+
+
 def test_the_import_name_kernels_is_not_taken(environment):
     code = "import importlib.util; print(importlib.util.find_spec('kernels'))"
     assert run(environment / "venv/bin/python", "-c", code, cwd=environment).strip() == "None"

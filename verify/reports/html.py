@@ -23,6 +23,7 @@ from .wording import (
     number,
     quantities,
     short_count,
+    skipped,
     summary,
     verdict,
     worst_first,
@@ -94,9 +95,7 @@ def _about(report: dict[str, Any]) -> str:
         ("run", f"budget {report['budget']}, seed {report['seed']}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in report["versions"].items())),
     ]
-    if report["skipped"]:
-        skipped = "; ".join(f"{subject} ({word})" for subject, word in report["skipped"].items())
-        rows.insert(1, ("skipped", skipped))
+    rows[1:1] = [("skipped", told) for told in skipped(report["skipped"])]
     if report["interrupted"]:
         rows.insert(0, ("interrupted", "The run did not end: this is what was known by then."))
     return _definitions(rows)

@@ -12,6 +12,7 @@ from ..metrics import UNIT, bits
 from ..properties import SUITES
 from ..run import Failure, Report, Result
 from ..subjects.subject import short_id
+from .wording import skipped
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12
@@ -150,9 +151,8 @@ def print_summary(report: Report, console: Console) -> None:
     checks = sum(result.checks for result in report.results.values())
     verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
-    for word in dict.fromkeys(report.skipped.values()):
-        ids = [short_id(subject) for subject, why in report.skipped.items() if why == word]
-        console.print(f"Skipped, {word}: {', '.join(ids)}.", markup=False)
+    for told in skipped(report.skipped):
+        console.print(f"Skipped, {told}.", markup=False)
     if report.interrupted:
         console.print("[bold]Interrupted[/]: this is what was known by then.")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ..subjects.subject import short_id
 
 # A symbol and a word as well as a colour: print and colour-blind readers have no colour.
 SYMBOLS = {
@@ -146,3 +148,15 @@ def verdict(report: dict[str, Any]) -> str:
     if report["interrupted"]:
         return f"Interrupted: {counted(len(results), 'result')} known, none failed"
     return f"All {counted(len(results), 'result')} passed"
+
+
+def skipped(words: Mapping[str, str]) -> list[str]:
+    """Why subjects were skipped: each reason once, with its subjects.
+
+    >>> skipped({"m:f": "m is not installed", "m:g": "m is not installed"})
+    ['m is not installed: m:f, m:g']
+    """
+    return [
+        f"{reason}: {', '.join(short_id(s) for s, why in words.items() if why == reason)}"
+        for reason in dict.fromkeys(words.values())
+    ]
