@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from softproof.verify import declared
 from softproof.verify.contract import Contract
+from softproof.verify.declared import Declarations, load, matches, parse
 from softproof.verify.run import Result
-from softproof.verify.subjects import declared
 from softproof.verify.subjects.built_in import BUILT_IN
-from softproof.verify.subjects.declared import Declarations, load, matches, parse
 from softproof.verify.subjects.subject import Subject
 
 FILE = Path("/project/conformance.toml")

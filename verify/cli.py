@@ -156,13 +156,13 @@ def verify(
 ) -> None:
     """Verify implementations against the exact values of their definitions."""
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
+    from .declared import Declarations, load
     from .given import given_file, given_row
     from .reports.plain import as_dict
     from .reports.terminal import print_failures, print_summary, print_table
     from .run import Report, plan, run
     from .store import Store, StoreError
     from .subjects.built_in import BUILT_IN, select
-    from .subjects.declared import Declarations, load
     from .subjects.subject import SubjectError
     from .subjects.workers import Workers
 

@@ -39,14 +39,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...derivations.definition import REGISTRY
-from ...derivations.formats import FORMATS
-from ..contract import CHOICES, Contract
-from ..properties import SUITES
-from .subject import LIBRARIES, Subject, matches
+from ..derivations.definition import REGISTRY
+from ..derivations.formats import FORMATS
+from .contract import CHOICES, Contract
+from .properties import SUITES
+from .subjects.subject import LIBRARIES, Subject, matches
 
 if TYPE_CHECKING:
-    from ..run import Result
+    from .run import Result
 
 FUNCTION_KEYS = ("arrays", "device")  # which a program has not
 COMMON_KEYS = ("id", "command", "definition", "dtypes", "time_limit", "contract")
