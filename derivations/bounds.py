@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from .formats import Format, format_of
 
 ELEMENTARY = 8.0  # 4 ulp; who computes exp worse is outside of the class, and is found out
+LOGARITHM = 2.0  # 1 ulp of log S: with ELEMENTARY a quarter of 1000 classes could be lost
 UNDERFLOW = 5.0  # 4 ulp of an exponential and half an ulp of a quotient, in smallest subnormals
 SLACK = 1 + 2.0**-20  # for the rounding errors made in evaluating a bound
 
@@ -169,9 +170,9 @@ def _target(classes: int, label: int, smoothing: float) -> Vector:
 def _exp_of_log_softmax(z: Vector, model: Model) -> Vector:
     """p_k as e^(l_k), l_k = -(D_k + log S) in the format: what is at hand where l is stored.
 
-    S = sum e^(-D) has the exponent t of softmax's divisor.  log S is off by t, and by [c] of what
-    it is then; D_k by u D_k; their sum rounds once, by u (D_k + log S + these errors).  The
-    absolute error of l_k is the exponent of the error of e^(l_k), with [c] for the exponential:
+    S = sum e^(-D) has the exponent t of softmax's divisor.  log S is off by t, and by [2] of what
+    it is then (LOGARITHM); D_k by u D_k; their sum rounds once, by u (D_k + log S + these errors).
+    The absolute error of l_k is the exponent of the error of e^(l_k), with [c] for the exponential:
     about twice that of the quotient where D_k is large.
     """
     d = _distances(z)
@@ -181,7 +182,7 @@ def _exp_of_log_softmax(z: Vector, model: Model) -> Vector:
         return np.full(len(z), np.inf)
     units = ELEMENTARY + np.log(len(z)) / (1 - model.u) + 1  # 1: the sum, from the accumulator
     of_the_sum = model.exponent(units, len(z)) - np.log1p(-lost)
-    error = model.u * d + of_the_sum + (log_sum + of_the_sum) * model.exponent(ELEMENTARY)
+    error = model.u * d + of_the_sum + (log_sum + of_the_sum) * model.exponent(LOGARITHM)
     error = error * (1 + model.u) + model.u * (d + log_sum)
     exponent = error + model.exponent(ELEMENTARY)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -189,17 +190,22 @@ def _exp_of_log_softmax(z: Vector, model: Model) -> Vector:
         return np.asarray(SLACK * (np.where(d < np.inf, relative, 0.0) + model.underflow))
 
 
+def logsumexp_gradient(z: Vector, model: Model) -> Vector:
+    """Softmax, as a quotient or as e^(log-softmax): the larger of the two bounds."""
+    return np.maximum(softmax(z, model), _exp_of_log_softmax(z, model))
+
+
 def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float = 0.0) -> Vector:
     """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference.
 
-    p_k may be the quotient of softmax or e^(log-softmax): the bound is the larger of the two.
+    p_k is as in ``logsumexp_gradient``.
     The component of the label may be p - 1, or minus the sum of the others (and of their errors),
     which keeps its accuracy as p tends to 1: the bound is the larger of the two.
     """
     d = _distances(z)
     p = np.exp(-d) / np.sum(np.exp(-d))
     target = _target(len(z), label, smoothing)
-    error = np.maximum(softmax(z, model), _exp_of_log_softmax(z, model))
+    error = logsumexp_gradient(z, model)
     others = np.arange(len(z)) != label
     summing = model.exponent(0, len(z))
     of_the_sum = np.sum(error[others]) * np.exp(summing) + np.sum(p[others]) * np.expm1(summing)
@@ -296,7 +302,10 @@ PROVEN_FORM = {
     "stablemax": "as published",
     "stablemax_cross_entropy": "log1p",
 }
-GRADIENT_BOUNDS: dict[str, Callable[..., Vector]] = {"cross_entropy": cross_entropy_gradient}
+GRADIENT_BOUNDS: dict[str, Callable[..., Vector]] = {
+    "logsumexp": logsumexp_gradient,
+    "cross_entropy": cross_entropy_gradient,
+}
 
 
 def bound(

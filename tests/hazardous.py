@@ -88,3 +88,41 @@ def softmax_chatters(x):
 
 def softmax_dies_always(x):
     os._exit(1)
+
+
+def softmax_flushes_from_now_on(x):
+    """As a library does that was compiled with -ffast-math, when it is loaded."""
+    if _provoked(x):
+        environment = ctypes.create_string_buffer(64)
+        libm = ctypes.CDLL("libm.so.6")
+        libm.fegetenv(environment)
+        mxcsr = int.from_bytes(environment[28:32], "little") | 0x8040  # FTZ, DAZ
+        environment[28:32] = mxcsr.to_bytes(4, "little")
+        libm.fesetenv(environment)
+    return _softmax(x)
+
+
+_kept = []
+
+
+def softmax_leaks(x):
+    if _provoked(x):
+        _kept.append(np.ones(2**22))
+    return _softmax(x)
+
+
+def softmax_forks(x):
+    if _provoked(x):
+        os.fork()  # and returns twice
+    return _softmax(x)
+
+
+class SoftmaxOfAClass:
+    def __init__(self, x):
+        self.x = x
+
+
+def softmax_crashes_on_nan(x):
+    if np.isnan(x).any() or np.isposinf(x).any():
+        os.abort()
+    return _softmax(x)

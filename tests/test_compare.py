@@ -160,11 +160,11 @@ def test_what_is_worse_stands_first(changes):
 def test_subjects_of_one_run_are_new_or_gone(changes):
     other = Subject("mine:log_softmax", "log_softmax")
     found, comparison = changes([(item(), PASS)], [(item(), PASS), (item(other), FAIL)])
-    assert found == [("new", "mine:log_softmax", "accuracy", "")]
-    assert not comparison.worse  # it was not better before
+    assert found == [("worse", "mine:log_softmax", "accuracy", "")]  # a failure more than before
+    assert comparison.worse
     assert comparison.changes[0].before is None
     found, comparison = changes_again(comparison, [(item(other), FAIL)])
-    assert found == ["new", "gone"]
+    assert found == ["worse", "gone"]
     assert [d.name for d in comparison.differences] == []
 
 

@@ -1,9 +1,11 @@
 """In a worker process, whatever a subject does is a finding with its case, and the run goes on."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,13 @@ from softproof.verify.run import Report, plan, run
 from softproof.verify.subjects import hosts
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.hosts import InProcess
-from softproof.verify.subjects.subject import Crashed, NotApplicable, Subject, SubjectError
+from softproof.verify.subjects.subject import (
+    Crashed,
+    NotApplicable,
+    Subject,
+    SubjectError,
+    SubjectFault,
+)
 from softproof.verify.subjects.workers import Workers
 
 CALM = np.float32([[1, 2, 3]])
@@ -191,3 +199,78 @@ def test_a_worker_does_not_outlive_a_killed_run(tmp_path):
     run.wait()
     run.stdout.close()
     assert psutil.wait_procs([worker], timeout=10)[1] == []
+
+
+# --- what review found ---
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the subject knows x86-64's environment")
+def test_a_subject_that_makes_the_processor_flush_is_found_and_does_not_blind_the_judge(workers):
+    subject = hazardous("flushes_from_now_on")
+    for live in (workers.connect(subject), InProcess(subject)):
+        with pytest.raises(SubjectFault, match="makes the processor take subnormal numbers for 0"):
+            live(PROVOKED)
+        assert (np.full(1, 2.0**-1074) * 1.0)[0] > 0
+
+
+def test_memory_that_leaks_call_by_call_is_found(workers, monkeypatch):
+    monkeypatch.setattr(hosts, "MEMORY_LIMIT", 300 << 20)
+    monkeypatch.setattr(hosts, "BETWEEN_LOOKS", 0.0)
+    live = workers.connect(hazardous("leaks"))
+    live(CALM)
+    with pytest.raises(hosts.OutOfMemory):
+        [live(PROVOKED) for _ in range(20)]
+
+
+def test_a_forked_child_of_a_call_does_not_answer_for_it(workers):
+    live = workers.connect(hazardous("forks"))
+    for logits in (PROVOKED, CALM, PROVOKED, CALM):
+        assert live(logits).value.shape == logits.shape
+
+
+def test_a_result_that_is_no_array_is_not_unpickled_here(workers):
+    subject = Subject("hazardous:SoftmaxOfAClass", "softmax")
+    with pytest.raises(SubjectFault, match="a result has dtype object"):
+        workers.connect(subject)(CALM)
+
+
+def test_what_a_given_up_subject_was_not_asked_is_neither_passed_nor_failed(monkeypatch):
+    monkeypatch.setitem(hosts.MOST_DEATHS, Crashed, 3)
+    subject = hazardous("crashes_on_nan")
+    verdicts = []
+    for order in (1, -1):
+        report = Report(0, "quick")
+        items = plan([subject], ["special-values", "overflow"], ["float32"])[::order]
+        with Workers() as workers:
+            list(run(items, report, workers.connect))
+        verdicts.append({r.suite: r.status for r in report.results.values()})
+        assert {s for s, status in verdicts[-1].items() if status == "fail"} == {"special-values"}
+        assert ("not called any more" in report.skipped.get(subject.id, "")) == (order == 1)
+    assert verdicts[0].get("overflow") is None  # not run
+    assert verdicts[1]["overflow"] == "pass"
+
+
+def test_a_process_does_not_end_with_the_thread_that_started_it(workers):
+    live = workers.connect(hazardous("exits"))
+    thread = threading.Thread(target=live, args=(CALM,))
+    thread.start()
+    thread.join()
+    assert live(CALM).value.shape == (1, 3)
+
+
+def test_an_import_that_takes_long_is_not_the_first_calls(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, time, numpy as np\ntime.sleep(1.5)\n"
+        "def softmax(x):\n"
+        "    if (x > 100).any():\n        os._exit(1)\n"
+        "    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    subject = Subject("slow_to_import:softmax", "softmax", time_limit=1.0)
+    with Workers() as workers:
+        workers.load([subject])
+        live = workers.connect(subject)
+        live(CALM)
+        with pytest.raises(Crashed):
+            live(PROVOKED)
+        assert live(CALM).value.shape == (1, 3)

@@ -174,7 +174,7 @@ NAMED = {
         "accuracy", f"{REFUSED}result has shape ()", "cross_entropy_returns_one_number", kind="form"
     ),
     **found("accuracy", f"{REFUSED}returned a tuple of 3", "softmax_triple", kind="form"),
-    **found("accuracy", f"{REFUSED}raised ValueError", "softmax_ragged", kind="raised"),
+    **found("accuracy", f"{REFUSED}returned a list", "softmax_ragged", kind="form"),
     **found("accuracy", f"{REFUSED}raised TypeError", "softmax_raises", kind="raised"),
     **found("accuracy", f"{REFUSED}raised SystemExit", "softmax_exits", kind="raised"),
     **found(
@@ -374,6 +374,7 @@ def alarms(definition, dtype, seed, rows):
     The rows of one item follow those of the other subjects, so that truths are found once.
     """
     subjects = [s for s in ORIGINS[definition].values() if not s.missing() and dtype in s.dtypes]
+    assert len(subjects) >= (3 if dtype == "float32" else 1), "frameworks are missing"
     for item in plan(subjects, DRAWN if seed else SUITES, [dtype], seed=seed):
         if seed and rows < ROWS["quick"] and item.family in FIXED:
             continue
@@ -382,8 +383,7 @@ def alarms(definition, dtype, seed, rows):
 
 @pytest.mark.parametrize(
     ("definition", "seed"),
-    # (Log-sum-exp is the same loop as log-softmax; its many calls of single rows take long.)
-    [(d, seed) for d in ORIGINS for seed in range(4 if d == "logsumexp" else 20)],
+    [(d, seed) for d in ORIGINS for seed in range(20)],
 )
 def test_right_implementations_raise_no_alarm(definition, seed):
     assert list(alarms(definition, "float32", seed, rows=2)) == []

@@ -66,16 +66,17 @@ def main() -> None:
 
 def _fail(message: str) -> NoReturn:
     """A usage error: one clear message, exit status 2."""
-    Console(stderr=True).print(f"softproof: {message}", markup=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(f"softproof: {message}", markup=False, soft_wrap=True)
     raise typer.Exit(2)
 
 
 def _console() -> Console:
     # A table folded at 80 columns is not legible where output goes to a file or a log.
     if sys.stdout.isatty():
-        return Console()
+        return Console(emoji=False)
     columns = os.environ.get("COLUMNS", "")
-    return Console(width=int(columns) if columns.isdecimal() and int(columns) else 150)
+    width = int(columns) if columns.isdecimal() and int(columns) else 150
+    return Console(width=width, emoji=False)
 
 
 def _definition(name: str) -> Definition:
@@ -175,6 +176,11 @@ def verify(
         _fail("--label is the label of --row, which is not given")
     try:
         declared = load(subjects) if subjects else Declarations()
+        if subjects:  # modules beside the file can be named in it
+            sys.path.insert(0, str(subjects.parent.absolute()))
+        for path in (json, junit, html):  # before the work, not after it
+            if path is not None and not path.absolute().parent.is_dir():
+                raise ValueError(f"No such file or directory: {path.absolute().parent}")
         known = declared.among(BUILT_IN)
         # The subjects of a file are what its user wants to know of.
         patterns = subject or [s.id for s in declared.subjects] or ["*"]
@@ -195,7 +201,9 @@ def verify(
             dtypes = dtypes or [stored]
     except (SubjectError, ValueError, TypeError, OSError) as error:
         _fail(str(error))
-    dtypes = dtypes or ["float32", "float64"]
+    # A file tells which formats its subjects are to be judged in.
+    told = {d for s in tested if s.declared_in for d in s.dtypes}
+    dtypes = dtypes or [d for d in FORMATS if d in {"float32", "float64", *told}]
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
     suites = [s.value for s in suite] if suite else default
@@ -204,11 +212,13 @@ def verify(
     except ValueError as error:
         _fail(str(error))
     if not items:
-        why = "; ".join(dict.fromkeys(skipped.values()))
-        _fail(
-            f"nothing to do: no chosen subject takes {', '.join(dtypes)} in {', '.join(suites)}"
-            + (f" ({why})" if why else "")
-        )
+        if skipped and not tested:
+            why = "; ".join(dict.fromkeys(skipped.values()))
+        elif not any(d in s.dtypes for s in tested for d in dtypes):
+            why = f"no chosen subject takes {', '.join(dtypes)}"
+        else:
+            why = "; ".join(map(_when, suites))
+        _fail(f"nothing to do: {why}")
     report = Report(seed, budget.value, tested, skipped, declared.expected)
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers())
@@ -221,9 +231,13 @@ def verify(
             typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
         progress = stack.enter_context(_progress(MofNCompleteColumn()))
         task = progress.add_task("verify", total=len(items))
-        for item in run(items, report, workers.connect, kept):
-            what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
-            progress.update(task, advance=1, description=what)
+        try:
+            for item in run(items, report, workers.connect, kept):
+                what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
+                progress.update(task, advance=1, description=what)
+        except StoreError as error:  # a full disk: what is known is still worth telling
+            report.interrupted = True
+            typer.echo(f"softproof: {error}", err=True)
     if not report.interrupted and not any(r.checks for r in report.results.values()):
         _fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = _console()
@@ -237,6 +251,12 @@ def verify(
     raise typer.Exit(0 if report.passed and not report.interrupted else 1)
 
 
+def _when(suite: str) -> str:
+    """When a suite has something to do."""
+    chosen = SUITES[suite]
+    return f"{suite} checks {chosen.summary} (from --budget {chosen.budget})"
+
+
 def _with_arrays(
     subject: Subject, arrays: Library | None, device: str | None, known: Sequence[Subject]
 ) -> Subject:
@@ -246,7 +266,8 @@ def _with_arrays(
             f"--arrays and --device are for functions of your own; {subject.id} declares its own"
         )
     library = arrays.value if arrays else subject.arrays
-    return replace(subject, arrays=library, device=device or "")
+    needed = {"torch": ("torch",), "jax": ("jax",)}.get(library, ())
+    return replace(subject, arrays=library, device=device or "", requires=needed)
 
 
 def _progress(*columns: ProgressColumn) -> Progress:
@@ -347,12 +368,16 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
 ) -> None:
     """Make other forms of a stored report."""
+    from .reports.plain import SCHEMA
+
     if junit is None and html is None:
         _fail("nothing to write: give --junit or --html")
     try:
         data = load_json(stored.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or "schema" not in data:
+        if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
             raise ValueError("that is no report of `verify --json`")
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {SCHEMA}")
     except (OSError, ValueError) as error:
         _fail(f"{stored}: {error}")
     _write(data, None, junit, html)

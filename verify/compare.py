@@ -220,13 +220,16 @@ def _changes(
             if one.checks:
                 yield Change("gone", *row, one, None)
             if other.checks:
-                yield Change("new", *row, None, other)
+                # A subject that was not there before and fails; not a family that was added.
+                fails = other.violations and row not in paired
+                yield Change("worse" if fails else "new", *row, None, other)
 
 
 def _change(row: Row, before: Tally, after: Tally, note: str) -> Change:
     """What became of a row that both runs have."""
     if not before.checks or not after.checks:
-        kind = "new" if after.checks else "gone" if before.checks else "same"
+        new = "worse" if after.violations else "new"
+        kind = new if after.checks else "gone" if before.checks else "same"
     elif after.violations and not before.violations:
         kind = "worse"
     elif note:

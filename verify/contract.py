@@ -15,6 +15,8 @@ CHOICES = {
     "bitwise_batch": ("no", "yes"),
 }
 
+SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -46,6 +48,13 @@ class Contract:
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"
+                )
+
+        for name, ulps in self.ulps.items():
+            if not ulps >= SMALLEST_PROMISE:
+                raise ValueError(
+                    f"contract ulps[{name!r}]={ulps!r}; promise at least {SMALLEST_PROMISE} ulp "
+                    "(correct rounding is off by up to 0.5)"
                 )
 
     def with_settings(self, settings: list[str]) -> Contract:

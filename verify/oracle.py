@@ -212,21 +212,34 @@ class _Tallied(Arithmetic):
         return super().sum([n * t for n, t in zip(self.counts, terms, strict=True)])
 
 
-_TRIAL = np.array([0.5, -1.0, 0.5, 2.0, -1.0, 0.5])
+# Ties below the maximum, at it, of all classes, of two pairs; the first class is the label's.
+_TRIALS = (
+    np.array([0.5, -1.0, 0.5, 2.0, -1.0, 0.5]),
+    np.array([2.0, -1.0, 2.0, 0.5, 2.0]),
+    np.array([-1.0, 2.0, 2.0, -1.0, 0.5]),
+    np.array([0.5, 0.5, 0.5]),
+    np.array([0.25, 0.5, 0.25, 0.5]),
+)
 
 
 @functools.cache
 def _sums_only(formula: Formula, arguments: tuple[Argument, ...], facts: tuple[Fact, ...]) -> bool:
     """Whether a formula sees equal classes only in sums, so that multiplicities may stand for them.
 
-    It must say that the order of the classes does not matter, and give at a row with ties what it
-    gives without multiplicities: one that divides by len(z) does not.
+    It must say that the order of the classes does not matter, and give at rows with ties what it
+    gives without multiplicities: one that divides by len(z), or sorts, does not.
     """
     orderless = (PermutationInvariant, PermutationEquivariant)
     if not any(isinstance(fact, orderless) for fact in facts):
         return False
     label = 0 if Argument.LABEL in arguments else None
-    groups, apart = _Groups.of(_TRIAL, label), _Groups.apart(_TRIAL, label)
+    return all(_counts_equal_classes(formula, arguments, row, label) for row in _TRIALS)
+
+
+def _counts_equal_classes(
+    formula: Formula, arguments: tuple[Argument, ...], row: NDArray[Any], label: int | None
+) -> bool:
+    groups, apart = _Groups.of(row, label), _Groups.apart(row, label)
     with flint.ctx.workprec(200):
         try:
             tallied = groups.evaluate(formula, arguments, balls())

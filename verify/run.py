@@ -21,6 +21,7 @@ from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
 from .properties import BUDGETS, SUITES, Suite, Verdict, Violation
+from .properties.judge import no_result
 from .shrink import MAX_TRIALS, shrink
 from .snippet import snippet
 from .subjects.built_in import registered
@@ -101,7 +102,8 @@ class Result:
             return "empty"
         if self.passed:
             return "pass" if self.expected is None else "fixed"
-        if self.expected is not None:
+        # What was declared of numbers excuses no crash, and no function that cannot be called.
+        if self.expected is not None and all(f.kind == "value" for f in self.failures):
             return "expected"
         refused = all(f.family == "preflight" for f in self.failures)
         return "refused" if refused else "fail"
@@ -125,7 +127,7 @@ class Report:
     seed: int
     budget: str
     subjects: Sequence[Subject] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)  # id: the word that says why
+    skipped: dict[str, str] = field(default_factory=dict)  # id: the word that says why
     expected: Sequence[ExpectedFailure] = ()
     results: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
     interrupted: bool = False
@@ -152,8 +154,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed that was not expected to."""
-        return not any(r.status in ("fail", "refused") for r in self.results.values())
+        """Whether all was run, and nothing failed that was not expected to."""
+        failed = any(r.status in ("fail", "refused") for r in self.results.values())
+        return not self.interrupted and not failed
 
 
 def plan(
@@ -203,9 +206,18 @@ def _families(suite: Suite, definition: Definition, budget: str, given: bool) ->
 Connect = Callable[[Subject], LiveSubject]
 
 
+class GivenUp(Exception):
+    """An item that was not run: its subject is not called any more."""
+
+
 def execute(item: Item, connect: Connect = InProcess) -> Result:
-    """Run one item.  Whatever the subject does is a finding; shrinks the worst violation."""
+    """Run one item.  Whatever the subject does is a finding; shrinks the worst violation.
+
+    GivenUp where a run does not call the subject any more.
+    """
     subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    if subject.given_up is not None:
+        raise GivenUp(str(subject.given_up))
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
@@ -237,7 +249,11 @@ def _cases(
     item: Item, suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format
 ) -> Iterator[tuple[Batch, Verdict]]:
     """The batches of an item with their verdicts."""
-    if (refusal := preflight(subject, fmt)) is not None:
+    try:
+        refusal = preflight(subject, fmt)
+    except NotApplicable:
+        return  # it does not do this format, and says so
+    if refusal is not None:
         batch, violation = refusal
         yield batch, Verdict(1, 0.0, [violation])
     elif item.family == "" and suite.check_own is not None:
@@ -278,14 +294,16 @@ def _judge(
                 if not isinstance(fault, Died) or fault.called:
                     found, row, in_batch = fault, i, False
                 break
-    in_batch = in_batch or (isinstance(found, Died) and not found.called)
-    return Verdict(1, 0.0, [Violation(row, str(found), kind=found.kind, only_in_batch=in_batch)])
+    verdict = no_result(found, row=row)
+    told = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
+    return replace(verdict, violations=told)
 
 
 @functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
 def preflight(subject: LiveSubject, fmt: Format) -> tuple[Batch, Violation] | None:
     """Import, call, shape, dtype, input untouched, determinism: the first that fails, or None.
 
+    NotApplicable where the subject says that it cannot be asked.
     Where one of these fails no other suite is run, so that one defect makes one message.
     """
     row = np.array([[0.5, -1.0, 2.0], [1.0, 1.0, -3.0]]).astype(fmt.dtype)
@@ -300,7 +318,7 @@ def preflight(subject: LiveSubject, fmt: Format) -> tuple[Batch, Violation] | No
         again = subject(row, labels)
     except SubjectFault as fault:
         return refuse(str(fault), fault.kind)
-    except (SubjectError, NotApplicable) as error:
+    except SubjectError as error:
         return refuse(str(error), "raised")
     if not outcome.equals(again):
         return refuse("two calls on the same input gave different results", "not deterministic")
@@ -320,7 +338,10 @@ def _failure(
     row = batch.row(violation.row)
 
     def violations(candidate: Batch) -> list[Violation]:
-        found = _judge(suite, subject, definition, fmt, candidate).violations
+        try:
+            found = _judge(suite, subject, definition, fmt, candidate).violations
+        except SubjectError:  # a new process cannot load it: no smaller case is to be had
+            return []
         return [v for v in found if _sort(v) == _sort(violation)]
 
     def fails(candidate: Batch) -> bool:
@@ -430,7 +451,12 @@ def run(
         for item in items:
             result = store.get(item) if store else None
             if result is None:
-                result = execute(item, connect)
+                try:
+                    result = execute(item, connect)
+                except GivenUp as word:  # neither passed nor failed, and not kept
+                    report.skipped[item.subject.id] = f"{word}: not all was run"
+                    yield item
+                    continue
                 if store:
                     store.put(item, result)
             report.add(result)

@@ -392,9 +392,12 @@ def _own_code() -> str:
 def _files(subject: Subject) -> list[Path]:
     """The files of a subject's code that can be found without running any of it; not of ours.
 
-    A module's file and, where it is in a package, those beside it: an edited kernel must not be
-    given the results that it had before.  What it imports from elsewhere is not seen.
+    All of its package, or what lies beside its module: an edited kernel must not be given the
+    results that it had before.  What it imports from elsewhere is not seen.  Of what an installed
+    distribution brings, the version tells.
     """
+    if subject.requires:
+        return []
     if subject.command:
         program = shutil.which(subject.command[0]) or subject.command[0]
         return [p for p in map(Path, (program, *subject.command[1:])) if p.is_file()]
@@ -404,10 +407,11 @@ def _files(subject: Subject) -> list[Path]:
     spec = _find(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return []
-    origin = Path(spec.origin)
+    top = _find(module.partition(".")[0])
+    root = Path(top.origin).parent if top is not None and top.origin else Path(spec.origin).parent
     in_package = "." in module or spec.submodule_search_locations is not None
-    endings = (".py", *EXTENSION_SUFFIXES)
-    beside = origin.parent.iterdir() if in_package else [origin]
+    endings = (".py", ".so", *EXTENSION_SUFFIXES)
+    beside = root.rglob("*") if in_package else root.iterdir()
     return sorted(p for p in beside if p.is_file() and p.name.endswith(endings))
 
 

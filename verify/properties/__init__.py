@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...derivations.definition import Definition
+from ...derivations.definition import Definition, Output
 from ...derivations.formats import Format
 from ..inputs import PAIRS, Batch
 from ..subjects.hosts import LiveSubject
@@ -39,9 +39,9 @@ class Suite:
 BUDGETS = ("quick", "standard", "exhaustive")
 
 
-def _is_labelled(definition: Definition, fmt: Format) -> bool:
-    """Values of other definitions come without a gradient."""
-    return definition.labelled
+def _may_come_with_a_gradient(definition: Definition, fmt: Format) -> bool:
+    """Of a loss, or another single number of each row; a vector has a matrix."""
+    return definition.output is Output.REAL and not definition.elementwise
 
 
 SUITES: dict[str, Suite] = {
@@ -91,7 +91,7 @@ SUITES: dict[str, Suite] = {
             "every returned gradient within its error bound of the exact one",
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
-            applies=_is_labelled,
+            applies=_may_come_with_a_gradient,
         ),
         Suite(
             "layouts",

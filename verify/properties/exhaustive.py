@@ -330,6 +330,7 @@ def _judge_special(
         values, expected = observed[which], np.atleast_1d(promised.values)
         with np.errstate(invalid="ignore"):
             close = np.abs(values - expected) <= 4 * float(fmt.unit_roundoff) * np.abs(expected)
+        close &= np.isfinite(values) & np.isfinite(expected)
         same = (values == expected) | (np.isnan(values) & np.isnan(expected))
         good = close | same | ~np.asarray(promised.where)
         checks += good.size

@@ -246,6 +246,8 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batc
             continue
         label = None if batch.labels is None else int(batch.labels[i])
         context = Context(subject, definition, fmt, row, label)
+        if context.at(row) is None:
+            continue  # nothing to compare
         for fact in definition.facts:
             checks += 1
             broken = max(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from ..inputs import Batch
 from ..metrics import histogram, ulp_error
 from ..oracle import Truth, truth
 from ..subjects.hosts import LiveSubject
-from ..subjects.subject import Outcome
+from ..subjects.subject import Died, Outcome, SubjectFault
 
 NON_INFERIORITY = 4.0
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
@@ -49,7 +50,9 @@ class Violation:
     @property
     def severity(self) -> float:
         """Error over threshold: the worst case is the one with the largest."""
-        return self.error / self.threshold if self.threshold else float("inf")
+        if not self.threshold or not math.isfinite(self.error):
+            return math.inf
+        return self.error / self.threshold
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,14 @@ def _honest_error(
             for form in forms
         ]
     return min(errors)
+
+
+def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
+    """The verdict on a call that gave nothing to judge; none on a call that was not made."""
+    if isinstance(fault, Died) and not fault.called:
+        return Verdict(0, 0.0, [])
+    message = f"{family}: {fault}" if family else str(fault)
+    return Verdict(1, 0.0, [Violation(row, message, kind=fault.kind)])
 
 
 def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:

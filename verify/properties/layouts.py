@@ -19,7 +19,7 @@ from ..inputs import Batch
 from ..subjects.hosts import LiveSubject
 from ..subjects.layout import LAYOUTS
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
-from .judge import Verdict, Violation, compare
+from .judge import Verdict, compare, no_result
 
 CLASSES = 35  # two vectors of 16, and a tail
 ROWS = 6
@@ -111,7 +111,7 @@ def _judge(
     except NotApplicable:
         return NOTHING
     except SubjectFault as fault:
-        return _fault(batch, fault)
+        return no_result(fault, batch.family)
 
     def rows_of(result: NDArray[Any]) -> NDArray[Any]:
         return np.moveaxis(result, axis, -1).reshape(batch.logits.shape)
@@ -145,10 +145,6 @@ def _compare(
     return replace(verdict, violations=named)
 
 
-def _fault(batch: Batch, fault: SubjectFault) -> Verdict:
-    return Verdict(1, 0.0, [Violation(0, f"{batch.family}: {fault}", kind=fault.kind)])
-
-
 def _check_no_rows(subject: LiveSubject, definition: Definition, fmt: Format) -> Case:
     """A batch without rows has a result without; the host checks its shape."""
     shown = Batch("no rows", np.zeros((1, 0), fmt.dtype), None)
@@ -158,7 +154,7 @@ def _check_no_rows(subject: LiveSubject, definition: Definition, fmt: Format) ->
     except NotApplicable:
         return shown, NOTHING
     except SubjectFault as fault:
-        return shown, _fault(shown, fault)
+        return shown, no_result(fault, shown.family)
     return shown, Verdict(1, 0.0, [])
 
 
@@ -174,7 +170,7 @@ def _check_no_axis(subject: LiveSubject, definition: Definition, fmt: Format) ->
     except SubjectRaised:
         return batch, Verdict(1, 0.0, [])
     except SubjectFault as fault:
-        return batch, _fault(batch, fault)
+        return batch, no_result(fault, batch.family)
     whole = definition.output is Output.VECTOR or definition.elementwise
     return batch, _compare(
         definition, subject, fmt, batch, outcome.value.reshape((1, 1) if whole else (1,))

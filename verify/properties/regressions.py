@@ -19,7 +19,7 @@ from ..metrics import ulp_error
 from ..oracle import Truth
 from ..subjects.hosts import LiveSubject
 from ..subjects.subject import Died, NotApplicable, Outcome, SubjectFault, SubjectRaised
-from .judge import Verdict, Violation, compare
+from .judge import Verdict, Violation, compare, no_result
 from .special_values import promise
 
 CONTRACT_ROUNDINGS = 4  # of 1 / K or its logarithm, which a contract promises
@@ -129,8 +129,7 @@ def _answer(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> An
     except NotApplicable:
         return None
     except SubjectFault as fault:
-        violation = Violation(0, f"{batch.family}: {fault}", kind=fault.kind)
-        return Answer(batch, Verdict(1, 0.0, [violation]), _call(probe, fmt, batch, 1))
+        return Answer(batch, no_result(fault, batch.family), _call(probe, fmt, batch, 1))
 
 
 def _call(probe: Probe, fmt: Format, batch: Batch, rows: int) -> Call:
@@ -221,6 +220,7 @@ def _by_contract(
     allowed = CONTRACT_ROUNDINGS * float(fmt.unit_roundoff) * np.abs(expected)
     with np.errstate(invalid="ignore"):
         close = np.abs(value - expected) <= allowed
+    close &= np.isfinite(value) & np.isfinite(expected)
     same = (value == expected) | (np.isnan(value) & np.isnan(expected))
     bad = np.flatnonzero(~(close | same | ~np.asarray(promised.where)))
     violations = []

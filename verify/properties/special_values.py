@@ -22,7 +22,7 @@ from ..inputs import Batch
 from ..oracle import truth
 from ..subjects.hosts import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
-from .judge import Verdict, Violation, has_truth, threshold
+from .judge import Verdict, Violation, has_truth, no_result, threshold
 
 CLASSES = 19  # more than one vector of 16, with a tail
 # Places on both sides of the ends of vectors and tiles, by the length of the row.
@@ -177,7 +177,7 @@ def _check_special(
         observed = subject(stack.copy(), labels)
         undisturbed = subject(plain, labels)
     except SubjectFault as fault:
-        return Verdict(1, 0.0, [Violation(0, f"{family}: {fault}", kind=fault.kind)])
+        return no_result(fault, family)
     violations = []
     if not all(observed.equals(undisturbed, i) for i in (0, 2)):
         violations.append(
@@ -200,7 +200,8 @@ def _check_special(
         # A value such as 1 / 19 or log(1 / 2): rounded, and computed with a few roundings.
         allowed = 4 * float(fmt.unit_roundoff) * np.abs(expected)
     with np.errstate(invalid="ignore"):
-        close = (np.abs(value - expected) <= allowed) & np.isfinite(value)  # allowed may be inf
+        close = np.abs(value - expected) <= allowed
+    close &= np.isfinite(value) & np.isfinite(expected)  # (an infinity allows infinite errors)
     same = (value == expected) | (np.isnan(value) & np.isnan(expected))
     good = np.atleast_1d(close | same | ~np.asarray(where))
     if not good.all():
@@ -227,10 +228,11 @@ def _check_empty(
         return batch, Verdict(0, 0.0, [])
     try:
         value: NDArray[Any] | None = subject(np.empty((2, 0), fmt.dtype), None).value
-    except SubjectRaised:  # the contract says whether an exception is right
-        value = None
+        told = ""
+    except SubjectRaised as raised:  # the contract says whether an exception is right
+        value, told = None, f"{raised}; "
     except SubjectFault as fault:
-        return batch, Verdict(1, 0.0, [Violation(0, f"empty axis: {fault}")])
+        return batch, no_result(fault, "empty axis")
     violations = []
     if (value is None) != (subject.contract.empty == "error"):
         did, other = ("raised", "error") if value is None else ("returned", "empty")
@@ -238,7 +240,7 @@ def _check_empty(
             Violation(
                 0,
                 f"empty axis: {did}",
-                detail=f"where that is meant, declare it: --contract empty={other}",
+                detail=f"{told}where that is meant, declare it: --contract empty={other}",
                 source=f"contract: {subject.contract}",
             )
         )

@@ -149,7 +149,12 @@ def print_summary(report: Report, console: Console) -> None:
     """The verdict in a line."""
     failed = sum(r.status in ("fail", "refused") for r in report.results.values())
     checks = sum(result.checks for result in report.results.values())
+    expected = sum(r.status == "expected" for r in report.results.values())
     verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
+    if report.interrupted and not failed:
+        verdict = "nothing failed so far"
+    elif expected:
+        verdict += f", {expected} as expected" if failed else f" but {expected}, as expected"
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
     for told in skipped(report.skipped):
         console.print(f"Skipped, {told}.", markup=False)

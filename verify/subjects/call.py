@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import inspect
@@ -18,9 +19,18 @@ from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
 from .layout import lay_out
-from .subject import InputChanged, NotApplicable, SubjectError, SubjectRaised
+from .subject import (
+    EnvironmentChanged,
+    InputChanged,
+    NotApplicable,
+    SubjectError,
+    SubjectRaised,
+    WrongResult,
+)
 
 Array = NDArray[Any]
+
+MOST_LARGER = 16  # than the logits: a result beyond is not looked at
 
 
 @functools.cache
@@ -48,6 +58,21 @@ def keywords_of(function: Callable[..., Any], library: str) -> tuple[str, ...]:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # compiled functions may have no signature
         return ("dim",) if library == "torch" else ()
+
+
+def _article(thing: object) -> str:
+    return "None" if thing is None else f"a {type(thing).__name__}"
+
+
+def _flushes_subnormals() -> bool:
+    tiny = np.full(1, np.finfo(np.float64).smallest_subnormal)
+    return bool((tiny * 1.0)[0] == 0)
+
+
+def _default_environment() -> None:
+    """The floating-point environment of a new process, where the C library can set it."""
+    default = ctypes.c_void_p(-1)  # FE_DFL_ENV of the GNU and Apple libraries
+    getattr(ctypes.CDLL(None), "fesetenv", int)(default)
 
 
 def call(
@@ -89,11 +114,24 @@ def call(
             warnings.simplefilter("ignore")  # a subject's warnings are no finding
             result = function(*arguments, **keywords)
             results = result if isinstance(result, tuple) else (result,)
+            for r in results:
+                if r is None or isinstance(r, (list, dict, str)):
+                    raise WrongResult(f"returned {_article(r)}, not an array")
             arrays = [np.array(to_numpy(r)) for r in results]
-    except NotApplicable:
+    except (NotApplicable, WrongResult):
         raise
     except (Exception, SystemExit) as error:
         raise SubjectRaised.of(error) from error
+    for array in arrays:
+        # (And not unpickled elsewhere, which would run the subject's code there.)
+        if array.dtype.hasobject or array.size > MOST_LARGER * max(logits.size, 1):
+            raise WrongResult(
+                f"a result has dtype {array.dtype} and shape {array.shape}, for {logits.dtype} "
+                f"logits of {logits.shape}"
+            )
+    if _flushes_subnormals():
+        _default_environment()
+        raise EnvironmentChanged("it makes the processor take subnormal numbers for 0")
     if before != [to_numpy(argument).tobytes() for argument in arguments]:
         raise InputChanged("the input was changed in place")
     return arrays

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -37,8 +38,12 @@ from .subject import (
 
 Array = NDArray[Any]
 
+WORKER = "softproof.verify.subjects.worker"
+
 FIRST_CALL = 120.0  # seconds: a first call may import a framework and compile
-MEMORY_LIMIT = 4 << 30  # bytes that one call may add to its process
+MEMORY_LIMIT = 4 << 30  # bytes that a process may take beyond what it has when it is loaded
+LARGE = 1 << 15  # bytes that a connection may not take at once
+BETWEEN_LOOKS = 0.5  # seconds between looks at children, and at the memory after short calls
 POLL = 0.05  # seconds between looks at the memory of a busy process
 # A subject that ended its process so often is not called any more: each time costs a new process,
 # a hang its time limit besides.
@@ -61,6 +66,11 @@ class LiveSubject(ABC):
         """What the subject implements."""
         return lookup(self.subject.definition)
 
+    @property
+    def given_up(self) -> Died | None:
+        """Why the subject is not called any more; None where it is."""
+        return None
+
     @abstractmethod
     def load(self) -> None:
         """Find what will be called; SubjectError where there is nothing of that name."""
@@ -82,10 +92,11 @@ class LiveSubject(ABC):
         Raises SubjectFault for an exception, a death of its process, or a result of another form;
         NotApplicable where the subject cannot be asked this.
         """
+        options = options or {}
         arrays = self._call(
-            logits, labels, None if self.definition.elementwise else axis, layout, options or {}
+            logits, labels, None if self.definition.elementwise else axis, layout, options
         )
-        self._demand_form(arrays, logits, axis)
+        self._demand_form(arrays, logits, axis, weighted="cotangent" in options)
         return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
     @abstractmethod
@@ -99,13 +110,20 @@ class LiveSubject(ABC):
     ) -> list[Array]:
         """The arrays that a call returns."""
 
-    def _demand_form(self, arrays: list[Array], logits: Array, axis: int) -> None:
-        """WrongResult unless there is a value, or value and gradient, of right shape and dtype."""
+    def _demand_form(
+        self, arrays: list[Array], logits: Array, axis: int, *, weighted: bool
+    ) -> None:
+        """WrongResult unless there is a value, or value and gradient, of right shape and dtype.
+
+        A vector has a gradient only where it is ``weighted`` by a cotangent.
+        """
         if len(arrays) not in (1, 2):
             raise WrongResult(
                 f"returned a tuple of {len(arrays)}; return an array, or (value, gradient)"
             )
         vector = self.definition.output is Output.VECTOR or self.definition.elementwise
+        if vector and len(arrays) == 2 and not weighted:
+            raise WrongResult(f"returned a tuple of 2; {self.subject.definition} is one array")
         reduced = list(logits.shape)
         if reduced:
             reduced.pop(axis)
@@ -157,23 +175,22 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._called: set[str] = set()
+        self._resident: int | None = None  # bytes of memory when the function was loaded
+        self._looked = 0.0
         self._deaths: Counter[tuple[str, type[Died]]] = Counter()
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
-        for end, most in MOST_DEATHS.items():
-            if self._deaths[request["id"], end] >= most:
-                raise end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
-        if self._process is None:
-            self._start()
-        assert self._process is not None
-        if request["id"] not in self._called:
-            limit = max(limit, FIRST_CALL)
-        self._called.add(request["id"])
+        if (death := self.given_up(request["id"])) is not None:
+            raise death
+        first = request["id"] not in self._called and len(request) > 1  # more than to load it
+        if first:
+            self._called.add(request["id"])
         try:
-            self._connection.send(request)
-            self._await(limit)
-            kind, what = self._connection.recv()
+            if self._process is None:
+                self._start()
+                self._tell({"id": request["id"]}, FIRST_CALL)  # what it imports is not the call's
+            kind, what = self._tell(request, max(limit, FIRST_CALL) if first else limit)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -182,35 +199,78 @@ class Process:
             self._deaths[request["id"], type(death)] += 1
             self.close()
             raise death from None
+        return kind, what
+
+    def given_up(self, subject_id: str) -> Died | None:
+        """What to say in place of a further call; None where a subject may be called."""
+        for end, most in MOST_DEATHS.items():
+            if self._deaths[subject_id, end] >= most:
+                return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
+        return None
+
+    def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
+        """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
+        # A process that does not read would keep us in `send` for ever.
+        watchdog = threading.Timer(limit, self._kill)
+        is_large = getattr(request.get("logits"), "nbytes", 0) > LARGE
+        if is_large:
+            watchdog.start()
+        try:
+            self._connection.send(request)
+        except ConnectionError:
+            if is_large and watchdog.finished.is_set():
+                raise TimedOut(f"took no input within {limit:g} s") from None
+            raise
+        finally:
+            watchdog.cancel()
+        self._await(limit)
+        kind, what = self._connection.recv()
         return str(kind), what
 
     def _start(self) -> None:
         self._connection, theirs = Pipe()
+        self._resident = None
+        # Nothing is ever written here: that it closes tells the worker that we are gone.
+        for_worker, self._lifeline = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "softproof.verify.subjects.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
+            pass_fds=[theirs.fileno(), for_worker],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
             start_new_session=True,  # Ctrl-C is for us, who then end it
         )
         theirs.close()
+        os.close(for_worker)
         self._connection.send(sys.path)
 
     def _await(self, limit: float) -> None:
         """Wait for a reply, looking at the clock and at the memory now and then."""
         assert self._process is not None
         end = time.monotonic() + limit
-        resident = None
         while not self._connection.poll(POLL):
             if time.monotonic() > end:
                 raise TimedOut(f"no result within {limit:g} s")
-            with contextlib.suppress(psutil.Error):
-                now = psutil.Process(self._process.pid).memory_info().rss
-                resident = now if resident is None else resident
-                if now - resident > MEMORY_LIMIT:
-                    raise OutOfMemory(f"took more than {MEMORY_LIMIT >> 30} GiB of memory")
+            if self._process.poll() is not None and not self._connection.poll():
+                raise EOFError  # a child of its may hold the connection open
+            self._look_at_memory()
+        if time.monotonic() - self._looked > BETWEEN_LOOKS:  # it may grow a little in each call
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        """OutOfMemory where the process and its children grew by too much since it was loaded."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            worker = psutil.Process(self._process.pid)
+            resident = worker.memory_info().rss
+            if self._resident is None:
+                self._resident = resident
+            if time.monotonic() - self._looked > BETWEEN_LOOKS:  # they are dear to find
+                resident += sum(c.memory_info().rss for c in worker.children(recursive=True))
+                self._looked = time.monotonic()
+            if resident - self._resident > MEMORY_LIMIT:
+                raise OutOfMemory(f"took more than {MEMORY_LIMIT >> 30} GiB of memory")
 
     def _obituary(self) -> str:
         """How the process ended, and the last line it wrote to stderr."""
@@ -222,13 +282,22 @@ class Process:
         """End the process, and all that it started."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill()
         self._process.wait()
         self._connection.close()
+        os.close(self._lifeline)
         if self._stderr is not None:
             self._stderr.close()
         self._process = None
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def how_it_ended(status: int, stderr: IO[bytes]) -> str:
@@ -270,6 +339,11 @@ class Worker(LiveSubject):
         }
         arrays: list[Array] = self._ask(request)
         return arrays
+
+    @property
+    def given_up(self) -> Died | None:
+        """Too many deaths of the process in its calls."""
+        return self._process.given_up(self.subject.id)
 
     def load(self) -> None:
         """Import the function in the worker."""

@@ -157,6 +157,14 @@ class Program(LiveSubject):
         self._called = False
         self._deaths: Counter[type[Died]] = Counter()
 
+    @property
+    def given_up(self) -> Died | None:
+        """Too many deaths."""
+        for end, most in MOST_DEATHS.items():
+            if self._deaths[end] >= most:
+                return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
+        return None
+
     def load(self) -> None:
         """Start the program; SubjectError where there is none, or it does not greet."""
         command = self.subject.command[0]
@@ -186,17 +194,14 @@ class Program(LiveSubject):
             raise NotApplicable(f"a program takes no {', '.join(options)}")
         if logits.ndim != 2 or axis not in (None, -1, 1) or layout != "contiguous":
             raise NotApplicable("a program takes rows of classes, contiguous in memory")
-        for death, most in MOST_DEATHS.items():
-            if self._deaths[death] >= most:
-                raise death(
-                    f"not called any more: {most} calls ended so ({death.kind})", called=False
-                )
+        if (death := self.given_up) is not None:
+            raise death
         try:
             return self._ask(logits, labels)
         except (SubjectRaised, NotApplicable):
             raise  # a reply in good order: the program can be asked again
-        except Died as death:
-            self._deaths[type(death)] += 1
+        except Died as end:
+            self._deaths[type(end)] += 1
             self.close()
             raise
         except BaseException:

@@ -23,6 +23,9 @@ LIBRARIES = ("numpy", "torch", "jax", "cupy")  # of arrays
 CXX = "a C++ compiler with Python.h"  # a requirement that is no distribution
 
 
+MOST_TEXT = 300  # characters of an exception's message
+
+
 class SubjectError(Exception):
     """A subject that cannot be used: the message says why and what to do."""
 
@@ -47,6 +50,10 @@ class InputChanged(SubjectFault):
     kind = "input changed"
 
 
+class EnvironmentChanged(SubjectFault):
+    """The floating-point environment was changed: what is computed next would be wrong."""
+
+
 class SubjectRaised(SubjectFault):
     """A subject raised an exception."""
 
@@ -60,6 +67,8 @@ class SubjectRaised(SubjectFault):
             words = str(error).encode(errors="backslashreplace").decode()  # reports are UTF-8
         except Exception as another:
             words = f"(without a message: {type(another).__name__} from its __str__)"
+        first, *more = words.splitlines() or [""]
+        words = first[:MOST_TEXT] + (" ..." if more or len(first) > MOST_TEXT else "")
         return cls(f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})")
 
 
