@@ -23,6 +23,9 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of(name):
+    if name.endswith("_forms"):  # which import their framework
+        library = name.rpartition(".")[2].removesuffix("_forms").replace("onnx", "onnxruntime")
+        pytest.importorskip(library, reason=f"{library} is not installed")
     result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert result.failed == 0
 
@@ -33,7 +36,7 @@ def test_there_are_examples_at_all():
         package.__name__: sum(
             len(test.examples)
             for name in MODULES
-            if name.startswith(package.__name__)
+            if name.startswith(package.__name__) and not name.endswith("_forms")
             for test in finder.find(importlib.import_module(name))
         )
         for package in PACKAGES
