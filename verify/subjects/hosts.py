@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from multiprocessing import Pipe
 from typing import IO, Any
@@ -48,6 +48,14 @@ POLL = 0.05  # seconds between looks at the memory of a busy process
 # A subject that ended its process so often is not called any more: each time costs a new process,
 # a hang its time limit besides.
 MOST_DEATHS = {Crashed: 50, OutOfMemory: 10, TimedOut: 3}
+
+
+def enough(deaths: Counter[type[Died]]) -> Died | None:
+    """What to say in place of a further call after so many deaths; None where it may be made."""
+    for end, most in MOST_DEATHS.items():
+        if deaths[end] >= most:
+            return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
+    return None
 
 
 class LiveSubject(ABC):
@@ -177,7 +185,7 @@ class Process:
         self._called: set[str] = set()
         self._resident: int | None = None  # bytes of memory when the function was loaded
         self._looked = 0.0
-        self._deaths: Counter[tuple[str, type[Died]]] = Counter()
+        self._deaths: defaultdict[str, Counter[type[Died]]] = defaultdict(Counter)
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
@@ -196,17 +204,14 @@ class Process:
             raise
         except (EOFError, ConnectionError, Died) as fault:
             death = fault if isinstance(fault, Died) else Crashed(self._obituary())
-            self._deaths[request["id"], type(death)] += 1
+            self._deaths[request["id"]][type(death)] += 1
             self.close()
             raise death from None
         return kind, what
 
     def given_up(self, subject_id: str) -> Died | None:
         """What to say in place of a further call; None where a subject may be called."""
-        for end, most in MOST_DEATHS.items():
-            if self._deaths[subject_id, end] >= most:
-                return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
-        return None
+        return enough(self._deaths[subject_id])
 
     def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """Send a request and take the reply; EOFError or ConnectionError where the process ends."""

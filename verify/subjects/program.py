@@ -95,7 +95,7 @@ import psutil
 from numpy.typing import NDArray
 
 from ...derivations.formats import FORMATS, Format
-from .hosts import FIRST_CALL, MEMORY_LIMIT, MOST_DEATHS, POLL, LiveSubject, how_it_ended
+from .hosts import FIRST_CALL, MEMORY_LIMIT, POLL, LiveSubject, enough, how_it_ended
 from .subject import (
     Crashed,
     Died,
@@ -160,10 +160,7 @@ class Program(LiveSubject):
     @property
     def given_up(self) -> Died | None:
         """Too many deaths."""
-        for end, most in MOST_DEATHS.items():
-            if self._deaths[end] >= most:
-                return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
-        return None
+        return enough(self._deaths)
 
     def load(self) -> None:
         """Start the program; SubjectError where there is none, or it does not greet."""
