@@ -248,7 +248,7 @@ def verify(
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     _write(as_dict(report), json, junit, html)
-    raise typer.Exit(0 if report.passed and not report.interrupted else 1)
+    raise typer.Exit(0 if report.passed else 1)
 
 
 def _when(suite: str) -> str:

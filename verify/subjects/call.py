@@ -70,9 +70,9 @@ def _flushes_subnormals() -> bool:
 
 
 def _default_environment() -> None:
-    """The floating-point environment of a new process, where the C library can set it."""
-    default = ctypes.c_void_p(-1)  # FE_DFL_ENV of the GNU and Apple libraries
-    getattr(ctypes.CDLL(None), "fesetenv", int)(default)
+    """The floating-point environment of a new process, where we know how to ask for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL("libm.so.6").fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of the GNU library
 
 
 def call(

@@ -215,22 +215,27 @@ class Process:
 
     def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
-        # A process that does not read would keep us in `send` for ever.
+        if getattr(request.get("logits"), "nbytes", 0) > LARGE:
+            self._send_large(request, limit)
+        else:
+            self._connection.send(request)
+        self._await(limit)
+        kind, what = self._connection.recv()
+        return str(kind), what
+
+    def _send_large(self, request: dict[str, Any], limit: float) -> None:
+        """A process that does not read would keep us in ``send`` for ever: TimedOut."""
         watchdog = threading.Timer(limit, self._kill)
-        is_large = getattr(request.get("logits"), "nbytes", 0) > LARGE
-        if is_large:
-            watchdog.start()
+        end = time.monotonic() + limit
+        watchdog.start()
         try:
             self._connection.send(request)
         except ConnectionError:
-            if is_large and watchdog.finished.is_set():
+            if time.monotonic() >= end:
                 raise TimedOut(f"took no input within {limit:g} s") from None
             raise
         finally:
             watchdog.cancel()
-        self._await(limit)
-        kind, what = self._connection.recv()
-        return str(kind), what
 
     def _start(self) -> None:
         self._connection, theirs = Pipe()
