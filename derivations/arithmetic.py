@@ -19,6 +19,7 @@ import mpmath
 import numpy as np
 import sympy
 
+from . import gaussian
 from .formats import Format
 
 OBJECT = np.dtype(object)
@@ -32,6 +33,8 @@ class Arithmetic:
 
     ``number`` turns an exact value (int, Fraction, or a finite binary64) into a number of the
     system; the functions take a number or an array of numbers, element by element.
+    ``normal_cdf`` and ``normal_pdf`` are Phi and phi of the standard normal distribution, and
+    ``scaled_cylinder(nu, x)`` is e^(-x^2/4) D_nu(x) with the parabolic cylinder function D_nu.
 
     >>> xp = symbols()
     >>> x, y = sympy.symbols("x y")
@@ -46,6 +49,9 @@ class Arithmetic:
     log1p: Unary
     expm1: Unary
     sqrt: Unary
+    normal_cdf: Unary
+    normal_pdf: Unary
+    scaled_cylinder: Callable[[Fraction, Any], Any]
     maximum: Callable[[Number, Number], Number]
     dtype: np.dtype[Any] = OBJECT
     symbolic: bool = False
@@ -89,6 +95,13 @@ def _elementwise(function: Unary) -> Unary:
     return apply
 
 
+def _ordered(
+    function: Callable[[Fraction, Any], Any], lift: Callable[[Unary], Unary] = _elementwise
+) -> Callable[[Fraction, Any], Any]:
+    """The same for a function of an order and a number."""
+    return lambda order, x: lift(lambda v: function(order, v))(x)
+
+
 def symbols() -> Arithmetic:
     """SymPy expressions: exact, for derivatives, proofs and LaTeX."""
 
@@ -106,6 +119,11 @@ def symbols() -> Arithmetic:
         log1p=_elementwise(lambda x: sympy.log(1 + x)),
         expm1=_elementwise(lambda x: sympy.exp(x) - 1),
         sqrt=_elementwise(sympy.sqrt),
+        normal_cdf=_elementwise(gaussian.Phi),
+        normal_pdf=_elementwise(gaussian.phi),
+        scaled_cylinder=_ordered(
+            lambda nu, x: sympy.exp(-(x**2) / 4) * gaussian.D(sympy.Rational(nu), x)
+        ),
         maximum=sympy.Max,
         symbolic=True,
     )
@@ -133,6 +151,9 @@ def balls() -> Arithmetic:
         log1p=_elementwise(lambda x: -infinity if x == -1 else x.log1p()),
         expm1=_elementwise(flint.arb.expm1),
         sqrt=_elementwise(flint.arb.sqrt),
+        normal_cdf=_elementwise(gaussian.ball_normal_cdf),
+        normal_pdf=_elementwise(gaussian.ball_normal_pdf),
+        scaled_cylinder=_ordered(gaussian.ball_scaled_cylinder),
         maximum=flint.arb.max,
     )
 
@@ -166,6 +187,9 @@ def big_floats(precision: int) -> Arithmetic:
         log1p=_elementwise(context.log1p),
         expm1=_elementwise(context.expm1),
         sqrt=_elementwise(context.sqrt),
+        normal_cdf=_elementwise(gaussian.big_normal_cdf(context)),
+        normal_pdf=_elementwise(gaussian.big_normal_pdf(context)),
+        scaled_cylinder=_ordered(gaussian.big_scaled_cylinder(context)),
         maximum=max,
     )
 
@@ -185,6 +209,12 @@ def ieee(fmt: Format) -> Arithmetic:
         finite = isinstance(value, Fraction) or np.isfinite(value)
         return fmt.round(Fraction(value)) if finite else scalar(value)
 
+    def rounded(function: Unary) -> Unary:
+        """A function of the C library's double, rounded to the format."""
+        return lambda x: np.vectorize(lambda v: scalar(function(float(v))), otypes=[fmt.dtype])(x)[
+            ()
+        ]
+
     return Arithmetic(
         name=fmt.name,
         number=number,
@@ -193,6 +223,9 @@ def ieee(fmt: Format) -> Arithmetic:
         log1p=np.log1p,
         expm1=np.expm1,
         sqrt=np.sqrt,
+        normal_cdf=rounded(gaussian.float_normal_cdf),
+        normal_pdf=rounded(gaussian.float_normal_pdf),
+        scaled_cylinder=_ordered(gaussian.float_scaled_cylinder, rounded),
         maximum=np.maximum,
         dtype=fmt.dtype,
     )

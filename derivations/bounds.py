@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .formats import Format, format_of
+from .gaussian import HALF, float_normal_cdf, float_scaled_cylinder
 
 ELEMENTARY = 8.0  # 4 ulp; who computes exp worse is outside of the class, and is found out
 LOGARITHM = 2.0  # 1 ulp of log S: with ELEMENTARY a quarter of 1000 classes could be lost
@@ -238,6 +239,58 @@ def softplus(x: Vector, model: Model) -> Vector:
     return _rounded_sum(np.maximum(x, 0) + tail, error, model)
 
 
+FARTHEST = 1e3  # standard deviations: what is there is 0 in every format
+
+
+def _gaussian_tail(t: Vector, value: Vector, units: float, model: Model) -> Vector:
+    """The error of e^(-t^2/2) g_k(t), t >= 0, g_k(t) = integral of s^(k-1) e^(-ts - s^2/2) ds.
+
+    All three functions below are such for negative arguments, but for a constant.  A rounding of t
+    enters t^2/2 as t^2 u, one of t^2 as t^2 u / 2: exponent [3 t^2 / 2], and [c] of the
+    exponential, [c] of g_k, units for what g_k makes of the rounding of t and for the operations
+    around.  g_k makes [k] of it: -t g_k'/g_k is the mean of ts with weights s^(k-1) e^(-ts -
+    s^2/2), which is k without the last, falling, factor (a Gamma distribution), and less with it.
+    """
+    exponent = model.exponent(1.5 * t * t + 2 * ELEMENTARY + units)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = value * np.expm1(exponent)
+    return np.asarray(np.where(value > 0, relative, 0.0) + model.underflow)
+
+
+def normal_cdf(x: Vector, model: Model, beta: float = 1.0) -> Vector:
+    """Phi(-t) for x < 0, t = beta |x|, and 1 less that for x >= 0: k = 1, [1] for the product."""
+    t = np.minimum(np.abs(beta * x), FARTHEST)
+    tail = np.array([float_normal_cdf(-v) for v in t])
+    error = _gaussian_tail(t, tail, 2, model)
+    return np.where(x < 0, SLACK * error, _rounded_sum(1 - tail, error, model))
+
+
+def ria(x: Vector, model: Model, beta: float = 1.0) -> Vector:
+    """r(t) / beta for x < 0, x + r(t) / beta for x >= 0, where r(t) = phi(t) - t Phi(-t).
+
+    k = 2, [1] for the product, [1] for the quotient.
+    """
+    t = np.minimum(np.abs(beta * x), FARTHEST)
+    excess = np.array([float_scaled_cylinder(-4 * HALF, v) for v in t]) / np.sqrt(2 * np.pi) / beta
+    error = _gaussian_tail(t, excess, 4, model)
+    return np.where(x < 0, SLACK * error, _rounded_sum(np.maximum(x, 0) + excess, error, model))
+
+
+def smoothed_rsqrt(v: Vector, model: Model, width: float = 1.0) -> Vector:
+    """G(x) / sqrt(width), x = v / width: k = 1/2 for v < 0; [3] for product, root and quotient.
+
+    For v >= 0 there is no exponential, and the rounding of x makes [5/4].  Proof: r = G'/G is s - x
+    in the mean with weights s^(-1/2) e^(-(s - x)^2/2), where the mean of s (s - x) is 1/2, by
+    parts; so the mean m of s has m^2 <= x m + 1/2, and x r = x (m - x) <= 1/2.  From G'' + x G' +
+    G/2 = 0, r' = -r^2 - x r - 1/2.  r vanishes at 0.7649; where -x <= r <= 0, r' >= -1/2, so
+    r >= -0.59 >= -5/(4 x) up to x = 1.94.  From there on r' exceeds the slope of -5/(4 x) wherever
+    r meets it, so r stays above.
+    """
+    x = np.clip(v / width, -FARTHEST, None)
+    value = np.array([float_scaled_cylinder(-HALF, -t) for t in x]) / np.sqrt(2 * width)
+    return np.asarray(SLACK * _gaussian_tail(np.maximum(-x, 0), value, 4.25, model))
+
+
 def _stablemax_weights(z: Vector) -> Vector:
     return np.where(z >= 0, z + 1, 1 / (1 - np.minimum(z, 0)))
 
@@ -288,6 +341,9 @@ BOUNDS: dict[str, Callable[..., Vector]] = {
     "cross_entropy": cross_entropy,
     "sigmoid": sigmoid,
     "softplus": softplus,
+    "normal_cdf": normal_cdf,
+    "ria": ria,
+    "smoothed_rsqrt": smoothed_rsqrt,
     "stablemax": stablemax,
     "stablemax_cross_entropy": stablemax_cross_entropy,
 }
@@ -299,6 +355,9 @@ PROVEN_FORM = {
     "cross_entropy": "log1p",
     "sigmoid": "by sign",
     "softplus": "log1p",
+    "normal_cdf": "as published",
+    "ria": "parabolic cylinder",
+    "smoothed_rsqrt": "as published",
     "stablemax": "as published",
     "stablemax_cross_entropy": "log1p",
 }

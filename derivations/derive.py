@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import sympy
 from sympy.printing.str import StrPrinter
 
-from . import partition
+from . import partition, singularities
 from .catalogue import lookup
 from .definition import Definition, Output
 from .facts import PermutationEquivariant, PermutationInvariant
+from .gaussian import D, Phi, phi
 from .prove import prove
 from .symbolic import Symbolic
 
@@ -76,6 +77,8 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     sections = [*_formulas(definition, size), *_declarations(definition)]
     if definition.partition_function:
         sections += _radius(size)
+    if definition.name in singularities.NAMES:
+        sections.append(_singularities(definition.name))
     return (_text if style == "text" else _latex)(definition, sections)
 
 
@@ -222,10 +225,18 @@ class _Weights:
                 )
 
 
+NAMED = {
+    Phi: "Phi: the normal distribution function",
+    phi: "phi: the normal density",
+    D: "D: the parabolic cylinder function",
+}
+
+
 def _of_one_real(definition: Definition) -> Iterator[Section]:
     plain = Symbolic.plain(definition, 1)
     (value,) = plain.value()
-    yield Section("Definition", "", [Equation(sympy.Symbol("f"), value)])
+    known = [words for function, words in NAMED.items() if value.has(function)]
+    yield Section("Definition", "; ".join(known), [Equation(sympy.Symbol("f"), value)])
     p = sympy.Symbol("p", positive=True)
     e = sympy.Dummy(positive=True)
     for title, order in (("First derivative", 1), ("Second derivative", 2)):
@@ -321,7 +332,8 @@ def _declarations(definition: Definition) -> Iterator[Section]:
 
 def _radius(size: int) -> Iterator[Section]:
     rho, f_of_t = sympy.symbols("rho F(t)")
-    a = partition.slopes(size)
+    a, z = partition.slopes(size), partition.logits(2)
+    heat, in_cumulants = partition.at_temperature, partition.taylor_coefficients_in_cumulants
     yield Section(
         "Taylor radius along a step z + a t",
         "rho: modulus of the nearest complex zero of F; s_half: distance along the real line to "
@@ -333,15 +345,50 @@ def _radius(size: int) -> Iterator[Section]:
             Equation(rho, partition.half_mass_bound(), ">="),
         ],
     )
-    z_1, z_2 = sympy.symbols("z_1 z_2")
+    yield Section(
+        "A zero t = s + i y",
+        "V: variance of the slopes under softmax(z + a s); rho is at least the minimum over all s "
+        "with |s| >= s_half",
+        [Equation(sympy.Symbol("|t|"), partition.variance_bound(), ">=")],
+    )
     yield Section(
         "The same for K = 2, exactly",
         "a zero t_n for every integer n",
         [
-            Equation(partition.DELTA, z_1 - z_2),
+            Equation(partition.DELTA, z[0] - z[1]),
             Equation(sympy.Symbol("t_n"), partition.binary_zeros()),
             Equation(rho, partition.binary_radius()),
         ],
+    )
+    yield Section(
+        "At temperature T, with z / T and a / T",
+        "for any K, and for K = 2",
+        [
+            Equation(rho, heat(partition.spread_bound()), ">="),
+            Equation(rho, heat(partition.binary_radius())),
+        ],
+    )
+    yield Section(
+        "Taylor series along the step",
+        "m_n: mean of a_k^n under softmax(z); log F(t) = log F(0) + sum_n kappa_n t^n / n!",
+        _equations([_symbol("kappa", n) for n in range(4)], partition.cumulants(4)),
+    )
+    yield Section(
+        "Taylor series of the cross-entropy along the step",
+        "c_0 + c_1 t + c_2 t^2 + ..., y the right class; it converges for |t| < rho",
+        _equations([_symbol("c", n - 1) for n in range(5)], in_cumulants(4)),
+    )
+
+
+def _singularities(name: str) -> Section:
+    found = singularities.singularities(name)
+    if found.entire:
+        return Section("Singularities", "none: the function is entire")
+    return Section(
+        "Singularities",
+        f"{found.kind}, for every integer n; the Taylor radius of f(h + h't) in t is the distance "
+        "of h to the nearest over the modulus of h'",
+        [Equation(sympy.Symbol("s_n"), point) for point in found.points],
     )
 
 

@@ -4,7 +4,7 @@ Both decisions are one-sided: True is a proof (wherever the formula is defined: 
 looked for), False means "not proven".
 * ``vanishes``: rational functions of positive symbols cancel to 0; logarithms are expanded over
   factored arguments first, after which those of different irreducible factors stand for themselves.
-  So do square roots, but for their squares.
+  So do square roots, but for their squares, and Gaussian functions (``gaussian``) of one argument.
 * ``never_negative``: after cancelling, numerator and denominator are polynomials with nonnegative
   coefficients in positive symbols.  sum c_i log A_i >= 0 is prod A_i^(c_i m) - 1 >= 0 for any m > 0
   that clears the denominators of c.  An expression affine in a parameter is nonnegative on an
@@ -21,6 +21,7 @@ import sympy
 
 from .definition import Definition, Parameter
 from .facts import Claim
+from .gaussian import Opaque, Phi
 from .symbolic import Symbolic
 
 SIZES = (2, 3, 4)
@@ -43,7 +44,7 @@ def vanishes(expression: sympy.Expr) -> bool:
     >>> vanishes(sympy.log(x**2 + x * y) - sympy.log(x) - sympy.log(x + y)), vanishes(x - y)
     (True, False)
     """
-    expression = _expand_logs(expression)
+    expression = _expand_logs(_name_functions(expression))
     if _indefinite(expression):
         return False
     expression = expression.xreplace({log: sympy.Dummy() for log in expression.atoms(sympy.log)})
@@ -66,14 +67,21 @@ def never_negative(
     >>> never_negative(x / (x + y)), never_negative(sympy.log(1 + x)), never_negative(x - y)
     (True, True, False)
     """
-    for symbol, parameter in (parameters or {}).items():
+    known = {
+        symbol: sympy.Dummy(real=True, positive=parameter.lower > 0 or None)
+        for symbol, parameter in (parameters or {}).items()
+    }
+    parameters = {known[symbol]: parameter for symbol, parameter in (parameters or {}).items()}
+    expression = _name_functions(sympy.sympify(expression).xreplace(known))
+    for symbol, parameter in parameters.items():
         if expression.has(symbol):
             if not (math.isfinite(parameter.lower) and math.isfinite(parameter.upper)):
                 return False
-            affine = sympy.expand(expression).diff(symbol, 2) == 0
+            if sympy.expand(expression).diff(symbol, 2) != 0:  # not affine; a positive product, say
+                return not _indefinite(expression) and bool(expression.is_nonnegative)
             ends = (sympy.Rational(parameter.lower), sympy.Rational(parameter.upper))
-            rest = {s: p for s, p in (parameters or {}).items() if s is not symbol}
-            return affine and all(never_negative(expression.subs(symbol, e), rest) for e in ends)
+            rest = {s: p for s, p in parameters.items() if s is not symbol}
+            return all(never_negative(expression.subs(symbol, e), rest) for e in ends)
     expression = _expand_logs(expression)
     if _indefinite(expression):
         return False
@@ -98,6 +106,20 @@ def never_negative(
     positive = all(symbol.is_positive for symbol in expression.free_symbols)
     coefficients = [*fraction.numer.coeffs(), *fraction.denom.coeffs()]
     return positive and all(c >= 0 for c in coefficients)
+
+
+def _name_functions(expression: sympy.Expr) -> sympy.Expr:
+    """Put symbols for Gaussian functions and exponentials, positive ones where these are positive.
+
+    What holds for all values of independent symbols holds for the functions.  Phi, which lies
+    between 0 and 1, is p / (1 + p) with p > 0.
+    """
+    expression = sympy.sympify(expression)
+    names = {}
+    for function in expression.atoms(Opaque, sympy.exp):
+        name = sympy.Dummy(real=True, positive=function.is_positive or None)
+        names[function] = name / (1 + name) if isinstance(function, Phi) else name
+    return expression.xreplace(names)
 
 
 def _indefinite(expression: sympy.Expr) -> bool:

@@ -30,6 +30,9 @@ ROUND = 1.5 * 2.0**52
 LOWEST_SHIFT = -800.0
 """e^-800 < 2^-1154: below half of the smallest subnormal, even times 2^24 classes."""
 
+LOWEST_NORMAL = -700.0
+"""e^-700 is a normal number."""
+
 LANES = 64
 """Partial sums that run side by side, so that the loop over them vectorises."""
 
@@ -104,6 +107,13 @@ def exp_pair(high: float, low: float) -> tuple[float, float]:
     q = q * r + 1 / 6
     q = q * r + 1 / 2
     return 1.0 + (r + r * r * q), n
+
+
+@jit
+def exp_normal(x: float) -> float:
+    """Return e^x within 2u relative, for -700 <= x <= 700."""
+    m, n = exp_pair(x, 0.0)
+    return m * power_of_two(n)
 
 
 @jit

@@ -98,13 +98,21 @@ def test_every_imported_library_is_declared():
     needed = names(PYPROJECT["project"]["dependencies"])
     extras = PYPROJECT["project"]["optional-dependencies"]
     frameworks = names(extras["frameworks"]) | names(extras["cuda"])
+
+    def optional(path):
+        if path.parent.name == "frameworks":
+            return frameworks
+        if path.parent.name == "subjects" and path.stem.endswith(("_forms", "arrays")):
+            return frameworks
+        if path.parent.name == "bench":
+            return names(extras["bench"])
+        return {"pytest"} if path.stem == "pytest_plugin" else set()
+
     distributions = {"flint": "python_flint", "sklearn": "scikit_learn", "cupy": "cupy_cuda12x"}
     ours = {*FLOORS, "softproof", ""}
     for floor in FLOORS:
         for path in modules(floor):
-            adapts = path.parent.name == "subjects" and path.stem.endswith(("_forms", "arrays"))
-            declared = needed | frameworks if adapts else needed
-            declared = declared | {"pytest"} if path.stem == "pytest_plugin" else declared
+            declared = needed | optional(path)
             for library in set(imports(path)) - set(sys.stdlib_module_names) - ours:
                 distribution = distributions.get(library, library)
                 assert distribution in declared, f"{path} imports {library}"

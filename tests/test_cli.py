@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from softproof import kernels
 from softproof.derivations import lookup
-from softproof.verify import cli
+from softproof.verify import cli, radius_report, run
+from softproof.verify.bench import radius as bench
 from softproof.verify.cli import app
 from softproof.verify.subjects.built_in import BUILT_IN, select
 from typer.testing import CliRunner
@@ -337,15 +339,26 @@ def test_the_json_report_of_everything_is_strict(tmp_path):
         assert passed == (result["violations"] == 0) == (result["failures"] == [])
 
 
-@pytest.mark.parametrize("command", ["verify", "radius"])
-def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path, command):
-    arguments = {
-        "verify": ["softmax", "--subject", "softproof.kernels:online", "--row", "1,2"],
-        "radius": [DIGITS, DIGITS],
-    }[command]
-    outcome = softproof(command, *arguments, "--json", tmp_path / "missing" / "x.json")
-    assert outcome.exit_code == 2
-    assert "No such file or directory" in outcome.output
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "softmax", "--subject", "softproof.kernels:online", "--row", "1,2"],
+        ["radius", DIGITS, DIGITS],
+        ["bench", "radius"],
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_usage_error_before_the_work(
+    tmp_path, monkeypatch, command
+):
+    monkeypatch.setattr(kernels, "radius", worked)
+    monkeypatch.setattr(run, "run", worked)
+    monkeypatch.setattr(bench, "bench", worked)
+    message = usage_error(*command, "--json", tmp_path / "missing" / "x.json")
+    assert "No such file or directory" in message
+
+
+def worked(*_):
+    raise AssertionError("the work began")
 
 
 # --- derive, plot, subjects ---
@@ -411,7 +424,107 @@ def test_radius_of_the_digits(tmp_path):
     report = strict(tmp_path / "r.json")
     assert report["step"] == 0.5
     assert len(report["samples"]) == len(np.load(DIGITS)["logits"])
-    assert report["batch"]["spread"] <= report["batch"]["half_mass"]
+    batch = report["batch"]
+    assert batch["spread"] <= batch["half_mass"] <= batch["variance"] <= batch["proven"]
+    assert batch["exceeded_by"] == batch["exceeded_by_exact"] == []
+
+
+def test_radius_with_certificates(tmp_path):
+    rng = np.random.default_rng(3)
+    for name in ("z", "a", "b"):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((5, 4)))
+    files = (tmp_path / "z.npy", tmp_path / "a.npy")
+    outcome = softproof("radius", *files, "--certify", "--json", tmp_path / "r.json")
+    assert outcome.exit_code == 0
+    assert "a separate checker verified all 5 certificates (taylor 5); all" in outcome.output
+    for sample in strict(tmp_path / "r.json")["samples"]:
+        assert sample["variance"] <= sample["upper"]
+        assert 0 < sample["upper"] - sample["lower"] < 1e-12
+        assert (sample["multiplicity"], sample["method"]) == (1, "taylor")
+        assert sample["bits"] > 0
+        assert sample["certificate"]["discs"]
+        assert sample["rejected"] is None
+        assert "curved" not in sample
+    outcome = softproof(
+        "radius", *files, "--curvatures", tmp_path / "b.npy", "--json", tmp_path / "r.json"
+    )
+    assert outcome.exit_code == 0
+    assert "certified, curved" in outcome.output
+    for sample in strict(tmp_path / "r.json")["samples"]:
+        assert sample["curved"]["lower"] != sample["lower"]
+        assert sample["curved"]["certificate"] != sample["certificate"]
+
+
+def test_a_radius_outside_its_certificate_is_a_failure(tmp_path, monkeypatch):
+    """The rungs are those of slopes half as steep, hence twice too high."""
+    honest = kernels.radius
+    monkeypatch.setattr(kernels, "radius", lambda z, a: honest(z, a / 2))
+    np.savez(tmp_path / "x.npz", logits=np.zeros((2, 2)), slopes=np.array([[1.0, -1.0]] * 2))
+    files = (tmp_path / "x.npz", tmp_path / "x.npz")
+    outcome = softproof("radius", *files, "--certify", "--json", tmp_path / "r.json")
+    assert outcome.exit_code == 1
+    assert "WRONG, an error of softproof: sample 0" in outcome.output
+    assert strict(tmp_path / "r.json")["certified"]["disagreeing"] == [0, 1]
+    assert softproof("radius", *files).exit_code == 0  # which has nothing to compare with
+
+
+@pytest.mark.parametrize("curved", [False, True])
+def test_a_rejected_certificate_is_a_failure(tmp_path, monkeypatch, curved):
+    """A claim of the certified tier that its evidence does not prove, plain or with curvatures."""
+    honest = radius_report.certify
+
+    def false(z, a, b):
+        claim = honest(z, a, b)
+        return claim._replace(multiplicity=2) if curved == (b is not None) else claim
+
+    monkeypatch.setattr(radius_report, "certify", false)
+    np.savez(tmp_path / "x.npz", logits=[[0.0, 0.0]], slopes=[[1.0, -1.0]], curvatures=[[0.5, 0.0]])
+    outcome = softproof(
+        "radius", *[tmp_path / "x.npz"] * 2, "--curvatures", tmp_path / "x.npz",
+        "--json", tmp_path / "r.json",
+    )  # fmt: skip
+    assert outcome.exit_code == 1
+    assert "has a certificate that the separate checker rejects: multiplicity" in outcome.output
+    assert "WRONG in 1 of 1 sample" in outcome.output
+    report = strict(tmp_path / "r.json")
+    assert report["curved" if curved else "certified"]["disagreeing"] == [0]
+    assert report["certified" if curved else "curved"]["disagreeing"] == []
+
+
+def test_equal_logits_and_slopes_are_two_arrays_if_stored_as_two(tmp_path):
+    both = np.array([[1.0, 0.0]])
+    np.savez(tmp_path / "x.npz", logits=both, slopes=both)
+    assert softproof("radius", tmp_path / "x.npz", tmp_path / "x.npz").exit_code == 0
+
+
+def test_the_help_of_radius_tells_what_a_file_holds():
+    done = process("radius", "--help")
+    for told in ("unit of t", "entries logits, slopes", "1e999", "Exit status: 0 done, 1 "):
+        assert told in done.stdout
+
+
+def test_an_interrupted_certification_keeps_what_is_done(tmp_path, monkeypatch):
+    certify = radius_report.certify
+    calls = []
+
+    def interrupted(*sample):
+        calls.append(sample)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return certify(*sample)
+
+    monkeypatch.setattr(radius_report, "certify", interrupted)
+    np.save(tmp_path / "z.npy", np.zeros((5, 2)))
+    np.save(tmp_path / "a.npy", np.array([[1.0, -1.0]] * 5))
+    files = (tmp_path / "z.npy", tmp_path / "a.npy", "--curvatures", tmp_path / "a.npy")
+    outcome = softproof("radius", *files, "--json", tmp_path / "r.json")
+    assert outcome.exit_code == 1
+    assert "Interrupted (certified): 2 of 5 samples done." in outcome.output
+    assert "Interrupted (curved): 0 of 5 samples done." in outcome.output
+    report = strict(tmp_path / "r.json")
+    assert [s["lower"] is None for s in report["samples"]] == [False, False, True, True, True]
+    assert report["certified"]["interrupted"]
+    assert (report["curved"]["samples"], report["curved"]["interrupted"]) == (0, True)
 
 
 def test_usage_errors_of_radius(tmp_path):
@@ -422,15 +535,21 @@ def test_usage_errors_of_radius(tmp_path):
     good = stored("good", np.zeros((2, 3)))
     short = stored("short", np.zeros((2, 2)))
     nan = stored("nan", np.full((2, 3), np.nan))
+    half = stored("half", np.zeros((2, 3), np.float16))
     objects = tmp_path / "objects.npy"
     np.save(objects, np.array([{}], dtype=object), allow_pickle=True)
     assert "(2, 2)" in usage_error("radius", good, short)
+    assert "holds float16, not float32 or float64" in usage_error("radius", half, good)
+    other = stored("other", np.ones((2, 3)))
+    for curvatures, message in ((short, "curvatures must have the shape"), (nan, "hold NaN")):
+        assert message in usage_error("radius", good, other, "--curvatures", curvatures)
     assert "finite" in usage_error("radius", good, nan)
     assert "cannot read" in usage_error("radius", objects, good)
     assert "there is no file" in usage_error("radius", good, tmp_path / "missing.npy")
     for step in ("0", "-1", "nan", "inf"):
-        message = usage_error("radius", good, good, "--step", step)
+        message = usage_error("radius", good, other, "--step", step)
         assert "step must be finite and above 0" in message
+    assert "one array for both" in usage_error("radius", good, good)
     assert softproof("radius", good).exit_code == 2
 
 

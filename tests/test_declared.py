@@ -244,11 +244,11 @@ MISTAKES = {
     ),
     "number of the entry": (
         MINE + '[[subject]]\nid = "a:b"',
-        "subject 2: definition is missing; possible are sigmoid, softplus, softmax",
+        "subject 2: definition is missing; possible are sigmoid, softplus, normal_cdf, ria",
     ),
     "no definition of the name": (
         MINE.replace('"softmax"', '"sotfmax"'),
-        "subject 1: definition is 'sotfmax'; possible are sigmoid, softplus, softmax",
+        "subject 1: definition is 'sotfmax'; possible are sigmoid, softplus, normal_cdf, ria",
     ),
     "no id": (
         '[[subject]]\ndefinition = "softmax"',
@@ -339,7 +339,7 @@ MISTAKES = {
     ),
     "contract of no definition": (
         CONTRACT + 'nan = "at"\ndefinition = "softmin"',
-        "contract 1: definition is 'softmin'; possible are sigmoid, softplus, softmax",
+        "contract 1: definition is 'softmin'; possible are sigmoid, softplus, normal_cdf, ria",
     ),
     "no reason": (
         EXPECTED.replace("issue 12", ""),
@@ -359,7 +359,7 @@ MISTAKES = {
     ),
     "failure of no definition": (
         EXPECTED + 'definition = "softmin"',
-        "expected_failure 1: definition is 'softmin'; possible are sigmoid, softplus, softmax",
+        "expected_failure 1: definition is 'softmin'; possible are sigmoid, softplus, normal_cdf, ",
     ),
 }
 

@@ -11,13 +11,14 @@ from softproof.derivations import derive as module
 from softproof.derivations.arithmetic import big_floats
 from softproof.derivations.definition import Argument, Definition
 from softproof.derivations.derive import derive
+from softproof.derivations.gaussian import D, Phi, phi
 
 EVERY = pytest.mark.parametrize("definition", REGISTRY.values(), ids=lambda d: d.name)
 MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)
 POINT = ("0.7", "-1.3", "2.1", "-0.4")
-SMOOTHING = "0.3"
+PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75}
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +43,8 @@ def output(definition, i, point):
             arguments.append(XP.number(point[0]))
         else:
             arguments.append(0 if argument is Argument.LABEL else XP.vector(point))
-    smoothed = {"smoothing": XP.number(0.3)} if definition.parameters else {}
-    value = definition(*arguments, XP, **smoothed)
+    parameters = {name: XP.number(PARAMETERS[name]) for name in definition.parameters}
+    value = definition(*arguments, XP, **parameters)
     return value[i] if definition.output is Output.VECTOR else value
 
 
@@ -77,7 +78,8 @@ def equations(page):
     return sections
 
 
-NAMES = {"S": sympy.Symbol("S")}  # which SymPy would take for its registry
+# What SymPy would take for its registry, and functions that it does not have.
+NAMES = {"S": sympy.Symbol("S"), "beta": sympy.Symbol("beta"), "Phi": Phi, "phi": phi, "D": D}
 
 
 def parse(text):
@@ -93,7 +95,8 @@ def meaning(definition, size):
     """The values of all symbols that a page may use, at POINT."""
     z = [sympy.Rational(v) for v in POINT[:size]]
     values = {f"z_{k + 1}": v for k, v in enumerate(z)}
-    values |= {"x": z[0], "p": 1 / (1 + sympy.exp(-z[0])), "smoothing": sympy.Rational(0.3)}
+    values |= {"x": z[0], "p": 1 / (1 + sympy.exp(-z[0]))}
+    values |= {name: sympy.Rational(value) for name, value in PARAMETERS.items()}
     if definition.breakpoint_at_zero:
         weights = [v + 1 if v >= 0 else 1 / (1 - v) for v in z]
         slopes = [sympy.Integer(1) if v >= 0 else 1 / (1 - v) ** 2 for v in z]
@@ -238,7 +241,7 @@ def test_the_latex_page_has_its_parts_and_no_double_superscript(definition):
     assert not re.search(r"'(_\{?\w+\}?)?\^", page)  # TeX refuses s'_{1}^{2}
     words = re.sub(r"\\begin\{align\*\}.*?\\end\{align\*\}", "", page, flags=re.S)
     assert not re.search(r"(?<!\\)[_^&#](?!\{\})", words)
-    assert page.count(r"\rho \ge") + page.count(r"\rho &\ge") == 2 * definition.partition_function
+    assert page.count(r"\rho \ge") + page.count(r"\rho &\ge") == 3 * definition.partition_function
 
 
 def test_what_is_not_proven_says_so(monkeypatch):
@@ -307,3 +310,15 @@ def test_a_formula_without_weights_is_printed_all_the_same(formula, breakpoint, 
     page = derive(definition.name, size=2, style=style)
     for title in ("Definition", "Jacobian", "Hessian"):
         assert title in page
+
+
+def test_the_taylor_coefficients_of_the_loss_are_printed_in_cumulants():
+    title = "Taylor series of the cross-entropy along the step"
+    assert equations(page_of("softmax"))[title] == {
+        "c_0": ["-z_y + log(F(0))"],
+        "c_1": ["-a_y + kappa_1"],
+        "c_2": ["kappa_2/2"],
+        "c_3": ["kappa_3/6"],
+        "c_4": ["kappa_4/24"],
+    }
+    assert title not in page_of("sigmoid")

@@ -21,9 +21,13 @@ MODULES = [
 ]
 
 
+def needs_a_framework(name):
+    return name.endswith("_forms") or ".frameworks." in name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of(name):
-    if name.endswith("_forms"):  # which import their framework
+    if needs_a_framework(name):
         library = name.rpartition(".")[2].removesuffix("_forms").replace("onnx", "onnxruntime")
         pytest.importorskip(library, reason=f"{library} is not installed")
     result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
@@ -36,7 +40,7 @@ def test_there_are_examples_at_all():
         package.__name__: sum(
             len(test.examples)
             for name in MODULES
-            if name.startswith(package.__name__) and not name.endswith("_forms")
+            if name.startswith(package.__name__) and not needs_a_framework(name)
             for test in finder.find(importlib.import_module(name))
         )
         for package in PACKAGES

@@ -1,4 +1,4 @@
-"""The step radii: lower bounds stay below the nearest zero, the closed form is faithful."""
+"""The step radii: a ladder of lower bounds below the nearest zero, and the zero itself."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mpmath import MPContext
 from scipy.optimize import brentq
-from softproof.kernels.radius import Radius, radius
+from softproof.kernels.radius import BOUNDS, Radius, radius, safe_radius
 
 LARGEST = float(np.finfo(np.float64).max)
 TINY = 5e-324
@@ -52,9 +52,35 @@ def within_half_mass(bound, z, a):
     return s == 0 or all(top_holds_half(z, a, at) for at in (0, s, -s))
 
 
+def lowest_tie(z, a):
+    """The least hypot(s, y_min(s)) of equation (6) over the s where two classes tie.
+
+    Only those count where no class holds more than half the mass. No rung may be above.
+    """
+    classes, least = unmasked(z, a), MP.inf
+    spread = spread_radius(z, a)
+    for i, (zi, ai) in enumerate(classes):
+        for zj, aj in classes[:i]:
+            s = (zi - zj) / (aj - ai) if ai != aj else MP.mpf(0)
+            exponents = [zk + ak * s for zk, ak in classes]
+            weights = [MP.exp(max(x - max(exponents), -10000)) for x in exponents]
+            if 2 * max(weights) <= sum(weights):
+                mean = sum(w * ak for w, (_, ak) in zip(weights, classes, strict=True)) / sum(
+                    weights
+                )
+                square = sum(
+                    w * (ak - mean) ** 2 for w, (_, ak) in zip(weights, classes, strict=True)
+                )
+                y = max(spread, MP.sqrt(2 * sum(weights) / square)) if square else MP.inf
+                least = min(least, MP.hypot(s, y))
+    return least
+
+
 def zeros_inside(z, a, r):
     """The number of zeros of F in |t| < r, by its winding number along the circle."""
-    t = r * np.exp(1j * np.linspace(0.0, 2.0 * np.pi, 4001))
+    a = a - (a.max() + a.min()) / 2  # a factor without zeros: fewer turns to follow
+    points = 4001 + int(8.0 * r * np.ptp(a))
+    t = r * np.exp(1j * np.linspace(0.0, 2.0 * np.pi, points))
     exponents = z + np.outer(t, a)
     exponents -= exponents.real.max(axis=1, keepdims=True)
     # The subtracted maximum is real: it changes the modulus of F, not its winding.
@@ -123,7 +149,8 @@ def samples():
 
 def test_no_zero_is_nearer_than_the_bounds(samples):
     assert exceeded(kernel_bound, samples) == []
-    assert exceeded(lambda z, a: MP.mpf(float(radius(z, a).spread[0])), samples) == []
+    for bound in BOUNDS:
+        assert exceeded(lambda z, a, b=bound: MP.mpf(float(safe_radius(z, a, b)[0])), samples) == []
 
 
 def test_the_true_zeros_are_the_nearest_ones(samples):
@@ -154,10 +181,26 @@ def test_half_mass_solves_its_equation_to_1e_12_from_below(samples):
         assert float(plain_half_mass(z, a)) == pytest.approx(bound, rel=1e-10)
 
 
+@pytest.mark.parametrize("scale", [1e2, 1e4, 1e8, 1e16, 1e19])
+def test_half_mass_is_sharp_for_logits_of_any_size(scale):
+    z, a = scale * np.array([0.0, -1.0, -0.7, -2.0]), np.array([0.0, 1.0, -0.5, 2.5])
+    bound = radius(z, a).half_mass[0]
+    assert within_half_mass(bound, z, a)
+    assert not within_half_mass(bound * (1 + 1e-12), z, a)
+
+
 def test_half_mass_is_the_exact_radius_of_two_classes(samples):
     for z, a, zero in samples:
         if len(z) == 2:
             assert 0 <= 1 - kernel_bound(z, a) / zero < 1e-14
+
+
+def test_exact_is_the_nearest_zero_within_its_error(samples):
+    for z, a, zero in samples:
+        radii = radius(z, a)
+        if not radii.flagged[0]:
+            assert abs(MP.mpf(float(radii.exact[0])) - zero) <= MP.mpf(float(radii.error[0]))
+    assert sum(not radius(z, a).flagged[0] for z, a, _ in samples) > 0.9 * len(samples)
 
 
 def test_the_spread_bound_is_attained_by_a_tie():
@@ -182,6 +225,73 @@ def test_many_classes():
     bound = radius(z, a).half_mass[0]
     assert within_half_mass(bound, z, a)
     assert not within_half_mass(bound * (1 + 1e-10), z, a)
+
+
+# --- thousands of problems, many of them meant to be hard ---
+
+
+def problems(rng, kind, count, classes):
+    """Logits and slopes of `count` samples; `kind` says what is hard about them."""
+    z = np.exp2(rng.uniform(-3.0, 5.0, (count, 1))) * rng.standard_normal((count, classes))
+    a = rng.standard_normal((count, classes))
+    if kind == "ties":
+        z, a = (
+            rng.integers(-2, 3, (count, classes)) * 1.0,
+            rng.integers(-1, 2, (count, classes)) * 1.0,
+        )
+    elif kind == "clusters":
+        a = rng.integers(-1, 2, (count, classes)) + 1e-7 * a
+    elif kind == "peaked":
+        z[:, 0] = z.max(axis=1) + rng.uniform(0.0, 300.0, count)
+    elif kind == "one-hot":
+        a = np.eye(classes)[rng.integers(0, classes, count)] - 0.1 * np.exp(z - z.max())
+    elif kind == "scales":
+        a *= 10.0 ** rng.integers(-300, 300, (count, 1))
+    elif kind == "offset":
+        a += 1e6
+        z -= 1e6
+    elif kind == "masked":
+        z[:, 1:][rng.random((count, classes - 1)) < 0.3] = -np.inf
+    elif kind == "shut out":  # masked by a number, as is often done
+        z[:, 1:][rng.random((count, classes - 1)) < 0.3] = -1e9
+    return z, a
+
+
+KINDS = ("plain", "ties", "clusters", "peaked", "one-hot", "scales", "offset", "masked", "shut out")
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 10])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rung_is_above_the_radius_of_thousands_of_problems(kind, classes):
+    z, a = problems(np.random.default_rng([classes, KINDS.index(kind)]), kind, 150, classes)
+    radii = radius(z, a)
+    assert np.all(radii.spread <= radii.half_mass)
+    assert np.all(radii.half_mass <= radii.variance)
+    known = ~radii.flagged
+    assert np.all(radii.variance[known] <= radii.exact[known])
+    assert np.all(safe_radius(z, a)[known] <= radii.exact[known])
+    assert np.all(safe_radius(z, a)[known] >= radii.exact[known] - 2 * radii.error[known])
+    for i in range(0, 150, 10):
+        if np.isfinite(radii.variance[i]) and radii.variance[i] * np.ptp(a[i]) < 1000:
+            assert zeros_inside(z[i], a[i], float(radii.variance[i]) * (1 - 1e-3)) == 0
+            if known[i]:
+                assert zeros_inside(z[i], a[i], float(radii.exact[i]) * (1 + 1e-3)) > 0
+
+
+@pytest.mark.parametrize("broken", ["spread", "variance"])
+def test_counting_zeros_catches_a_rung_that_is_too_large(broken):
+    z, a = problems(np.random.default_rng(0), "plain", 30, 5)
+    bound = getattr(radius(z, a), broken) * (2.0 if broken == "spread" else 1.3)
+    assert any(zeros_inside(z[i], a[i], float(bound[i])) for i in range(30))
+
+
+def test_flagged_samples_fall_back_to_the_variance_bound():
+    # A spread beyond the largest float is flagged.
+    z, a = [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]], [[LARGEST, -LARGEST, 0.0], [1.0, -1.0, 0.0]]
+    radii, safe = radius(z, a), safe_radius(z, a)
+    assert radii.flagged.tolist() == [True, False]
+    assert safe[0] == radii.variance[0]
+    assert safe[1] > radii.variance[1]
 
 
 # --- the closed form of two classes ---
@@ -240,7 +350,7 @@ def logits_and_slopes(draw):
     return np.array(z, dtype), np.array(a, dtype)
 
 
-@settings(derandomize=True, deadline=None, max_examples=1500)
+@settings(derandomize=True, deadline=None, max_examples=1000)
 @given(logits_and_slopes())
 @example((np.array([LARGEST, -LARGEST]), np.array([1.0, 0.0])))
 @example((np.array([0.0, 0.0]), np.array([LARGEST, -LARGEST])))
@@ -252,18 +362,26 @@ def logits_and_slopes(draw):
 @example((np.array([LARGEST, 0.0, -LARGEST]), np.array([1.0, 1.0 + 2**-52, 1.0])))
 def test_the_ladder_holds_on_every_input(case):
     z, a = case
-    spread, half_mass, exact = (float(values[0]) for values in radius(z, a))
+    radii = radius(z, a)
+    spread, half_mass, variance, exact, error = (float(values[0]) for values in radii[:5])
+    flagged = bool(radii.flagged[0])
+    assert flagged == math.isnan(exact) == math.isnan(error)
     slopes = [ak for _, ak in unmasked(z, a)]
     if min(slopes) == max(slopes):
-        assert spread == half_mass == exact == math.inf
+        assert spread == half_mass == variance == exact == math.inf
+        assert error == 0.0
         return
-    assert 0.0 < spread <= half_mass <= LARGEST
+    assert 0.0 < spread <= half_mass <= variance <= LARGEST
+    assert flagged or (variance <= exact and error >= 0.0)
     assert spread <= spread_radius(z, a)
     assert spread >= min(spread_radius(z, a) * (1 - MP.mpf(2) ** -50) - TINY * 2, LARGEST)
     assert within_half_mass(half_mass, z, a)
-    assert math.isnan(exact) == (len(slopes) > 2)
-    if len(slopes) == 2:
-        assert half_mass <= exact
+    assert variance <= lowest_tie(z, a)
+    for bound, low in zip(BOUNDS, (spread, half_mass, variance), strict=False):
+        assert safe_radius(z, a, bound)[0] == pytest.approx(low, rel=1e-11, abs=TINY)
+    safe = safe_radius(z, a)[0]
+    assert safe == variance if flagged else half_mass <= safe <= exact
+    assert not (flagged and len(slopes) == 2)
 
 
 def test_float32_converts_exactly():
@@ -271,15 +389,18 @@ def test_float32_converts_exactly():
     z, a = rng.standard_normal((2, 20, 7)).astype(np.float32)
     for single, double in zip(radius(z, a), radius(z.astype(float), a.astype(float)), strict=True):
         np.testing.assert_array_equal(single, double)
-        assert single.dtype == np.float64
+        assert single.dtype == double.dtype
 
 
 def test_radii_scale_inversely_with_the_slopes_and_ignore_shifts():
     z, a = np.array([[4.0, 1.0, 0.0]]), np.array([[0.5, 1.0, -1.0]])
-    for scaled, plain in zip(radius(z, 8 * a), radius(z, a), strict=True):
-        np.testing.assert_array_equal(8 * scaled, plain)
-    for shifted, plain in zip(radius(z + 16, a - 2), radius(z, a), strict=True):
-        np.testing.assert_array_equal(shifted, plain)
+    plain = radius(z, a)
+    for scaled, one in zip(radius(z, 8 * a)[:5], plain[:5], strict=True):
+        np.testing.assert_array_equal(8 * scaled, one)
+    shifted = radius(z + 16, a - 2)
+    for moved, one in zip(shifted[:3], plain[:3], strict=True):
+        np.testing.assert_array_equal(moved, one)
+    assert abs(shifted.exact - plain.exact) <= shifted.error + plain.error
 
 
 # --- definitions at the edges ---
@@ -294,7 +415,8 @@ def test_radii_scale_inversely_with_the_slopes_and_ignore_shifts():
     ],
 )
 def test_without_zeros_the_radius_is_infinite(z, a):
-    assert [float(values[0]) for values in radius(z, a)] == [math.inf] * 3
+    assert [float(values[0]) for values in radius(z, a)] == [math.inf] * 4 + [0.0, False]
+    assert [safe_radius(z, a, bound)[0] for bound in BOUNDS] == [math.inf] * 4
 
 
 def test_masked_classes_are_dropped():
@@ -306,7 +428,8 @@ def test_masked_classes_are_dropped():
 
 def test_one_sample_may_be_passed_without_its_batch_axis():
     one = radius([1.0, 0.0, 0.0], [0.5, -0.5, 0.0])
-    assert [values.shape for values in one] == [(1,)] * 3
+    assert [values.shape for values in one] == [(1,)] * 6
+    assert [safe_radius([1.0, 0.0], [0.5, -0.5], bound).shape for bound in BOUNDS] == [(1,)] * 4
 
 
 def test_samples_are_independent():
@@ -325,22 +448,36 @@ def test_memory_layout_does_not_matter():
         np.testing.assert_array_equal(strided, plain)
     for swapped, plain in zip(radius(z.astype(">f8"), a), radius(z, a), strict=True):
         np.testing.assert_array_equal(swapped, plain)
+    z.flags.writeable = False
+    np.testing.assert_array_equal(safe_radius(z, a, "spread"), radius(z, a).spread)
+
+
+def test_float32_and_float64_may_be_mixed():
+    rng = np.random.default_rng(10)
+    z, a = rng.standard_normal((2, 9, 5)).astype(np.float32)
+    for bound in BOUNDS:
+        mixed = safe_radius(z, a.astype(np.float64), bound)
+        np.testing.assert_array_equal(mixed, safe_radius(z, a, bound))
 
 
 def test_the_batch_is_the_minimum_over_the_samples():
     bounds = radius([[3.0, 0.0], [0.0, 0.0]], [[1.0, -1.0], [0.5, -0.5]])
-    assert bounds.batch == tuple(float(values.min()) for values in bounds)
+    assert bounds.batch == tuple(float(values.min()) for values in bounds[:4])
 
 
 def test_a_batch_has_an_exact_radius_only_if_all_samples_have():
-    bounds = Radius(np.array([1.0, 2.0]), np.array([1.0, 2.0]), np.array([1.0, np.nan]))
+    known = np.array([1.0, 2.0])
+    exact = np.array([1.0, np.nan])
+    bounds = Radius(known, known, known, exact, 0.0 * exact, np.isnan(exact))
     assert math.isnan(bounds.batch.exact)
+    assert bounds.batch[:3] == (1.0, 1.0, 1.0)
 
 
 def test_an_empty_batch():
     bounds = radius(np.zeros((0, 3)), np.zeros((0, 3)))
-    assert [values.shape for values in bounds] == [(0,)] * 3
-    assert bounds.batch == (math.inf, math.inf, math.inf)
+    assert [values.shape for values in bounds] == [(0,)] * 6
+    assert bounds.batch == (math.inf,) * 4
+    assert [safe_radius(np.zeros((0, 3)), np.zeros((0, 3)), b).shape for b in BOUNDS] == [(0,)] * 4
 
 
 GOOD = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
@@ -405,3 +542,11 @@ def with_entries(*entries):
 def test_bad_input_is_refused_by_name(z, a, error, message):
     with pytest.raises(error, match=message):
         radius(z, a)
+    for bound in BOUNDS:
+        with pytest.raises(error, match=message):
+            safe_radius(z, a, bound)
+
+
+def test_an_unknown_bound_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"bound must be one of spread, .*, exact, got 'rouche'"):
+        safe_radius(GOOD, GOOD, "rouche")

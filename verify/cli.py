@@ -18,7 +18,6 @@ from json import loads as load_json
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -43,6 +42,8 @@ app = typer.Typer(
 )
 plot_app = typer.Typer(no_args_is_help=True, help="Draw a figure into a PNG, SVG or PDF file.")
 app.add_typer(plot_app, name="plot")
+bench_app = typer.Typer(no_args_is_help=True, help="Time against peers: ratios, interleaved.")
+app.add_typer(bench_app, name="bench")
 
 Dtype = enum.Enum("Dtype", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
 SuiteName = enum.Enum("SuiteName", {name: name for name in SUITES}, type=str)  # type: ignore[misc]
@@ -178,9 +179,7 @@ def verify(
         declared = load(subjects) if subjects else Declarations()
         if subjects:  # modules beside the file can be named in it
             sys.path.insert(0, str(subjects.parent.absolute()))
-        for path in (json, junit, html):  # before the work, not after it
-            if path is not None and not path.absolute().parent.is_dir():
-                raise ValueError(f"No such file or directory: {path.absolute().parent}")
+        _demand_folders(json, junit, html)
         known = declared.among(BUILT_IN)
         # The subjects of a file are what its user wants to know of.
         patterns = subject or [s.id for s in declared.subjects] or ["*"]
@@ -281,6 +280,13 @@ def _progress(*columns: ProgressColumn) -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+
+
+def _demand_folders(*paths: Path | None) -> None:
+    """A usage error before the work, not after it, where a report cannot be written."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            _fail(f"No such file or directory: {path.absolute().parent}")
 
 
 def _write(
@@ -403,24 +409,81 @@ def derive(
 
 @app.command()
 def radius(
-    logits: Annotated[Path, typer.Argument(help="Logits, samples x classes (.npy or .npz).")],
-    slopes: Annotated[Path, typer.Argument(help="Their slopes along the step (.npy or .npz).")],
-    step: Annotated[float | None, typer.Option(help="Length of the intended step.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all samples to this file.")] = None,
+    logits: Annotated[Path, typer.Argument(help="Logits z, samples x classes (.npy or .npz).")],
+    slopes: Annotated[
+        Path, typer.Argument(help="Slopes a along the step, per unit of t (.npy or .npz).")
+    ],
+    step: Annotated[
+        float | None, typer.Option(help="Length of the intended step, in the unit of t.")
+    ] = None,
+    certify: Annotated[
+        bool,
+        typer.Option("--certify", help="Enclose every radius with proof, check, and compare."),
+    ] = False,
+    curvatures: Annotated[
+        Path | None,
+        typer.Option(
+            help="b of logits z + a t + b t^2 (.npy or .npz): certify the radius of those, too."
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write all samples to this file; infinity as 1e999, what is not known as null."
+        ),
+    ] = None,
 ) -> None:
-    """Bound how far a step may go before the Taylor series of the loss diverges."""
-    from ..kernels import radius as radii
-    from .radius_report import load_array, print_report, report
+    """Bound how far a step may go before the Taylor series of the loss diverges.
 
+    Along the step the logits of a sample are z + a t. Radii and --step have
+    the unit of t: the norm of the update if the slopes are along a direction
+    of length 1, whole updates if they are along the update itself.
+
+    Arrays are float32 or float64. Of an .npz file the entries logits, slopes
+    and curvatures are read, or its only one: one file may be given for each.
+
+    Exit status: 0 done, 1 certificates and radii disagree (an error of
+    softproof) or certification was interrupted, 2 usage, 3 an error of
+    softproof itself.
+    """
+    from ..kernels import radius as radii
+    from .radius_report import (
+        certify_samples,
+        demand_step,
+        load_array,
+        load_samples,
+        print_report,
+        report,
+    )
+
+    _demand_folders(json)
+    work = []
     try:
-        z, a = load_array(logits, "logits"), load_array(slopes, "slopes")
-        found = report(radii(z, a), step)
+        demand_step(step)
+        z, a = load_samples(logits, slopes)
+        b = load_array(curvatures, "curvatures") if curvatures else None
+        with _progress() as progress:
+            progress.add_task("radii (the first run compiles the kernels)", total=None)
+            found = radii(z, a)
+        if certify or curvatures:
+            work.append(("certify", certify_samples(z, a)))
+        if b is not None:
+            work.append(("certify with curvatures", certify_samples(z, a, b)))
     except (ValueError, TypeError, OSError) as error:
         _fail(str(error))
-    if logits == slopes and np.array_equal(z, a):
-        _fail(f"{logits} gives one array for both logits and slopes; store them by these names")
-    print_report(found, _console())
-    _write(found, json)
+    done: list[list[Any]] = [[] for _ in work]
+    with _progress(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
+        for (what, samples), results in zip(work, done, strict=True):
+            task = progress.add_task(what, total=len(found.spread))
+            for sample in samples:
+                results.append(sample)
+                progress.advance(task)
+    laid_out = report(found, step, *done)
+    print_report(laid_out, _console())
+    _write(laid_out, json)
+    tiers = [laid_out[key] for key in ("certified", "curved") if key in laid_out]
+    if any(tier["disagreeing"] or tier["interrupted"] for tier in tiers):
+        raise typer.Exit(1)
 
 
 @plot_app.command()
@@ -447,3 +510,18 @@ def precision(
     except (ValueError, OSError) as error:
         _fail(str(error))
     typer.echo(f"wrote {output}")
+
+
+@bench_app.command("radius")
+def bench_radius(
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+) -> None:
+    """Time the bounds of the radius, and the nearest zero against other ways to find it."""
+    from .bench.radius import bench, print_bench
+
+    _demand_folders(json)
+    with _progress() as progress:
+        task = progress.add_task("bench", total=None)
+        found = bench(lambda what: progress.update(task, description=what))
+    print_bench(found, _console())
+    _write(found, json)

@@ -1,6 +1,8 @@
 """Activations: functions of one real, element by element."""
 
-from ..definition import Argument, define
+from fractions import Fraction
+
+from ..definition import Argument, Parameter, define
 from ..facts import Convex, Identity, Increasing, Range
 
 GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AISTATS, section 3"
@@ -64,3 +66,63 @@ def _(x, xp):
         lambda v: v + xp.log1p(xp.exp(-v)),
         lambda v: xp.log1p(xp.exp(v)),
     )
+
+
+SAO = "Sao 2026, Ghosts of Softmax, arXiv 2603.13552, appendix 3"
+# Slopes of the gate: beyond these bounds nothing is proven, and nobody has a use for them.
+BETA = {"beta": Parameter(default=1.0, lower=2.0**-64, upper=2.0**64)}
+
+
+@define(
+    family="activations",
+    source=SAO + " (the gate of GaussGLU); Hendrycks, Gimpel 2016, arXiv 1606.08415, section 2",
+    arguments=(Argument.REAL,),
+    parameters=BETA,
+    facts=(
+        Increasing(),
+        Range(lower=0, upper=1),
+        Identity("f(x) + f(-x) = 1", lambda f, x: f(x) + f(-x) - 1),
+    ),
+)
+def normal_cdf(x, xp, beta=1.0):
+    """Distribution function Phi(beta x) of the normal distribution: the derivative of RIA."""
+    return xp.normal_cdf(xp.number(beta) * x)
+
+
+@normal_cdf.derivative
+def _(x, xp, beta=1.0):
+    beta = xp.number(beta)
+    return beta * xp.normal_pdf(beta * x)
+
+
+@define(
+    family="activations",
+    source=SAO,
+    arguments=(Argument.REAL,),
+    parameters=BETA,
+    facts=(
+        Increasing(),
+        Convex(),
+        Identity("f(x) - f(-x) = x", lambda f, x: f(x) - f(-x) - x),
+    ),
+)
+def ria(x, xp, beta=1.0):
+    """Rectified integral activation x Phi(beta x) + phi(beta x) / beta: entire, tends to ReLU."""
+    beta = xp.number(beta)
+    return x * xp.normal_cdf(beta * x) + xp.normal_pdf(beta * x) / beta
+
+
+@ria.derivative
+def _(x, xp, beta=1.0):
+    return normal_cdf(x, xp, beta)
+
+
+@ria.form("parabolic cylinder")
+def _(x, xp, beta=1.0):
+    """What exceeds ReLU, phi(t) - t Phi(-t) = e^(-t^2/4) D_{-2}(t) phi(0): no cancellation."""
+    beta = xp.number(beta)
+
+    def excess(t):
+        return xp.scaled_cylinder(Fraction(-2), t) * xp.normal_pdf(xp.number(0)) / beta
+
+    return xp.by_sign(x, lambda v: v + excess(beta * v), lambda v: excess(-beta * v))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...derivations import Definition
+from ...kernels.activations import ULP_BOUND as ACTIVATION_ULPS
 from ...kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
 from ...kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ...kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
@@ -53,7 +54,7 @@ def _textbook(name: str, definition: str, contract: Contract = IN_FORMAT) -> Sub
 
 
 def _scipy(name: str, definition: str, contract: Contract) -> Subject:
-    axis = "" if name == "expit" else ", axis=-1"
+    axis = "" if name in ("expit", "ndtr") else ", axis=-1"
     return Subject(
         f"scipy.special:{name}",
         definition,
@@ -85,6 +86,12 @@ OWN_AND_NUMPY = (
     _scipy("expit", "sigmoid", IN_FORMAT),
     _textbook("softplus_naive", "softplus"),
     _textbook("softplus_logaddexp", "softplus"),
+    _kernel("normal_cdf", "normal_cdf", ACTIVATION_ULPS["normal_cdf"]),
+    _textbook("normal_cdf_by_erf", "normal_cdf"),
+    _scipy("ndtr", "normal_cdf", IN_FORMAT),
+    _kernel("ria", "ria", ACTIVATION_ULPS["ria"]),
+    _textbook("ria_as_published", "ria"),
+    _kernel("smoothed_rsqrt", "smoothed_rsqrt", ACTIVATION_ULPS["smoothed_rsqrt"]),
     _textbook("stablemax", "stablemax", UNSHIFTED),
     _textbook("stablemax_cross_entropy", "stablemax_cross_entropy", UNSHIFTED),
 )
