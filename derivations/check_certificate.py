@@ -46,12 +46,18 @@ class CertificateError(Exception):
 class Claim(Protocol):
     """What ``certify`` returns, or the same read from a file."""
 
-    lower: float
-    upper: float
-    multiplicity: int
-    method: str
-    bits: int
-    certificate: dict[str, Any]
+    @property
+    def lower(self) -> float: ...  # noqa: D102
+    @property
+    def upper(self) -> float: ...  # noqa: D102
+    @property
+    def multiplicity(self) -> int: ...  # noqa: D102
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def bits(self) -> int: ...  # noqa: D102
+    @property
+    def certificate(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 def check(

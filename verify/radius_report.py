@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..derivations.certify import Certified, certify
-from ..derivations.check_certificate import CertificateError, Claim, check
+from ..derivations.check_certificate import CertificateError, check
 from ..kernels.radius import Radius
 
 _SHOWN = 10  # samples listed by index when a step exceeds radii
@@ -180,9 +180,8 @@ def _certified(z: NDArray[Any], a: NDArray[Any], b: NDArray[Any] | None) -> Chec
         claim = certify(z, a, b)
     except ArithmeticError:
         return None
-    stated = cast(Claim, claim)  # the attributes of a named tuple are read-only to mypy
     try:
-        check(z.tolist(), a.tolist(), stated, None if b is None else b.tolist())
+        check(z.tolist(), a.tolist(), claim, None if b is None else b.tolist())
     except CertificateError as error:
         return Checked(claim, str(error))
     return Checked(claim)
