@@ -21,8 +21,12 @@ from .activations import (
     smoothed_rsqrt_derivative,
 )
 from .clip import ClipRecord, clip_step
-from .cross_entropy import cross_entropy, cross_entropy_with_gradient
-from .log_softmax import log_softmax
+from .cross_entropy import (
+    cross_entropy,
+    cross_entropy_gradient,
+    cross_entropy_with_gradient,
+)
+from .log_softmax import log_softmax, log_softmax_jvp, log_softmax_vjp
 from .logsumexp import logsumexp
 from .radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
 from .softmax import (
@@ -34,6 +38,7 @@ from .softmax import (
     three_pass_reload,
     two_pass,
 )
+from .softmax_gradient import softmax_jvp, softmax_vjp
 
 __all__ = [
     "ACTIVATIONS",
@@ -45,9 +50,12 @@ __all__ = [
     "activation_radius",
     "clip_step",
     "cross_entropy",
+    "cross_entropy_gradient",
     "cross_entropy_with_gradient",
     "gaussglu",
     "log_softmax",
+    "log_softmax_jvp",
+    "log_softmax_vjp",
     "logsumexp",
     "naive",
     "normal_cdf",
@@ -58,6 +66,8 @@ __all__ = [
     "smoothed_rsqrt",
     "smoothed_rsqrt_derivative",
     "softmax",
+    "softmax_jvp",
+    "softmax_vjp",
     "three_pass_recompute",
     "three_pass_reload",
     "two_pass",

@@ -1,35 +1,53 @@
-"""Array plumbing: every kernel is a compiled function of C-contiguous blocks of rows.
+"""Array plumbing: every kernel is a compiled function of C-contiguous rows.
 
-A kernel sees `(rows, classes)` blocks of logits and whatever goes with them, one entry per row.
-This file checks arguments, cuts arrays of any shape and any strides into such blocks, and shares
-the blocks out to threads. Each row is computed from that row alone, so results do not depend, not
-in one bit, on shape, strides or threads.
+This file checks arguments, brings arrays of any shape, strides and axis to rows, and shares the
+rows out to threads. Each row is computed from that row alone, so results do not depend, not in one
+bit, on shape, strides or threads.
 """
 
+import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, NDArray
 
+from . import tuning
+
 BLOCK_BYTES = 1 << 20
-"""Size of a block of logits; blocks hold one row at least."""
+"""Rows that must be copied because of their strides are copied in blocks of this size."""
+
+WIDE = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
+"""The dtypes that are computed in themselves."""
+
+_NARROW = {"float16": np.int16, "bfloat16": np.uint16}
+"""Compiled code sees numbers of 16 bits as integers; see `simd`."""
+
+_CORES = os.cpu_count() or 1
+
+Array = NDArray[Any]
 
 
-def as_logits(logits: ArrayLike) -> NDArray[np.floating]:
-    """Return `logits` as an array of float32 or float64 with at least one axis.
+def as_logits(logits: ArrayLike, axis: int = -1, *, narrow: bool = True) -> Array:
+    """Return `logits` as an array of floats whose last axis is `axis` of theirs.
 
-    Raises TypeError for any other dtype and ValueError for a scalar.
+    float32 and float64, and if `narrow` float16 and bfloat16 (of the package ml_dtypes) as well.
+    Raises TypeError for any other dtype, ValueError for a scalar or an axis that is not there.
     """
+    if type(logits) is np.ndarray and axis == -1 and logits.dtype in WIDE and logits.ndim:
+        return logits
     if isinstance(logits, np.ma.MaskedArray):
         raise TypeError("logits are a masked array, whose mask would be lost; fill it with -inf")
     array = np.asarray(logits)
-    if array.dtype not in (np.float32, np.float64):
+    is_narrow = array.dtype.name in _NARROW and array.dtype.isnative
+    if array.dtype not in WIDE and not (narrow and is_narrow):
+        wanted = "float32, float64, float16 or bfloat16" if narrow else "float32 or float64"
         raise TypeError(
-            f"logits must be float32 or float64 in native byte order, got {array.dtype}; "
+            f"logits must be {wanted} in native byte order, got {array.dtype}; "
             "convert with logits.astype(np.float64)"
         )
     if array.ndim == 0:
@@ -37,20 +55,24 @@ def as_logits(logits: ArrayLike) -> NDArray[np.floating]:
             "logits must have at least one axis, the last one runs over the classes; "
             "got a scalar, pass a 1-D array"
         )
-    return array
+    return np.moveaxis(array, normalize_axis_index(axis, array.ndim, "axis"), -1)
 
 
-def output(
-    out: NDArray[np.floating] | None, shape: tuple[int, ...], logits: NDArray[np.floating]
-) -> NDArray[np.floating]:
-    """Return the array to write to: `out` if it fits, a new one if it is None.
+def output(out: Array | None, shape: tuple[int, ...], logits: Array, axis: int = -1) -> Array:
+    """Return the array to write to, with its axis `axis` last: `out` if it fits, or a new one.
 
-    It may be the memory of `logits`, element upon element. Raises TypeError if it is no array or
-    has another dtype than `logits`; ValueError for a wrong shape, an array that is read-only, or
-    one that overlaps `logits` in any other way.
+    `shape` is what the result must have once its axis is last. `out` may be the memory of `logits`,
+    element upon element. Raises TypeError if it is no array or has another dtype than `logits`;
+    ValueError for a wrong shape, an array that is read-only, or one that overlaps `logits` in any
+    other way.
     """
     if out is None:
-        return np.empty(shape, logits.dtype)
+        if axis == -1 or len(shape) < 2:
+            return np.empty(shape, logits.dtype)
+        where = normalize_axis_index(axis, len(shape), "axis")
+        whole = list(shape)
+        whole.insert(where, whole.pop())
+        return np.moveaxis(np.empty(whole, logits.dtype), where, -1)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != logits.dtype:
@@ -58,68 +80,125 @@ def output(
             f"out must have the dtype of logits, {logits.dtype}, got {out.dtype}; "
             "allocate it with np.empty(shape, logits.dtype)"
         )
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    moved = out if axis == -1 or out.ndim < 2 else np.moveaxis(out, axis, -1)
+    if moved.shape != shape:
+        wanted = shape if moved is out else f"that of logits, {shape} with the last axis at {axis}"
+        raise ValueError(f"out must have shape {wanted}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array; pass a copy")
-    same = (
-        out.shape == logits.shape
-        and out.strides == logits.strides
-        and out.ctypes.data == logits.ctypes.data
-    )
-    if not same and np.shares_memory(out, logits):
+    if (
+        np.may_share_memory(out, logits)  # by their bounds, which is quick
+        and not is_same_memory(moved, logits)
+        and np.shares_memory(out, logits)
+    ):
         raise ValueError(
             "out overlaps logits in part; pass logits itself, or an array that shares no memory"
         )
-    return out
+    return moved
+
+
+def is_same_memory(a: Array, b: Array) -> bool:
+    """Whether both arrays are the same elements in the same order."""
+    return a is b or (
+        a.shape == b.shape and a.strides == b.strides and a.ctypes.data == b.ctypes.data
+    )
+
+
+def check_threads(threads: int) -> int:
+    """Return how many threads to use; ValueError unless `threads` is an integer of at least 1."""
+    if not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
+    return min(threads, _CORES)  # more would only cut the work small
 
 
 def apply(
-    kernel: Callable[..., Any],
-    reads: tuple[NDArray[Any], ...],
-    writes: tuple[NDArray[Any], ...],
-    threads: int,
+    kernel: Callable[..., Any], reads: tuple[Array, ...], writes: tuple[Array, ...], threads: int
 ) -> None:
-    """Call `kernel(*reads, *writes)` on blocks of rows until all rows are done.
+    """Call `kernel(*reads, *writes)` on rows until all are done.
 
     `reads[0]` are the logits; its axes but the last index the rows and are the leading axes of
-    every other array. Raises ValueError if `threads` is less than 1.
+    every other array. The kernel sees C-contiguous arrays of one leading axis, and numbers of 16
+    bits as integers. Each thread gets `tuning.THREAD_BYTES` at least. Raises ValueError if
+    `threads` is no integer or less than 1.
     """
-    if not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
-    threads = min(threads, os.cpu_count() or 1)  # more would only cut the blocks small
-    if reads[0].ndim == 1:  # a single row
+    logits = reads[0]
+    arrays = reads + writes
+    plain = True
+    for array in arrays:
+        plain = plain and is_plain(array)
+    threads = check_threads(threads)
+    if threads > 1:
+        threads = max(1, min(threads, logits.nbytes // tuning.THREAD_BYTES))
+    if plain and threads == 1 and logits.ndim == 2:
+        kernel(*[as_compiled(array) for array in arrays])
+        return
+    if logits.ndim == 1:  # a single row
         reads = tuple(array[np.newaxis] for array in reads)
         writes = tuple(array[np.newaxis] for array in writes)
     leading = reads[0].shape[:-1]
     rows = math.prod(leading)
-    row_bytes = max(1, reads[0].shape[-1] * reads[0].itemsize)
-    step = max(1, min(BLOCK_BYTES // row_bytes, -(-rows // threads)))
+    if plain:  # without copies the fewest calls are best
+        step = max(1, -(-rows // threads))
+    else:
+        row_bytes = max(1, logits.shape[-1] * logits.itemsize)
+        step = max(1, min(BLOCK_BYTES // row_bytes, -(-rows // threads)))
 
     def run(start: int) -> None:
         stop = min(start + step, rows)
         blocks = [_load(array, leading, start, stop) for array in reads + writes]
-        kernel(*blocks)
+        kernel(*map(as_compiled, blocks))
         for array, block in zip(writes, blocks[len(reads) :], strict=True):
-            if not array.flags.carray:
+            if not is_plain(array):
                 array[_index(leading, start, stop)] = block
 
-    starts = range(0, rows, step)
-    if threads == 1 or len(starts) < 2:
+    in_parallel(run, range(0, rows, step), threads)
+
+
+def in_parallel(run: Callable[[int], None], starts: Iterable[int], threads: int) -> None:
+    """Call `run` with every start, in so many threads; raise what one of them raised."""
+    if threads < 2:
         for start in starts:
             run(start)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(run, starts):
-                pass  # re-raises what a thread raised
+        for _ in _pool(threads).map(run, starts):
+            pass
 
 
-def _load(array: NDArray[Any], leading: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
-    """Return rows start to stop as one contiguous, writeable block: a view if possible, or a copy.
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for work: waking one takes a tenth of what starting it does."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="softproof")
 
-    Writeable, because numba would compile every kernel once more for read-only arrays.
-    """
-    if array.flags.carray:
+
+# A forked child has none of its parent's threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def as_compiled(array: Array) -> Array:
+    """The array as compiled code takes it: numbers of 16 bits as integers."""
+    if array.dtype in WIDE or array.dtype.itemsize != 2:
+        return array
+    return array.view(_NARROW.get(array.dtype.name, array.dtype))
+
+
+def are_ready(*arrays: Array) -> bool:
+    """Whether compiled code can take all of them as they are: the quick answer for most calls."""
+    for array in arrays:
+        if not (array.flags.carray and array.dtype in WIDE and 1 <= array.ndim <= 2):
+            return False
+    return True
+
+
+def is_plain(array: Array) -> bool:
+    """Whether compiled code can take the array as it is."""
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
+def _load(array: Array, leading: tuple[int, ...], start: int, stop: int) -> Array:
+    """Return rows start to stop as one contiguous block: a view if possible, or a copy."""
+    if is_plain(array):
         rows = array.reshape(math.prod(leading), *array.shape[len(leading) :])
         return rows[start:stop]
     return np.array(array[_index(leading, start, stop)], order="C")

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from softproof import kernels
@@ -22,15 +23,18 @@ def labels_for(logits):
     return np.arange(logits[..., 0].size).reshape(logits.shape[:-1]) % logits.shape[-1]
 
 
-def loss(logits, **options):
-    return cross_entropy(logits, labels_for(np.asarray(logits)), **options)
+def loss(logits, *, axis=-1, **options):
+    labels = labels_for(np.moveaxis(np.asarray(logits), axis, -1))
+    return cross_entropy(logits, labels, axis=axis, **options)
 
 
-def gradient(logits, **options):
-    return with_gradient(logits, labels_for(np.asarray(logits)), **options)[1]
+def gradient(logits, *, axis=-1, **options):
+    labels = labels_for(np.moveaxis(np.asarray(logits), axis, -1))
+    return with_gradient(logits, labels, axis=axis, **options)[1]
 
 
 ROW_BY_ROW = {**SAME_SHAPE, "logsumexp": logsumexp, "loss": loss, "gradient": gradient}
+NARROW = {name: f for name, f in ROW_BY_ROW.items() if name != "naive"}
 IN_PLACE = {**SAME_SHAPE, "gradient": gradient}
 
 each_function = pytest.mark.parametrize("function", ROW_BY_ROW.values(), ids=ROW_BY_ROW)
@@ -171,12 +175,86 @@ def test_less_than_one_thread_is_refused(function, threads):
 
 
 @pytest.mark.parametrize(
-    "dtype", [np.float16, np.longdouble, np.int64, np.complex128, bool, object, "S3", ">f4", ">f8"]
+    "dtype", [np.longdouble, np.int64, np.complex128, bool, object, "S3", ">f2", ">f4", ">f8"]
 )
 @each_function
 def test_other_dtypes_are_refused_with_a_remedy(function, dtype):
-    with pytest.raises(TypeError, match=r"logits must be float32 or float64.*logits\.astype"):
+    with pytest.raises(TypeError, match=r"logits must be float32.*float64.*logits\.astype"):
         function(np.zeros((2, 3), dtype))
+
+
+def test_naive_computes_in_float32_and_float64_alone():
+    with pytest.raises(TypeError, match="logits must be float32 or float64 in native byte order"):
+        kernels.naive(np.zeros(3, np.float16))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("function", NARROW.values(), ids=NARROW)
+def test_sixteen_bits_are_float32_rounded_once(function, dtype):
+    """Up to the error of the float32 result, which may lie across a midpoint: 1/2 ulp and a bit."""
+    logits = random_logits(40, 67, dtype=np.float32).astype(dtype)
+    result = function(logits)
+    assert result.dtype == dtype
+    exact = function(logits.astype(np.float64))
+    unit = np.spacing(np.abs(exact).astype(dtype)).astype(np.float64)
+    assert (np.abs(result.astype(np.float64) - exact) <= 0.51 * unit).all()
+
+
+# --- axis ---
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+@pytest.mark.parametrize("function", NARROW.values(), ids=NARROW)
+def test_any_axis_is_as_good_as_the_last(function, axis):
+    logits = random_logits(4, 6, 67)
+    expected = function(np.ascontiguousarray(np.moveaxis(logits, axis, -1)))
+    if expected.ndim == logits.ndim:
+        expected = np.moveaxis(expected, -1, axis)
+    np.testing.assert_array_equal(function(logits, axis=axis), expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2])
+@pytest.mark.parametrize("function", SAME_SHAPE.values(), ids=SAME_SHAPE)
+def test_out_goes_along_with_the_axis(function, axis):
+    logits = random_logits(4, 6, 67)
+    out = np.full_like(logits, np.nan)
+    assert np.shares_memory(function(logits, axis=axis, out=out), out)
+    np.testing.assert_array_equal(out, function(logits, axis=axis))
+
+
+@pytest.mark.parametrize("function", [*SAME_SHAPE.values(), logsumexp])
+def test_an_axis_that_is_not_there_is_refused(function):
+    with pytest.raises(ValueError, match="axis: axis 2 is out of bounds for array of dimension 2"):
+        function(np.zeros((2, 3)), axis=2)
+
+
+# --- scale ---
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("function", NARROW.values(), ids=NARROW)
+def test_scaling_by_a_power_of_two_is_scaling_the_logits(function, dtype):
+    logits = random_logits(4, 67, dtype=dtype)
+    expected = function(logits / 4) * (0.25 if function is gradient else 1)  # the chain rule
+    tolerance = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(function(logits, scale=0.25), expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - {"naive"}))
+def test_a_scaled_softmax_is_not_broken_by_huge_products(algorithm, dtype):
+    """c x - max(c x) with one of the products rounded is not 0 (pytorch issue 101039)."""
+    logits = (np.arange(1, 70) * 1.1).astype(dtype)
+    result = ALGORITHMS[algorithm](logits, scale=4.4e9)
+    assert result[-1] == 1
+    assert not result[:-1].any()
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("function", NARROW.values(), ids=NARROW)
+def test_a_scale_out_of_range_is_refused(function, scale):
+    with pytest.raises(ValueError, match=r"scale must be from 2\*\*-100 to 2\*\*100, got"):
+        function(np.zeros(3), scale=scale)
 
 
 @each_function
@@ -240,10 +318,10 @@ def test_a_second_process_compiles_nothing(checkout):
 
 def test_an_edited_helper_invalidates_the_cache_of_its_callers(checkout):
     before = run(CALL, checkout).splitlines()[-1]
-    helper = checkout / "kernels" / "exp.py"
+    helper = checkout / "kernels" / "vector_exp.py"
     source = helper.read_text()
-    assert "1.0 + (r + r * r * q)" in source
-    helper.write_text(source.replace("1.0 + (r + r * r * q)", "1.0 + (r + r * r * 0.5)"))
+    assert "return fma(f, q, fill(f, 1.0))" in source
+    helper.write_text(source.replace("fma(f, q, fill(f, 1.0))", "fma(f, q, fill(f, 1.125))"))
     after = run(CALL, checkout).splitlines()[-1]
     assert after != before
 

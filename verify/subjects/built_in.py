@@ -24,7 +24,7 @@ SHIFTED = Contract(accumulator="input", empty="error")  # NumPy's max of nothing
 
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
     contract = Contract(ulps=promised, bitwise_batch="yes")
-    return Subject(f"softproof.kernels:{name}", definition, contract)
+    return Subject(f"softproof.kernels:{name}", definition, contract, tuple(promised) or ANY_FORMAT)
 
 
 # The shifted forms without softproof.
@@ -65,6 +65,7 @@ def _scipy(name: str, definition: str, contract: Contract) -> Subject:
 
 
 OWN_AND_NUMPY = (
+    _kernel("softmax", "softmax", SOFTMAX_ULPS["online"]),
     *(_kernel(name, "softmax", promised) for name, promised in SOFTMAX_ULPS.items()),
     Subject("softproof.kernels:naive", "softmax", UNSHIFTED),
     _textbook("softmax_naive", "softmax", UNSHIFTED),

@@ -1,0 +1,22 @@
+"""The sizes at which a kernel changes its ways. Results do not depend on them, only time does.
+
+Measured on 2026-11-26 with `softproof bench softmax --roofline` and `softproof bench softmax` on
+2 cores of an AMD EPYC (Zen 4, 1 MiB of second-level cache a core, 32 MiB of third). They are safe
+elsewhere: a wrong one costs some tens of percent. To tune for another machine, assign before the
+first call:
+
+    from softproof.kernels import tuning
+    tuning.STREAM_BYTES = 8 << 20
+"""
+
+ROW_BYTES = 1 << 19
+"""Rows of up to this size are kept in the second-level cache while their exponentials are stored;
+of longer rows the exponentials are computed twice."""
+
+STREAM_BYTES = 24 << 20
+"""Results of at least this size are written past the caches, if `out` is given: what does not fit
+the last cache would be read before it is written. (Fresh memory is written through the cache: its
+pages are cleared by the operating system and lie there.)"""
+
+THREAD_BYTES = 1 << 18
+"""Each thread gets at least so many bytes of logits: waking it takes as long as these."""

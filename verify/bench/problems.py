@@ -1,0 +1,241 @@
+"""What the kernels are timed on: shapes, distributions of logits, labels, memory for results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from ...derivations.formats import FORMATS
+
+SEED = 0
+STANDARD_DEVIATION = 3.0
+
+OPERATIONS = {
+    "softmax": ("softmax",),
+    "log_softmax": ("log_softmax",),
+    "logsumexp": ("logsumexp",),
+    "cross_entropy": ("cross_entropy", "cross_entropy_with_gradient"),
+}
+"""What each command times."""
+
+SHAPES = (
+    (1, 1 << 26),
+    (4096, 32768),
+    (65536, 1024),
+    (1 << 20, 64),
+    (128, 128256),
+    (1, 65536),
+    (64, 1024),
+    (1024, 64),
+    (1, 8),
+)
+"""Rows and classes: five out of cache (the last is a language model's), three in cache, a call."""
+
+BAD_DAY_SHAPES = ((1024, 32768), (16384, 1024), (64, 1024))
+
+MOST_ARRAYS = 8
+"""Logits, results, and what peers make beside them: copies in JAX and LiteRT, temporaries."""
+
+TINY = 64
+"""Up to so many elements a shape measures the call, not the arithmetic."""
+
+Array = NDArray[Any]
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One operation on one array.
+
+    * `x`: logits, shape (rows, classes), compact.
+    * `labels`: shape (rows,), in the second half of the classes, where no distribution masks.
+    * `out`: memory that every candidate writes to which can: the shape of `x`, or (rows,).
+    """
+
+    operation: str
+    x: Array
+    labels: NDArray[np.intp]
+    out: Array
+
+
+def problem(operation: str, dtype: str, shape: Shape, distribution: str = "normal") -> Problem:
+    """The logits of a distribution, the same at every call, and what goes with them.
+
+    KeyError for an unknown distribution; ValueError for one that the format cannot hold.
+
+    >>> problem("logsumexp", "float32", (2, 8)).out.shape
+    (2,)
+    """
+    if not is_representable(distribution, dtype):
+        raise ValueError(f"distribution {distribution!r} has logits beyond the range of {dtype}")
+    rows, classes = shape
+    x = DISTRIBUTIONS[distribution](np.random.default_rng(SEED), rows, classes, _dtype(dtype))
+    labels = np.random.default_rng(SEED).integers(classes // 2, classes, size=rows, dtype=np.intp)
+    reduces = operation in ("logsumexp", "cross_entropy")
+    out = np.zeros((rows,) if reduces else shape, x.dtype)
+    return Problem(operation, x, labels, out)
+
+
+def parse_shape(text: str) -> Shape:
+    """Rows and classes from ROWSxCLASSES; ValueError for anything else.
+
+    >>> parse_shape("4096x32768"), parse_shape("1x2^26")
+    ((4096, 32768), (1, 67108864))
+    """
+    try:
+        rows, classes = (_parse_count(part) for part in text.split("x"))
+    except ValueError:
+        raise ValueError(
+            f"shape must be ROWSxCLASSES, both at least 1, such as 4096x32768 or 1x2^26; "
+            f"got {text!r}"
+        ) from None
+    return rows, classes
+
+
+def _parse_count(text: str) -> int:
+    base, _, exponent = text.partition("^")
+    count = int(base) ** int(exponent) if exponent else int(base)
+    if not 1 <= count <= 1 << 40:
+        raise ValueError
+    return count
+
+
+def demand_memory(shapes: Iterable[Shape], dtype: str) -> None:
+    """ValueError, naming the shape, for one whose candidates together need more than is free.
+
+    >>> demand_memory([(64, 1024)], "float32")
+    """
+    free = psutil.virtual_memory().available
+    for rows, classes in shapes:
+        needed = MOST_ARRAYS * rows * classes * _dtype(dtype).itemsize
+        if needed > free:
+            raise ValueError(
+                f"shape {rows}x{classes} of {dtype} needs {needed >> 30} GiB with all peers, and "
+                f"{free >> 30} GiB are free; choose a smaller one"
+            )
+
+
+def is_representable(distribution: str, dtype: str) -> bool:
+    """Whether the format holds the logits of a distribution.
+
+    >>> is_representable("half -1e9", "float16")
+    False
+    """
+    return abs(_PADDINGS.get(distribution, 0.0)) <= float(ml_dtypes.finfo(_dtype(dtype)).max)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    return FORMATS[name].dtype
+
+
+# --- distributions ---
+
+Draw = Callable[[np.random.Generator, int, int, np.dtype[Any]], Array]
+
+
+def _normal(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    drawn = np.float64 if dtype == np.float64 else np.float32
+    x: Array = rng.standard_normal((rows, classes), dtype=drawn)
+    x *= STANDARD_DEVIATION
+    return x.astype(dtype, copy=False)
+
+
+def _padded(padding: float | None) -> Draw:
+    """Normal, but the first half of each row is padding: the lowest finite number for None."""
+
+    def draw(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+        x = _normal(rng, rows, classes, dtype)
+        x[:, : classes // 2] = ml_dtypes.finfo(dtype).min if padding is None else padding
+        return x
+
+    return draw
+
+
+def _slope(first: float, last: float) -> Draw:
+    """Each row a straight line: its maximum moves with every element, or is the first one."""
+
+    def draw(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+        line = np.linspace(first, last, classes).astype(dtype)
+        return np.tile(line, (rows, 1))
+
+    return draw
+
+
+def _late_spike(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    x = _normal(rng, rows, classes, dtype)
+    x[:, -1] = SPIKE
+    return x
+
+
+def _half_underflowing(
+    rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]
+) -> Array:
+    """Every other logit so far below the maximum that its probability is 0."""
+    x = _normal(rng, rows, classes, dtype)
+    normal_range = STANDARD_DEVIATION * 12  # nothing drawn is farther from its neighbour
+    x[:, ::2] = math.log(_smallest_subnormal(dtype)) - normal_range
+    return x
+
+
+def _subnormal(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    """One class takes all; the probabilities of the others are subnormal."""
+    low = math.log(_smallest_subnormal(dtype))
+    high = math.log(float(ml_dtypes.finfo(dtype).tiny))
+    x = np.empty((rows, classes), dtype)
+    x[:] = rng.uniform(low, high, (1, classes))
+    x[:, -1] = 0
+    return x
+
+
+def _offset(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    x = _normal(rng, rows, classes, dtype)
+    x += np.array(min(OFFSET, float(ml_dtypes.finfo(dtype).max) / 4), dtype)
+    return x
+
+
+def _random_walk(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    x = np.empty((rows, classes), dtype)
+    for row in x:  # 16 bits would not hold the sum of the steps
+        row[:] = np.cumsum(rng.standard_normal(classes, np.float32)).astype(dtype)
+    return x
+
+
+def _equal(rng: np.random.Generator, rows: int, classes: int, dtype: np.dtype[Any]) -> Array:
+    return np.full((rows, classes), 1, dtype)
+
+
+def _smallest_subnormal(dtype: np.dtype[Any]) -> float:
+    return float(ml_dtypes.finfo(dtype).smallest_subnormal)
+
+
+SPIKE = 100.0
+OFFSET = 1e6
+_PADDINGS = {"half -1e9": -1e9, "half -1e30": -1e30}
+
+DISTRIBUTIONS: dict[str, Draw] = {
+    "normal": _normal,
+    "half -inf": _padded(-math.inf),
+    **{name: _padded(value) for name, value in _PADDINGS.items()},
+    "half lowest": _padded(None),
+    "ascending": _slope(-100.0, 100.0),
+    "descending": _slope(100.0, -100.0),
+    "late spike": _late_spike,
+    "half underflowing": _half_underflowing,
+    "subnormal": _subnormal,
+    "offset": _offset,
+    "random walk": _random_walk,
+    "equal": _equal,
+}
+"""Rows as they come on bad days, beside normal ones of standard deviation `STANDARD_DEVIATION`.
+
+Left-padded with -inf, -1e9, -1e30 or the lowest finite number, over half of each row; a line from
+-100 to 100 and back; 100 at the end; every other probability 0; all but one subnormal; an offset of
+1e6 (a quarter of the range of float16); a random walk of step 1; all equal.
+"""
