@@ -15,8 +15,8 @@ K classes. `labels`: integers of the shape of `logits` without that axis, each i
 `ignore_index`: such samples have loss 0 and gradient 0, whatever their logits are, and do not count
 in the mean. `scale` is s, from 2^-100 to 2^100. `class_weights`: K finite numbers >= 0, which are
 rounded to the format that is computed in, float64 or float32. `label_smoothing`: e in [0, 1].
-Losses have the dtype of `logits`; numbers of 16 bits are computed with as float32. `threads` shares the samples out, and single ones if they are few and
-long; the result is the same to the last bit.
+Losses have the dtype of `logits`; numbers of 16 bits are computed with as float32. `threads` shares
+the samples out, and single ones if they are few and long; the result is the same to the last bit.
 
 TypeError: another dtype of `logits` or `out`, labels that are no integers, weights or cotangents
 that are no real numbers, an `ignore_index` that is no integer. ValueError: scalar logits; an axis
@@ -106,7 +106,7 @@ HEADROOM = 6.0
 GREATEST = 2**63 - 1
 """No class, and no `ignore_index`."""
 
-SHORT = 1024
+SHORT = 4096
 """Rows of fewer classes are not written past the caches: their ends share a line with the next."""
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -767,16 +767,17 @@ def write_differences(
     head = min(count, until_aligned(y)) if streams else 0
     if head > 0:
         store_part(y, 0, difference(x, 0, head, terms, weights), head)
-    for j in range(head, count, width):
+    whole = head + (count - head) // width * width
+    for j in range(head, whole, width):
         prefetch(x, j + ahead)
-        here = min(width, count - j)
-        v = difference(x, j, here, terms, weights)
-        if here < width:
-            store_part(y, j, v, here)
-        elif streams:
+        v = difference(x, j, width, terms, weights)
+        if streams:
             store_stream(y, j, v)
         else:
             store(y, j, v)
+    if whole < count:
+        here = count - whole
+        store_part(y, whole, difference(x, whole, here, terms, weights), here)
 
 
 @inline

@@ -1,4 +1,4 @@
-"""The exponential as a pair (m, n), e^x = m 2^n, and compensated sums of it.
+"""The exponential of one float64 as a pair (m, n), e^x = m 2^n, and exact sums of two.
 
 The exponent n is a number of its own and is never folded into the exponent field of m, so that
 nothing overflows and nothing is flushed before the final result is formed (Dukhan & Ablavatski
@@ -12,7 +12,6 @@ that call them. None is exported by the package.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .jit import jit
 
@@ -27,18 +26,8 @@ LN2_LOW = float.fromhex("-0x1.950d871319ff0p-54")
 ROUND = 1.5 * 2.0**52
 """Adding and subtracting this rounds |x| < 2^51 to the nearest integer."""
 
-LOWEST_SHIFT = -800.0
-"""e^-800 < 2^-1154: below half of the smallest subnormal, even times 2^24 classes."""
-
 LOWEST_NORMAL = -700.0
 """e^-700 is a normal number."""
-
-LANES = 64
-"""Partial sums that run side by side, so that the loop over them vectorises."""
-
-BIAS = 600.0
-UNBIAS: float = 2.0**-BIAS
-"""Sums are kept multiplied by 2^BIAS: no term of theirs is subnormal."""
 
 
 @jit
@@ -114,93 +103,3 @@ def exp_normal(x: float) -> float:
     """Return e^x within 2u relative, for -700 <= x <= 700."""
     m, n = exp_pair(x, 0.0)
     return m * power_of_two(n)
-
-
-@jit
-def exp_shifted(x: float, reference: float) -> tuple[float, float]:
-    """Return e^(x - reference) as a pair (m, n), m right within 1.9u relative.
-
-    The rounding error of x - reference, which would cost |x - reference|/2 ulps, is recovered
-    exactly and handed to `exp_pair`. Differences below -800 give e^-800, which every caller turns
-    into 0; the difference must not exceed 2^31. -inf therefore gives 0 under a finite reference;
-    NaN, +inf and inf - inf give NaN.
-    """
-    difference, error = two_sum(x, -reference)
-    error = error if difference > LOWEST_SHIFT else 0.0  # also for -inf, where it is NaN
-    difference = LOWEST_SHIFT if difference < LOWEST_SHIFT else difference
-    return exp_pair(difference, error)
-
-
-@jit
-def maximum(row: NDArray[np.floating]) -> float:
-    """Return the largest element; NaN is passed over, an empty row gives -inf."""
-    best: float = -np.inf
-    for x in row:
-        best = x if x > best else best
-    return best
-
-
-@jit
-def new_lanes(classes: int) -> NDArray[np.float64]:
-    """Return scratch for the lanes that rows of so many classes need."""
-    return np.empty(min(classes, LANES))
-
-
-@jit
-def clear(total: NDArray[np.float64], error: NDArray[np.float64]) -> None:
-    """Set the lanes to zero."""
-    for lane in range(total.size):
-        total[lane] = 0.0
-        error[lane] = 0.0
-
-
-@jit
-def add_exponentials(
-    row: NDArray[np.floating],
-    reference: float,
-    total: NDArray[np.float64],
-    error: NDArray[np.float64],
-) -> None:
-    """Add 2^BIAS e^(x - reference) for every x of the row, x - reference <= 64, to the lanes.
-
-    Element j goes to lane j mod LANES: `total` holds the rounded sum, `error` what was lost.
-    """
-    for start in range(0, row.size, LANES):
-        block = row[start : start + LANES]
-        for lane in range(block.size):
-            m, n = exp_shifted(block[lane], reference)
-            t, e = two_sum(total[lane], m * power_of_two(n + BIAS))
-            total[lane] = t
-            error[lane] += e
-
-
-@jit
-def sum_lanes(total: NDArray[np.float64], error: NDArray[np.float64]) -> float:
-    """Return the sum of all lanes, right within 1.01u relative for up to 2^24 positive terms.
-
-    Kahan-Babuska summation: the rounding errors e_i of the running sum are exact by TwoSum, and
-    at most u times the sum S each. Adding the N of them up in their turn rounds off at most
-    N u (N u S), which is 2^-17 u S for the N <= 2^18 of a lane. One last rounding.
-    """
-    sum_, lost = 0.0, 0.0
-    for lane in range(total.size):
-        sum_, e = two_sum(sum_, total[lane])
-        lost += e + error[lane]
-    return sum_ + lost
-
-
-@jit
-def sum_exponentials(
-    row: NDArray[np.floating],
-    reference: float,
-    total: NDArray[np.float64],
-    error: NDArray[np.float64],
-) -> float:
-    """Return the sum of e^(x - reference) over the row; the lanes are scratch.
-
-    Right within 2.91u relative (1.9u of each term, 1.01u of summing), and to half the smallest
-    subnormal if the sum is subnormal.
-    """
-    clear(total, error)
-    add_exponentials(row, reference, total, error)
-    return sum_lanes(total, error) * UNBIAS

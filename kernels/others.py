@@ -39,8 +39,7 @@ from . import rows, tuning
 from .exp import exp_pair, power_of_two, scale, two_sum
 from .jit import inline, jit
 from .simd import FLOAT64, VECTOR, after, fma, keep, pointer
-from .softmax import inverse
-from .vector_exp import Reference, layout, near_reference, reference
+from .vector_exp import layout, near_reference, reference
 from .vector_passes import STRETCH, largest, sum_others
 
 GROUP = 1024
@@ -227,21 +226,6 @@ def merged(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[flo
         lost += (error + error_of_equal) + scale(f * parts[2, k], n)
     e, n = power(maximum - shift, 0.0, exponent, high, low)
     return maximum, quotient(sum_, lost, e * power_of_two(n + bias))
-
-
-@inline
-def probability_factor(
-    p: Any, maximum: float, others: float, high: float, low: float
-) -> tuple[Reference, tuple[float, float]]:
-    """What `write_probabilities` needs to write e^(s x) / sum: the reference of M, and q.
-
-    q is the inverse of e(M) (1 + T). In float64 the error of e(M) meets only the element that is
-    largest, for T was divided by it: q is right within EXP_ERROR + 3u, a probability within
-    2 EXP_ERROR + 4u; in float32 q is as right as the sum: EXP_ERROR + u.
-    """
-    e = exponential_of(p, maximum, high, low)
-    sum_, lost = two_sum(e, e * others)
-    return reference(p, maximum, high, low), inverse(p, sum_, lost)
 
 
 # --- one long row, shared out to threads ---

@@ -12,12 +12,13 @@ subnormal; D = sum_j p_j v_j; s exact in the format (else count one u more):
 to which float16 and bfloat16 add half an ulp of theirs. So y_i is right within 4 ulps but where v_i
 agrees with D in all but the last bits of sum_j p_j |v_j|. Proof:
 
-* D. Products of float32 are exact in float64. A lane adds up 128 of them, four lanes and eight are
-  added, each rounding within 2^-53: 2^-45 sum p |v| are lost at most. In float64 what a product
-  lost is fma(p, v, -p v), what a sum lost TwoSum finds, both exactly, and adding up the losses of
-  256 terms a lane, and 2^19 stretches of a row, loses n^2 u^2 sum p |v|, n = 2^19 (dot2 of Ogita,
-  Rump & Oishi 2005, SIAM J. Sci. Comput. 26(6)), or e / 2 for a product that underflows.
-  D is kept as D_high + D_low, D_low rounded: u^2 |D|.
+* D. Products of float32 are exact in float64, those of 16 bits in float32 (but for e / 2 where that
+  underflows). A lane adds up 128 of them, four lanes and eight are added, each rounding within
+  2^-53: 2^-45 sum p |v| are lost at most. In float64 what a product lost is fma(p, v, -p v), what
+  a sum lost TwoSum finds, both exactly, and adding up the losses of 256 terms a lane, and 2^19
+  stretches of a row, loses n^2 u^2 sum p |v|, n = 2^19 (dot2 of Ogita, Rump & Oishi 2005, SIAM J.
+  Sci. Comput. 26(6)), or e / 2 for a product that underflows. D is kept as D_high + D_low, D_low
+  rounded: u^2 |D|.
 * (v - D_high) - D_low. If v and D_high are within a factor of 2, the first difference is exact
   (Sterbenz). Otherwise it is at least |D_high| / 2, and |D_low| <= u |D_high| changes it little:
   2 u of the difference in either case.
@@ -28,6 +29,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
 from numba.extending import overload
 from numpy.typing import ArrayLike, NDArray
 
@@ -270,11 +272,11 @@ def sum_products(p: Any, v: Any, count: int) -> tuple[float, float]:
     a = b = no_products(p)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
-        a = with_products(a, load(p, j), load(v, j))
-        b = with_products(b, load(p, j + width), load(v, j + width))
+        a = with_products(p, a, load(p, j), load(v, j))
+        b = with_products(p, b, load(p, j + width), load(v, j + width))
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        a = with_products(a, load_part(p, j, here, 0.0), load_part(v, j, here, 0.0))
+        a = with_products(p, a, load_part(p, j, here, 0.0), load_part(v, j, here, 0.0))
     return sum_of_products(p, a, b)
 
 
@@ -341,27 +343,35 @@ def _(p: Any) -> Any:
     return of_float64
 
 
-def with_products(sum_: Any, p: Any, v: Any) -> Any:
-    """The sum with p v: of float32 the sums of both halves, of float64 the sum and what it lost."""
+def with_products(p: Any, sum_: Any, a: Any, b: Any) -> Any:
+    """The sum with a b, vectors of elements of p: for float32 and 16 bits the sums of the halves,
+    for float64 the sum and what it lost."""
     raise NotImplementedError  # compiled code only
 
 
 @overload(with_products, jit_options={"forceinline": True})
-def _(sum_: Any, p: Any, v: Any) -> Any:
-    if p == FLOAT32:
+def _(p: Any, sum_: Any, a: Any, b: Any) -> Any:
+    if p.dtype == types.float64:
 
-        def of_float32(sum_: Any, p: Any, v: Any) -> Any:
-            low = fma(low_half(p), low_half(v), sum_[0])
-            return low, fma(high_half(p), high_half(v), sum_[1])
+        def of_float64(p: Any, sum_: Any, a: Any, b: Any) -> Any:
+            rounded = a * b
+            error = fma(a, b, fill(a, -0.0) - rounded)
+            return add(sum_[0], sum_[1] + error, rounded)
+
+        return of_float64
+    if p.dtype == types.float32:
+
+        def of_float32(p: Any, sum_: Any, a: Any, b: Any) -> Any:
+            low = fma(low_half(a), low_half(b), sum_[0])
+            return low, fma(high_half(a), high_half(b), sum_[1])
 
         return of_float32
 
-    def of_float64(sum_: Any, p: Any, v: Any) -> Any:
-        rounded = p * v
-        error = fma(p, v, fill(p, -0.0) - rounded)
-        return add(sum_[0], sum_[1] + error, rounded)
+    def of_16_bits(p: Any, sum_: Any, a: Any, b: Any) -> Any:
+        exact = a * b
+        return sum_[0] + low_half(exact), sum_[1] + high_half(exact)
 
-    return of_float64
+    return of_16_bits
 
 
 def sum_of_products(p: Any, a: Any, b: Any) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from softproof.kernels import ALGORITHMS, softmax
-from softproof.kernels.exp import exp_pair, exp_shifted, scale
+from softproof.kernels.exp import exp_pair, scale
 from softproof.kernels.softmax import ULP_BOUND
 
 INF, NAN = math.inf, math.nan
@@ -65,19 +65,6 @@ def test_exp_pair_is_within_its_bound(high, fraction):
     with flint.ctx.workprec(400):
         exact = ((flint.arb(high) + flint.arb(low)) - flint.arb(n) * flint.arb(2).log()).exp()
         assert abs(flint.arb(m) / exact - 1) <= EXP_BOUND * UNIT_ROUNDOFF
-
-
-@relentless
-@given(st.floats(-1e308, 1e308), st.floats(-800, 64))
-def test_exp_shifted_loses_nothing_in_the_subtraction(reference, difference):
-    x = reference + difference
-    m, n = exp_shifted(x, reference)
-    with flint.ctx.workprec(2200):
-        shift = flint.arb(x) - flint.arb(reference)
-    if -800 < shift <= 64:
-        with flint.ctx.workprec(2200):
-            exact = (shift - flint.arb(n) * flint.arb(2).log()).exp()
-            assert abs(flint.arb(m) / exact - 1) <= EXP_BOUND * UNIT_ROUNDOFF
 
 
 def worst_exp_error(step):
