@@ -39,7 +39,7 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import ArrayLike, NDArray
 
-from . import others, rows, tuning
+from . import others, rows
 from .exp import power_of_two, two_sum
 from .exp import scale as times_power
 from .jit import inline, jit
@@ -105,9 +105,6 @@ HEADROOM = 6.0
 
 GREATEST = 2**63 - 1
 """No class, and no `ignore_index`."""
-
-SHORT = 4096
-"""Rows of fewer classes are not written past the caches: their ends share a line with the next."""
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -388,12 +385,7 @@ def _some_wrong(labels: NDArray[np.intp], classes: int, allowed: int) -> bool:
 
 def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
     """The problem, told whether to write the gradient past the caches."""
-    streams = (
-        out is not None
-        and gradient.nbytes >= tuning.STREAM_BYTES
-        and gradient.shape[-1] >= SHORT
-        and not rows.is_same_memory(p.logits, gradient)
-    )
+    streams = rows.past_caches(out, gradient, p.logits)
     return p._replace(options=p.options._replace(streams=streams)) if streams else p
 
 

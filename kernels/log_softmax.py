@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import others, rows, tuning
+from . import others, rows
 from .exp import power_of_two, two_sum
 from .jit import inline, jit
 from .log1p import log1p
@@ -17,6 +17,7 @@ from .simd import (
     LOWERED,
     after,
     chosen,
+    fence,
     fill,
     fma,
     keep,
@@ -83,7 +84,7 @@ def log_softmax(
     x = rows.as_logits(logits, axis)
     y = rows.output(out, x.shape, x, axis)
     s, (high, low) = float(scale), multiplier(scale, x.dtype)
-    streams = out is not None and y.nbytes >= tuning.STREAM_BYTES and not rows.is_same_memory(x, y)
+    streams = rows.past_caches(out, y, x)
     if threads == 1 and rows.are_ready(x, y):
         _log_softmax(x, y, s, high, low, streams)
     elif others.is_for_all_threads(x, threads) and rows.is_plain(y):
@@ -124,6 +125,8 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
             write_log_probabilities(
                 after(p, at), classes, states[0, i], states[1, i], s, after(q, at), streams, ahead
             )
+    if streams:
+        fence()
     keep(x)
     keep(y)
 
@@ -132,6 +135,8 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
 def _write(x: Any, y: Any, maximum: float, others: float, s: float, streams: bool) -> None:
     p, q = pointer(x), pointer(y)
     write_log_probabilities(p, x.size, maximum, log1p(others), s, q, streams, STRETCH)
+    if streams:
+        fence()
     keep(x)
     keep(y)
 

@@ -104,6 +104,20 @@ def is_same_memory(a: Array, b: Array) -> bool:
     )
 
 
+def past_caches(out: Array | None, result: Array, *reads: Array, least: int | None = None) -> bool:
+    """Whether to write the result past the caches: if it is large, in rows of `least` bytes.
+
+    Fresh memory is written through the caches: the operating system has just cleared it there.
+    """
+    row_bytes = result.shape[-1] * result.itemsize
+    return (
+        out is not None
+        and result.nbytes >= tuning.STREAM_BYTES
+        and row_bytes >= (tuning.STREAM_ROW_BYTES if least is None else least)
+        and not any(is_same_memory(result, array) for array in reads)
+    )
+
+
 def check_threads(threads: int) -> int:
     """Return how many threads to use; ValueError unless `threads` is an integer of at least 1."""
     if not isinstance(threads, int) or threads < 1:

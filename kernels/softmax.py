@@ -44,7 +44,7 @@ from .exp import exp_pair, power_of_two, two_sum
 from .exp import scale as times_power
 from .jit import inline, jit
 from .rows import WIDE
-from .simd import FLOAT32, VECTOR, after, fma, keep, number, pointer, put
+from .simd import FLOAT32, VECTOR, after, fence, fma, keep, number, pointer, put
 from .vector_exp import (
     FAR,
     OF_ONE,
@@ -269,7 +269,7 @@ def _run(
     x = rows.as_logits(logits, axis)
     y = rows.output(out, x.shape, x, axis)
     high, low = multiplier(scale, x.dtype)
-    streams = out is not None and y.nbytes >= tuning.STREAM_BYTES and not rows.is_same_memory(x, y)
+    streams = rows.past_caches(out, y, x, least=tuning.STREAM_GROUPED_ROW_BYTES)
     if threads == 1 and rows.are_ready(x, y):
         kernel(x, y, high, low, streams)
     elif _is_long(kernel, x, y, rows.check_threads(threads)):
@@ -375,6 +375,8 @@ def _three_pass_recompute(x: Any, y: Any, high: float, low: float, streams: bool
             write_row(row, classes, sums, high, low, result, streams)
         else:
             _write_irregular(row, classes, maximum, smallest, high, low, result)
+    if streams:
+        fence()
     keep(x)
     keep(y)
     keep(findings)
@@ -415,6 +417,8 @@ def _three_pass_reload(x: Any, y: Any, e: Any, high: float, low: float, streams:
                 finish_stored(row, classes, found, high, stored, result, streams)
         if together:  # as one piece: short rows would leave many ends
             stream(s, rows_here * classes, after(q, start * classes))
+    if streams:
+        fence()
     keep(x)
     keep(y)
     keep(e)
@@ -509,6 +513,8 @@ def _two_pass(x: Any, y: Any, high: float, low: float, streams: bool) -> None:
         else:  # logits beyond FAR were cut; NaN and infinities are among them
             maximum, smallest = extremes(row, classes)
             _write_irregular(row, classes, maximum, smallest, high, low, result)
+    if streams:
+        fence()
     keep(x)
     keep(y)
     keep(findings)
@@ -529,6 +535,8 @@ def _online(x: Any, y: Any, high: float, low: float, streams: bool) -> None:
         else:
             maximum, smallest = row_extremes(found, stretches)
             _write_irregular(row, classes, maximum, smallest, high, low, result)
+    if streams:
+        fence()
     keep(x)
     keep(y)
     keep(findings)
@@ -576,6 +584,8 @@ def _merged(findings: Any, high: float) -> Sums:
 def _write_part(x: Any, y: Any, sums: Sums, high: float, low: float, streams: bool) -> None:
     """The probabilities of elements x of a row that is regular."""
     write_row(pointer(x), x.size, sums, high, low, pointer(y), streams)
+    if streams:
+        fence()
     keep(x)
     keep(y)
 

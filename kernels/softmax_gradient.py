@@ -150,11 +150,7 @@ def _run(
     if out is not None:
         _naming(name, rows.output, out, p.shape, v, axis)
     multiplier(scale, p.dtype)  # refuses a scale out of range
-    streams = (
-        out is not None
-        and y.nbytes >= tuning.STREAM_BYTES
-        and not (rows.is_same_memory(y, p) or rows.is_same_memory(y, v))
-    )
+    streams = rows.past_caches(out, y, p, v)
     if threads != 1 and _is_long(p, v, y, rows.check_threads(threads)):
         long_rows = (rows.as_compiled(a.reshape(-1, a.shape[-1])) for a in (p, v, y))
         for one, other, result in zip(*long_rows, strict=True):

@@ -15,8 +15,13 @@ of longer rows the exponentials are computed twice."""
 
 STREAM_BYTES = 24 << 20
 """Results of at least this size are written past the caches, if `out` is given: what does not fit
-the last cache would be read before it is written. (Fresh memory is written through the cache: its
-pages are cleared by the operating system and lie there.)"""
+the last cache would be read before it is written."""
+
+STREAM_ROW_BYTES = 1 << 15
+"""Rows shorter than this are not: their ends share a line of the cache with the next row."""
+
+STREAM_GROUPED_ROW_BYTES = 1 << 11
+"""The same of `softmax`, which writes short rows in groups."""
 
 THREAD_BYTES = 1 << 18
 """Each thread gets at least so many bytes of logits: waking it takes as long as these."""

@@ -179,6 +179,10 @@ def store_part(p, i, v, count):
     p.array[p.move(i, count, writes=True)] = v[:count]
 
 
+def store_first(p, i, v):
+    store_part(p, i, v, 1)
+
+
 def store_stream(p, i, v):
     assert p.address(i) % LINE == 0, "not aligned"
     cache.stream(p.origin, p.address(i))

@@ -31,6 +31,19 @@ KINDS = [kind for kinds in OPERATIONS.values() for kind in kinds]
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_precision():
+    """JAX is switched to 64 bits where it is timed; what is tested next should not notice."""
+    try:
+        import jax
+    except ImportError:
+        yield
+        return
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
 class Clock:
     """A clock that only calls move."""
 
@@ -398,7 +411,7 @@ def test_figures(fake, tmp_path):
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(app, ["bench", *arguments])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["bench", *arguments])
 
 
 def test_the_command_end_to_end(tmp_path):

@@ -194,7 +194,7 @@ def test_an_unknown_definition_suggests_names(name, suggestion):
         (["--contract", "nan=no"], "contract nan='no' is none of row, at"),
         (["--contract", "ulps=3"], "contract setting 'ulps=3': name one of all_masked, pos_inf"),
         (["--suite", "gradient"], "nothing to do"),
-        (["--subject", "kernels:*", "--dtype", "float16"], "no chosen subject takes float16"),
+        (["--subject", "scipy*", "--dtype", "float16"], "no chosen subject takes float16"),
     ],
 )
 def test_a_usage_error_of_verify_says_what_to_do(arguments, message):

@@ -471,6 +471,8 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
         cotangents = np.ones(samples)
         for threads, stream_bytes in itertools.product([1, 2, 3], [0, 1 << 40]):
             monkeypatch.setattr(tuning, "STREAM_BYTES", stream_bytes)
+            for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
+                monkeypatch.setattr(tuning, name, 0)
             memory = np.empty(gradient.size + 1, dtype)
             out = memory[1:].reshape(gradient.shape)
             given["threads"] = threads
@@ -485,6 +487,8 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
 
 def test_the_right_class_is_corrected_wherever_it_is_in_a_streamed_row(monkeypatch):
     monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
+    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
+        monkeypatch.setattr(tuning, name, 0)
     logits = np.random.default_rng(4).normal(size=(1100, 4100)).astype(np.float32)
     labels = np.arange(1100) * 3
     gradient = cross_entropy_gradient(logits, labels, out=np.empty_like(logits))

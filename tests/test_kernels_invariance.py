@@ -61,6 +61,8 @@ def _many_cores(monkeypatch):
 def _streams(streams, monkeypatch):
     """Write results of any size past the caches, or none."""
     monkeypatch.setattr(tuning, "STREAM_BYTES", 0 if streams else 1 << 60)
+    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
+        monkeypatch.setattr(tuning, name, 0)
 
 
 def logits(*shape, dtype):

@@ -357,6 +357,8 @@ def test_streamed_stores_give_the_same_bits(dtype, monkeypatch):
     logits = (np.random.default_rng(7).normal(size=(7, 1003)) * 5).astype(dtype)
     expected = log_softmax(logits)
     monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
+    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
+        monkeypatch.setattr(tuning, name, 0)
     out = np.full((7, 1003), 9, dtype)
     log_softmax(logits, out=out)
     np.testing.assert_array_equal(bits(out), bits(expected))

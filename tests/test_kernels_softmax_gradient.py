@@ -188,6 +188,8 @@ def test_any_axis_and_strides(axis):
 @each_dtype
 def test_out_may_be_either_argument(dtype, transposed, threads, monkeypatch):
     monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
+    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
+        monkeypatch.setattr(tuning, name, 0)
     monkeypatch.setattr(tuning, "THREAD_BYTES", 1)
     rng = np.random.default_rng(7)
     p, v = rng.random((2, 33, 67)).astype(dtype)
