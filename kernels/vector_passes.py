@@ -160,16 +160,7 @@ def write_probabilities(
         prefetch(x, j + width + ahead)
         first_ = quotient(exponential(x, load(x, j), r), q)
         second = quotient(exponential(x, load(x, j + width), r), q)
-        if subnormal:
-            first_, second = lowered(first_), lowered(second)
-        else:
-            first_, second = lowered_normal(first_), lowered_normal(second)
-        if streams:
-            store_stream(y, j, first_)
-            store_stream(y, j + width, second)
-        else:
-            store(y, j, first_)
-            store(y, j + width, second)
+        write_lowered(y, j, first_, second, streams, subnormal)
     for j in range(pairs, count, width):
         here = min(width, count - j)
         last = exponential(x, load_part(x, j, here, -np.inf), r)
@@ -188,19 +179,25 @@ def rescale(
         store_part(y, 0, lowered(quotient(load_part(e, 0, head, 1.0), q)), head)
     for j in range(head, pairs, 2 * width):
         first_, second = quotient(load(e, j), q), quotient(load(e, j + width), q)
-        if subnormal:
-            first_, second = lowered(first_), lowered(second)
-        else:
-            first_, second = lowered_normal(first_), lowered_normal(second)
-        if streams:
-            store_stream(y, j, first_)
-            store_stream(y, j + width, second)
-        else:
-            store(y, j, first_)
-            store(y, j + width, second)
+        write_lowered(y, j, first_, second, streams, subnormal)
     for j in range(pairs, count, width):
         here = min(width, count - j)
         store_part(y, j, lowered(quotient(load_part(e, j, here, 1.0), q)), here)
+
+
+@inline
+def write_lowered(y: Any, j: int, first_: Any, second: Any, streams: bool, subnormal: bool) -> None:
+    """Two quotients, brought to their place, to elements j ... of y."""
+    if subnormal:
+        first_, second = lowered(first_), lowered(second)
+    else:
+        first_, second = lowered_normal(first_), lowered_normal(second)
+    if streams:
+        store_stream(y, j, first_)
+        store_stream(y, j + lanes(y), second)
+    else:
+        store(y, j, first_)
+        store(y, j + lanes(y), second)
 
 
 @inline
