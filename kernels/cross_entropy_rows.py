@@ -387,6 +387,14 @@ def write_gradient(
     write_terms(x, count, r, 1.0, sample, label, weights, y, streams, ahead)
 
 
+@jit
+def _write_gradient(
+    x: Any, count: int, sample: Sample, label: int, weights: Any, o: Options, y: Any, streams: bool
+) -> None:
+    """`write_gradient` where it is seldom needed, and so not made part of the caller."""
+    write_gradient(x, count, sample, label, weights, o, y, streams, 0)
+
+
 @inline
 def write_from_stored(
     e: Any,
@@ -420,7 +428,7 @@ def write_from_stored(
             write_terms(unit, here, stored, factor, sample, label - start, w, slope, streams, 0)
         else:
             unit = after(x, start)
-            write_gradient(unit, here, sample, label - start, w, o, slope, streams, 0)
+            _write_gradient(unit, here, sample, label - start, w, o, slope, streams)
 
 
 @inline
@@ -441,7 +449,7 @@ def write_terms(
     is_here = 0 <= label < count
     # To go back to what was written past the caches would be slow.
     if (streams and is_here) or sample.target != 0.0 or sample.power != 1.0:
-        write_differences(x, count, r, q, sample, label, weights, y, streams, ahead)
+        _write_differences(x, count, r, q, sample, label, weights, y, streams, ahead)
     else:
         write_probabilities(x, count, r, q, y, streams, ahead, True)
         if is_here:
@@ -455,8 +463,8 @@ def write_constant(y: Any, count: int, value: float) -> None:
         store_part(y, j, fill(y, value), min(lanes(y), count - j))
 
 
-@inline
-def write_differences(
+@jit
+def _write_differences(
     x: Any,
     count: int,
     r: Reference | Stored,

@@ -39,7 +39,7 @@ from . import rows, tuning
 from .exp import exp_pair, power_of_two, scale, two_sum
 from .jit import inline, jit
 from .simd import FLOAT64, VECTOR, after, fma, keep, pointer
-from .vector_exp import layout, near_reference, reference
+from .vector_exp import Reference, layout, near_reference, reference
 from .vector_passes import STRETCH, largest, sum_others
 
 GROUP = 1024
@@ -159,8 +159,17 @@ def sum_units(
             near = near_reference(p, r.exponent, high, low)
             sum_, lost, equal = sum_others(unit, size, m, near, stored, ahead)
         else:
-            sum_, lost, equal = sum_others(unit, size, m, r, stored, ahead)
+            sum_, lost, equal = _sum_far_others(unit, size, m, r, stored)
         parts[1, column + i], parts[2, column + i], parts[3, column + i] = sum_, lost, equal
+
+
+@jit
+def _sum_far_others(
+    p: Any, size: int, maximum: float, r: Reference, e: Any
+) -> tuple[float, float, int]:
+    """`sum_others` where the reference was moved: seldom, and so not made part of every caller."""
+    result: tuple[float, float, int] = sum_others(p, size, maximum, r, e, AHEAD)
+    return result
 
 
 @inline
