@@ -23,7 +23,7 @@ from softproof.verify.bench.problems import (
 )
 from softproof.verify.bench.timing import interleaved, quiet
 from softproof.verify.cli import app
-from softproof.verify.plots import save
+from softproof.verify.plots.plot import save
 from softproof.verify.subjects.arrays import to_numpy
 from typer.testing import CliRunner
 

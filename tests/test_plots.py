@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 from softproof.derivations import lookup
-from softproof.verify.plots import ENDINGS, draw_precision, precision, save
+from softproof.verify.plots import precision
+from softproof.verify.plots.plot import ENDINGS, save
 from softproof.verify.precision import PUBLISHED, precision_errors
 
 NAMES = (
@@ -19,6 +20,7 @@ NAMES = (
     "stablemax",
     "stablemax_cross_entropy",
 )
+PRECISIONS = (4, 8, 11, 16, 20, 24, 32, 40, 53, 64, 80, 96, 113)
 # The forms that the bounds of softproof.derivations.bounds are proven for, where they are forms.
 BOUNDED = (
     ("softmax", "shifted"),
@@ -35,7 +37,7 @@ def errors():
 
     def of(name):
         if name not in computed:
-            computed[name] = precision_errors(name)
+            computed[name] = precision_errors(name, PRECISIONS)
         return computed[name]
 
     return of
@@ -113,7 +115,7 @@ def test_progress_counts_precisions():
 
 def test_an_unknown_definition_is_refused_with_near_names():
     with pytest.raises(KeyError, match="did you mean softmax"):
-        precision("sofmax")
+        precision.plot("sofmax")
 
 
 @pytest.mark.parametrize("p", [1, 114])
@@ -129,7 +131,7 @@ def test_a_precision_beyond_the_truth_is_refused(p):
 def test_all_text_lies_inside_the_figure_and_none_upon_another(errors, name, monkeypatch):
     drawn = set()  # not findobj: ticks beyond the axes have labels too, which are not drawn
     monkeypatch.setattr(Text, "draw", lambda text, *_: drawn.add(text))
-    figure = draw_precision(errors(name))
+    figure = precision.draw(errors(name)).figure
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in drawn if text.get_visible() and text.get_text()]
     assert len(boxes) > 25
@@ -143,21 +145,23 @@ def test_all_text_lies_inside_the_figure_and_none_upon_another(errors, name, mon
 
 
 def test_overflow_is_marked_at_the_top_of_the_axes_and_explained(errors):
-    figure = draw_precision(errors("softmax"))
+    figure = precision.draw(errors("softmax")).figure
     for axes in figure.axes:
         crosses = [line for line in axes.lines if line.get_marker() == "x"]
         assert sorted(float(x) for line in crosses for x in line.get_xdata()) == [8, 11, 24]
         assert all(line.get_transform() == axes.get_xaxis_transform() for line in crosses)
     assert "result not finite" in labels(figure)
-    assert "result not finite" not in labels(draw_precision(errors("stablemax")))
+    assert "result not finite" not in labels(precision.draw(errors("stablemax")).figure)
 
 
 def test_the_legend_names_every_form(errors):
-    assert {"as published", "shifted", "division-free"} <= labels(draw_precision(errors("softmax")))
+    assert {"as published", "shifted", "division-free"} <= labels(
+        precision.draw(errors("softmax")).figure
+    )
 
 
 def test_the_caption_tells_inputs_bound_and_command(errors):
-    caption = draw_precision(errors("softmax")).get_supxlabel()
+    caption = precision.draw(errors("softmax")).figure.get_supxlabel()
     assert "seed 0" in caption
     assert "proven for: Shifted softmax" in " ".join(caption.split())
     assert caption.endswith("softproof plot precision softmax --output FILE")
@@ -168,7 +172,7 @@ def test_the_caption_tells_inputs_bound_and_command(errors):
 )
 def test_each_ending_is_written_in_its_format(errors, tmp_path, ending, magic):
     path = tmp_path / f"figure{ending}"
-    save(draw_precision(errors("sigmoid")), path)
+    save(precision.draw(errors("sigmoid")).figure, path)
     content = path.read_bytes()
     assert content.startswith(magic)
     assert len(content) > 10_000
@@ -177,7 +181,7 @@ def test_each_ending_is_written_in_its_format(errors, tmp_path, ending, magic):
 @pytest.mark.parametrize("name", ["figure.jpg", "figure", "png"])
 def test_other_endings_are_refused(errors, tmp_path, name):
     with pytest.raises(ValueError, match=r"use one of \.png, \.svg, \.pdf"):
-        save(draw_precision(errors("sigmoid")), tmp_path / name)
+        save(precision.draw(errors("sigmoid")).figure, tmp_path / name)
     assert not list(tmp_path.iterdir())
     assert len(ENDINGS) == 3
 

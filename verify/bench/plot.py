@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...derivations.formats import FORMATS
-from ..plots import SMALL, TEXT
+from ..plots.style import SMALL, TEXT
 from .bad_days import LEAST_TIMES_PYTORCH, MOST_TIMES_NORMAL
 from .kernels import INSTALLED, KEPT, TITLES, counted, described
 from .limits import TRAFFIC, second_level_cache
