@@ -110,3 +110,20 @@ def ladder(output: Output, logits: Logits = None, slopes: Slopes = None, data: D
     from .plots.ladder import plot
 
     _draw(output, data, lambda progress: plot(logits, slopes, progress=progress))
+
+
+@plot_app.command()
+def radius(
+    output: Output,
+    log: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Records of a radius clip (.csv, .json, .npz); a run of our own if none."
+        ),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """The radius through a training run: norm of the update, radius of the batch, their ratio."""
+    from .plots.radius import plot
+
+    _draw(output, data, lambda progress: plot(log, progress=progress))

@@ -6,6 +6,7 @@ F(t) = sum_k exp(z_k + a_k t), as in `softproof.derivations.partition`; t = s + 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ def plot(
     points: int = POINTS,
     progress: Progress = ignore,
 ) -> Plot:
-    """Portrait of F in the complex plane of the step: zeros, disc of convergence, zero-free regions.
+    """Portrait of F in the complex plane of the step: zeros, disc of convergence, free regions.
 
     One row of files as of ``softproof radius``, of the digits by default.  Proven to be free of
     zeros are: the strip |Im t| < pi / Delta; all s where a class holds more than half the mass;
@@ -86,9 +87,9 @@ def plot(
     )
     text = (
         f"The partition function F of {sample.described} along a step of length t, K = {len(z)}: "
-        f"nearest zero at {certified.lower:.6g}, pi/Delta = {portrait.strip:.6g}. {_told(portrait)} "
-        "No zero lies in the strip, where a class holds more than half the mass, or between the "
-        "variance curves. Inside the disc the Taylor series of the loss at t\xa0=\xa00 converges."
+        f"nearest zero at {certified.lower:.6g}, pi/Delta = {portrait.strip:.6g}. "
+        f"{_told(portrait)} No zero lies in the strip, where a class holds more than half the "
+        "mass, or between the variance curves. Inside the disc the Taylor series of the loss at t\xa0=\xa00 converges."
     )
     style.caption(figure, text, command)
     return Plot(figure, command, ("series", "re", "im", "value"), list(_rows(portrait)))
@@ -100,7 +101,7 @@ class _Portrait(NamedTuple):
     ratio: Reals
     """|F(s + iy)| / F(s), rows for y."""
     zeros: Points
-    count: int
+    expected: int
     """Zeros in the window by the argument principle."""
     radius: float
     strip: float
@@ -175,7 +176,7 @@ def _count(z: Reals, a: Reals, half: float) -> int:
     """Zeros in the square, from the turns of F along its edge (the argument principle)."""
     corners = half * np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j, -1 - 1j])
     turns = 0.0
-    for start, end in zip(corners[:-1], corners[1:], strict=True):
+    for start, end in itertools.pairwise(corners):
         for points in (1 << 12, 1 << 16):
             path = np.linspace(start, end, points)
             # Divided by its largest term, whose turns are known, F turns slowly.
@@ -229,9 +230,9 @@ def _legend() -> Iterator[Any]:
 
 def _told(portrait: _Portrait) -> str:
     found = len(portrait.zeros)
-    if found == portrait.count:
+    if found == portrait.expected:
         return f"All {found} zeros of the window are shown."
-    return f"Of {portrait.count} zeros in the window {found} were found."
+    return f"Of {portrait.expected} zeros in the window {found} were found."
 
 
 def _rows(portrait: _Portrait) -> Iterator[tuple[Cell, ...]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...kernels import radius as radii
 from ..radius_report import NAMES
 from . import style
-from .plot import Plot, Progress, ignore
+from .plot import Cell, Plot, Progress, ignore
 from .samples import read
 
 BOUNDS = ("spread", "half_mass", "variance")
@@ -43,7 +43,8 @@ def plot(
 
     figure = style.new_figure(3.4)
     axes = figure.subplots()
-    handles, rows = [], []
+    handles = []
+    rows: list[tuple[Cell, ...]] = []
     for (name, ratio), line in zip(ratios.items(), style.LINES, strict=False):
         order = np.argsort(ratio, kind="stable")
         share = np.arange(1, len(order) + 1) / len(order)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ...derivations import Definition
 from ..subjects.built_in import select
 from ..subjects.hosts import LiveSubject
-from ..subjects.subject import SubjectError
+from ..subjects.subject import Subject, SubjectError
 from ..subjects.workers import Workers
 
 
@@ -18,7 +18,7 @@ def connected(definition: Definition, patterns: Sequence[str]) -> Iterator[list[
 
     SubjectError where a pattern names nothing, or nothing that can be run here.
     """
-    found = {}
+    found: dict[str, Subject] = {}
     for pattern in patterns:
         chosen = select(pattern, [definition])
         words = [word for subject in chosen if (word := subject.missing())]

@@ -77,10 +77,10 @@ def plot(
         order=order if order != ORDER else None,
     )
     text = (
-        f"Cross-entropy of {sample.described}, label {sample.label}, along a step of length t, and "
-        f"its Taylor sums at t\xa0=\xa00. The series converges for |t| < ρ = {radius:.6g}, the modulus "
-        "of the nearest complex zero of the partition function. Below: the error at steps of "
-        "t\xa0=\xa00.5\xa0ρ ... 1.5\xa0ρ."
+        f"Cross-entropy of {sample.described}, label {sample.label}, along a step of length t, "
+        f"and its Taylor sums at t\xa0=\xa00. The series converges for |t| < ρ = {radius:.6g}, the "
+        "modulus of the nearest complex zero of the partition function. Below: the error at "
+        "steps of t\xa0=\xa00.5\xa0ρ ... 1.5\xa0ρ."
     )
     style.caption(figure, text, command)
     return Plot(figure, command, ("series", "order", "t", "value"), list(_rows(curves)))
