@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import MofNCompleteColumn
 
+from ..derivations.formats import FORMATS
 from .command_line import definition, demand_folders, fail, progress_bar
 from .subjects.subject import SubjectError
 
@@ -127,3 +128,25 @@ def radius(
     from .plots.radius import plot
 
     _draw(output, data, lambda progress: plot(log, progress=progress))
+
+
+@plot_app.command()
+def ordinals(
+    output: Output,
+    name: Name = "softmax",
+    subject: Chosen = None,
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float16",
+    inputs: Annotated[
+        int | None, typer.Option(min=1, help="How many; default all of 16 bits, else 8192.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Error in bits over all inputs, in the order of their bit patterns."""
+    from .plots.ordinals import plot
+
+    definition(name)
+    _draw(
+        output,
+        data,
+        lambda progress: plot(name, subject or (), dtype=dtype, inputs=inputs, progress=progress),
+    )

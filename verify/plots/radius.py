@@ -167,5 +167,8 @@ def _positive(values: Reals) -> Reals:
 
 
 def _shade(axes: Axes, clipped: NDArray[np.bool_]) -> None:
-    for step in np.flatnonzero(clipped).tolist():
-        axes.axvspan(step - 0.5, step + 0.5, **CLIPPED)
+    edges = np.arange(len(clipped) + 1) - 0.5
+    shown = np.append(clipped, False)
+    axes.fill_between(
+        edges, 0, 1, where=shown, step="post", transform=axes.get_xaxis_transform(), **CLIPPED
+    )
