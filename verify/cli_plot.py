@@ -150,3 +150,34 @@ def ordinals(
         data,
         lambda progress: plot(name, subject or (), dtype=dtype, inputs=inputs, progress=progress),
     )
+
+
+@plot_app.command()
+def speed(
+    output: Output,
+    operation: Annotated[
+        str, typer.Argument(help="softmax, log_softmax, logsumexp or cross_entropy.")
+    ] = "softmax",
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
+    threads: Annotated[int, typer.Option(min=1, help="How many threads.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="A peer, e.g. PyTorch; default all installed.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Time per element against size: our kernels, their peers, and what memory allows."""
+    from .plots.speed import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(
+            operation,
+            dtype=dtype,
+            threads=threads,
+            rounds=rounds,
+            peers=peer or (),
+            progress=progress,
+        ),
+    )
