@@ -144,7 +144,8 @@ def read(path: str | Path) -> Log:
 
 def _columns(path: Path) -> dict[str, Iterable[Any]]:
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        # (np.load itself would leave a damaged archive open.)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name].astype(np.float64).ravel() for name in archive}
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
