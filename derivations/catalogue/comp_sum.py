@@ -35,7 +35,7 @@ def _expm1_over(exponent, loss, xp):
 
 @define(
     family="losses",
-    source=f"{MAO_MOHRI_ZHONG}, eq. (4)",
+    source=MAO_MOHRI_ZHONG,
     arguments=LOGITS_AND_LABEL,
     facts=INVARIANCES,
     parameters={"tau": TAU},
@@ -64,13 +64,12 @@ def _(z, label, xp, tau=TAU.default):
 
 @define(
     family="losses",
-    source=f"{MAO_MOHRI_ZHONG} (tau = 0); Weston & Watkins 1998",
+    source=f"{MAO_MOHRI_ZHONG} (tau = 0)",
     arguments=LOGITS_AND_LABEL,
     facts=(*INVARIANCES, Convex(), Range(lower=0)),
-    partition_function=True,
 )
 def sum_exponential(z, label, xp):
-    """Sum-exponential loss sum_(k != label) e^(z_k - z_label), the comp-sum loss of tau = 0."""
+    """Sum-exponential loss, the sum of e^(z_k - z_label) over k != label (tau = 0)."""
     return xp.exp(cross_entropy(z, label, xp)) - 1
 
 
@@ -86,14 +85,14 @@ def _(z, label, xp):
 
 @define(
     family="losses",
-    source=f"Zhang & Sabuncu 2018, arXiv 1805.07836, eq. (6); {MAO_MOHRI_ZHONG} (tau = 1 + q)",
+    source=f"Zhang & Sabuncu 2018, arXiv 1805.07836; {MAO_MOHRI_ZHONG} (tau = 1 + q)",
     arguments=LOGITS_AND_LABEL,
     facts=INVARIANCES,
     parameters={"q": Q},
     partition_function=True,
 )
 def generalized_cross_entropy(z, label, xp, q=Q.default):
-    """Generalised cross-entropy (1 - p_label^q) / q, the comp-sum loss of tau = 1 + q."""
+    """Generalised cross-entropy (1 - p_label^q) / q (tau = 1 + q)."""
     loss = cross_entropy(z, label, xp)
     return loss if q == 0 else _expm1_over(-xp.number(q), loss, xp)
 
@@ -117,7 +116,7 @@ def _(z, label, xp, q=Q.default):
     partition_function=True,
 )
 def mean_absolute_error(z, label, xp):
-    """Mean absolute error 1 - p_label of probabilities, the comp-sum loss of tau = 2."""
+    """Mean absolute error 1 - p_label of probabilities (tau = 2)."""
     return 1 - softmax(z, xp)[label]
 
 

@@ -91,7 +91,7 @@ OWN_AND_NUMPY = (
     _kernel("cross_entropy_with_gradient", "cross_entropy", CROSS_ENTROPY_ULPS),
     *(
         Subject(
-            f"softproof.verify.subjects.comp_sum_forms:{name}",
+            f"softproof.verify.subjects.comp_sum_members:{name}",
             name,
             Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes"),
             snippet=f"softproof.kernels.comp_sum_with_gradient(x, labels, tau={tau})",
