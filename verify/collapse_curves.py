@@ -139,10 +139,10 @@ def _results(live: LiveSubject, batch: Batch) -> tuple[Reals, Reals]:
         return none, none
     value = outcome.value.astype(np.float64)
     if live.definition.name == "log_softmax":
-        return -value[:, 0], none
+        return 0.0 - value[:, 0], none
     if live.definition.name == "logsumexp" or outcome.gradient is None:
         return value, none
-    return value, -outcome.gradient[:, 0].astype(np.float64)
+    return value, 0.0 - outcome.gradient[:, 0].astype(np.float64)
 
 
 def _relative_errors(fmt: Format, computed: Reals, truths: list[Truth]) -> Reals:
