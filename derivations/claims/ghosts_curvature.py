@@ -11,6 +11,7 @@ import sympy
 from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 from .ghosts_radius import BITS, GHOSTS
 
+QUARTER = sympy.Rational(1, 4)
 U = sympy.Symbol("u", positive=True)  # e^x, so that d/dx is u d/du
 MARGIN = sympy.Symbol("delta", positive=True)
 RATE = sympy.Symbol("Delta", positive=True)
@@ -24,12 +25,12 @@ SIGMA = U / (1 + U)
     PROOF,
     opposite={"constant": sympy.Rational(1, 5)},
 )
-def logistic_curvature(constant: sympy.Expr = sympy.Rational(1, 4)) -> Verdict:
+def logistic_curvature(constant: sympy.Expr = QUARTER) -> Verdict:
     """1/4 - s (1 - s) = (s - 1/2)^2."""
     step(sympy.cancel(SECOND - SIGMA * (1 - SIGMA)) == 0)
     s = sympy.Symbol("s", real=True)
     step(sympy.expand(sympy.Rational(1, 4) - s * (1 - s) - (s - sympy.Rational(1, 2)) ** 2) == 0)
-    if constant < sympy.Rational(1, 4):
+    if constant < QUARTER:
         return refuted("at x = 0 it is 1/4")
     return attained("1/4 - s (1 - s) = (s - 1/2)^2, which is 0 at x = 0")
 

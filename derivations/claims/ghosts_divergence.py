@@ -29,6 +29,7 @@ from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted
 from .ghosts_radius import GHOSTS, as_ball, samples
 
 BITS = 320  # remainders of t^3 among terms of 1
+QUARTER = sympy.Rational(1, 4)
 SHARP_MOMENT = 1 / (6 * sympy.sqrt(3))
 SHARP_SHARE = (3 - sympy.sqrt(3)) / 6
 
@@ -90,13 +91,13 @@ def third_central_moment(constant: sympy.Expr = SHARP_MOMENT) -> Verdict:
     PROOF,
     opposite={"constant": sympy.Rational(1, 5)},
 )
-def popoviciu(constant: sympy.Expr = sympy.Rational(1, 4)) -> Verdict:
+def popoviciu(constant: sympy.Expr = QUARTER) -> Verdict:
     """Var <= E (a - c)^2 with c the middle, and (Delta/2)^2 - (a - c)^2 = (max - a)(a - min)."""
     a, low, high = sympy.symbols("a low high", real=True)
     middle = (low + high) / 2
     product = (high - a) * (a - low)
     step(sympy.expand((high - low) ** 2 / 4 - (a - middle) ** 2 - product) == 0)
-    if constant < sympy.Rational(1, 4):
+    if constant < QUARTER:
         return refuted(f"half of the mass at each end has Delta^2 / 4 > {constant} Delta^2")
     return attained("(max - a) (a - min) >= 0; half of the mass at each end reaches it")
 
