@@ -85,8 +85,9 @@ class Claim:
 
     name: str
     statement: str
-    source: str
-    """Paper and place."""
+    paper: str
+    place: str
+    """Where in the paper."""
     method: str
     """One of METHODS."""
     check: Callable[..., Verdict]
@@ -118,7 +119,8 @@ CLAIMS: dict[str, Claim] = {}
 
 def claim(
     statement: str,
-    source: str,
+    paper: str,
+    place: str,
     method: str,
     *,
     opposite: Mapping[str, Any] | None = None,
@@ -137,8 +139,9 @@ def claim(
         key = name or check.__name__
         if key in CLAIMS:
             raise ValueError(f"there is a claim {key!r} already: give it another name")
-        entry = Claim(key, statement, source, method, check, opposite or {}, slow, command)
-        CLAIMS[key] = entry
+        CLAIMS[key] = Claim(
+            key, statement, paper, place, method, check, opposite or {}, slow, command
+        )
         return check
 
     return enter

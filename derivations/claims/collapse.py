@@ -7,14 +7,17 @@ and u = 2^-p.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import flint
 import numpy as np
 import sympy
 
+from ..arithmetic import ieee
 from ..balls import ball
-from ..catalogue.stablemax import s as stable
+from ..catalogue import stablemax
 from ..formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS, Format
 from .claim import COMPUTATION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
 
@@ -36,7 +39,8 @@ def rounded(value: flint.arb, fmt: Format) -> Fraction:
 @claim(
     "1 + e^-g rounds to 1 exactly when g >= p ln 2: from 16.64 in float32, 36.74 in float64, 7.62 "
     "in float16, 5.55 in bfloat16.",
-    f"{GROKKING}, section 3 (absorption)",
+    GROKKING,
+    "on absorption errors",
     COMPUTATION,
     opposite={"offset": -1},
 )
@@ -73,7 +77,8 @@ def _sum_in_float32(gap: float, losers: int) -> float:
 @claim(
     "With 50 000 classes and g = 17 in float32, adding the losers one by one gives the loss 0, "
     "where the truth is 2e-3.",
-    f"{GROKKING}, section 3",
+    GROKKING,
+    "on absorption errors",
     COMPUTATION,
     opposite={"gap": 16.0},
 )
@@ -87,9 +92,10 @@ def absorbed_one_by_one(gap: float = 17.0, classes: int = 50_000) -> Verdict:
 
 
 @claim(
-    "Where the sum of exponentials equals its largest term, p_y = 1, the loss is 0 and the gradient "
-    "of the right class vanishes, though none of them is 0 (softmax collapse).",
-    f"{GROKKING}, definition of softmax collapse",
+    "Where the sum of exponentials equals its largest term, p_y = 1, the loss is 0 and the "
+    "gradient of the right class vanishes, though none of them is 0 (softmax collapse).",
+    GROKKING,
+    "softmax collapse, the definition",
     COMPUTATION,
     opposite={"gap": 5.0},
 )
@@ -121,7 +127,8 @@ def softmax_collapse(gap: float = 40.0) -> Verdict:
 
 @claim(
     "In collapse the gradient of the right class vanishes, and those of the wrong classes do not.",
-    f"{GROKKING}, section 3",
+    GROKKING,
+    "on softmax collapse",
     SEARCH,
     opposite={"wrong_class": "vanishes"},
 )
@@ -139,16 +146,17 @@ def gradients_in_collapse(wrong_class: str = "stays") -> Verdict:
 @claim(
     "Scaling the logits of a rightly predicted sample up lowers its loss and changes no prediction "
     "(naive loss minimisation): d loss / d c < 0 at c z.",
-    f"{GROKKING}, section 4",
+    GROKKING,
+    "on naive loss minimisation",
     PROOF,
-    opposite={"label": "least"},
+    opposite={"label": "another"},
 )
 def naive_loss_minimisation(label: str = "largest") -> Verdict:
     """d/dc (log sum e^(c z_k) - c z_y) = sum_k p_k (z_k - z_y), whose terms have one sign."""
     c, top = sympy.symbols("c z", real=True)
     gaps = sympy.symbols("g_1:3", positive=True)
     z = [top, *(top - g for g in gaps)]
-    y = z[0] if label == "largest" else z[1] - gaps[1]  # the least of all
+    y = z[0] if label == "largest" else z[1]
     loss = sympy.log(sum(sympy.exp(c * x) for x in z)) - c * y
     total = sum(sympy.exp(c * x) for x in z)
     terms = [sympy.exp(c * x) / total * (x - y) for x in z]
@@ -156,12 +164,14 @@ def naive_loss_minimisation(label: str = "largest") -> Verdict:
     values = [sympy.expand(x - y) for x in z]
     if all(value.is_nonpositive for value in values):
         return proven("it is sum_k p_k (z_k - z_y), and z_y is the largest")
-    return refuted(f"labelled with another class, terms are positive: {max(values, key=str)}")
+    positive = next(value for value in values if value.is_positive)
+    return refuted(f"labelled with the second class, z_1 - z_y = {positive} is positive")
 
 
 @claim(
     "StableMax's s(x) is continuously differentiable at 0, k = 1 times and no more.",
-    f"{GROKKING}, equation (5)",
+    GROKKING,
+    "StableMax, equation (5)",
     PROOF,
     opposite={"order": 2},
 )
@@ -182,7 +192,8 @@ def stablemax_smoothness(order: int = 1) -> Verdict:
 @claim(
     "StableMax's s is positive and increasing, so that s(z) / sum s(z) is a distribution that "
     "keeps the order of the logits.",
-    f"{GROKKING}, equation (5)",
+    GROKKING,
+    "StableMax, equation (5)",
     PROOF,
     opposite={"below_zero": "linear"},
 )
@@ -199,17 +210,18 @@ def stablemax_is_a_distribution(below_zero: str = "reciprocal") -> Verdict:
 
 @claim(
     "StableMax in float32 does not collapse at gaps where softmax does, up to 1e6 and more.",
-    f"{GROKKING}, section 4",
+    GROKKING,
+    "on StableMax",
     SEARCH,
     opposite={"gap": 2.0**26},
 )
 def stablemax_absorbs_later(gap: float = 1e6) -> Verdict:
     """s(g) + s(0) = g + 2 against s(g) = g + 1, for g on a grid up to the given one."""
-    from ..arithmetic import ieee
-
+    s: Callable[..., Any] = stablemax.s
+    xp = ieee(BINARY32)
     gaps = [float(np.float32(17.0 * (gap / 17.0) ** (n / 20))) for n in range(21)]
     for x in gaps:
-        e = stable(np.array([x, 0.0], np.float32), ieee(BINARY32))
+        e = s(np.array([x, 0.0], np.float32), xp)
         if e[0] + e[1] == e[0]:
             return refuted(f"g = {x:g}: s(g) + s(0) rounds to s(g)", len(gaps))
     return confirmed(len(gaps), f"gaps from 17 to {gap:g}; absorption begins near 2^24")
@@ -218,7 +230,8 @@ def stablemax_absorbs_later(gap: float = 1e6) -> Verdict:
 @claim(
     "perpGrad, g - (<w, g> / <w, w>) w, is orthogonal to the weights w, and a step along it still "
     "descends: <g, perp> >= 0.",
-    f"{GROKKING}, section 5",
+    GROKKING,
+    "on perpGrad",
     PROOF,
     opposite={"factor": 2},
 )
@@ -236,7 +249,8 @@ def perp_grad(factor: int = 1) -> Verdict:
 
 @claim(
     "float64 puts collapse off, to gaps 53 / 24 = 2.2 times as large as in float32.",
-    f"{GROKKING}, section 4",
+    GROKKING,
+    "on the precision of the loss",
     COMPUTATION,
     opposite={"ratio": Fraction(3)},
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import flint
 import sympy
@@ -41,7 +42,8 @@ def _distances(names: tuple[str, ...], distance: sympy.Expr) -> Verdict:
 @claim(
     "Sigmoid, SiLU (the gate of SwiGLU) and softplus have their nearest singularities at i pi, "
     "at the distance pi from the real axis.",
-    f"{GHOSTS}, appendix 2.2",
+    GHOSTS,
+    "appendix 2.2",
     PROOF,
     opposite={"distance": sympy.pi / 2},
 )
@@ -52,7 +54,8 @@ def sigmoid_family(distance: sympy.Expr = sympy.pi) -> Verdict:
 
 @claim(
     "tanh has its nearest poles at i pi / 2, strictly nearer than the sigmoid family.",
-    f"{GHOSTS}, appendix 2.2",
+    GHOSTS,
+    "appendix 2.2",
     PROOF,
     opposite={"distance": sympy.pi},
 )
@@ -64,7 +67,8 @@ def tanh_poles(distance: sympy.Expr = sympy.pi / 2) -> Verdict:
 @claim(
     "Anything built from tanh, the tanh-GELU included, has its nearest pole at the distance pi / 2 "
     "from the real axis.",
-    f"{GHOSTS}, appendix 2.2 (the tanh family)",
+    GHOSTS,
+    "appendix 2.2 (the tanh family)",
     PROOF,
     opposite={"distance": singularities("gelu_tanh").distance_to_real_axis},
 )
@@ -75,7 +79,8 @@ def tanh_gelu_poles(distance: sympy.Expr = sympy.pi / 2) -> Verdict:
 
 @claim(
     "Exact GELU and all gates built from erf are entire: no finite singularity.",
-    f"{GHOSTS}, appendix 2.2",
+    GHOSTS,
+    "appendix 2.2",
     PROOF,
     opposite={"names": ("gelu", "gelu_tanh")},
 )
@@ -86,7 +91,8 @@ def entire_activations(names: tuple[str, ...] = ("gelu", "normal_cdf", "gaussglu
 
 @claim(
     "ReLU, leaky ReLU and hardtanh are singular on the real axis, at their breakpoints.",
-    f"{GHOSTS}, appendix 2.2",
+    GHOSTS,
+    "appendix 2.2",
     PROOF,
     opposite={"slope": 1},
 )
@@ -101,7 +107,8 @@ def kinks(slope: sympy.Expr = SLOPE) -> Verdict:
 @claim(
     "A singular neuron makes the loss singular: the radius of the network cannot exceed min_j "
     "rho_j.",
-    f"{GHOSTS}, appendix 2.1 (appendix 2.6 says otherwise)",
+    GHOSTS,
+    "appendix 2.1 (appendix 2.6 says otherwise)",
     PROOF,
     opposite={"neurons": 1},
 )
@@ -120,7 +127,8 @@ def smallest_neuron_radius(neurons: int = 2) -> Verdict:
 @claim(
     "RIA, x Phi(beta x) + c phi(beta x) / beta with c = 1, has the derivative Phi(beta x) in "
     "(0, 1) and the second derivative beta phi(beta x) > 0: increasing, strictly convex; entire.",
-    f"{GHOSTS}, equation (22)",
+    GHOSTS,
+    "equation (22)",
     PROOF,
     opposite={"c": 2},
 )
@@ -140,7 +148,8 @@ def ria(c: int = 1) -> Verdict:
 
 @claim(
     "RIA tends to ReLU as beta grows: 0 < RIA - ReLU <= 1 / (beta sqrt(2 pi)).",
-    f"{GHOSTS}, equation (22); the rate is ours",
+    GHOSTS,
+    "equation (22); the rate is ours",
     PROOF,
     opposite={"constant": Fraction(39, 100)},
 )
@@ -163,13 +172,19 @@ def _integral(
     return value.real + flint.arb(0, density)
 
 
+def _ramp(x: flint.arb, scale: flint.arb, s: flint.acb) -> flint.acb:
+    """s times the density at s of a normal law about x of deviation 1 / scale."""
+    return s * scale * _normal((s - x) * scale)
+
+
 def _normal(x: flint.acb) -> flint.acb:
     return (-x * x / 2).exp() / (2 * flint.arb.pi()).sqrt()
 
 
 @claim(
     "RIA is ReLU convolved with a Gaussian of deviation 1 / beta.",
-    f"{GHOSTS}, appendix 3",
+    GHOSTS,
+    "appendix 3",
     COMPUTATION,
     opposite={"deviation": 2},
 )
@@ -179,9 +194,7 @@ def ria_is_smoothed_relu(deviation: int = 1) -> Verdict:
         for x in POINTS:
             b, c = ball(x), ball(Fraction(1, deviation))
             # Beyond 40 the integrand is below s e^(-(s - 4)^2 / 8), and its integral below 1e-60.
-            smoothed = _integral(
-                lambda s, b=b, c=c: s * c * _normal((s - b) * c), 40, flint.arb("1e-60")
-            )
+            smoothed = _integral(partial(_ramp, b, c), 40, flint.arb("1e-60"))
             claimed = b * ball_normal_cdf(b) + ball_normal_pdf(b)
             if not smoothed.overlaps(claimed):
                 return refuted(
@@ -204,7 +217,8 @@ def smoothed_rsqrt(v: flint.arb) -> flint.arb:
 @claim(
     "1 / sqrt(max(0, v)) smoothed by a Gaussian of deviation sigma is entire and equal to "
     "C e^(-v^2 / (4 sigma^2)) D_{-1/2}(-v / sigma), with C = (2 sigma)^(-1/2).",
-    f"{GHOSTS}, equation (24); the constant is ours",
+    GHOSTS,
+    "equation (24); the constant is ours",
     COMPUTATION,
     opposite={"constant": 1},
 )
@@ -229,7 +243,8 @@ def analytic_normalisation(constant: sympy.Expr = NORMALISATION) -> Verdict:
 @claim(
     "The smoothed 1 / sqrt is E (max(0, v + xi) + eps)^(-1/2), xi ~ N(0, sigma^2), which random "
     "samples approach.",
-    f"{GHOSTS}, appendix 3.1 (randomized smoothing)",
+    GHOSTS,
+    "appendix 3.1 (randomized smoothing)",
     COMPUTATION,
     opposite={"below_zero": False},
 )

@@ -21,7 +21,8 @@ SIGMA = U / (1 + U)
 
 @claim(
     "The curvature of the logistic loss is sigma(x) (1 - sigma(x)) <= 1/4.",
-    f"{GHOSTS}, equation (32)",
+    GHOSTS,
+    "equation (32)",
     PROOF,
     opposite={"constant": sympy.Rational(1, 5)},
 )
@@ -38,7 +39,8 @@ def logistic_curvature(constant: sympy.Expr = QUARTER) -> Verdict:
 @claim(
     "Step sizes from curvature outgrow the radius: (1 / f''(delta)) / sqrt(delta^2 + pi^2) is "
     "asymptotic to e^delta / delta.",
-    f"{GHOSTS}, equation (36)",
+    GHOSTS,
+    "equation (36)",
     PROOF,
     opposite={"power": 2},
 )
@@ -69,7 +71,8 @@ def _mismatch(numerator: int, ratio: int, margin: int = 10) -> Verdict:
 @claim(
     "At delta = 10 the step 2 / f'', at which a quadratic becomes unstable, exceeds the radius "
     "sqrt(delta^2 + pi^2) more than 4000 times.",
-    f"{GHOSTS}, section 8.5 with appendix 5.5.1, equation (43)",
+    GHOSTS,
+    "section 8.5 with appendix 5.5.1, equation (43)",
     COMPUTATION,
     opposite={"ratio": 5000},
 )
@@ -81,7 +84,8 @@ def hessian_mismatch(ratio: int = 4000) -> Verdict:
 @claim(
     "At delta = 10 the scale 1 / f'' that Figure 13 draws (22 000) exceeds the radius "
     "sqrt(delta^2 + pi^2) (10) more than 4000 times.",
-    f"{GHOSTS}, Figure 13",
+    GHOSTS,
+    "Figure 13",
     COMPUTATION,
     opposite={"ratio": 2000},
 )
@@ -93,7 +97,8 @@ def hessian_mismatch_of_figure_13(ratio: int = 4000) -> Verdict:
 @claim(
     "The steps 2 / (f''(delta) Delta^2) and pi / Delta meet at the margin delta* ~ ln(pi Delta / 2)"
     " as Delta grows.",
-    f"{GHOSTS}, equation (48)",
+    GHOSTS,
+    "equation (48)",
     PROOF,
     opposite={"divisor": 4},
 )

@@ -39,7 +39,8 @@ T, S, MOMENT = sympy.symbols("t s M", positive=True)
 @claim(
     "For any distribution on an interval of width D, |E (X - E X)^3| <= D^3 / (6 sqrt 3); a law of "
     "two points, p = (3 +- sqrt 3) / 6, reaches it.",
-    f"{GHOSTS}, Lemma Appendix 4.1",
+    GHOSTS,
+    "Lemma Appendix 4.1",
     PROOF,
     opposite={"constant": SHARP_MOMENT * sympy.Rational(99, 100)},
 )
@@ -87,7 +88,8 @@ def third_central_moment(constant: sympy.Expr = SHARP_MOMENT) -> Verdict:
 @claim(
     "The variance of slopes of spread Delta is at most Delta^2 / 4, so the cubic term of the "
     "divergence catches up with the quadratic one at 1 / (4 Delta) or before.",
-    f"{GHOSTS}, appendix 4.5",
+    GHOSTS,
+    "appendix 4.5",
     PROOF,
     opposite={"constant": sympy.Rational(1, 5)},
 )
@@ -104,7 +106,8 @@ def popoviciu(constant: sympy.Expr = QUARTER) -> Verdict:
 
 @claim(
     "KL(p(t) || p(0)) = K(t) - K(0) - t K'(0), the Bregman divergence of K = log F, as printed.",
-    f"{GHOSTS}, equation (26)",
+    GHOSTS,
+    "equation (26)",
     PROOF,
     opposite={"direction": "reverse"},
 )
@@ -200,7 +203,8 @@ def _remainder(direction: str, constant: sympy.Expr) -> Verdict:
 
 @claim(
     "|KL(p(t) || p(0)) - t^2/2 Var_p(0)(a)| <= |t|^3 Delta^3 / (18 sqrt 3), and this is sharp.",
-    f"{GHOSTS}, Theorem Appendix 4.2, equation (29)",
+    GHOSTS,
+    "Theorem Appendix 4.2, equation (29)",
     COMPUTATION,
     opposite={"constant": SHARP_MOMENT / 3 * sympy.Rational(99, 100)},
 )
@@ -211,7 +215,8 @@ def forward_divergence(constant: sympy.Expr = SHARP_MOMENT / 3) -> Verdict:
 
 @claim(
     "|KL(p(0) || p(t)) - t^2/2 Var_p(0)(a)| <= |t|^3 Delta^3 / (36 sqrt 3), and this is sharp.",
-    f"{GHOSTS}, its public code (theory.py)",
+    GHOSTS,
+    "its public code (theory.py)",
     COMPUTATION,
     opposite={"constant": SHARP_MOMENT / 6 * sympy.Rational(99, 100)},
 )

@@ -6,6 +6,7 @@ F(t) = sum_k w_k e^(a_k t), w_k = e^(z_k); rho is the modulus of its zero neares
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -17,10 +18,22 @@ from .. import partition
 from ..balls import ball
 from ..certify import certify
 from ..curvature import rouche_proposition
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, confirmed, proven, refuted, step
+from .claim import (
+    COMPUTATION,
+    PROOF,
+    Verdict,
+    attained,
+    claim,
+    confirmed,
+    not_checkable,
+    proven,
+    refuted,
+    step,
+)
 
 GHOSTS = "Sao 2026 (arXiv 2603.13552)"
 BITS = 128
+TWO = sympy.Integer(2)
 
 
 def samples(count: int, most: int = 24, seed: int = 1) -> Iterator[tuple[list[float], list[float]]]:
@@ -53,7 +66,8 @@ def _row(values: list[float]) -> str:
 @claim(
     "The loss along a step converges up to the nearest zero of F and no further, and for K = 2 all "
     "zeros are (delta + i pi (2 k + 1)) / (a_2 - a_1), k an integer.",
-    f"{GHOSTS}, Proposition 4.2 and Theorem 4.3",
+    GHOSTS,
+    "Proposition 4.2 and Theorem 4.3",
     PROOF,
     opposite={"odd": 0},
 )
@@ -75,7 +89,8 @@ def binary_zeros(odd: int = 1) -> Verdict:
 
 @claim(
     "For K = 2 the radius is sqrt(delta^2 + pi^2) / Delta exactly.",
-    f"{GHOSTS}, Theorem 4.3, equation (10)",
+    GHOSTS,
+    "Theorem 4.3, equation (10)",
     COMPUTATION,
     opposite={"constant": Fraction(314, 100)},
 )
@@ -105,7 +120,8 @@ def binary_radius(constant: Fraction | sympy.Expr = sympy.pi) -> Verdict:
 
 @claim(
     "The binary radius is least for balanced logits, delta = 0, where it is pi / Delta.",
-    f"{GHOSTS}, Theorem 4.3",
+    GHOSTS,
+    "Theorem 4.3",
     PROOF,
     opposite={"delta": 1},
 )
@@ -120,7 +136,8 @@ def binary_radius_is_least_at_a_tie(delta: int = 0) -> Verdict:
 
 @claim(
     "Confident binary samples have radii sqrt(1 + (delta / pi)^2) times the bound pi / Delta.",
-    f"{GHOSTS}, section 4.3.2",
+    GHOSTS,
+    "section 4.3.2",
     PROOF,
     opposite={"power": 1},
 )
@@ -142,7 +159,8 @@ def confidence_factor(power: int = 2) -> Verdict:
 @claim(
     "Complex numbers with arguments in an open arc shorter than pi have no positive combination "
     "that is 0.",
-    f"{GHOSTS}, Lemma 4.5",
+    GHOSTS,
+    "Lemma 4.5",
     PROOF,
     opposite={"arc": sympy.Rational(13, 12) * sympy.pi},
 )
@@ -163,7 +181,8 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
 
 @claim(
     "F has no zero with |Im t| < pi / Delta, for any K: rho >= pi / Delta.",
-    f"{GHOSTS}, Theorem 4.6, equation (12)",
+    GHOSTS,
+    "Theorem 4.6, equation (12)",
     COMPUTATION,
     opposite={"constant": sympy.Rational(16, 5)},
 )
@@ -175,9 +194,7 @@ def zero_free_strip(constant: sympy.Expr = sympy.pi) -> Verdict:
             cases += 1
             bound = as_ball(constant) / ball(spread(a))
             if (found := certify(z, a)).upper < bound:
-                return refuted(
-                    f"z = {_row(z)}, a = {_row(a)} has rho <= {found.upper:.6g}", cases
-                )
+                return refuted(f"z = {_row(z)}, a = {_row(a)} has rho <= {found.upper:.6g}", cases)
     # The arguments a_k Im t of the terms lie in an arc of length Delta |Im t| < constant.
     if half_plane(constant).refuted:
         return refuted(
@@ -197,18 +214,20 @@ def zero_free_strip(constant: sympy.Expr = sympy.pi) -> Verdict:
 
 @claim(
     "pi / max_x Delta_a(x) is a lower bound of the radius of every sample of a batch.",
-    f"{GHOSTS}, Definition 4.7, equation (14)",
+    GHOSTS,
+    "Definition 4.7, equation (14)",
     COMPUTATION,
     opposite={"aggregate": "median"},
 )
 def batch_radius(aggregate: str = "max") -> Verdict:
     """Certified radii of random batches, and of tied pairs, which reach their own bound."""
-    reduce = {"max": max, "median": lambda widths: sorted(widths)[len(widths) // 2]}[aggregate]
     cases = 0
     for seed in range(4):
         batch = [*samples(6, seed=seed), ([0.0, 0.0], [3.0 + seed, 0.0])]
         with flint.ctx.workprec(BITS):
-            bound = flint.arb.pi() / ball(reduce([spread(a) for _, a in batch]))
+            widths = sorted(spread(a) for _, a in batch)
+            width = widths[-1] if aggregate == "max" else widths[len(widths) // 2]
+            bound = flint.arb.pi() / ball(width)
             for z, a in batch:
                 cases += 1
                 if (found := certify(z, a)).upper < bound:
@@ -225,7 +244,8 @@ def batch_radius(aggregate: str = "max") -> Verdict:
 @claim(
     "The estimate of the two largest logits, sqrt(delta^2 + pi^2) / |a_y - a_c|, is exact for "
     "K = 2 and no bound for more classes.",
-    f"{GHOSTS}, equation (13)",
+    GHOSTS,
+    "equation (13)",
     COMPUTATION,
     opposite={"classes": 2},
 )
@@ -250,7 +270,8 @@ def top_two_is_no_bound(classes: int = 3) -> Verdict:
 
 @claim(
     "The factor min(1, rho / |p|) makes the normalised step r = |p| / rho at most 1.",
-    f"{GHOSTS}, Definition 5.1 and Proposition 5.2",
+    GHOSTS,
+    "Definition 5.1 and Proposition 5.2",
     PROOF,
     opposite={"target": sympy.Rational(11, 10)},
 )
@@ -265,7 +286,8 @@ def radius_clip(target: sympy.Expr = sympy.S.One) -> Verdict:
 
 @claim(
     "Dividing the logits by a temperature T multiplies the bound: pi T / Delta.",
-    f"{GHOSTS}, section 6 (temperature scaling)",
+    GHOSTS,
+    "section 6 (temperature scaling)",
     PROOF,
     opposite={"power": 2},
 )
@@ -280,7 +302,8 @@ def temperature(power: int = 1) -> Verdict:
 
 @claim(
     "Dividing the logits by a temperature T multiplies the exact radius by T, too.",
-    f"not in {GHOSTS}, which normalises by the bound; asked by its Figure 9",
+    GHOSTS,
+    "not stated: asked by Figure 9, which normalises by the bound",
     PROOF,
     opposite={"margin_grows": True},
 )
@@ -300,7 +323,8 @@ def temperature_of_the_exact_radius(margin_grows: bool = False) -> Verdict:
 @claim(
     "If the logits bend, |z_k'' | <= C, rho_true >= rho_a (1 - eps) for eps = C pi^2 / (2 Delta^2 "
     "min_k w_k) < 1, in which w_k are the weights e^(z_k) of F, as printed.",
-    f"{GHOSTS}, Proposition Appendix 1.1",
+    GHOSTS,
+    "Proposition Appendix 1.1",
     COMPUTATION,
     opposite={"weights": "softmax"},
     name="rouche_with_weights_of_F",
@@ -340,7 +364,8 @@ def _rouche_bound(z: list[float], a: list[float], second: float, weights: str) -
 @claim(
     "If the logits bend, |z_k''| <= C, rho_true >= rho_a (1 - eps) for eps = C pi^2 / (2 Delta^2 "
     "min_k p_k) < 1, with p = softmax(z).",
-    f"{GHOSTS}, Proposition Appendix 1.1, with the weights normalised",
+    GHOSTS,
+    "Proposition Appendix 1.1, with the weights normalised",
     COMPUTATION,
     opposite={"weights": "exp"},
     name="rouche_with_normalised_weights",
@@ -350,8 +375,109 @@ def _rouche_normalised(weights: str = "softmax") -> Verdict:
 
 
 @claim(
+    "The exact radius loses no more: R_true >= rho* (1 - eps), with the same eps, for logits that "
+    "bend.",
+    GHOSTS,
+    "section 4, which cites appendix 1 for it",
+    COMPUTATION,
+    opposite={"bound": "spread"},
+)
+def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
+    """At (1 + e^t)^2, whose zero i pi is double, and moves by the root of the curvature."""
+    z, a = [0.0] * 4, [0.0, 1.0, 1.0, 2.0]
+    linear, cases = certify(z, a), 0
+    for bend in (2.0**-7, 2.0**-9, 2.0**-11):
+        for signs in ((1, -1, -1, 1), (1, 1, -1, -1), (-1, 1, 1, -1)):
+            b = [bend * sign for sign in signs]
+            found, cases = certify(z, a, b), cases + 1
+            share = rouche_proposition(z, a, 2 * bend)  # (pi / Delta) (1 - eps), rounded down
+            step(share is not None)
+            loss = float(share or 0.0) / (math.pi / 2)  # 1 - eps, as Delta = 2
+            least = loss * (linear.lower if bound == "exact" else math.pi / 2)
+            if found.upper < least * (1 - 1e-9):
+                return refuted(
+                    f"z = 0, a = {_row(a)}, b = {_row(b)}: rho <= {found.upper:.6g}, rho* (1 - "
+                    f"eps) = {least:.6g}. Near a double zero radii move by sqrt(C)",
+                    cases,
+                )
+    return confirmed(cases, "with rho_a it is the proposition of appendix 1")
+
+
+@claim(
+    "Reversing the step changes no radius.",
+    GHOSTS,
+    "section 3.2.3 (sign invariance)",
+    PROOF,
+    opposite={"factor": -2},
+)
+def sign_invariance(factor: int = -1) -> Verdict:
+    """F of slopes c a at t is F of slopes a at c t: zeros are divided by c."""
+    total = partition.partition_function(3)
+    scaled = total.subs({s: factor * s for s in partition.slopes(3)}, simultaneous=True)
+    step(sympy.expand(scaled - total.subs(partition.T, factor * partition.T)) == 0)
+    if abs(factor) != 1:
+        return refuted(f"slopes times {factor} divide every zero, and the radius, by {factor}")
+    return proven("F(t) becomes F(-t), whose zeros have the same moduli; Delta stays")
+
+
+@claim(
+    "The Taylor series of 1 / (x + a) at 0 converges for |x| < a alone: at x = 2 a, where the "
+    "function is 1 / (3 a), the errors of its partial sums grow.",
+    GHOSTS,
+    "section 2.2, equation (2) and Figure 2",
+    PROOF,
+    opposite={"x": sympy.S.Half},
+)
+def series_of_a_pole(x: sympy.Expr = TWO) -> Verdict:
+    """In units of a: the error of order n is (-x)^(n+1) / (1 + x) exactly."""
+    t, n = sympy.Symbol("t"), 5
+    partial = sum((-t) ** k for k in range(n + 1))
+    step(sympy.cancel(1 / (1 + t) - partial - (-t) ** (n + 1) / (1 + t)) == 0)
+    if abs(x) < 1:
+        return refuted(f"at x = {x} a the errors shrink by {x} an order")
+    return proven(f"the error of order n is (-x/a)^(n+1) / (a + x): it grows by {x} an order")
+
+
+@claim(
+    "A zero of F at s + i y has |y| >= sqrt(2 / V), V the variance of the slopes under softmax(z + "
+    "a s).",
+    GHOSTS,
+    "not stated: softproof's bound, which is tighter for many classes",
+    PROOF,
+    opposite={"constant": sympy.Integer(3)},
+)
+def variance_bound(constant: sympy.Expr = TWO) -> Verdict:
+    """E cos((a - m) y) >= 1 - V y^2 / 2; two tied ends have V = Delta^2/4, y = pi / Delta."""
+    if constant > sympy.pi**2 / 4:
+        return refuted(
+            f"K = 2 tied, slopes +-1: V = 1 and y = pi/2 < {sympy.N(sympy.sqrt(constant), 5)}"
+        )
+    if constant > 2:
+        return not_checkable("between the proof and the counterexample")
+    x = sympy.Symbol("x", real=True)
+    # x - sin x, the derivative of cos x - 1 + x^2/2, is 0 at 0 and rises: its own is 1 - cos x.
+    step((sympy.cos(x) - 1 + x**2 / 2).diff(x, 2) == 1 - sympy.cos(x))
+    return proven("cos x >= 1 - x^2 / 2, averaged over the slopes about their mean")
+
+
+@claim(
+    "Where one class holds more than half of the mass at a real s, F has no zero at s + i y.",
+    GHOSTS,
+    "not stated: softproof's half-mass bound, exact for K = 2",
+    PROOF,
+    opposite={"share": sympy.Rational(2, 5)},
+)
+def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
+    """The modulus of its term exceeds the sum of the others' moduli."""
+    if share < sympy.S.Half:
+        return refuted("K = 2 tied: each holds 1/2 at s = 0, and i pi / Delta is a zero")
+    return attained("p_k > 1 - p_k; the zeros of K = 2 are where both hold 1/2")
+
+
+@claim(
     "The Taylor polynomials of the loss approach it for |t| < rho_a, at the rate r^n or faster.",
-    f"{GHOSTS}, section 5.1",
+    GHOSTS,
+    "section 5.1",
     COMPUTATION,
     opposite={"r": Fraction(3, 2)},
 )
