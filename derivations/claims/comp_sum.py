@@ -36,7 +36,7 @@ import numpy as np
 import sympy
 
 from ..balls import ball
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 
 COMP_SUM = "Mao, Mohri, Zhong 2023 (arXiv 2304.07288)"
 BITS = 128

@@ -17,8 +17,8 @@ from ..catalogue import lookup
 from ..gaussian import Phi, ball_normal_cdf, ball_normal_pdf, ball_scaled_cylinder, phi
 from ..prove import prove
 from ..singularities import SLOPE, singularities
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 from .ghosts_radius import GHOSTS, as_ball
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 
 BITS = 128
 DENSITY_AT_0 = 1 / sympy.sqrt(2 * sympy.pi)

@@ -18,7 +18,7 @@ from .. import partition
 from ..balls import ball
 from ..certify import certify
 from ..curvature import rouche_proposition
-from .claim import (
+from .register import (
     COMPUTATION,
     PROOF,
     Verdict,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ...derivations.claims.claim import (
+from ...derivations.claims.collapse import GROKKING
+from ...derivations.claims.comp_sum import COMP_SUM
+from ...derivations.claims.ghosts_radius import GHOSTS
+from ...derivations.claims.register import (
     EXPERIMENT,
     Verdict,
     claim,
@@ -10,9 +13,6 @@ from ...derivations.claims.claim import (
     not_checkable,
     refuted,
 )
-from ...derivations.claims.collapse import GROKKING
-from ...derivations.claims.comp_sum import COMP_SUM
-from ...derivations.claims.ghosts_radius import GHOSTS
 from ...derivations.claims.two_pass import TWO_PASS
 
 ROUNDS = 7
