@@ -54,6 +54,8 @@ is least where the k - 1 others are as likely as p_1 allows: p_1 - k^(1-tau) min
 That rises with p_1 (k^(2-tau) <= 1), of which the least is m: n p_1 - b >= 1, p_2 >= 0.
 
 For a distribution over many x the best function is the convex hull of F; in 1 and 2 F is convex.
+Where F >= c T_tau for all b with some c > 1, so is the hull, T_tau being convex: no distribution
+attains the paper's bound, then.
 """
 
 from __future__ import annotations
