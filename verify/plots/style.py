@@ -94,7 +94,7 @@ def command(kind: str, *arguments: object, **options: object) -> str:
 def caption(figure: Figure, text: str, command: str) -> None:
     """Write the text below the axes, as wide as the figure, and the command that draws it."""
     points = 72 * figure.get_figwidth() * (1 - 2 * _MARGIN) / _HINTING
-    lines = [*_wrapped(text.split(), points), *_wrapped(command.split(), points)]
+    lines = [*_wrapped(text.split(" "), points), *_wrapped(command.split(" "), points)]
     figure.supxlabel("\n".join(lines), x=_MARGIN, ha="left", fontsize=SMALL, linespacing=1.2)
 
 
