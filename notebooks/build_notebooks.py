@@ -13,6 +13,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jupytext
@@ -59,13 +60,13 @@ def executed(lesson: Path, *, fast: bool) -> NotebookNode:
     return notebook
 
 
-def main() -> None:
-    """Build the lessons that are named, or all."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Build the lessons that are named, or all; `words` as on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("lessons", nargs="*", type=Path, default=LESSONS, metavar="LESSON.py")
     parser.add_argument("--fast", action="store_true", help="fewer samples")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for lesson in arguments.lessons:
         started = time.perf_counter()
