@@ -402,7 +402,7 @@ def test_figures(fake, tmp_path):
         "row_lengths.pdf": plot.draw_row_lengths(rows, about()),
     }
     for name, figure in figures.items():
-        assert about()["command"] in figure.get_supxlabel()
+        assert about()["command"] in figure.get_supxlabel().replace("\n", " ")
         save(figure, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 10_000
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import MofNCompleteColumn
 
+from ..derivations.formats import FORMATS
 from .command_line import definition, demand_folders, fail, progress_bar
 from .subjects.subject import SubjectError
 
@@ -127,3 +128,56 @@ def radius(
     from .plots.radius import plot
 
     _draw(output, data, lambda progress: plot(log, progress=progress))
+
+
+@plot_app.command()
+def ordinals(
+    output: Output,
+    name: Name = "softmax",
+    subject: Chosen = None,
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float16",
+    inputs: Annotated[
+        int | None, typer.Option(min=1, help="How many; default all of 16 bits, else 8192.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Error in bits over all inputs, in the order of their bit patterns."""
+    from .plots.ordinals import plot
+
+    definition(name)
+    _draw(
+        output,
+        data,
+        lambda progress: plot(name, subject or (), dtype=dtype, inputs=inputs, progress=progress),
+    )
+
+
+@plot_app.command()
+def speed(
+    output: Output,
+    operation: Annotated[
+        str, typer.Argument(help="softmax, log_softmax, logsumexp or cross_entropy.")
+    ] = "softmax",
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
+    threads: Annotated[int, typer.Option(min=1, help="How many threads.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 5,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="A peer, e.g. PyTorch; default all installed.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Time per element against size: our kernels, their peers, and what memory allows."""
+    from .plots.speed import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(
+            operation,
+            dtype=dtype,
+            threads=threads,
+            rounds=rounds,
+            peers=peer or (),
+            progress=progress,
+        ),
+    )

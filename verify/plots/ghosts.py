@@ -89,7 +89,8 @@ def plot(
         f"The partition function F of {sample.described} along a step of length t, K = {len(z)}: "
         f"nearest zero at {certified.lower:.6g}, pi/Delta = {portrait.strip:.6g}. "
         f"{_told(portrait)} No zero lies in the strip, where a class holds more than half the "
-        "mass, or between the variance curves. Inside the disc the Taylor series of the loss at t\xa0=\xa00 converges."
+        "mass, or between the variance curves. Inside the disc the Taylor series "
+        "of the loss at t\xa0=\xa00 converges."
     )
     style.caption(figure, text, command)
     return Plot(figure, command, ("series", "re", "im", "value"), list(_rows(portrait)))

@@ -144,7 +144,8 @@ def read(path: str | Path) -> Log:
 
 def _columns(path: Path) -> dict[str, Iterable[Any]]:
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        # (np.load itself would leave a damaged archive open.)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name].astype(np.float64).ravel() for name in archive}
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
@@ -167,5 +168,8 @@ def _positive(values: Reals) -> Reals:
 
 
 def _shade(axes: Axes, clipped: NDArray[np.bool_]) -> None:
-    for step in np.flatnonzero(clipped).tolist():
-        axes.axvspan(step - 0.5, step + 0.5, **CLIPPED)
+    edges = np.arange(len(clipped) + 1) - 0.5
+    shown = np.append(clipped, False)
+    axes.fill_between(
+        edges, 0, 1, where=shown, step="post", transform=axes.get_xaxis_transform(), **CLIPPED
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
 COLUMN_WIDTH = 3.5  # inches: one column of a two-column page
 PAGE_WIDTH = 7.2  # both columns
@@ -41,7 +41,6 @@ GUIDE: dict[str, Any] = {"color": "0.5", "linestyle": ":", "linewidth": 1.0}
 GRID: dict[str, Any] = {"color": "0.9", "linewidth": 0.5, "zorder": 0}
 
 _MARGIN = 0.02  # of the width, left of the caption and right of it
-_HINTING = 1.06  # letters that are fitted to the dots of a screen are so much wider
 
 
 def new_figure(height: float, width: float = COLUMN_WIDTH) -> Figure:
@@ -92,26 +91,24 @@ def command(kind: str, *arguments: object, **options: object) -> str:
 
 
 def caption(figure: Figure, text: str, command: str) -> None:
-    """Write the text below the axes, as wide as the figure, and the command that draws it."""
-    points = 72 * figure.get_figwidth() * (1 - 2 * _MARGIN) / _HINTING
-    lines = [*_wrapped(text.split(" "), points), *_wrapped(command.split(" "), points)]
+    """Write the text below the axes, as wide as the figure, and the command that draws it.
+
+    A non-breaking space keeps two words on one line.
+    """
+    width = figure.bbox.width * (1 - 2 * _MARGIN)
+    lines = [line for each in (text, command) for line in _wrapped(each, width, figure.dpi)]
     figure.supxlabel("\n".join(lines), x=_MARGIN, ha="left", fontsize=SMALL, linespacing=1.2)
 
 
-def _wrapped(words: Sequence[str], points: float) -> list[str]:
-    """Lines of words that are no wider than so many points, measured in the figure's font."""
+def _wrapped(text: str, width: float, dpi: float) -> list[str]:
+    """The text in lines no wider than so many pixels, measured with letters as they are drawn."""
+    renderer: Any = RendererAgg(1, 1, dpi)  # type: ignore[no-untyped-call]
+    font = FontProperties(size=SMALL)
     lines: list[str] = []
-    for word in words:
+    for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _width(longer) <= points:
+        if lines and renderer.get_text_width_height_descent(longer, font, False)[0] <= width:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
-
-
-def _width(line: str) -> float:
-    width, _, _ = text_to_path.get_text_width_height_descent(
-        line, FontProperties(size=SMALL), ismath="$" in line
-    )
-    return float(width)
