@@ -1,4 +1,4 @@
-"""The command line: ``softproof verify | compare | derive | radius | plot | ...``.
+"""The command line: ``softproof verify | compare | derive | claims | radius | plot | ...``.
 
 Exit status: 0 all passed, 1 failures found, 2 usage, 3 an error of softproof itself.
 """
@@ -365,6 +365,47 @@ def derive(
 
     _definition(name)
     typer.echo(derivation(name, style="latex" if latex else "text"))
+
+
+@app.command()
+def claims(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which, in detail (patterns too); default all."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all of them, with their evidence, to this file.")
+    ] = None,
+) -> None:
+    """Settle what the papers claim: proven, confirmed, refuted, and by which means.
+
+    Without names a table of all claims; with names, each of them in detail. Timings run only
+    by name. Every checker also judges a false variant of a true claim, and a true one of a false.
+
+    Exit status: 0 done, 1 interrupted or a checker does not tell a claim from
+    its opposite, 2 usage, 3 an error of softproof itself.
+    """
+    from .claims import chosen, settle
+    from .claims.report import as_dict, print_details, print_table
+    from .run import Report
+
+    _demand_folders(json)
+    try:
+        selected = chosen(names or [])
+    except ValueError as error:
+        _fail(str(error))
+    settled = []
+    with _progress(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
+        task = progress.add_task("claims", total=len(selected))
+        for claim in selected:
+            progress.update(task, description=claim.name)
+            settled.append(settle(claim, named=claim.name in (names or [])))
+            progress.advance(task)
+    interrupted = len(settled) < len(selected)
+    (print_details if names else print_table)(settled, _console())
+    _write(as_dict(settled, interrupted, Report(0, "quick", []).versions), json)
+    if interrupted or any(entry.told_apart is False for entry in settled):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,147 @@
+"""What a claim is, how it is judged, and where all claims are listed.
+
+A claim is a function of its constants: called without arguments it checks what the paper says, and
+with other constants it checks another statement by the same means.  Each claim names arguments that
+turn it into its *opposite*, a false statement if it is true and a true one if it is false; a
+checker that cannot tell the two apart is none.
+
+>>> from softproof.derivations.claims import CLAIMS
+>>> claim = CLAIMS["zero_free_strip"]
+>>> claim.check().outcome, claim.check(**claim.opposite).outcome
+('attained', 'refuted')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PROOF = "symbolic proof"
+"""Identities by SymPy, inequalities by the argument that the check states."""
+COMPUTATION = "certified computation"
+"""Ball arithmetic: what is said of the cases is proven."""
+SEARCH = "search"
+"""Cases by floating-point or rational arithmetic, the way the code in question computes."""
+EXPERIMENT = "experiment"
+"""Timing or training."""
+METHODS = (PROOF, COMPUTATION, SEARCH, EXPERIMENT)
+
+PROVEN = "proven"
+ATTAINED = "attained"
+"""Proven, and reached: no better constant is true."""
+CONFIRMED = "confirmed"
+"""True in so many cases."""
+REFUTED = "refuted"
+NOT_CHECKABLE = "not checkable here"
+OUTCOMES = (PROVEN, ATTAINED, CONFIRMED, REFUTED, NOT_CHECKABLE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a claim, and why."""
+
+    outcome: str
+    """One of OUTCOMES."""
+    evidence: str
+    """The argument, the counterexample, or the reason why it cannot be checked here."""
+    cases: int = 0
+    """How many cases were computed; 0 for an argument that covers all."""
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the statement is false."""
+        return self.outcome == REFUTED
+
+
+def proven(evidence: str, cases: int = 0) -> Verdict:
+    """A verdict: true, with proof."""
+    return Verdict(PROVEN, evidence, cases)
+
+
+def attained(evidence: str, cases: int = 0) -> Verdict:
+    """A verdict: true, with proof, and sharp."""
+    return Verdict(ATTAINED, evidence, cases)
+
+
+def confirmed(cases: int, evidence: str) -> Verdict:
+    """A verdict: true in so many cases."""
+    return Verdict(CONFIRMED, evidence, cases)
+
+
+def refuted(counterexample: str, cases: int = 0) -> Verdict:
+    """A verdict: false, with a counterexample, the last of so many cases."""
+    return Verdict(REFUTED, counterexample, cases)
+
+
+def not_checkable(why: str) -> Verdict:
+    """A verdict: nothing is said."""
+    return Verdict(NOT_CHECKABLE, why)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of a paper, and the function that checks it."""
+
+    name: str
+    statement: str
+    paper: str
+    place: str
+    """Where in the paper."""
+    method: str
+    """One of METHODS."""
+    check: Callable[..., Verdict]
+    opposite: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `check` that make a true statement false, or a false one true."""
+    slow: str = ""
+    """Why it runs only by name; empty for what always runs."""
+    command: str = ""
+    """What reproduces it, if that is not ``softproof claims NAME``."""
+
+    @property
+    def reproduce(self) -> str:
+        """The command that reproduces the verdict."""
+        return self.command or f"softproof claims {self.name}"
+
+
+def step(holds: Any) -> None:
+    """One step of a proof, which is to be true whatever the constants of the claim are.
+
+    ArithmeticError where it is not: the proof is wrong, which says nothing of the claim.
+    """
+    if not holds:
+        raise ArithmeticError("a step of the proof does not hold: this is an error of softproof")
+
+
+CLAIMS: dict[str, Claim] = {}
+"""All claims by name, in the order in which they were made."""
+
+
+def claim(
+    statement: str,
+    paper: str,
+    place: str,
+    method: str,
+    *,
+    opposite: Mapping[str, Any] | None = None,
+    name: str = "",
+    slow: str = "",
+    command: str = "",
+) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
+    """Enter the decorated check among CLAIMS, under its own name or the one given.
+
+    ValueError for a name that is taken or a method that is none of METHODS.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+
+    def enter(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        key = name or check.__name__
+        if key in CLAIMS:
+            raise ValueError(f"there is a claim {key!r} already: give it another name")
+        CLAIMS[key] = Claim(
+            key, statement, paper, place, method, check, opposite or {}, slow, command
+        )
+        return check
+
+    return enter

@@ -1,0 +1,112 @@
+"""Which claims to settle, and what came of each, for the table and for JSON."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...derivations.claims import CLAIMS, Claim, Verdict
+from ...derivations.claims.claim import not_checkable
+from ...derivations.claims.collapse import GROKKING
+from ...derivations.claims.comp_sum import COMP_SUM
+from ...derivations.claims.ghosts_radius import GHOSTS
+from ...derivations.claims.two_pass import TWO_PASS
+
+CORE_PAPERS = (GHOSTS, TWO_PASS, GROKKING, COMP_SUM)
+SCHEMA = 1
+"""Of the file that ``softproof claims --json`` writes: raised when a field changes its meaning."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A claim with its verdict: one entry of the list ``claims`` in the JSON file."""
+
+    name: str
+    statement: str
+    paper: str
+    place: str
+    """Where in the paper."""
+    method: str
+    """symbolic proof, certified computation, search, or experiment."""
+    outcome: str
+    """proven, attained (proven and sharp), confirmed, refuted, or not checkable here."""
+    cases: int
+    """How many cases were computed; 0 for an argument that covers all."""
+    evidence: str
+    """The argument, the counterexample, or why it cannot be checked here."""
+    opposite: str | None
+    """Arguments for which the checker is to find the opposite, as Python; null where none are."""
+    opposite_outcome: str | None
+    opposite_evidence: str | None
+    told_apart: bool | None
+    """Whether the checker refutes one of the two, and one alone; null without an opposite."""
+    seconds: float
+    command: str
+    """What reproduces the verdict."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def chosen(names: Sequence[str]) -> list[Claim]:
+    """The claims of these names or patterns (``*`` and ``?``), paper by paper; all for no name.
+
+    ValueError for a name that fits none.
+
+    >>> [claim.name for claim in chosen(["*_moment"])]
+    ['third_central_moment']
+    """
+    for name in names:
+        if not fnmatch.filter(CLAIMS, name):
+            raise ValueError(
+                f"there is no claim {name!r}: softproof claims lists them, patterns like "
+                "'*radius*' choose several"
+            )
+    found = [
+        claim
+        for key, claim in CLAIMS.items()
+        if not names or any(fnmatch.fnmatchcase(key, name) for name in names)
+    ]
+    others = dict.fromkeys(claim.paper for claim in found if claim.paper not in CORE_PAPERS)
+    order = {paper: n for n, paper in enumerate((*CORE_PAPERS, *others))}
+    return sorted(found, key=lambda claim: order[claim.paper])
+
+
+def settle(claim: Claim, named: bool = False) -> Settled:
+    """Check a claim and its opposite; of a slow one, only if it was named.
+
+    >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).told_apart
+    ('attained', True)
+    """
+    start = time.perf_counter()
+    opposite: Verdict | None = None
+    if claim.slow and not named:
+        verdict = not_checkable(f"not run: {claim.slow}; it runs by name")
+    else:
+        verdict = claim.check()
+        if claim.opposite:
+            opposite = claim.check(**claim.opposite)
+    return Settled(
+        name=claim.name,
+        statement=claim.statement,
+        paper=claim.paper,
+        place=claim.place,
+        method=claim.method,
+        outcome=verdict.outcome,
+        cases=verdict.cases,
+        evidence=verdict.evidence,
+        opposite=_arguments(claim) if claim.opposite else None,
+        opposite_outcome=opposite.outcome if opposite else None,
+        opposite_evidence=opposite.evidence if opposite else None,
+        told_apart=verdict.refuted != opposite.refuted if opposite else None,
+        seconds=time.perf_counter() - start,
+        command=claim.reproduce,
+    )
+
+
+def _arguments(claim: Claim) -> str:
+    return ", ".join(f"{name}={value}" for name, value in claim.opposite.items())
