@@ -11,13 +11,18 @@ Needs pdoc and nbconvert: `pip install '.[docs]'`.
 
 import argparse
 import importlib
+import itertools
+import json
+import operator
 import pkgutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import build_notebooks
 import jinja2
@@ -44,6 +49,7 @@ SECTIONS = {
     "commands.html": "Commands",
     "reference/index.html": "Reference",
     "conformance.html": "Conformance",
+    "claims.html": "Claims",
 }
 
 
@@ -265,6 +271,34 @@ def write_conformance(output: Path, *, fast: bool = False) -> None:
     softproof("verify", *(few if fast else ()), "--html", output / "conformance.html")
 
 
+def write_claims(output: Path, *, fast: bool = False) -> None:
+    """Write the table of what the papers claim, as `softproof claims --json` settles it."""
+    few = ("popoviciu", "zero_free_strip")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "claims.json"
+        softproof("claims", *(few if fast else ()), "--json", file)
+        claims = json.loads(file.read_text(encoding="utf-8"))["claims"]
+    body = ["<h1>What the papers claim, and what came of it</h1>"]
+    for paper, entries in itertools.groupby(claims, key=operator.itemgetter("paper")):
+        rows = "\n".join(map(_claim_row, entries))
+        body.append(f"<h2>{escape(paper)}</h2>\n<table>\n{CLAIM_HEADING}\n{rows}\n</table>")
+    write_page(output, "claims.html", "\n".join(body), "Claims")
+
+
+CLAIM_HEADING = "<tr><th>statement</th><th>verdict</th><th>evidence</th><th>again by</th></tr>"
+
+
+def _claim_row(claim: dict[str, Any]) -> str:
+    cases = f" in {claim['cases']} cases" if claim["cases"] else ""
+    cells = (
+        f"{escape(claim['statement'])} <small>({escape(claim['place'])})</small>",
+        f"<b>{escape(claim['outcome'])}</b>{cases}<br><small>{escape(claim['method'])}</small>",
+        escape(claim["evidence"]),
+        f"<code>{escape(claim['command'])}</code>",
+    )
+    return f'<tr id="{claim["name"]}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
 # --- all of it ---
 
 INDEX = """
@@ -277,6 +311,7 @@ checked kernels, safe step radii.
 |---|---|
 | to check a softmax, log-softmax, log-sum-exp or cross-entropy of yours | the [guide](guide.html), and lesson [Prove your own kernel](lessons/7_prove_your_own_kernel.html) |
 | to see which implementations are right, and where they fail | the [conformance table](conformance.html) |
+| to see which statements of the papers hold | the [table of claims](claims.html) |
 | to understand what goes wrong, and why | the [lessons](lessons.html), from [What breaks a softmax?](lessons/1_what_breaks_a_softmax.html) |
 | to know how far a training step may go | lessons [Ghosts](lessons/3_ghosts.html) and [How far may this step go?](lessons/4_how_far_may_this_step_go.html) |
 | fast kernels with proven error bounds | [softproof.kernels](reference/softproof/kernels.html) |
@@ -297,6 +332,7 @@ def build(output: Path, notebooks: Path, *, fast: bool = False) -> dict[str, str
     write_lessons(output, notebooks, fast=fast)
     skipped = write_reference(output, search=not fast)
     write_conformance(output, fast=fast)
+    write_claims(output, fast=fast)
     return skipped
 
 
