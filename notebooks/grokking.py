@@ -160,9 +160,7 @@ def collapse_free(logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
 
 def stablemax(logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
     """Cross-entropy of StableMax in float32 by our kernel."""
-    value, gradient = stablemax_cross_entropy_with_gradient(
-        logits.detach().numpy(), labels.numpy()
-    )
+    value, gradient = stablemax_cross_entropy_with_gradient(logits.detach().numpy(), labels.numpy())
     return float(value.mean()), torch.from_numpy(gradient / np.float32(len(labels)))
 
 
@@ -329,7 +327,9 @@ def append(path: Path, records: Sequence[Record]) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = [[f"{x:.5g}" if isinstance(x, float) else str(x) for x in r] for r in records]
     head = [] if path.exists() else [list(Record._fields)]
-    text = "".join(",".join(f'"{x}"' if "," in x else x for x in line) + "\n" for line in head + lines)
+    text = "".join(
+        ",".join(f'"{x}"' if "," in x else x for x in line) + "\n" for line in head + lines
+    )
     with path.open("a") as file:
         file.write(text)
 
