@@ -23,9 +23,9 @@ import numpy as np
 from softproof.derivations.conditional_regret import conditional_error, infimum, least_error
 from softproof.derivations.consistency import (
     TAU,
-    derived,
     excess_over_published,
     gamma,
+    published,
     transform,
     transform_ball,
 )
@@ -41,7 +41,7 @@ HALF = Fraction(1, 2)
 # one. What comes out, less what the paper prints:
 
 # %%
-print("T_1(b) =", derived("tau = 1").transform)
+print("published: T_1(b) =", published("tau = 1"))
 for branch in ("tau = 1", "tau < 2"):
     print(f"{branch:8} derived - published = {excess_over_published(branch)}")
     assert excess_over_published(branch) == 0
