@@ -21,7 +21,7 @@ from softproof.verify import plots
 from softproof.verify.cli import app
 from softproof.verify.plots import ghosts, ladder, precision, radius, speed, style, taylor
 from softproof.verify.plots import ordinals as over_ordinals
-from softproof.verify.plots.plot import ENDINGS, ignore
+from softproof.verify.plots.plot import DOTS_PER_INCH, ENDINGS, ignore
 from typer.testing import CliRunner
 
 SOFTMAX, SHIFTED = "softproof.kernels:softmax", "softproof.verify.textbook:softmax_shifted"
@@ -117,7 +117,9 @@ def misplaced(figure):
 def test_all_text_lies_inside_the_figure_off_the_frames_and_off_other_text(drawn, kind):
     figure = drawn(kind)[0].figure
     assert len(texts(figure)) > 10
-    assert misplaced(figure) == []
+    for dpi in (100, DOTS_PER_INCH):  # of a screen, and of a file
+        figure.set_dpi(dpi)
+        assert misplaced(figure) == []
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -194,6 +196,10 @@ def test_a_caption_is_as_wide_as_the_figure_whatever_its_letters():
         assert misplaced(figure) == []
         (box,) = [b for t, b in texts(figure).items() if t.get_text().startswith(words[:3])]
         assert box.width > 0.8 * figure.bbox.width
+
+
+def test_a_notebook_shows_the_figure(drawn):
+    assert drawn("ladder")[0]._repr_png_().startswith(MAGIC[".png"])
 
 
 # --- tables ---

@@ -26,6 +26,7 @@ from .samples import read_row
 ROW = 29  # of the digits: all bounds differ there
 WIDTH = 1.8  # of the window to each side, in radii
 POINTS = 241  # of the shade, along each side
+MOST_TERMS = 1 << 20  # exponentials that are held at once
 
 ZERO: dict[str, Any] = {
     "linestyle": "",
@@ -182,7 +183,8 @@ def _count(z: Reals, a: Reals, half: float) -> int:
             path = np.linspace(start, end, points)
             # Divided by its largest term, whose turns are known, F turns slowly.
             middle = (a.max() + a.min()) / 2
-            value = _terms(z, a - middle, path)[0]
+            parts = np.array_split(path, 1 + path.size * a.size // MOST_TERMS)
+            value = np.concatenate([_terms(z, a - middle, part)[0] for part in parts])
             steps = np.angle(value[1:] / value[:-1])
             if np.max(np.abs(steps)) < 1:
                 break

@@ -107,8 +107,7 @@ def plot(
     panels = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, errors in zip(panels, found, strict=True):
         _draw(axes, ordinals, errors, fmt)
-    what = "x" if definition.elementwise else f"first logit x, the other is {PARTNER:g}"
-    panels[-1].set_xlabel(f"{what} ({fmt.name}, spaced by bit pattern)", fontsize=style.TEXT)
+    panels[-1].set_xlabel(f"x ({fmt.name}, spaced by bit pattern)", fontsize=style.TEXT)
     _tick(panels[-1], fmt)
     style.legend(figure, _legend(found, fmt))
     command = style.command(
@@ -133,7 +132,7 @@ def _default(definition: Definition, fmt: Format) -> list[str]:
 
 def _ordinals(definition: Definition, fmt: Format, inputs: int | None) -> NDArray[np.int64]:
     """Signed ordinals of finite numbers, ascending: n > 0 is the n-th number above 0."""
-    most = (int(fmt.emax - fmt.emin + 2) << (fmt.precision - 1)) - 1  # of the largest number
+    most = _most(fmt)
     quick = definition.elementwise or definition.name in CERTIFIED
     if inputs is None and fmt.dtype.itemsize == 2 and quick:
         return np.arange(-most, most + 1)
@@ -141,6 +140,11 @@ def _ordinals(definition: Definition, fmt: Format, inputs: int | None) -> NDArra
     edges = [-most + (2 * most + 1) * i // count for i in range(count + 1)]
     rng = np.random.default_rng(SEED)
     return np.array([rng.integers(a, b) for a, b in itertools.pairwise(edges)])
+
+
+def _most(fmt: Format) -> int:
+    """The ordinal of the largest number."""
+    return int((fmt.emax - fmt.emin + 2) << (fmt.precision - 1)) - 1
 
 
 def _numbers(ordinals: NDArray[np.int64], fmt: Format) -> NDArray[Any]:
@@ -215,7 +219,7 @@ def _draw(axes: Axes, ordinals: NDArray[np.int64], errors: _Errors, fmt: Format)
     if promised is not None:
         axes.axhline(np.log2(1 + promised), **style.BOUND)
     axes.axhline(np.log2(1.5), **style.GUIDE)
-    axes.set_xlim(ordinals[0], ordinals[-1])
+    axes.set_xlim(-_most(fmt), _most(fmt))
     axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.15)
     style.finish(axes, y="error (bits)")
     title = short_id(errors.subject.subject.id)
@@ -245,7 +249,7 @@ def _legend(found: Sequence[_Errors], fmt: Format) -> Iterator[Line2D]:
 
 
 def _described(definition: Definition, fmt: Format, count: int) -> str:
-    most = 2 * ((int(fmt.emax - fmt.emin + 2) << (fmt.precision - 1)) - 1) + 1
+    most = 2 * _most(fmt) + 1
     which = f"all {count} finite numbers" if count == most else f"{count} of {most} finite numbers"
     at = "x" if definition.elementwise else f"[x, {PARTNER:g}]"
     label = f", label {LABEL}" if definition.labelled else ""

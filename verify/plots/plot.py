@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ class Plot:
     def save(self, path: str | Path) -> None:
         """Write the figure, as `save` does."""
         save(self.figure, path)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH // 2)
+        return buffer.getvalue()
 
     def write_csv(self, path: str | Path) -> None:
         """Write the table: a line ``# command``, the header, the rows.
