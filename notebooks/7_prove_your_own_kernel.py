@@ -10,7 +10,7 @@ import os
 import numpy as np
 from softproof.verify.testing import assert_conforms
 
-DTYPES = ["float32"] if "SOFTPROOF_FAST" in os.environ else ["float32", "float64", "float16"]
+DTYPES = ["float32"] if "SOFTPROOF_FAST" in os.environ else ["float32", "float64"]
 
 # %% [markdown]
 # ## The kernel
@@ -27,7 +27,7 @@ def online(update):
         total = np.zeros_like(maximum)
         for start in range(0, x.shape[1], 32):
             maximum, total = update(maximum, total, x[:, start : start + 32])
-        return np.exp(x - maximum) / total
+        return (np.exp(x - maximum) / total).astype(x.dtype)
 
     return softmax
 
@@ -117,6 +117,34 @@ def repaired(maximum, total, tile):
 
 
 told = findings(repaired, dtype=DTYPES)
+print(told)
+assert told == "conforms"
+
+# %% [markdown]
+# ## Another format
+#
+# In float32 and float64 that is all. In float16, where it will be used one day, it is not:
+
+# %%
+told = findings(repaired, dtype="float16", suites="regressions")
+print("\n".join(line[:110] for line in told.splitlines()[:10]))
+assert "0.0] * 65536" in told
+
+# %% [markdown]
+# The **fourth bug**: 65 536 equal logits. Each exponential is 1, their sum is beyond the largest
+# float16, and every probability comes out as 0. So sums are kept in float32 at least:
+
+
+# %%
+def widened(maximum, total, tile):
+    new = np.maximum(maximum, tile.max(axis=1, keepdims=True))
+    reference = np.where(new == -np.inf, tile.dtype.type(0), new)
+    kept = total * np.exp(maximum - reference)
+    wide = np.promote_types(tile.dtype, np.float32)
+    return new, kept + np.exp(tile - reference).sum(axis=1, keepdims=True, dtype=wide)
+
+
+told = findings(widened, dtype=["float16", *DTYPES])
 print(told)
 assert told == "conforms"
 
