@@ -106,7 +106,7 @@ entries = list(row_length.run("float32", shapes, threads=[1], rounds=3 if FAST e
 draw_row_lengths(entries, about() | {"command": "softproof bench softmax --roofline --threads 1"})
 
 # %%
-row_length.print_row_lengths(entries, Console(width=130, force_jupyter=False))
+row_length.print_row_lengths(entries, Console(width=130, force_jupyter=False, force_terminal=False))
 
 # %% [markdown]
 # ## Beside the paper
@@ -122,12 +122,13 @@ share = longest["limits"]["two_pass"] / longest["nanoseconds_per_element"]["two_
 print(f"Of the time of two_pass, memory alone explains {share:.0%}.")
 
 # %% [markdown]
-# When this was written, on an AMD EPYC (Zen 4, AVX-512), it did *not* agree: at 2^26 classes two
-# passes took 0.67 ns an element, the better three-pass algorithm 0.62. The reason is in the last
-# line above. The paper's algorithm wins where memory is the limit; our kernels sum in pairs to be
-# right within 4 ulp, some 30 instructions a vector, and on this machine they are limited by these
-# instructions. Of the two-pass algorithms `online` has the same traffic with less arithmetic: it
-# takes the maximum of a stretch that stays in the first-level cache, and was 13 % faster than three
-# passes.
+# The last line tells why the answer differs from machine to machine. The paper's algorithm wins
+# where memory is the limit. Our kernels sum in pairs so that every result is right within 4 ulp,
+# some 30 instructions a vector; where those take longer than the memory does, saved traffic saves
+# little. On the machine on which this was written (AMD EPYC, Zen 4, AVX-512, shared with other
+# work) memory explained 26 to 40 % of the time of two_pass beyond the caches, and at 2^24 classes
+# it gained 10 %, quartiles -1 to 22 %: less than the paper's 28 %, and in the same direction.
+# `online` has the same traffic with less arithmetic, since it takes the maximum of a stretch that
+# stays in the first-level cache, and was the fastest there.
 #
 # **Next:** [Ghosts](3_ghosts.ipynb), what the complex plane knows about the next training step.
