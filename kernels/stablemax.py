@@ -45,15 +45,18 @@ error at the lowest normal number leaves room for.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
-from .cross_entropy import Array, _labels
 from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, scale, scale_any, two_sum
 from .jit import jit
+from .labels import checked_labels
 from .log1p import log1p
+
+Array = NDArray[Any]
 
 _NARROW = {"float16": 0.51, "bfloat16": 0.51}
 
@@ -155,7 +158,7 @@ def stablemax_cross_entropy(
     [0.6931471805599453, 7.888609052210118e-31]
     """
     x = rows.as_logits(logits, axis)
-    y = _labels(labels, x, None)
+    y = checked_labels(labels, x)
     loss = rows.output(out, y.shape, x)
     wide, result = _wide(x), _wide_result(loss)
     rows.apply(_losses, (wide, y), (result,), threads)
@@ -182,7 +185,7 @@ def stablemax_cross_entropy_with_gradient(
     [-0.1, 0.1]
     """
     x = rows.as_logits(logits, axis)
-    y = _labels(labels, x, None)
+    y = checked_labels(labels, x)
     gradient = rows.output(out, x.shape, x, axis)
     loss = np.empty(y.shape, x.dtype)
     wide, losses, written = _wide(x), _wide_result(loss), _wide_result(gradient)
