@@ -9,7 +9,7 @@ from ...derivations.definition import Definition, Output
 from ...derivations.formats import Format
 from ..inputs import PAIRS, Batch
 from ..subjects.hosts import LiveSubject
-from . import exhaustive, invariance, layouts, regressions, special_values, values
+from . import consistency, exhaustive, invariance, layouts, regressions, special_values, values
 from .judge import Verdict, Violation
 
 __all__ = ["BUDGETS", "SUITES", "Suite", "Verdict", "Violation"]
@@ -92,6 +92,13 @@ SUITES: dict[str, Suite] = {
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
             applies=_may_come_with_a_gradient,
+        ),
+        Suite(
+            "consistency",
+            "agreement with our kernels, and of functions that tell one another",
+            consistency.check,
+            ("normal", "wide", "dominant", "ties"),
+            applies=consistency.applies,
         ),
         Suite(
             "layouts",
