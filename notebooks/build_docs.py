@@ -83,6 +83,7 @@ h1, h2, h3 { line-height: 1.2; margin: 1.6em 0 .5em; }
 h1 { margin-top: .5em; }
 pre, code { font: 13.5px/1.45 ui-monospace, Menlo, Consolas, monospace; }
 code { background: #f4f4f4; padding: .1em .25em; }
+h1 code, h2 code, h3 code { font-size: inherit; background: none; padding: 0; }
 pre { background: #f7f7f7; padding: .7em .9em; overflow-x: auto; border-radius: 3px; }
 pre code { background: none; padding: 0; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }

@@ -25,28 +25,15 @@ PACKAGES = (softproof.kernels, softproof.derivations, softproof.verify)
 class Page(HTMLParser):
     """What a page links to, and the places in it that can be linked to."""
 
-    def __init__(self, path):
+    def __init__(self, text):
         super().__init__()
         self.links, self.places = [], set()
-        self.feed(path.read_text(encoding="utf-8"))
+        self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         self.places |= {found[name] for name in ("id", "name") if found.get(name)}
         self.links += [found[name] for name in ("href", "src") if found.get(name)]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    output = tmp_path_factory.mktemp("docs")
-    skipped = build_docs.build(output, tmp_path_factory.mktemp("notebooks"), fast=True)
-    return output, skipped
-
-
-@pytest.fixture(scope="module")
-def pages(built):
-    output, _ = built
-    return {path: Page(path) for path in output.rglob("*.html")}
 
 
 def dead_links(pages):
@@ -85,8 +72,14 @@ def public_names():
 # --- what is there ---
 
 
-def test_each_public_function_has_a_place_on_the_page_of_its_module(built, pages):
-    output, skipped = built
+def test_the_documentation(tmp_path):
+    """One test, since the pages take ten seconds to build and each worker would build its own."""
+    output = tmp_path / "docs"
+    skipped = build_docs.build(output, tmp_path, fast=True)
+    texts = {path: path.read_text(encoding="utf-8") for path in output.rglob("*.html")}
+    pages = {path: Page(text) for path, text in texts.items()}
+
+    # Each public function has its place on the page of its module.
     names = list(public_names())
     assert len(names) > 300
     missing = [
@@ -96,53 +89,38 @@ def test_each_public_function_has_a_place_on_the_page_of_its_module(built, pages
         and name not in pages[output / "reference" / f"{module.replace('.', '/')}.html"].places
     ]
     assert not missing
-
-
-def test_what_a_page_says_of_a_function_is_its_docstring(built):
-    output, _ = built
-    page = (output / "reference/softproof/kernels.html").read_text(encoding="utf-8")
-    assert "Bound, per sample, the step length at which the loss leaves its Taylor series" in page
-    assert '<span class="gp">&gt;&gt;&gt; </span>' in page  # examples are code
-
-
-def test_only_modules_of_missing_frameworks_have_no_page(built):
-    _, skipped = built
+    # Only modules of frameworks that are not installed have no page.
     assert all("No module named" in why for why in skipped.values()), skipped
+    # What a page says of a function is its docstring, and examples are code.
+    kernels = texts[output / "reference/softproof/kernels.html"]
+    assert "Bound, per sample, the step length at which the loss leaves its Taylor" in kernels
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in kernels
 
-
-def test_no_internal_link_is_dead(pages):
+    # No link inside is dead, and the index leads to every part.
     assert len(pages) > 100
-    dead = dead_links(pages)
-    assert not dead, dead
+    assert not dead_links(pages)
+    assert set(build_docs.SECTIONS) <= set(pages[output / "index.html"].links)
+
+    # Lessons, tables and commands are there.
+    assert "What breaks a softmax?" in texts[output / "lessons.html"]
+    assert "softproof.kernels:two_pass" in texts[output / "conformance.html"]
+    assert "popoviciu" in pages[output / "claims.html"].places
+    assert "softproof radius" in texts[output / "commands.html"]
+
+    # Nothing is fetched from a network.
+    for path, text in texts.items():
+        assert not re.search(r'src="\w*:?//|@import|<link[^>]+href="\w*:?//', text), path
 
 
 def test_a_dead_link_is_found(tmp_path):
-    (tmp_path / "a.html").write_text('<a href="b.html">b</a> <a href="#here">here</a>')
-    assert dead_links({path: Page(path) for path in tmp_path.glob("*.html")}) == [
+    text = (
+        '<a href="b.html">b</a> <a href="#here">here</a> <a href="#there">there</a><p id="there">'
+    )
+    (tmp_path / "a.html").write_text(text)
+    assert dead_links({tmp_path / "a.html": Page(text)}) == [
         ("a.html", "b.html"),
         ("a.html", "#here"),
     ]
-
-
-def test_the_index_leads_to_every_part(built, pages):
-    output, _ = built
-    for link in build_docs.SECTIONS:
-        assert link in pages[output / "index.html"].links
-
-
-def test_the_lessons_and_the_tables_are_there(built, pages):
-    output, _ = built
-    assert "What breaks a softmax?" in (output / "lessons.html").read_text(encoding="utf-8")
-    assert "softproof.kernels:two_pass" in (output / "conformance.html").read_text("utf-8")
-    assert "popoviciu" in pages[output / "claims.html"].places
-    assert "softproof radius" in (output / "commands.html").read_text("utf-8")
-
-
-def test_nothing_is_fetched_from_a_network(built):
-    output, _ = built
-    for path in output.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        assert not re.search(r'src="\w*:?//|@import|<link[^>]+href="\w*:?//', text), path
 
 
 # --- how it is built ---
