@@ -384,7 +384,14 @@ def write_gradient(
         return
     r = reference(x, sample.maximum, o.high, o.low)
     r = reference_at(x, r.exponent - sample.raised, r.shift, o.high, o.low)
-    write_terms(x, count, r, 1.0, sample, label, weights, y, streams, ahead)
+    for k in range(0, count, STRETCH):  # what the entry of the label costs is paid in its stretch
+        here, stretch, slope, w = (
+            min(STRETCH, count - k),
+            after(x, k),
+            after(y, k),
+            after(weights, k),
+        )
+        write_terms(stretch, here, r, 1.0, sample, label - k, w, slope, streams, ahead)
 
 
 @jit
