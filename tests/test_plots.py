@@ -19,12 +19,14 @@ from softproof.derivations import lookup
 from softproof.kernels import ClipRecord
 from softproof.verify import plots
 from softproof.verify.cli import app
-from softproof.verify.plots import ghosts, ladder, precision, radius, speed, style, taylor
+from softproof.verify.plots import collapse, ghosts, ladder, precision, radius, speed, style, taylor
 from softproof.verify.plots import ordinals as over_ordinals
 from softproof.verify.plots.plot import DOTS_PER_INCH, ENDINGS, ignore
 from typer.testing import CliRunner
 
 SOFTMAX, SHIFTED = "softproof.kernels:softmax", "softproof.verify.textbook:softmax_shifted"
+LOSS = "softproof.kernels:cross_entropy_with_gradient"
+LOSS_SHIFTED = "softproof.verify.textbook:cross_entropy_shifted"
 NAIVE = "softproof.verify.textbook:softmax_naive"
 
 # Name, function, reduced arguments, and the command that takes the same (None: it takes none).
@@ -40,6 +42,10 @@ CASES = {
     "ordinals": (
         lambda **more: over_ordinals.plot("softmax", [SHIFTED, NAIVE], **more),
         f"ordinals softmax --inputs 300 --dtype bfloat16 --subject {SHIFTED}",
+    ),
+    "collapse": (
+        lambda **more: collapse.plot([LOSS, LOSS_SHIFTED], count=60, **more),
+        f"collapse --subject {LOSS} --subject {LOSS_SHIFTED} --dtype bfloat16 --classes 5",
     ),
     "speed": (
         lambda **more: speed.plot(sizes=(256, 1024, 4096), rounds=1, peers=["SciPy"], **more),

@@ -153,6 +153,24 @@ def ordinals(
 
 
 @plot_app.command()
+def collapse(
+    output: Output,
+    subject: Chosen = None,
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
+    classes: Annotated[int, typer.Option(min=2, help="How many, the right one included.")] = 2,
+    data: Data = None,
+) -> None:
+    """Softmax collapse: loss and gradient against the gap of the right class, and the truth."""
+    from .plots.collapse import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(subject or (), dtype=dtype, classes=classes, progress=progress),
+    )
+
+
+@plot_app.command()
 def speed(
     output: Output,
     operation: Annotated[
