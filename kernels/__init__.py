@@ -22,6 +22,7 @@ from .activations import (
 )
 from .clip import ClipRecord, clip_step
 from .comp_sum import comp_sum, comp_sum_with_gradient
+from .consistency import consistency_gamma, consistency_transform
 from .cross_entropy import (
     cross_entropy,
     cross_entropy_gradient,
@@ -58,6 +59,8 @@ __all__ = [
     "clip_step",
     "comp_sum",
     "comp_sum_with_gradient",
+    "consistency_gamma",
+    "consistency_transform",
     "cross_entropy",
     "cross_entropy_gradient",
     "cross_entropy_with_gradient",

@@ -55,7 +55,13 @@ def test_a_plan_holds_what_a_subject_can_do():
     items = plan(BUILT_IN, SUITES, FORMATS)
     assert all(item.dtype in item.subject.dtypes for item in items)
     with_gradient = {i.subject.definition for i in items if i.suite == "gradient"}
-    assert with_gradient == {"logsumexp", "cross_entropy", "stablemax_cross_entropy"}
+    comp_sums = {
+        "comp_sum",
+        "sum_exponential",
+        "generalized_cross_entropy",
+        "mean_absolute_error",
+    }
+    assert with_gradient == {"logsumexp", "cross_entropy", "stablemax_cross_entropy", *comp_sums}
     assert {i.family for i in items if i.suite == "special-values"} == {""}
     real = [i for i in items if i.subject.definition == "sigmoid"]
     assert {i.family for i in real} == {"reals", "far_reals", "gaps_below_zero", ""}
