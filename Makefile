@@ -1,18 +1,22 @@
-# Two commands: `make verify` and `make test`. Each sets everything up on a fresh machine.
+# `make verify`, `make test`, `make notebooks`, `make docs`. Each sets everything up on a fresh machine.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 BROWSERS := chromium-headless-shell chromium chromium-browser google-chrome
 
-.PHONY: verify test browser clean
+LESSONS := $(wildcard notebooks/[0-9]_*.py)
+BUILT := $(LESSONS:notebooks/%.py=build/notebooks/%.ipynb)
+SOURCES := $(wildcard notebooks/*.py) $(shell find kernels derivations verify -name '*.py')
+
+.PHONY: verify test notebooks docs browser clean
 
 verify: .venv/installed
 	@# Exit status 1 means findings: the naive forms and SciPy have some, that is what the table is for.
 	$(BIN)/softproof verify || test $$? -eq 1
 	@# Our own kernels, all but the naive one, must pass everything.
 	$(BIN)/softproof verify --subject 'softproof.kernels:[!n]*'
-	$(BIN)/softproof verify --subject 'softproof.kernels:*' --logits verify/data/digits.npz
+	$(BIN)/softproof verify log_softmax cross_entropy --subject 'softproof.kernels:*' --logits verify/data/digits.npz
 	$(BIN)/softproof radius verify/data/digits.npz verify/data/digits.npz
 
 test: .venv/installed .venv/checkout/softproof browser
@@ -20,6 +24,15 @@ test: .venv/installed .venv/checkout/softproof browser
 	$(BIN)/ruff format --check .
 	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
 	$(BIN)/python -m pytest -q -n auto
+
+# What is built already, from what is unchanged, is kept: an interrupted build goes on.
+notebooks: $(BUILT)
+
+build/notebooks/%.ipynb: notebooks/%.py $(SOURCES) .venv/installed
+	$(BIN)/python notebooks/build_notebooks.py $<
+
+docs: notebooks
+	$(BIN)/python notebooks/build_docs.py
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import sympy
 from sympy.printing.str import StrPrinter
 
-from . import partition, singularities
+from . import partition, singularities, stablemax_radius
 from .catalogue import lookup
 from .definition import Definition, Output
 from .facts import PermutationEquivariant, PermutationInvariant
@@ -79,6 +79,8 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
         sections += _radius(size)
     if definition.name in singularities.NAMES:
         sections.append(_singularities(definition.name))
+    if definition.name in stablemax_radius.NAMES:
+        sections += _kinks(definition, size)
     return (_text if style == "text" else _latex)(definition, sections)
 
 
@@ -389,6 +391,28 @@ def _singularities(name: str) -> Section:
         f"{found.kind}, for every integer n; the Taylor radius of f(h + h't) in t is the distance "
         "of h to the nearest over the modulus of h'",
         [Equation(sympy.Symbol("s_n"), point) for point in found.points],
+    )
+
+
+def _kinks(definition: Definition, size: int) -> Iterator[Section]:
+    (left, right), at_zero = stablemax_radius.one_sided_derivatives(2), "s''(0{})".format
+    yield Section(
+        "The kink",
+        "s and s' agree from both sides of 0, s'' does not: once continuously differentiable, and "
+        "not analytic at 0",
+        [
+            Equation(sympy.Symbol(at_zero("-")), left),
+            Equation(sympy.Symbol(at_zero("+")), right),
+        ],
+    )
+    z, a = (sympy.symbols(f"{letter}_1:{size + 1}", real=True) for letter in "za")
+    radius = sympy.Min(*(sympy.Abs(zk) / sympy.Abs(ak) for zk, ak in zip(z, a, strict=True)))
+    where = "equal unless jumps cancel" if definition.labelled else "unless p is constant"
+    yield Section(
+        "Taylor radius along a step z + a t",
+        "the first kink, a_k not 0: within it every s_k has a positive real part, so that S has no "
+        f"complex zero; {where}",
+        [Equation(sympy.Symbol("rho"), radius, ">=" if definition.labelled else "=")],
     )
 
 

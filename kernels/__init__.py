@@ -40,6 +40,12 @@ from .softmax import (
     two_pass,
 )
 from .softmax_gradient import softmax_jvp, softmax_vjp
+from .stablemax import (
+    stablemax,
+    stablemax_cross_entropy,
+    stablemax_cross_entropy_with_gradient,
+    stablemax_vjp,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -71,6 +77,10 @@ __all__ = [
     "softmax",
     "softmax_jvp",
     "softmax_vjp",
+    "stablemax",
+    "stablemax_cross_entropy",
+    "stablemax_cross_entropy_with_gradient",
+    "stablemax_vjp",
     "three_pass_recompute",
     "three_pass_reload",
     "two_pass",

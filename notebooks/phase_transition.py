@@ -194,9 +194,7 @@ def measure(fast: bool = False) -> Result:
 
 def report(result: Result) -> str:
     """Write the tables beside the paper's statements."""
-    by_model: dict[str, list[Row]] = {}
-    for row in result.rows:
-        by_model.setdefault(row.model, []).append(row)
+    by_model = grouped(result.rows)
 
     def table(title: str, cell: Callable[[list[Row], int, str], str]) -> list[str]:
         """One line per model, one column per rung."""
@@ -251,7 +249,7 @@ def report(result: Result) -> str:
     flagged = sum(row.flagged for row in result.rows)
     samples = sum(row.exact.size for row in result.rows)
     lines.append(f"Flagged, with the variance bound in their place: {flagged} of {samples} samples")
-    lines += ["", *_beside_the_paper(by_model), "", *_rungs(result.rows)]
+    lines += ["", *beside_the_paper(result.rows), "", *_rungs(result.rows)]
     lines += [
         "",
         f"Linear model, {len(result.inside)} samples, each at its own exact radius rho: error of",
@@ -265,22 +263,30 @@ def report(result: Result) -> str:
     return "\n".join(lines)
 
 
+def grouped(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return the rows of all seeds by model."""
+    by_model: dict[str, list[Row]] = {}
+    for row in rows:
+        by_model.setdefault(row.model, []).append(row)
+    return by_model
+
+
 def _onsets(rows: list[Row], field: str, bound: str) -> list[float]:
     """The r, in units of a rung, at which each run meets an onset."""
     return [getattr(row, field) / row.radii[bound] for row in rows]
 
 
-def _beside_the_paper(by_model: dict[str, list[Row]]) -> list[str]:
-    """A table and one sentence per model, in units of pi / Delta as the paper has it."""
+def beside_the_paper(rows: list[Row]) -> list[str]:
+    """Write a table and one sentence per model, in units of pi / Delta as the paper has it."""
     table = [
         "Beside the paper, in r = tau / (pi / Delta); it says that no model fails for r < 1",
         f"{'model':<15}{'accuracy turns':>18}{'paper':>10}{'accuracy fails':>18}{'paper':>10}"
         f"{'loss fails':>18}{'paper':>10}",
     ]
     sentences = []
-    for model, rows in by_model.items():
+    for model, of_model in grouped(rows).items():
         turns, by_accuracy, by_loss = (
-            _onsets(rows, field, "spread") for field in ("turn", "accuracy_onset", "loss_onset")
+            _onsets(of_model, field, "spread") for field in ("turn", "accuracy_onset", "loss_onset")
         )
         linear = model == "linear"
         table.append(

@@ -23,7 +23,7 @@ from softproof.verify.bench.problems import (
 )
 from softproof.verify.bench.timing import interleaved, quiet
 from softproof.verify.cli import app
-from softproof.verify.plots import save
+from softproof.verify.plots.plot import save
 from softproof.verify.subjects.arrays import to_numpy
 from typer.testing import CliRunner
 
@@ -402,7 +402,7 @@ def test_figures(fake, tmp_path):
         "row_lengths.pdf": plot.draw_row_lengths(rows, about()),
     }
     for name, figure in figures.items():
-        assert about()["command"] in figure.get_supxlabel()
+        assert about()["command"] in figure.get_supxlabel().replace("\n", " ")
         save(figure, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 10_000
 

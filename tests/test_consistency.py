@@ -379,17 +379,3 @@ def test_the_spread_is_the_spectral_norm_and_errors_are_those_of_the_nearest_bou
     assert scores.errs([0.0, 0.0], 0) is False  # D = 1, and falls by 1/2
     assert scores.errs([0.1, 0.1], 0) is True
     assert scores.errs([0.0, 0.0], 1) is True
-
-
-# --- the numbers of the picture ---
-
-
-def test_the_curves_hold_what_they_say():
-    for curve in checks.curves((0.5, 1.8), 3, samples=30, points=9):
-        regret_bound = consistency_transform(curve.sampled_zero_one, curve.tau, 3)
-        assert np.all(curve.sampled_surrogate >= regret_bound - 1e-12)
-        assert np.all(np.diff(curve.transform) > 0)
-        assert curve.gamma[-1] == 1.0
-        assert np.all(
-            curve.infimum >= consistency_transform(curve.infimum_at, curve.tau, 3) - 1e-12
-        )

@@ -1,8 +1,12 @@
 """Every example in a docstring runs and prints what it says."""
 
+import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
+import textwrap
 
 import pytest
 import softproof.derivations
@@ -30,8 +34,11 @@ def test_examples_of(name):
     if needs_a_framework(name):
         library = name.rpartition(".")[2].removesuffix("_forms").replace("onnx", "onnxruntime")
         pytest.importorskip(library, reason=f"{library} is not installed")
-    result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=FLAGS)
     assert result.failed == 0
+    # doctest looks in no docstring of a variable, nor in those of what hides behind a decorator.
+    assert result.attempted == len(re.findall(r"^\s*>>>", inspect.getsource(module), re.MULTILINE))
 
 
 def test_there_are_examples_at_all():
@@ -46,3 +53,55 @@ def test_there_are_examples_at_all():
         for package in PACKAGES
     }
     assert min(counts.values()) >= 10, counts
+
+
+# --- code that is no session: indented in a docstring ---
+
+
+def code_blocks(name):
+    """Indented Python of a module's docstrings, without a prompt: an import, a call, a function."""
+    for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(name)))):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        text = ast.get_docstring(node) or ""
+        for block in re.findall(r"(?:^|\n)((?:(?: {4,}.*| *)(?:\n|$))+)", text):
+            code = textwrap.dedent(block).strip("\n")
+            if ">>>" not in code and is_python(code):
+                yield code
+
+
+def is_python(code):
+    try:
+        statements = ast.parse(code).body
+    except SyntaxError:
+        return False
+    return any(not isinstance(s, ast.Expr) or isinstance(s.value, ast.Call) for s in statements)
+
+
+RUN_BELOW = ("softproof.derivations.definition", "softproof.kernels.tuning")
+# The same lines stand in a session of the README, which runs them in a test suite.
+RUN_FOR_THE_README = ("softproof.verify.pytest_plugin",)
+
+
+def test_no_other_module_shows_code_that_is_not_run():
+    shown = {n for n in MODULES if not needs_a_framework(n) and list(code_blocks(n))}
+    assert shown == {*RUN_BELOW, *RUN_FOR_THE_README}
+
+
+def test_the_definition_shown_is_one(monkeypatch):
+    from softproof.derivations import definition, facts, prove
+
+    monkeypatch.setattr(definition, "REGISTRY", {})
+    scope = {**vars(definition), **vars(facts)}
+    for code in code_blocks("softproof.derivations.definition"):
+        exec(code, scope)
+    assert all(proof.proven for proof in prove(scope["sigmoid"]))
+
+
+def test_the_tuning_shown_sets_what_the_kernels_read(monkeypatch):
+    from softproof.kernels import tuning
+
+    monkeypatch.setattr(tuning, "STREAM_BYTES", tuning.STREAM_BYTES)  # restored afterwards
+    (code,) = code_blocks("softproof.kernels.tuning")
+    exec(code, {})
+    assert tuning.STREAM_BYTES == 8 << 20

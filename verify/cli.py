@@ -17,21 +17,22 @@ from importlib.metadata import version
 from importlib.resources import files
 from json import loads as load_json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import (
-    BarColumn,
     MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
 )
 
-from ..derivations import REGISTRY, Definition, lookup
+from ..derivations import REGISTRY
 from ..derivations.formats import FORMATS
+from .cli_plot import plot_app
+from .command_line import console as _console
+from .command_line import definition as _definition
+from .command_line import demand_folders as _demand_folders
+from .command_line import fail as _fail
+from .command_line import progress_bar as _progress
 from .properties import BUDGETS, SUITES
 from .subjects.subject import LIBRARIES, Subject
 
@@ -41,7 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Prove softmax code right: verify kernels, derive gradients, bound steps, plot errors.",
 )
-plot_app = typer.Typer(no_args_is_help=True, help="Draw a figure into a PNG, SVG or PDF file.")
 app.add_typer(plot_app, name="plot")
 bench_app = typer.Typer(no_args_is_help=True, help="Time against peers: ratios, interleaved.")
 app.add_typer(bench_app, name="bench")
@@ -65,28 +65,6 @@ def main() -> None:
     except Exception:  # 1 would say that a subject failed
         traceback.print_exc()
         sys.exit(3)
-
-
-def _fail(message: str) -> NoReturn:
-    """A usage error: one clear message, exit status 2."""
-    Console(stderr=True, emoji=False).print(f"softproof: {message}", markup=False, soft_wrap=True)
-    raise typer.Exit(2)
-
-
-def _console() -> Console:
-    # A table folded at 80 columns is not legible where output goes to a file or a log.
-    if sys.stdout.isatty():
-        return Console(emoji=False)
-    columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdecimal() and int(columns) else 150
-    return Console(width=width, emoji=False)
-
-
-def _definition(name: str) -> Definition:
-    try:
-        return lookup(name)
-    except KeyError as error:
-        _fail(error.args[0])
 
 
 def _print_version(wanted: bool) -> None:
@@ -163,7 +141,7 @@ def verify(
     from .declared import Declarations, load
     from .given import given_file, given_row
     from .reports.plain import as_dict
-    from .reports.terminal import print_failures, print_summary, print_table
+    from .reports.terminal import print_collapses, print_failures, print_summary, print_table
     from .run import Report, plan, run
     from .store import Store, StoreError
     from .subjects.built_in import BUILT_IN, select
@@ -243,6 +221,7 @@ def verify(
         _fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = _console()
     print_table(report, console)
+    print_collapses(report, console)
     print_failures(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
@@ -269,26 +248,6 @@ def _with_arrays(
     library = arrays.value if arrays else subject.arrays
     needed = {"torch": ("torch",), "jax": ("jax",)}.get(library, ())
     return replace(subject, arrays=library, device=device or "", requires=needed)
-
-
-def _progress(*columns: ProgressColumn) -> Progress:
-    """A progress bar on the terminal's stderr, gone when it ends."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *columns,
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-
-
-def _demand_folders(*paths: Path | None) -> None:
-    """A usage error before the work, not after it, where a report cannot be written."""
-    for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            _fail(f"No such file or directory: {path.absolute().parent}")
 
 
 def _write(
@@ -561,32 +520,6 @@ def radius(
         raise typer.Exit(1)
 
 
-@plot_app.command()
-def precision(
-    name: Annotated[str, typer.Argument(help="A definition, e.g. softmax.")],
-    output: Annotated[Path, typer.Option(help="The file to write: .png, .svg or .pdf.")],
-) -> None:
-    """Draw error against precision for the forms of a definition, with the proven bound."""
-    from .plots import demand_ending, save
-    from .plots import precision as draw
-
-    _definition(name)
-    try:
-        demand_ending(output)  # before the work, not after it
-    except ValueError as error:
-        _fail(str(error))
-    with _progress() as progress:
-        task = progress.add_task(f"precision of {name}", total=None)
-        figure = draw(
-            name, progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
-    try:
-        save(figure, output)
-    except (ValueError, OSError) as error:
-        _fail(str(error))
-    typer.echo(f"wrote {output}")
-
-
 @bench_app.command("radius")
 def bench_radius(
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
@@ -619,7 +552,7 @@ def _bench_kernels(
     from .bench.machine import about
     from .bench.plot import draw_bad_days, draw_cases, draw_row_lengths
     from .bench.problems import BAD_DAY_SHAPES, SHAPES, demand_memory, parse_shape
-    from .plots import demand_ending, save
+    from .plots.plot import demand_ending, save
 
     if distributions and roofline:
         _fail("--distributions and --roofline are two measurements; give one of them")

@@ -15,7 +15,6 @@ from fractions import Fraction
 import flint
 import numpy as np
 import sympy
-from numpy.typing import NDArray
 
 from ..derivations import consistency as theory
 from ..derivations.arithmetic import balls
@@ -25,7 +24,6 @@ from ..derivations.conditional_regret import (
     conditional_error,
     infimum,
     least_error,
-    least_error_predicting,
     minimizability_gap,
 )
 from ..derivations.smooth_adversarial import (
@@ -34,7 +32,6 @@ from ..derivations.smooth_adversarial import (
     phi,
     smooth_adversarial,
 )
-from ..kernels.consistency import consistency_gamma, consistency_transform
 
 BITS = 160
 TAUS = tuple(k / 4 for k in range(13))
@@ -452,80 +449,3 @@ def every_check(
         yield inverse(tau, n)
     for tau in taus:
         yield adversarial(tau, trials=trials, seed=seed)
-
-
-# --- the numbers of the picture ---
-
-
-@dataclass(frozen=True)
-class Curves:
-    """T and Gamma of one tau, with sampled regrets: what ``softproof plot consistency`` draws."""
-
-    tau: float
-    classes: int
-    b: NDArray[np.float64]
-    transform: NDArray[np.float64]
-    y: NDArray[np.float64]
-    gamma: NDArray[np.float64]
-    infimum: NDArray[np.float64]  # F at some of b, from balls
-    infimum_at: NDArray[np.float64]
-    sampled_zero_one: NDArray[np.float64]
-    sampled_surrogate: NDArray[np.float64]
-
-
-def curves(
-    taus: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 1.8, 2.0),
-    classes: int = 3,
-    *,
-    samples: int = 400,
-    seed: int = 0,
-    points: int = 257,
-) -> list[Curves]:
-    """T_tau, Gamma_tau, the true infimum of regrets, and regrets of random p and s.
-
-    >>> [c.tau for c in curves((0.0, 1.0), samples=3, points=5)]
-    [0.0, 1.0]
-    """
-    rng = np.random.default_rng(seed)
-    found = []
-    for tau in taus:
-        b = np.linspace(0, 1, points)
-        top = float(consistency_transform(1.0, tau, classes))
-        y = np.linspace(0, 1.25 * top, points)
-        zero_one, surrogate = sampled_regrets(rng, tau, classes, samples)
-        at = np.linspace(0, 1, 17)
-        with flint.ctx.workprec(80):
-            least = [float(infimum(float(v), tau, classes).value.mid()) for v in at]
-        found.append(
-            Curves(
-                float(tau),
-                classes,
-                b,
-                consistency_transform(b, tau, classes),
-                y,
-                consistency_gamma(y, tau, classes),
-                np.array(least),
-                at,
-                zero_one,
-                surrogate,
-            )
-        )
-    return found
-
-
-def sampled_regrets(
-    rng: np.random.Generator, tau: float, classes: int, samples: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """0-1 regrets and conditional regrets of random p, each with the best s that predicts a class.
-
-    The class is drawn, s is the best one for it: the sample is dense near the infimum.
-    """
-    zero_one, surrogate = [], []
-    with flint.ctx.workprec(80):
-        for _ in range(samples):
-            p = _dyadic(rng, classes, float(rng.choice([0.3, 1.0, 5.0])))
-            h = int(rng.integers(classes))
-            zero_one.append(float(max(p) - p[h]))
-            regret = least_error_predicting(p, h, tau) - least_error(p, tau)
-            surrogate.append(float(regret.mid()))
-    return np.array(zero_one), np.array(surrogate)

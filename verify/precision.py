@@ -25,6 +25,8 @@ from ..derivations.bounds import Model, bound
 from ..derivations.definition import Formula
 from ..derivations.formats import FORMATS
 from .oracle import GUARD_BITS, OracleError
+from .subjects.hosts import LiveSubject
+from .subjects.subject import NotApplicable, SubjectFault
 
 PUBLISHED = "published"  # the name, among the forms, of the formula itself
 PRECISIONS = range(4, 114)  # up to binary128
@@ -101,6 +103,30 @@ def precision_errors(
     return PrecisionErrors(name, tuple(precisions), errors, formats, bounds)
 
 
+def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, str]]:
+    """The maximum relative errors of a subject on the same inputs, by the names of its formats.
+
+    Infinite where a result is not finite.  Formats in which the subject gave no result are in the
+    second dictionary, with the reason.
+    """
+    definition = subject.definition
+    rows = inputs(definition)
+    errors: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for name in subject.subject.dtypes:
+        fmt = FORMATS[name]
+        problems = _problems(definition, rows, ieee(fmt))
+        logits = np.array([problem.row for problem in problems], dtype=fmt.dtype)
+        labels = np.full(len(logits), LABEL) if definition.labelled else None
+        try:
+            values = subject(logits, labels).value
+        except (SubjectFault, NotApplicable) as fault:
+            failures[name] = str(fault)
+            continue
+        errors[name] = max(map(_relative_error, values, problems))
+    return errors, failures
+
+
 def inputs(definition: Definition) -> list[list[Fraction]]:
     """The rows of reals on which errors are taken; an elementwise definition has one long row."""
     generator = random.Random(SEED)
@@ -159,13 +185,20 @@ def _max_error(formula: Formula, problems: list[_Problem]) -> float:
     largest = 0.0
     for problem in problems:
         with np.errstate(all="ignore"):  # overflow is a result here, not an accident
-            computed = _flat(formula(*problem.arguments, problem.xp))
-        with flint.ctx.workprec(_TRUTH_BITS):
-            for number, truth in zip(computed, problem.truth, strict=True):
-                ball = _ball(number)
-                if not ball.is_finite():
-                    return math.inf
-                largest = max(largest, float(abs((ball - truth) / truth)))
+            computed = formula(*problem.arguments, problem.xp)
+        largest = max(largest, _relative_error(computed, problem))
+    return largest
+
+
+def _relative_error(computed: Any, problem: _Problem) -> float:
+    """The largest relative error over the outputs; infinite where one is not finite."""
+    largest = 0.0
+    with flint.ctx.workprec(_TRUTH_BITS):
+        for number, truth in zip(_flat(computed), problem.truth, strict=True):
+            ball = _ball(number)
+            if not ball.is_finite():
+                return math.inf
+            largest = max(largest, float(abs((ball - truth) / truth)))
     return largest
 
 

@@ -21,7 +21,7 @@ from ..kernels.radius import Radius
 
 _SHOWN = 10  # samples listed by index when a step exceeds radii
 _SHARP = 1e-12  # the relative width of an enclosure that is told as wide beyond it
-_NAMES = {
+NAMES = {
     "spread": "spread, pi / Delta",
     "half_mass": "half-mass",
     "variance": "variance",
@@ -423,21 +423,19 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     table = Table(title="Safe step radii, in units of the step length t")
     for heading in ("radius", "min", "1 %", "median", "max"):
         table.add_column(heading, justify="left" if heading == "radius" else "right")
-    rows = _NAMES | ({"lower": "certified"} if "certified" in report else {})
+    rows = NAMES | ({"lower": "certified"} if "certified" in report else {})
     for key, name in rows.items():
         known = sorted(s[key] for s in samples if s[key] is not None)
         table.add_row(name, *_quantiles(known), end_section=name == [*rows.values()][-1])
     for key in ("spread", "half_mass", "variance"):
-        table.add_row(
-            f"{_NAMES[key].partition(',')[0]} / exact", *_quantiles(_shares(samples, key))
-        )
+        table.add_row(f"{NAMES[key].partition(',')[0]} / exact", *_quantiles(_shares(samples, key)))
     if "curved" in report:
         known = sorted(s["curved"]["lower"] for s in samples if s["curved"]["lower"] is not None)
         table.add_section()
         table.add_row("certified, curved", *_quantiles(known))
     console.print(table)
     flagged = sum(s["flagged"] for s in samples)
-    named = [f"{key.replace('_', '-')} {_number(batch[key])}" for key in list(_NAMES)[:-1]]
+    named = [f"{key.replace('_', '-')} {_number(batch[key])}" for key in list(NAMES)[:-1]]
     named.append(
         f"exact not known ({flagged} flagged)" if flagged else f"exact {_number(batch['exact'])}"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,33 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...derivations.formats import FORMATS
-from ..plots import SMALL, TEXT
+from ..plots import style
+from ..plots.style import BLUE, GREEN, MARKERS, ORANGE, PURPLE, SKY, SMALL, TEXT, VERMILION
 from .bad_days import LEAST_TIMES_PYTORCH, MOST_TIMES_NORMAL
 from .kernels import INSTALLED, KEPT, TITLES, counted, described
 from .limits import TRAFFIC, second_level_cache
 from .peers import PYTORCH, SOFTPROOF, UFUNC
 from .problems import TINY
 
-WIDTH = 7.2  # inches: both columns of a two-column page
-CAPTION_CHARACTERS = 130
-
-# Okabe and Ito 2008, Color Universal Design, each with a marker of its own for print in grey.
 STYLES: dict[str, dict[str, Any]] = {
-    SOFTPROOF: {"color": "#D55E00", "marker": "o"},
-    PYTORCH: {"color": "#0072B2", "marker": "s"},
-    f"{PYTORCH}, {KEPT}": {"color": "#0072B2", "marker": "s", "fillstyle": "none"},
-    "ONNX Runtime": {"color": "#009E73", "marker": "^"},
-    "LiteRT": {"color": "#E69F00", "marker": "D"},
-    "JAX": {"color": "#CC79A7", "marker": "v"},
-    "SciPy": {"color": "#56B4E9", "marker": "P"},
+    SOFTPROOF: {"color": VERMILION, "marker": "o"},
+    PYTORCH: {"color": BLUE, "marker": "s"},
+    f"{PYTORCH}, {KEPT}": {"color": BLUE, "marker": "s", "fillstyle": "none"},
+    "ONNX Runtime": {"color": GREEN, "marker": "^"},
+    "LiteRT": {"color": ORANGE, "marker": "D"},
+    "JAX": {"color": PURPLE, "marker": "v"},
+    "SciPy": {"color": SKY, "marker": "P"},
     UFUNC: {"color": "0.4", "marker": "x"},
 }
-LINES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "marker": "s"},
-    {"color": "#009E73", "marker": "^"},
-    {"color": "#D55E00", "marker": "o"},
-    {"color": "#CC79A7", "marker": "v"},
-)
 LIMITS = ("--", "-.", ":")
 
 
@@ -62,7 +52,7 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
         names = [name for name in STYLES if name in here]
         for i, name in enumerate(names):
             points = [
-                (shapes.index(tuple(case["shape"])), _nanoseconds(case, entry))
+                (shapes.index(tuple(case["shape"])), nanoseconds(case, entry))
                 for case, entry in _entries(chosen)
                 if _label(case, entry) == name
             ]
@@ -78,7 +68,7 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
                 **STYLES[name],
             )
         limits = [
-            (shapes.index(tuple(case["shape"])), _limit(entry))
+            (shapes.index(tuple(case["shape"])), limit_of(entry))
             for case, entry in _entries(chosen)
             if entry.get("share_of_limit")
         ]
@@ -99,7 +89,7 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
         axes.set_xticks(range(len(shapes)), [_typeset(shape) for shape in shapes])
         axes.set_xlabel("rows × classes", fontsize=TEXT)
         dtype = chosen[0]["dtype"]
-        _time_axis(axes, f"{TITLES.get(kind, kind)}, {dtype}, {counted(threads)}")
+        time_axis(axes, f"{TITLES.get(kind, kind)}, {dtype}, {counted(threads)}")
     _legend(figure, grid)
     measured = "Time of one call over the number of logits; medians, bars between the quartiles."
     _caption(figure, about, measured)
@@ -112,7 +102,7 @@ def draw_bad_days(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> F
     One panel for each kind of operation and number of threads, one marker for each shape.
     """
     panels = list(dict.fromkeys((entry["operation"], entry["threads"]) for entry in entries))
-    figure = Figure(figsize=(WIDTH, 0.6 + 2.9 * len(panels)), layout="constrained")
+    figure = style.new_figure(0.6 + 2.9 * len(panels), style.PAGE_WIDTH)
     grid = figure.subplots(len(panels), 2, sharey=True, squeeze=False)
     ratios = (
         ("times_normal", "our time / our time on normal rows", MOST_TIMES_NORMAL),
@@ -123,7 +113,7 @@ def draw_bad_days(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> F
         names = list(dict.fromkeys(entry["distribution"] for entry in chosen))
         shapes = list(dict.fromkeys(tuple(entry["shape"]) for entry in chosen))
         for axes, (key, label, aim) in zip(row, ratios, strict=True):
-            for shape, style in zip(shapes, itertools.cycle(LINES), strict=False):
+            for shape, marker in zip(shapes, itertools.cycle(MARKERS), strict=False):
                 points = [
                     (entry[key][1], names.index(entry["distribution"]))
                     for entry in chosen
@@ -135,7 +125,7 @@ def draw_bad_days(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> F
                         linestyle="",
                         markersize=4,
                         label=_typeset(shape),
-                        **style,
+                        **marker,
                     )
             axes.axvline(aim, color="black", linewidth=0.8)
             axes.set_xlabel(label, fontsize=TEXT)
@@ -165,9 +155,9 @@ def draw_row_lengths(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -
     for axes, count in zip(grid, threads, strict=True):
         chosen = [entry for entry in entries if entry["threads"] == count]
         lengths = [entry["classes"] for entry in chosen]
-        for name, style in zip(TRAFFIC, LINES, strict=True):
+        for name, marker in zip(TRAFFIC, MARKERS, strict=False):
             times = [entry["nanoseconds_per_element"][name] for entry in chosen]
-            axes.plot(lengths, times, linewidth=1.0, markersize=3, label=name, **style)
+            axes.plot(lengths, times, linewidth=1.0, markersize=3, label=name, **marker)
         bounded = [entry for entry in chosen if entry["limits"]]
         for (reads, writes), dashes in zip(dict.fromkeys(TRAFFIC.values()), LIMITS, strict=True):
             name = next(name for name, moved in TRAFFIC.items() if moved == (reads, writes))
@@ -191,14 +181,14 @@ def draw_row_lengths(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -
         )
         axes.set_xscale("log", base=2)
         axes.set_xlabel("classes in the one row", fontsize=TEXT)
-        _time_axis(axes, f"softmax of one row, {chosen[0]['dtype']}, {counted(count)}")
+        time_axis(axes, f"softmax of one row, {chosen[0]['dtype']}, {counted(count)}")
     _legend(figure, grid)
     _caption(figure, about, "Time of one call over the number of logits, medians.")
     return figure
 
 
 def _figure(panels: int, height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH, 0.9 + height * panels), layout="constrained")
+    figure = style.new_figure(0.9 + height * panels, style.PAGE_WIDTH)
     return figure, list(figure.subplots(panels, 1, squeeze=False)[:, 0])
 
 
@@ -215,13 +205,14 @@ def _label(case: dict[str, Any], entry: dict[str, Any]) -> str:
     return name if case["allocator"] == INSTALLED else f"{name}, {KEPT}"
 
 
-def _nanoseconds(case: dict[str, Any], entry: dict[str, Any]) -> tuple[float, ...]:
+def nanoseconds(case: dict[str, Any], entry: dict[str, Any]) -> tuple[float, ...]:
+    """Quartiles of the time per element of a candidate."""
     rows, classes = case["shape"]
     each = np.array(entry["seconds"]) * 1e9 / (rows * classes)
     return tuple(float(quartile) for quartile in np.quantile(each, (0.25, 0.5, 0.75)))
 
 
-def _limit(entry: dict[str, Any]) -> float:
+def limit_of(entry: dict[str, Any]) -> float:
     """Nanoseconds per element that memory takes for the traffic of our kernel."""
     return float(entry["nanoseconds_per_element"] * entry["share_of_limit"][1])
 
@@ -230,7 +221,8 @@ def _typeset(shape: Sequence[int]) -> str:
     return re.sub(r"2\^(\d+)", r"$2^{\1}$", described(shape)).replace(" x ", " × ")
 
 
-def _time_axis(axes: Axes, title: str) -> None:
+def time_axis(axes: Axes, title: str) -> None:
+    """Make y a logarithmic axis of nanoseconds per element."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -247,14 +239,7 @@ def _legend(figure: Figure, grid: Sequence[Axes]) -> None:
     for axes in grid:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        found.values(),
-        found.keys(),
-        loc="outside upper center",
-        ncols=4,
-        fontsize=SMALL,
-        frameon=False,
-    )
+    style.legend(figure, found.values(), columns=4)
 
 
 def _caption(figure: Figure, about: dict[str, Any], measured: str) -> None:
@@ -262,5 +247,4 @@ def _caption(figure: Figure, about: dict[str, Any], measured: str) -> None:
     text = (
         f"{measured} {machine['processor']}, {machine['processors']} processors, {about['date']}."
     )
-    lines = textwrap.fill(text, CAPTION_CHARACTERS) + "\n" + about["command"]
-    figure.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL, linespacing=1.2)
+    style.caption(figure, text, about["command"])

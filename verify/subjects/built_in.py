@@ -12,6 +12,8 @@ from ...kernels.comp_sum import ULP_BOUND as COMP_SUM_ULPS
 from ...kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
 from ...kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ...kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
+from ...kernels.stablemax import LOSS_ULP_BOUND as STABLEMAX_LOSS_ULPS
+from ...kernels.stablemax import ULP_BOUND as STABLEMAX_ULPS
 from ..contract import Contract
 from .program import as_subject, is_command
 from .subject import CXX, LIBRARIES, Subject, SubjectError, matches
@@ -24,7 +26,7 @@ SHIFTED = Contract(accumulator="input", empty="error")  # NumPy's max of nothing
 
 
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
-    contract = Contract(ulps=promised, bitwise_batch="yes")
+    contract = Contract(ulps=promised, bitwise_batch="yes", collapse_free="yes")
     return Subject(f"softproof.kernels:{name}", definition, contract, tuple(promised) or ANY_FORMAT)
 
 
@@ -110,6 +112,11 @@ OWN_AND_NUMPY = (
     _kernel("ria", "ria", ACTIVATION_ULPS["ria"]),
     _textbook("ria_as_published", "ria"),
     _kernel("smoothed_rsqrt", "smoothed_rsqrt", ACTIVATION_ULPS["smoothed_rsqrt"]),
+    _kernel("stablemax", "stablemax", STABLEMAX_ULPS),
+    _kernel("stablemax_cross_entropy", "stablemax_cross_entropy", STABLEMAX_LOSS_ULPS),
+    _kernel(
+        "stablemax_cross_entropy_with_gradient", "stablemax_cross_entropy", STABLEMAX_LOSS_ULPS
+    ),
     _textbook("stablemax", "stablemax", UNSHIFTED),
     _textbook("stablemax_cross_entropy", "stablemax_cross_entropy", UNSHIFTED),
 )

@@ -1,0 +1,72 @@
+"""What a kind of plot returns: a figure, the numbers that it shows, and the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+ENDINGS = (".png", ".svg", ".pdf")
+DOTS_PER_INCH = 300
+
+Cell = str | int | float | None
+Progress = Callable[[int, int], None]  # called with how much is done, and of how much
+
+
+def ignore(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure and the numbers in it: ``rows`` is a table with a cell for each of ``columns``.
+
+    ``command`` is the command line that draws it.
+    """
+
+    figure: Figure
+    command: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+    def save(self, path: str | Path) -> None:
+        """Write the figure, as `save` does."""
+        save(self.figure, path)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH // 2)
+        return buffer.getvalue()
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the table: a line ``# command``, the header, the rows.
+
+        Numbers are written so that reading gives them back; None is an empty cell.  OSError where
+        the file cannot be written.
+        """
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            file.write(f"# {self.command}\n")
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.columns)
+            writer.writerows(self.rows)
+
+
+def demand_ending(path: str | Path) -> None:
+    """ValueError unless the path ends in .png, .svg or .pdf."""
+    ending = Path(path).suffix
+    if ending not in ENDINGS:
+        raise ValueError(f"path {str(path)!r} ends in {ending!r}; use one of {', '.join(ENDINGS)}")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the format that the ending of the path names: .png, .svg or .pdf.
+
+    ValueError for any other ending; OSError where the file cannot be written.
+    """
+    demand_ending(path)
+    figure.savefig(path, dpi=DOTS_PER_INCH)

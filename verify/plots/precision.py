@@ -1,0 +1,206 @@
+"""Error against precision: the forms of a definition, in p bits and in formats, and the bound."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
+
+from ...derivations import lookup
+from ...derivations.bounds import BOUNDS, PROVEN_FORM
+from ...derivations.formats import FORMATS
+from ..precision import (
+    PRECISIONS,
+    PUBLISHED,
+    PrecisionErrors,
+    inputs_described,
+    precision_errors,
+    subject_errors,
+)
+from ..subjects.subject import SubjectError, short_id
+from . import style
+from .plot import Cell, Plot, Progress, ignore
+from .subjects import connected
+
+FINITE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "fillstyle": "none", "linestyle": ""}
+OBSERVED: dict[str, Any] = {"markersize": 3.0, "linestyle": "", "zorder": 3}
+NOT_FINITE: dict[str, Any] = {"marker": "x", "markersize": 5.0, "linestyle": ""}
+
+# Alignment and shift, in points, of the names of formats: the first two are 3 bits apart.
+NAME_PLACES = {
+    "bfloat16": ("right", 0),
+    "float16": ("left", -3),
+    "float32": ("left", 1),
+    "float64": ("center", 0),
+}
+
+
+# Of subjects: filled, in the order of the lines of forms from behind.
+SUBJECTS: tuple[dict[str, Any], ...] = (
+    {"color": "black", "marker": "s"},
+    {"color": style.SKY, "marker": "P"},
+    {"color": style.ORANGE, "marker": "D"},
+    {"color": style.PURPLE, "marker": "v"},
+    {"color": style.GREEN, "marker": "^"},
+)
+
+Subjects = Mapping[str, Mapping[str, float]]
+
+
+def plot(
+    name: str = "softmax",
+    subjects: Sequence[str] = (),
+    *,
+    precisions: Sequence[int] = PRECISIONS,
+    progress: Progress = ignore,
+) -> Plot:
+    """Error against precision of a definition: every form, subjects, formats, the proven bound.
+
+    Upper axes: maximum relative error.  Lower axes: the same in units of u = 2^-p, where a form
+    whose error is proportional to u is a level line.  For softmax these are the forms that
+    Blanchard, Higham and Higham compare (2021, IMA J. Numer. Anal. 41(4)): unshifted, shifted and
+    division-free.  ``subjects`` are patterns as of ``verify --subject``.  ``progress(done, total)``
+    counts precisions.
+
+    KeyError when no definition has the name; ValueError for a precision that has no truth here;
+    SubjectError for a subject that there is not, or that gives no result in any format.
+    """
+    observed = {}
+    with connected(lookup(name), subjects) as found:
+        for subject in found:
+            errors, failures = subject_errors(subject)
+            if not errors:
+                told = "; ".join(f"{fmt}: {why}" for fmt, why in failures.items())
+                raise SubjectError(f"{subject.subject.id} gives no result ({told})")
+            observed[subject.subject.id] = errors
+    return draw(precision_errors(name, precisions, progress=progress), observed, subjects)
+
+
+def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str] = ()) -> Plot:  # noqa: B006
+    """Draw errors that have been computed; those ``observed`` of subjects by id and format."""
+    figure = style.new_figure(5.3)
+    relative, in_units = figure.subplots(2, 1, sharex=True)
+    _draw_errors(relative, data, observed, lambda p: 1.0, tick_bits=16)
+    _draw_errors(in_units, data, observed, lambda p: 2.0**p, tick_bits=2)
+
+    relative.set_title(data.name, fontsize=style.TEXT, pad=16)
+    style.finish(relative, y="maximum relative error")
+    style.finish(in_units, "significand precision p (bits)", "maximum relative error / u")
+    _name_formats(relative)
+    style.legend(figure, _legend(data, observed))
+    command = style.command("precision", data.name, subject=patterns)
+    style.caption(figure, _described(data), command)
+    columns = ("series", "format", "p", "error")
+    return Plot(figure, command, columns, list(_rows(data, observed)))
+
+
+def _draw_errors(
+    axes: Axes,
+    data: PrecisionErrors,
+    observed: Subjects,
+    scale: Callable[[int], float],
+    tick_bits: int,
+) -> None:
+    """Curves, markers, bound and u, every error times ``scale(p)``."""
+    factors = np.array([scale(p) for p in data.precisions])
+    units = np.array([2.0**-p for p in data.precisions])
+    axes.plot(data.precisions, units * factors, **style.GUIDE)
+    for form, line in _styled(data):
+        axes.plot(data.precisions, data.errors[form] * factors, linewidth=1.0, **line)
+        _mark(axes, data.formats[form], scale, color=line["color"], **FINITE)
+    axes.plot(data.precisions, data.bounds * factors, **style.BOUND)
+    for marker, errors in zip(itertools.cycle(SUBJECTS), observed.values(), strict=False):
+        _mark(axes, errors, scale, **marker, **OBSERVED)
+
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_locator(LogLocator(base=2.0**tick_bits))
+    axes.yaxis.set_major_formatter(LogFormatterMathtext(base=2))
+    axes.xaxis.set_major_locator(MultipleLocator(16))
+    axes.minorticks_off()
+    for fmt in FORMATS.values():
+        axes.axvline(fmt.precision, **style.GRID)
+    bottom, top_error = axes.get_ylim()
+    axes.set_ylim(bottom, top_error * (top_error / bottom) ** 0.1)  # room for the crosses
+
+
+def _mark(
+    axes: Axes, errors: Mapping[str, float], scale: Callable[[int], float], **marker: Any
+) -> None:
+    """Errors in the named formats, at their p."""
+    for name, error in errors.items():
+        p = FORMATS[name].precision
+        if math.isfinite(error):
+            axes.plot(p, error * scale(p), **marker)
+        else:  # there is no such error: at the top of the axes, whatever their scale
+            top = axes.get_xaxis_transform()
+            axes.plot(p, 0.95, color=marker["color"], transform=top, **NOT_FINITE)
+
+
+def _name_formats(axes: Axes) -> None:
+    """Names of the formats above the axes, at their p."""
+    for fmt in FORMATS.values():
+        ha, points = NAME_PLACES[fmt.name]
+        axes.annotate(
+            fmt.name,
+            (fmt.precision, 1),
+            (points, 4.5),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            ha=ha,
+            fontsize=style.SMALL,
+            color="0.3",
+        )
+
+
+def _styled(data: PrecisionErrors) -> Iterator[tuple[str, dict[str, Any]]]:
+    return zip(data.errors, itertools.cycle(style.LINES), strict=False)
+
+
+def _legend(data: PrecisionErrors, observed: Subjects) -> Iterator[Line2D]:
+    for form, line in _styled(data):
+        label = "as published" if form == PUBLISHED else form
+        yield Line2D([], [], linewidth=1.0, label=label, **line)
+    if np.isfinite(data.bounds).any():
+        label = f"bound proven for: {PROVEN_FORM[data.name]}"
+        yield Line2D([], [], label=label, **style.BOUND)
+    yield Line2D([], [], label="u = $2^{-p}$", **style.GUIDE)
+    yield Line2D([], [], color="black", label="named format", **FINITE)
+    for marker, subject in zip(itertools.cycle(SUBJECTS), observed, strict=False):
+        yield Line2D([], [], label=short_id(subject), **marker, **OBSERVED)
+    marked = [*data.formats.values(), *observed.values()]
+    if any(math.isinf(error) for errors in marked for error in errors.values()):
+        yield Line2D([], [], color="black", label="result not finite", **NOT_FINITE)
+
+
+def _rows(data: PrecisionErrors, observed: Subjects) -> Iterator[tuple[Cell, ...]]:
+    for form, errors in data.errors.items():
+        for p, error in zip(data.precisions, errors.tolist(), strict=True):
+            yield form, None, p, error
+    for series, named in {**data.formats, **observed}.items():
+        for name, error in named.items():
+            yield series, name, FORMATS[name].precision, error
+    for p, bound in zip(data.precisions, data.bounds.tolist(), strict=True):
+        if math.isfinite(bound):
+            yield "bound", None, p, bound
+
+
+def _described(data: PrecisionErrors) -> str:
+    definition = lookup(data.name)
+    sentences = [
+        f"Inputs: {inputs_described(definition)}.",
+        "Curves: p-bit arithmetic with unbounded exponents.",
+        "A named format well off its curve has overflowed or underflowed.",
+    ]
+    if np.isfinite(data.bounds).any():
+        proven = (inspect.getdoc(BOUNDS[data.name]) or "").split("\n")[0]
+        sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
+        if definition.partition_function:  # the letters of softproof.derivations.bounds
+            sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")
+    return " ".join(sentences)
