@@ -17,8 +17,8 @@ from ..catalogue import lookup
 from ..gaussian import Phi, ball_normal_cdf, ball_normal_pdf, ball_scaled_cylinder, phi
 from ..prove import prove
 from ..singularities import SLOPE, singularities
-from .ghosts_radius import GHOSTS, as_ball
-from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
+from .ghosts_radius import GHOSTS, as_ball, softplus_series
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, confirmed, proven, refuted, step
 
 BITS = 128
 DENSITY_AT_0 = 1 / sympy.sqrt(2 * sympy.pi)
@@ -122,6 +122,39 @@ def smallest_neuron_radius(neurons: int = 2) -> Verdict:
             f"sigmoid(h) + sigmoid(-h) = {total} is entire, though each has poles at i pi"
         )
     return proven("one neuron with a non-zero weight is as singular as its activation")
+
+
+@claim(
+    "Along a step the series of a neuron converges up to rho = min_s |s - h| / |h'|, over the "
+    "singular points s of its activation.",
+    GHOSTS,
+    "equation (21)",
+    COMPUTATION,
+    opposite={"counts_preactivation": False},
+)
+def neuron_radius(counts_preactivation: bool = True, order: int = 400) -> Verdict:
+    """Cauchy and Hadamard's limsup |c_n|^(1/n) = 1 / rho, for softplus(h + h' t), n <= 400.
+
+    The opposite leaves h out, |s| / |h'|.
+    """
+    known, cases, worst = singularities("softplus"), 0, 0.0
+    for h, rate in ((0.0, 1.0), (1.0, -2.0), (3.0, 0.5), (-2.0, 4.0)):
+        cases += 1
+        radius = float(known.radius(h if counts_preactivation else 0.0, rate))
+        with flint.ctx.workprec(4 * order):
+            coefficients = softplus_series(h, rate, order)
+            # A conjugate pair of zeros makes the coefficients swing: the largest of a few tells.
+            found = max(float(abs(coefficients[n]).root(n)) for n in range(order - 8, order + 1))
+        # |c_n| = 2 |cos(n phi)| rho^-n / n, asymptotically.
+        error = abs(found * radius * (order / 2) ** (1 / order) - 1)
+        worst = max(worst, error)
+        if error > 0.005:
+            return refuted(
+                f"softplus, h = {h}, h' = {rate}: the series says {1 / found:.4g}, the formula "
+                f"{radius:.4g}",
+                cases,
+            )
+    return confirmed(cases, f"softplus; order {order} agrees within {worst:.1%}")
 
 
 @claim(

@@ -142,11 +142,12 @@ _elsewhere(
     "the experiments",
     "softproof trains on the digits alone, and has no script for it",
 )
-_elsewhere(
+_training(
     "collapse_prevents_grokking",
     "Training in float32 without regularisation stops at softmax collapse and never groks; float64 "
     "delays the stop; StableMax or perpGrad grok without weight decay.",
     GROKKING,
     "the experiments",
-    "it trains models for minutes, and no script for it stands in notebooks yet",
+    script="grokking.py",
+    told="It prints what came of it here, modulo 31, and goes on from stored runs.",
 )
