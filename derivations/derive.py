@@ -406,13 +406,17 @@ def _kinks(definition: Definition, size: int) -> Iterator[Section]:
         ],
     )
     z, a = (sympy.symbols(f"{letter}_1:{size + 1}", real=True) for letter in "za")
-    radius = sympy.Min(*(sympy.Abs(zk) / sympy.Abs(ak) for zk, ak in zip(z, a, strict=True)))
-    where = "equal unless jumps cancel" if definition.labelled else "unless p is constant"
+    kappa = sympy.Min(*(sympy.Abs(zk) / sympy.Abs(ak) for zk, ak in zip(z, a, strict=True)))
+    bound = (
+        "rho >= kappa, with equality where the second derivative jumps there"
+        if definition.labelled
+        else "rho = kappa, but where p is constant"
+    )
     yield Section(
         "Taylor radius along a step z + a t",
-        "the first kink, a_k not 0: within it every s_k has a positive real part, so that S has no "
-        f"complex zero; {where}",
-        [Equation(sympy.Symbol("rho"), radius, ">=" if definition.labelled else "=")],
+        f"{bound}; kappa: the first kink, of the a_k that are not 0. Within it every s_k has a "
+        "positive real part, so that S has no complex zero",
+        [Equation(sympy.Symbol("kappa"), kappa)],
     )
 
 

@@ -38,7 +38,7 @@ The series itself converges further, to the nearest singular point of the branch
 >>> kink_radius([2.0, -1.0, 0.5], [1.0, 1.0, -1.0])
 Fraction(1, 2)
 >>> mpmath.nstr(series_radius([2.0, -1.0, 0.5], [1.0, 1.0, -1.0], label=0), 6)
-'1.5'
+'2.0'
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ SETTINGS = (
     Setting("two layers, ReLU", (128, 128), False, 31, 0.8, 0.01, 9200, 400),
     Setting("one layer, square", (128,), True, 31, 0.7, 0.003, 7200, 200),
 )
-FAST = Setting("one layer, square", (64,), True, 13, 0.8, 0.03, 600, 50)
+FAST = Setting("one layer, square", (96,), True, 23, 0.7, 0.01, 2000, 200)
 SEEDS = range(3)
 
 
@@ -202,8 +202,8 @@ class Adam(torch.optim.Optimizer):
 # ## What is recorded
 #
 # * *collapsed*: the share of training samples whose sum of exponentials, less the maximum, is
-#   exactly 1 in the format of the loss (the paper's measure of softmax collapse). For the
-#   collapse-free loss, in float32: what would have collapsed.
+#   exactly 1 in the format of the loss (the paper's measure of softmax collapse). For StableMax
+#   and the collapse-free loss, in float32: what a plain softmax of these logits would do.
 # * *dead*: the share whose gradient of the right class is exactly 0: what does not learn.
 # * *cosine*: between the negative gradient, before any projection, and the weights, all of them
 #   together. 1 is naive loss minimisation: scaling what is there.
@@ -470,8 +470,8 @@ def verdict(outcomes: dict[str, Outcome]) -> list[str]:
     else:
         answer = (
             f"not in these steps. It ends at {free.last:.1%} of the test pairs, plain float32 at "
-            f"{base.last:.1%} (at best {base.best:.1%}); after {count(free.death)} and "
-            f"{count(base.death)} steps half of their samples are dead."
+            f"{base.last:.1%} (at best {base.best:.1%}). Steps until half of the samples are dead: "
+            f"{count(free.death)}, float32 {count(base.death)}."
         )
         if math.isinf(free.death) and free.last < base.best + 0.1:
             answer += (

@@ -32,7 +32,7 @@ def needs_a_framework(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of(name):
     if needs_a_framework(name):
-        library = name.rpartition(".")[2].removesuffix("_forms").replace("onnx", "onnxruntime")
+        library = name.rpartition(".")[2].partition("_")[0].replace("onnx", "onnxruntime")
         pytest.importorskip(library, reason=f"{library} is not installed")
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=FLAGS)

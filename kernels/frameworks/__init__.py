@@ -1,1 +1,1 @@
-"""Radius clipping in the loops of PyTorch and JAX (optional: each needs its framework)."""
+"""Radius clipping and perpGrad in the loops of PyTorch and JAX (each needs its framework)."""

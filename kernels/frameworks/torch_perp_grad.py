@@ -100,17 +100,14 @@ class PerpGrad(torch.optim.Optimizer):  # type: ignore[misc]
 
         return self.optimizer.step(projected)
 
-    @torch.no_grad()
     def _project(self) -> None:
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                if p.grad.is_sparse or p.grad.is_complex():
-                    kind = "sparse" if p.grad.is_sparse else "complex"
-                    raise TypeError(
-                        f"the gradient of a parameter is {kind}; it must be dense, real"
-                    )
+        for p in (p for group in self.param_groups for p in group["params"]):
+            if p.grad is None:
+                continue
+            if p.grad.is_sparse or p.grad.is_complex():
+                kind = "sparse" if p.grad.is_sparse else "complex"
+                raise TypeError(f"the gradient of a parameter is {kind}; it must be dense and real")
+            with torch.no_grad():
                 p.grad.copy_(perpendicular(p, p.grad, keep_norm=self.keep_norm))
 
     @property
