@@ -72,6 +72,22 @@ REFUSED = unobserved(
     logits=["0x1p-1", "-0x1p+0", "0x1p+1"],
 )
 
+COLLAPSE = {
+    "result": "log p of the leader",
+    "classes": 2,
+    "leader": "first",
+    "gap": 16.63553237915039,
+    "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
+    "lost": [[1e-4, 8.25], [0.01, 13.2], [0.5, 16.5]],
+    "share": None,
+    "logits": ["0x0p+0", "-0x1.0a2b24p+4"],
+    "label": None,
+    "observed": "0x0p+0",
+    "expected": "-0x1p-24",
+    "reproduce": "softproof verify log_softmax --subject scipy.special:log_softmax --dtype float32 "
+    "--suite collapse --row=0x0p+0,-0x1.0a2b24p+4",
+}
+
 # By (subject, dtype, suite): status and what else differs from a pass.
 FOUND = {
     ("softproof.verify.textbook:softmax_naive", "float32", "overflow"): {
@@ -226,12 +242,16 @@ def result(rng, subject, definition, dtype, suite):
         "errors": [[2.0 ** (k - 1), n] for k, n in enumerate(counts) if n],
         "expected": None,
         "failures": [],
+        "collapses": [],
     }
     if subject == REFUSED_SUBJECT:
         entry |= {"status": "refused", "checks": 1, "violations": 1, "worst": 0.0, "errors": []}
         entry["failures"] = [copy.deepcopy(REFUSED)]
     if (definition, suite) == EMPTY:
         entry |= {"status": "empty", "checks": 0, "worst": 0.0, "errors": []}
+    if (subject, dtype, suite) == ("scipy.special:log_softmax", "float64", "accuracy"):
+        shares = {"gap": None, "cause": "", "lost": [], "leader": "", "share": 0.25}
+        entry["collapses"] = [copy.deepcopy(COLLAPSE), COLLAPSE | shares]
     entry |= copy.deepcopy(FOUND.get((subject, dtype, suite), {}))
     return entry | {"worst_bits": math.log2(1 + entry["worst"])}
 
@@ -247,6 +267,7 @@ def sample():
         "flush_to_zero": "no",
         "empty": "empty",
         "bitwise_batch": "no",
+        "collapse_free": "no",
         "ulps": {"float32": 2.5},
     }
     return {

@@ -318,7 +318,7 @@ def test_the_json_report_holds_the_failing_case(tmp_path):
     accuracy = next(r for r in report["results"] if r["suite"] == "accuracy")
     assert set(accuracy) == {
         "definition", "subject", "suite", "dtype", "status", "checks", "violations", "worst",
-        "worst_bits", "errors", "expected", "failures",
+        "worst_bits", "errors", "expected", "failures", "collapses",
     }  # fmt: skip
     (failure,) = accuracy["failures"]
     assert failure["logits"] == ["0x1p+10", "0x0p+0"]

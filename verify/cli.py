@@ -141,7 +141,7 @@ def verify(
     from .declared import Declarations, load
     from .given import given_file, given_row
     from .reports.plain import as_dict
-    from .reports.terminal import print_failures, print_summary, print_table
+    from .reports.terminal import print_collapses, print_failures, print_summary, print_table
     from .run import Report, plan, run
     from .store import Store, StoreError
     from .subjects.built_in import BUILT_IN, select
@@ -221,6 +221,7 @@ def verify(
         _fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = _console()
     print_table(report, console)
+    print_collapses(report, console)
     print_failures(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())

@@ -13,6 +13,7 @@ CHOICES = {
     "flush_to_zero": ("no", "yes"),
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
+    "collapse_free": ("no", "yes"),
 }
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
@@ -30,6 +31,8 @@ class Contract:
     * ``flush_to_zero``: whether results below the normal range may be 0.
     * ``empty``: an empty axis gives an empty result, or raises.
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
+    * ``collapse_free``: whether no result is 0, and no probability 1, unless the exact one rounds
+      to that: losses and gradients keep their relative accuracy until they underflow.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
@@ -40,6 +43,7 @@ class Contract:
     flush_to_zero: str = "no"
     empty: str = "empty"
     bitwise_batch: str = "no"
+    collapse_free: str = "no"
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -300,6 +300,44 @@ def far_reals(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     yield ordinals(rng, fmt, 0.0, largest(fmt), (rows, 32))
 
 
+LONG = 4096  # classes of a row from which fewer gaps are tried
+
+
+def gaps(fmt: Format, rows: int) -> Iterator[Logits]:
+    """A leader at 0 and all others at -gap, from no gap to beyond underflow, a row for each.
+
+    The leader stands first or last, given more rows also in the middle, of 2 to 1000 or to 200 000.
+    """
+    few = rows < STANDARD
+    for classes in (2, 50, 1000) if few else (2, 3, 10, 50, 1000, 4097, 50_000, 200_000):
+        row_gaps = _gaps(fmt, classes, 8 if classes > LONG or (few and classes > 2) else 64)
+        for place in sorted({0, classes - 1} if few else {0, classes // 2, classes - 1}):
+            x = np.repeat(-row_gaps[:, None], classes, axis=1)
+            x[:, place] = 0
+            yield x
+
+
+def gaps_below_zero(fmt: Format, rows: int) -> Iterator[Logits]:
+    """For functions of one real: numbers from 0 to beyond underflow, one in each row."""
+    yield -_gaps(fmt, 2, 24 if rows < STANDARD else 64)[:, None]
+
+
+def _gaps(fmt: Format, classes: int, count: int) -> Logits:
+    """Evenly spaced until so many classes underflow together, and where a sum may absorb them.
+
+    With them as many in even ratios, for functions that fall faster than an exponential, and far
+    ones, for those that fall slower.
+    """
+    end = -fmt.tiny_exponent * np.log(2) + np.log(classes)
+    even, ratios = np.linspace(0, end, count), np.geomspace(0.5, end, count)
+    far = np.geomspace(2 * end, largest(fmt), 4)
+    together = np.log(classes) * np.linspace(0, 1, 5)[1:] + 2.0**-6
+    absorbing = [p * np.log(2) + together for p in {fmt.precision, 24, 53} if p >= fmt.precision]
+    found = np.concatenate([even, *absorbing, *([ratios, far] if classes <= LONG else [])])
+    found = found.astype(fmt.dtype)
+    return np.unique(found[(found <= end) | (classes <= LONG)])
+
+
 FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
     f.__name__: f
     for f in (
@@ -325,6 +363,12 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
     )
 }
 
+# Families without chance.
+LADDERS: dict[str, Callable[[Format, int], Iterator[Logits]]] = {
+    "gaps": gaps,
+    "gaps_below_zero": gaps_below_zero,
+}
+
 
 # Families without chance, that 16-bit formats alone have.
 EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
@@ -339,18 +383,24 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
         yield from _pairs(family, fmt, labelled)
         return
     rng = np.random.default_rng([seed, zlib.crc32(f"{family}/{fmt.name}".encode())])
-    drawn = EXHAUSTIVE[family](fmt) if family in EXHAUSTIVE else FAMILIES[family](rng, fmt, rows)
+    if family in LADDERS:
+        drawn = LADDERS[family](fmt, rows)
+    else:
+        exhaustive = family in EXHAUSTIVE
+        drawn = EXHAUSTIVE[family](fmt) if exhaustive else FAMILIES[family](rng, fmt, rows)
     while True:
         with np.errstate(over="ignore"):  # (not around the yield: the caller would inherit it)
             logits = next(drawn, None)
         if logits is None:
             return
-        yield Batch(family, logits, _labels(rng, logits) if labelled else None)
+        yield Batch(family, logits, _labels(family, rng, logits) if labelled else None)
 
 
-def _labels(rng: Rng, logits: Logits) -> NDArray[np.int64]:
-    """The leading class, the last and random ones in turn."""
+def _labels(family: str, rng: Rng, logits: Logits) -> NDArray[np.int64]:
+    """The leading class, the last and random ones in turn; the leading one alone, of gaps."""
     rows, classes = logits.shape
+    if family == "gaps":  # the rows differ in nothing but the gap
+        return np.full(rows, np.argmax(logits[-1].astype(np.float64)), dtype=np.int64)
     labels: NDArray[np.int64] = np.asarray(rng.integers(classes, size=rows), dtype=np.int64)
     with np.errstate(invalid="ignore"):  # a signalling NaN
         labels[::3] = np.argmax(logits.astype(np.float64), axis=1)[::3]

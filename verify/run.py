@@ -20,7 +20,7 @@ from ..derivations import Definition, Output, lookup
 from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
-from .properties import BUDGETS, SUITES, Suite, Verdict, Violation
+from .properties import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from .properties.judge import no_result
 from .shrink import MAX_TRIALS, shrink
 from .snippet import snippet
@@ -65,6 +65,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Collapse:
+    """A result that a suite saw collapse, of a subject that does not promise the contrary.
+
+    As ``judge.Observation``, with a row that shows it, and all that is needed to see it again.
+    """
+
+    result: str
+    classes: int
+    leader: str
+    gap: float | None
+    cause: str
+    lost: tuple[tuple[float, float], ...]
+    share: float | None
+    logits: tuple[str, ...]  # hex; empty where there is no row, or a long one
+    label: int | None
+    observed: str | None  # hex
+    expected: str | None  # hex
+    reproduce: str
+
+
+@dataclass(frozen=True)
 class Result:
     """What an item, or several merged, found of one subject in one suite and format."""
 
@@ -77,6 +98,7 @@ class Result:
     worst: float = 0.0  # ulp
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     failures: tuple[Failure, ...] = ()
+    collapses: tuple[Collapse, ...] = ()
     expected: str | None = None  # why it may fail, where that was declared
 
     def merge(self, other: Result) -> Result:
@@ -88,6 +110,7 @@ class Result:
             worst=max(self.worst, other.worst),
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
+            collapses=self.collapses + other.collapses,
         )
 
     @property
@@ -235,6 +258,7 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
             violations=len(verdict.violations),
             worst=verdict.worst,
             errors=verdict.errors,
+            collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
         )
         result = result.merge(found)
         for violation in verdict.violations:
@@ -363,28 +387,14 @@ def _failure(
     logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = None if row.labels is None else int(row.labels[0])
     shown = alone and violation.observed is not None
-    command = f"softproof verify {definition.name} --subject {shlex.quote(item.subject.id)}"
-    command += f" --dtype {item.dtype} --suite {item.suite}"
-    known = registered(item.subject.id, definition.name)
-    if item.subject.declared_in:
-        command += f" --subjects {shlex.quote(item.subject.declared_in)}"
-    else:
-        if item.subject.arrays != known.arrays:
-            command += f" --arrays {item.subject.arrays}"
-        if item.subject.device != known.device:
-            command += f" --device {item.subject.device}"
-    for setting in item.subject.contract.settings_from(known.contract):
-        command += f" --contract {setting}"
+    command = _command(item)
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
-        command += f" --row={','.join(logits)}"
-        command += "" if label is None else f" --label {label}"
+        command += _of_row(logits, label)
     elif not own_row and not item.given:
         if not alone:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
-        budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
-        budget = max(next(budgets, "quick"), suite.budget, key=BUDGETS.index)
-        command += f" --budget {budget} --seed {item.seed}"
+        command += _of_seed(item)
     return Failure(
         family=batch.family or item.family,
         kind=violation.kind,
@@ -400,6 +410,63 @@ def _failure(
         source=violation.source,
         reproduce=command,
         snippet=_snippet(item.subject, row, violation) if shown else None,
+    )
+
+
+def _command(item: Item) -> str:
+    """The command that runs the suite on the subject in the format, as it was declared."""
+    definition = item.subject.definition
+    known = registered(item.subject.id, definition)
+    command = f"softproof verify {definition} --subject {shlex.quote(item.subject.id)}"
+    command += f" --dtype {item.dtype} --suite {item.suite}"
+    if item.subject.declared_in:
+        command += f" --subjects {shlex.quote(item.subject.declared_in)}"
+    else:
+        if item.subject.arrays != known.arrays:
+            command += f" --arrays {item.subject.arrays}"
+        if item.subject.device != known.device:
+            command += f" --device {item.subject.device}"
+    for setting in item.subject.contract.settings_from(known.contract):
+        command += f" --contract {setting}"
+    return command
+
+
+def _of_row(logits: tuple[str, ...], label: int | None) -> str:
+    return f" --row={','.join(logits)}" + ("" if label is None else f" --label {label}")
+
+
+def _of_seed(item: Item) -> str:
+    budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
+    budget = max(next(budgets, "quick"), SUITES[item.suite].budget, key=BUDGETS.index)
+    return f" --budget {budget} --seed {item.seed}"
+
+
+MOST_TOLD = 64  # logits of a row that shows a collapse: a longer one is made of two numbers
+
+
+def _collapse(item: Item, seen: Observation) -> Collapse:
+    """An observation, written down with the command that shows it again."""
+    row = seen.batch
+    logits: tuple[str, ...] = ()
+    label = None
+    if row is not None and row.logits.shape[1] <= MOST_TOLD:
+        logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
+        label = None if row.labels is None else int(row.labels[0])
+    command = _command(item)
+    if logits:
+        command += _of_row(logits, label)
+    elif not item.given:
+        command += _of_seed(item)
+    told = {name: getattr(seen, name) for name in ("result", "classes", "leader", "gap", "cause")}
+    return Collapse(
+        **told,
+        lost=seen.lost,
+        share=seen.share,
+        logits=logits,
+        label=label,
+        observed=None if seen.observed is None else hexadecimal(seen.observed),
+        expected=None if seen.expected is None else hexadecimal(seen.expected),
+        reproduce=command,
     )
 
 

@@ -34,14 +34,14 @@ from pathlib import Path
 from typing import Any
 
 from .inputs import Batch
-from .run import Failure, Item, Report, Result
+from .run import Collapse, Failure, Item, Report, Result
 from .subjects.subject import Subject
 
 SCHEMA = 1  # raised when stores written before cannot be read
 APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
 
-RECORDS: dict[str, Any] = {"Result": Result, "Failure": Failure}
+RECORDS: dict[str, Any] = {"Result": Result, "Failure": Failure, "Collapse": Collapse}
 
 
 class StoreError(Exception):

@@ -29,6 +29,9 @@ from .problems import TINY, Problem
 
 SOFTPROOF = "softproof"
 PYTORCH = "PyTorch"
+PLAIN = "plain form"
+"""Our own kernels for the loss as it is usually written, with the same memory traffic: what the
+relative accuracy of a small loss costs."""
 UFUNC = "NumPy exp"
 """One ufunc call on the same elements, beside tiny problems: what any call from Python costs."""
 
@@ -257,6 +260,26 @@ def _scipy(problem: Problem, threads: int) -> Candidate:
     return Candidate("SciPy", lambda: function(x, axis=-1), 1, allocates=True)
 
 
+def _plain(problem: Problem, threads: int) -> Candidate:
+    """log-sum-exp less the logit of the label; with the gradient p - onehot, and -log p."""
+    x, labels, out = problem.x, problem.labels, problem.out
+    rows = np.arange(len(x))
+
+    def with_gradient() -> Any:
+        p = softmax(x, out=out, threads=threads)
+        losses = -np.log(p[rows, labels])
+        p[rows, labels] -= 1
+        return losses, p
+
+    calls: dict[str, Callable[[], Any]] = {
+        "cross_entropy": lambda: logsumexp(x, threads=threads) - x[rows, labels],
+        "cross_entropy_with_gradient": with_gradient,
+    }
+    if problem.operation not in calls:
+        raise Unsupported("a form of cross-entropy alone")
+    return Candidate(PLAIN, calls[problem.operation], threads)
+
+
 Make = Callable[[Problem, int], Candidate]
 
 PEERS: dict[str, tuple[tuple[str, ...], Make]] = {
@@ -265,6 +288,7 @@ PEERS: dict[str, tuple[tuple[str, ...], Make]] = {
     "LiteRT": (("ai_edge_litert", "flatbuffers"), _litert),
     "JAX": (("jax", "optax"), _jax),
     "SciPy": (("scipy",), _scipy),
+    PLAIN: ((), _plain),
 }
 """The modules that each peer needs, and what makes it a candidate."""
 

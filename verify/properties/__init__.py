@@ -9,10 +9,10 @@ from ...derivations.definition import Definition, Output
 from ...derivations.formats import Format
 from ..inputs import PAIRS, Batch
 from ..subjects.hosts import LiveSubject
-from . import exhaustive, invariance, layouts, regressions, special_values, values
-from .judge import Verdict, Violation
+from . import collapse, exhaustive, invariance, layouts, regressions, special_values, values
+from .judge import Observation, Verdict, Violation
 
-__all__ = ["BUDGETS", "SUITES", "Suite", "Verdict", "Violation"]
+__all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ SUITES: dict[str, Suite] = {
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
             applies=_may_come_with_a_gradient,
+        ),
+        Suite(
+            "collapse",
+            "no result 0 unless the exact one rounds to 0, where that is promised; else from where",
+            collapse.check,
+            ("gaps",),
+            ("gaps_below_zero",),
         ),
         Suite(
             "layouts",

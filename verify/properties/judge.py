@@ -56,6 +56,31 @@ class Violation:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """Something that was seen of a subject, which its contract allows.
+
+    * ``result``: which one, in words.
+    * ``gap``: from which on it is 0, or a probability 1, though the exact one does not round to
+      that; None where there is no such gap.
+    * ``cause``: what that gap is derived from.
+    * ``lost``: (relative error, the first gap that was tried at which it is exceeded).
+    * ``share``: of the samples of which that is so; None where it is about gaps.
+    * ``batch``: a row that shows it, with the number ``observed`` in place of ``expected``.
+    """
+
+    result: str
+    classes: int
+    leader: str = ""  # which class it is: "first", "last", "in the middle", "as given"
+    gap: float | None = None
+    cause: str = ""
+    lost: tuple[tuple[float, float], ...] = ()
+    share: float | None = None
+    batch: Batch | None = None
+    observed: float | None = None
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a property found in a batch."""
 
@@ -63,6 +88,7 @@ class Verdict:
     worst: float  # ulp error
     violations: list[Violation]
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
+    observations: tuple[Observation, ...] = ()
 
 
 @functools.lru_cache(maxsize=20_000)

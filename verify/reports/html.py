@@ -18,6 +18,8 @@ from .wording import (
     FINDINGS,
     MEANINGS,
     SYMBOLS,
+    collapse_in_short,
+    collapse_told,
     counted,
     legal,
     number,
@@ -208,6 +210,7 @@ def _cell(result: Result) -> str:
     status = result["status"]
     count = result["violations"] if status in ("fail", "expected") else None
     brief = number(result["worst"], 2) if status in ("pass", "fixed") and result["worst"] else ""
+    brief = collapse_in_short(result.get("collapses", ())) or brief
     text = f"{SYMBOLS[status]} {brief if count is None else short_count(count)}".rstrip()
     name = f"{result['subject']}, {result['suite']}, {result['dtype']}: {status}. {summary(result)}"
     where = f'data-word="{_short(result["dtype"])} {escape(result["suite"])}"'
@@ -251,7 +254,16 @@ def _article(result: Result, subjects: Subjects, cases: str) -> str:
 <span>{escape(result["dtype"])} {escape(result["suite"])}</span></h3>
 <div class="sides">{drawing}<div><p>{escape(summary(result))}</p>
 {_declaration(declared) if declared else ""}</div></div>
-{cases}</article>"""
+{_collapses(result)}{cases}</article>"""
+
+
+def _collapses(result: Result) -> str:
+    """What was seen to collapse, each with its command."""
+    told = "".join(
+        f"<li>{escape(collapse_told(c))}<br><code>{escape(c['reproduce'])}</code></li>"
+        for c in result.get("collapses", ())  # (older reports have none)
+    )
+    return f"<ul>{told}</ul>" if told else ""
 
 
 def _cases(result: Result) -> str:

@@ -59,4 +59,5 @@ def _result(result: Result) -> dict[str, Any]:
         ],
         "expected": result.expected,
         "failures": [asdict(failure) for failure in result.failures],
+        "collapses": [asdict(collapse) for collapse in result.collapses],
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,9 +12,9 @@ from rich.table import Table
 
 from ..metrics import UNIT, bits
 from ..properties import SUITES
-from ..run import Failure, Report, Result
+from ..run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
-from .wording import skipped
+from .wording import collapse_in_short, collapse_told, skipped
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12
@@ -48,6 +50,8 @@ def print_table(report: Report, console: Console) -> None:
 def _cell(result: Result | None) -> str:
     if result is None or result.checks == 0:
         return "-"
+    if result.status == "pass" and (short := collapse_in_short(map(asdict, result.collapses))):
+        return f"[yellow]{short}[/]"
     return {
         "pass": "[green]pass[/]",
         "fixed": "[green]fixed[/]",
@@ -61,6 +65,97 @@ def _ulps(value: float) -> str:
     if math.isinf(value):
         return "inf"
     return f"{value:.3g}" if value < 1e5 else f"2^{bits(value):.0f}"
+
+
+Seen = tuple[Result, list[Collapse]]
+
+
+def print_collapses(report: Report, console: Console) -> None:
+    """From which gaps on results are lost, of subjects that do not promise that none is."""
+    seen: dict[tuple[str, str, str, str], Seen] = {}
+    for result in report.results.values():
+        for collapse in result.collapses:
+            key = (result.definition, result.subject, result.dtype, collapse.result)
+            seen.setdefault(key, (result, []))[1].append(collapse)
+    if not seen:
+        return
+    if any(c.share is not None for _, told in seen.values() for c in told):
+        _print_shares(seen, console)
+    elif len(seen) <= MAX_FAILURES:
+        _print_each(seen, console)
+    else:
+        _print_gaps(seen, console)
+
+
+def _print_shares(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
+    console.print("\n[bold]Softmax collapse[/], of the given samples:")
+    for result, told in seen.values():
+        for collapse in told:
+            name = f"{result.definition} {short_id(result.subject)} {result.dtype}"
+            console.print(f"  {escape(name)}: {escape(collapse_told(asdict(collapse)))}")
+
+
+def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
+    """Of the fewest and the most classes in a line each, and a command for each result."""
+    console.print(f"\n[bold]Softmax collapse[/]: {LOST}\n")
+    for result, told in seen.values():
+        name = f"{result.definition} {short_id(result.subject)} {result.dtype}"
+        console.print(f"[bold]{escape(name)}[/]")
+        sizes = {min(c.classes for c in told), max(c.classes for c in told)}
+        chosen = [c for c in told if c.classes in sizes]
+        # (Of two classes it makes no difference which one leads.)
+        for collapse in (c for c in chosen if c.classes > 2 or c.leader != "last"):
+            console.print(f"    {escape(collapse_told(asdict(collapse)))}", soft_wrap=True)
+        console.print(f"    reproduce {escape(_shortest(told).reproduce)}", soft_wrap=True)
+    console.print()
+
+
+def _shortest(told: Iterable[Collapse]) -> Collapse:
+    """The one with the shortest row to show."""
+    return min(told, key=lambda c: len(c.logits) or math.inf)
+
+
+LOST = (
+    "the gap, of the leader's logit to all others, from which on a result is 0, or a probability "
+    "1, although the exact one is not; derived in derivations/collapse.py."
+)
+
+
+def _print_gaps(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
+    """A table: of the fewest classes, and of the most by the place of the leader."""
+    most = max(c.classes for _, told in seen.values() for c in told)
+    table = Table(title="Softmax collapse: gaps from which on a result is lost")
+    for heading in ("definition, subject", "dtype", "result"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("1 or 2 classes", f"{most}, leader first", "last", "1 % wrong"):
+        table.add_column(heading, justify="right")
+    previous = None
+    for (definition, subject, dtype, name), (_, told) in seen.items():
+        if previous != definition:
+            table.add_section()
+            table.add_row(f"[bold]{definition}[/]")
+        few = [c for c in told if c.classes <= 2]
+        many = {c.leader: c for c in told if c.classes == most}
+        wrong = [gap for c in told for level, gap in c.lost if level == 1e-2]
+        table.add_row(
+            f"  {escape(short_id(subject))}",
+            dtype,
+            name,
+            _smallest(c.gap for c in few),
+            *(_smallest([many[p].gap] if p in many else []) for p in ("first", "last")),
+            _smallest(wrong),
+        )
+        previous = definition
+    console.print(table)
+    shown = _shortest(c for _, told in seen.values() for c in told)
+    console.print(f"That is {LOST}", markup=False)
+    console.print("--html and --json tell all, with commands such as", markup=False)
+    console.print(f"    {shown.reproduce}\n", markup=False, soft_wrap=True)
+
+
+def _smallest(gaps: Iterable[float | None]) -> str:
+    found = [gap for gap in gaps if gap is not None]
+    return f"{min(found):.5g}" if found else ""
 
 
 def print_failures(report: Report, console: Console) -> None:

@@ -114,6 +114,62 @@ def summary(result: dict[str, Any]) -> str:
     return f"{counted(result['violations'], 'violation')} in {checks}.{known} {worst}"
 
 
+def collapse_in_short(collapses: Iterable[Mapping[str, Any]]) -> str:
+    """The smallest gap at which a result is lost, or the largest share of samples; "" for none.
+
+    >>> lost = {"gap": 16.6355, "share": None, "observed": "0x0p+0"}
+    >>> collapse_in_short([lost, lost | {"gap": 20.5}])
+    '0 at 16.6'
+    >>> collapse_in_short([lost | {"gap": None, "share": 0.25}]), collapse_in_short([])
+    ('25 % SC', '')
+    """
+    told = [c for c in collapses if c["observed"] is not None]
+    gaps = [c["gap"] for c in told if c["gap"] is not None]
+    shares = [c["share"] for c in told if c["share"] is not None]
+    if gaps:
+        return f"0 at {min(gaps):.3g}"
+    return f"{100 * max(shares):.3g} % SC" if shares else ""
+
+
+def collapse_told(collapse: Mapping[str, Any]) -> str:
+    """One collapse in a sentence.
+
+    >>> print(collapse_told({
+    ...     "result": "loss", "classes": 2, "leader": "first", "gap": 16.63553, "share": None,
+    ...     "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
+    ...     "lost": [(0.01, 12.879)], "observed": "0x0p+0", "expected": "0x1p-24",
+    ... }))
+    loss of 2 classes, leader first: 0, not 5.96e-08, from a gap of 16.63553 on, as 1 absorbs the
+    losers one by one in a float32 sum: 24 ln 2; relative error above 0.01 from 12.88
+    """
+    leader = f", leader {collapse['leader']}" if collapse["leader"] else ""
+    what = f"{collapse['result']} of {counted_classes(collapse['classes'])}{leader}: "
+    if collapse["share"] is not None:
+        return f"{what}{100 * collapse['share']:.4g} % of the samples"
+    told = []
+    if collapse["gap"] is not None:
+        values = (collapse["observed"], collapse["expected"])
+        observed, expected = (f"{float.fromhex(value):.3g}" for value in values)
+        on = "at" if collapse["leader"] == "as given" else "from"
+        told.append(f"{observed}, not {expected}, {on} a gap of {collapse['gap']:.7g}")
+        told[0] += "" if on == "at" else " on"
+        told[0] += f", as {collapse['cause']}" if collapse["cause"] else ""
+    if collapse["lost"]:
+        levels, gaps = zip(*collapse["lost"], strict=True)
+        above, start = (", ".join(f"{v:.4g}" for v in values) for values in (levels, gaps))
+        told.append(f"relative error above {above} from {start}")
+    return what + "; ".join(told)
+
+
+def counted_classes(count: int) -> str:
+    """A number of classes.
+
+    >>> counted_classes(1), counted_classes(1000)
+    ('one number', '1,000 classes')
+    """
+    return "one number" if count == 1 else f"{count:,} classes"
+
+
 def _declared(result: dict[str, Any]) -> str:
     return f"Declared as an expected failure ({result['expected']})"
 

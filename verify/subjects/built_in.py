@@ -23,7 +23,7 @@ SHIFTED = Contract(accumulator="input", empty="error")  # NumPy's max of nothing
 
 
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
-    contract = Contract(ulps=promised, bitwise_batch="yes")
+    contract = Contract(ulps=promised, bitwise_batch="yes", collapse_free="yes")
     return Subject(f"softproof.kernels:{name}", definition, contract, tuple(promised) or ANY_FORMAT)
 
 
