@@ -216,6 +216,109 @@ def cross_entropy_gradient(z: Vector, label: int, model: Model, smoothing: float
     return _rounded_sum(np.abs(p - target), error, model)
 
 
+def _of_cross_entropy(loss: float, error: float, tau: float, model: Model) -> tuple[float, float]:
+    """Of e^((1 - tau) L) from a cross-entropy L: the value, and the exponent of its error, but [c].
+
+    The exponent (1 - tau) L is off by (1 - tau) times the error of L; by [1] of itself, and by [1]
+    and tau u / |1 - tau| more where tau and 1 - tau are rounded to the format.
+    """
+    power = abs(1 - tau)
+    wrong = power * error + power * loss * model.exponent(2) + tau * loss * model.exponent(1)
+    return (1 - tau) * loss, float(wrong)
+
+
+def comp_sum(z: Vector, label: int, model: Model, tau: float = 0.5) -> Vector:
+    """Comp-sum loss expm1((1 - tau) L) / (1 - tau), L the cross-entropy as log1p.
+
+    With t the exponent of ``_of_cross_entropy``, expm1 is off by e^((1-tau) L) (e^t - 1), and by
+    [c] of itself; the quotient by [1], and [1] and tau u / |1 - tau| of its divisor.
+    """
+    loss, error = _cross_entropy_and_error(z, label, model)
+    if tau == 1:
+        return np.asarray(error)
+    power = 1 - tau
+    exponent, wrong = _of_cross_entropy(loss, error, tau, model)
+    with np.errstate(over="ignore"):
+        value = float(np.expm1(exponent)) / power
+    units = model.exponent(ELEMENTARY + 2 + tau / abs(power))
+    relative = value * float(np.expm1(units))
+    with np.errstate(over="ignore"):
+        absolute = _growth(exponent, wrong) / abs(power) * float(np.exp(units))
+    return np.asarray(SLACK * (relative + absolute) + model.underflow * (1 + 1 / abs(power)))
+
+
+def _growth(exponent: float, wrong: float) -> float:
+    """e^(exponent + wrong) - e^exponent, or more; right also where e^exponent underflows."""
+    if wrong > 1:
+        return float(np.exp(exponent + wrong))
+    return float(np.exp(exponent) * np.expm1(wrong))
+
+
+def comp_sum_gradient(z: Vector, label: int, model: Model, tau: float = 0.5) -> Vector:
+    """Gradient e^((1 - tau) L) (p - onehot): [c] of the power, [1] of the product.
+
+    p - onehot is off as the gradient of the cross-entropy is: its component of the label may be
+    p - 1, or minus the sum of the others.
+    """
+    loss, error = _cross_entropy_and_error(z, label, model)
+    exponent, wrong = _of_cross_entropy(loss, error, tau, model)
+    direction = np.abs(_softmax(z) - _target(len(z), label, 0.0))
+    off = cross_entropy_gradient(z, label, model)
+    units = wrong + model.exponent(ELEMENTARY + 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = direction * _growth(exponent, units)
+        result += (off + model.underflow) * np.exp(exponent + units)
+    known = np.where(np.isnan(result), np.inf, result)  # an infinite factor of a vanishing one
+    return np.asarray(SLACK * known + model.underflow)
+
+
+def _cross_entropy_and_error(z: Vector, label: int, model: Model) -> tuple[float, float]:
+    d = _distances(z)
+    tail, _ = _log1p_of_losers(z, model)
+    return float(d[label]) + tail, float(cross_entropy(z, label, model))
+
+
+def _softmax(z: Vector) -> Vector:
+    e = np.exp(-_distances(z))
+    return np.asarray(e / np.sum(e))
+
+
+def sum_exponential(z: Vector, label: int, model: Model) -> Vector:
+    """``comp_sum`` of tau = 0."""
+    return comp_sum(z, label, model, 0.0)
+
+
+def sum_exponential_gradient(z: Vector, label: int, model: Model) -> Vector:
+    """``comp_sum_gradient`` of tau = 0."""
+    return comp_sum_gradient(z, label, model, 0.0)
+
+
+def generalized_cross_entropy(z: Vector, label: int, model: Model, q: float = 0.7) -> Vector:
+    """``comp_sum`` of tau = 1 + q."""
+    return comp_sum(z, label, model, 1 + q)
+
+
+def generalized_cross_entropy_gradient(
+    z: Vector, label: int, model: Model, q: float = 0.7
+) -> Vector:
+    """``comp_sum_gradient`` of tau = 1 + q."""
+    return comp_sum_gradient(z, label, model, 1 + q)
+
+
+def mean_absolute_error(z: Vector, label: int, model: Model) -> Vector:
+    """``comp_sum`` of tau = 2, or the sum of the other probabilities: the larger of both bounds."""
+    p, error = _softmax(z), softmax(z, model)
+    others = np.arange(len(z)) != label
+    summing = model.exponent(0, len(z))
+    of_the_sum = np.sum(error[others]) * np.exp(summing) + np.sum(p[others]) * np.expm1(summing)
+    return np.asarray(np.maximum(comp_sum(z, label, model, 2.0), SLACK * of_the_sum))
+
+
+def mean_absolute_error_gradient(z: Vector, label: int, model: Model) -> Vector:
+    """``comp_sum_gradient`` of tau = 2."""
+    return comp_sum_gradient(z, label, model, 2.0)
+
+
 def sigmoid(x: Vector, model: Model) -> Vector:
     """Sigmoid 1 / (1 + e^-x) for x >= 0, e^x / (1 + e^x) for x < 0.
 
@@ -339,6 +442,10 @@ BOUNDS: dict[str, Callable[..., Vector]] = {
     "log_softmax": log_softmax,
     "logsumexp": logsumexp,
     "cross_entropy": cross_entropy,
+    "comp_sum": comp_sum,
+    "sum_exponential": sum_exponential,
+    "generalized_cross_entropy": generalized_cross_entropy,
+    "mean_absolute_error": mean_absolute_error,
     "sigmoid": sigmoid,
     "softplus": softplus,
     "normal_cdf": normal_cdf,
@@ -353,6 +460,10 @@ PROVEN_FORM = {
     "log_softmax": "log1p",
     "logsumexp": "log1p",
     "cross_entropy": "log1p",
+    "comp_sum": "log1p",
+    "sum_exponential": "log1p",
+    "generalized_cross_entropy": "log1p",
+    "mean_absolute_error": "others",
     "sigmoid": "by sign",
     "softplus": "log1p",
     "normal_cdf": "as published",
@@ -364,6 +475,10 @@ PROVEN_FORM = {
 GRADIENT_BOUNDS: dict[str, Callable[..., Vector]] = {
     "logsumexp": logsumexp_gradient,
     "cross_entropy": cross_entropy_gradient,
+    "comp_sum": comp_sum_gradient,
+    "sum_exponential": sum_exponential_gradient,
+    "generalized_cross_entropy": generalized_cross_entropy_gradient,
+    "mean_absolute_error": mean_absolute_error_gradient,
 }
 
 

@@ -112,12 +112,16 @@ def _name_functions(expression: sympy.Expr) -> sympy.Expr:
     """Put symbols for Gaussian functions and exponentials, positive ones where these are positive.
 
     What holds for all values of independent symbols holds for the functions.  Phi, which lies
-    between 0 and 1, is p / (1 + p) with p > 0.
+    between 0 and 1, is p / (1 + p) with p > 0.  Exponentials whose exponents are the same once
+    their logarithms are expanded have one name.
     """
     expression = sympy.sympify(expression)
     names = {}
+    known: dict[sympy.Expr, sympy.Symbol] = {}
     for function in expression.atoms(Opaque, sympy.exp):
         name = sympy.Dummy(real=True, positive=function.is_positive or None)
+        if isinstance(function, sympy.exp):
+            name = known.setdefault(_expand_logs(function.args[0]), name)
         names[function] = name / (1 + name) if isinstance(function, Phi) else name
     return expression.xreplace(names)
 

@@ -21,6 +21,7 @@ from .activations import (
     smoothed_rsqrt_derivative,
 )
 from .clip import ClipRecord, clip_step
+from .comp_sum import comp_sum, comp_sum_with_gradient
 from .cross_entropy import (
     cross_entropy,
     cross_entropy_gradient,
@@ -49,6 +50,8 @@ __all__ = [
     "Radius",
     "activation_radius",
     "clip_step",
+    "comp_sum",
+    "comp_sum_with_gradient",
     "cross_entropy",
     "cross_entropy_gradient",
     "cross_entropy_with_gradient",

@@ -18,7 +18,7 @@ MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)
 POINT = ("0.7", "-1.3", "2.1", "-0.4")
-PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75}
+PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75, "tau": 0.25, "q": 0.7}
 
 
 @pytest.fixture(autouse=True)

@@ -374,7 +374,7 @@ def test_a_near_miss_is_told_the_nearest_names():
 
 
 def test_a_far_miss_is_told_every_name():
-    with pytest.raises(KeyError, match=r"did you mean cross_entropy, .*softplus"):
+    with pytest.raises(KeyError, match=r"did you mean .*cross_entropy, .*softplus"):
         lookup("quux")
 
 

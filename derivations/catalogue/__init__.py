@@ -3,9 +3,9 @@
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import activations, losses, normalisers, softmax, stablemax
+from . import activations, comp_sum, losses, normalisers, softmax, stablemax
 
-__all__ = ["activations", "lookup", "losses", "normalisers", "softmax", "stablemax"]
+__all__ = ["activations", "comp_sum", "lookup", "losses", "normalisers", "softmax", "stablemax"]
 
 
 def lookup(name: str) -> Definition:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ...derivations import Definition
 from ...kernels.activations import ULP_BOUND as ACTIVATION_ULPS
+from ...kernels.comp_sum import ULP_BOUND as COMP_SUM_ULPS
 from ...kernels.cross_entropy import ULP_BOUND as CROSS_ENTROPY_ULPS
 from ...kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ...kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
@@ -64,6 +65,13 @@ def _scipy(name: str, definition: str, contract: Contract) -> Subject:
     )
 
 
+COMP_SUM_TAUS = {
+    "comp_sum": 0.5,
+    "sum_exponential": 0.0,
+    "generalized_cross_entropy": 1.7,
+    "mean_absolute_error": 2.0,
+}
+
 OWN_AND_NUMPY = (
     _kernel("softmax", "softmax", SOFTMAX_ULPS["online"]),
     *(_kernel(name, "softmax", promised) for name, promised in SOFTMAX_ULPS.items()),
@@ -81,6 +89,15 @@ OWN_AND_NUMPY = (
     _scipy("logsumexp", "logsumexp", IN_FORMAT),
     _kernel("cross_entropy", "cross_entropy", CROSS_ENTROPY_ULPS),
     _kernel("cross_entropy_with_gradient", "cross_entropy", CROSS_ENTROPY_ULPS),
+    *(
+        Subject(
+            f"softproof.verify.subjects.comp_sum_members:{name}",
+            name,
+            Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes"),
+            snippet=f"softproof.kernels.comp_sum_with_gradient(x, labels, tau={tau})",
+        )
+        for name, tau in COMP_SUM_TAUS.items()
+    ),
     _textbook("cross_entropy_naive", "cross_entropy", UNSHIFTED),
     _textbook("cross_entropy_shifted", "cross_entropy"),
     _textbook("sigmoid_naive", "sigmoid"),

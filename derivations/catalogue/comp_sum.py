@@ -1,0 +1,132 @@
+"""Comp-sum losses: the composition of a scalar function with a sum over the other classes.
+
+    l_tau = Phi_tau(v),   v = sum_(k != y) e^(z_k - z_y),
+    Phi_tau(v) = ((1 + v)^(1 - tau) - 1) / (1 - tau),   Phi_1(v) = log(1 + v), the limit.
+
+As 1 + v = 1 / p_y with p = softmax(z), l_tau is a function of the cross-entropy L = -log p_y alone,
+(e^((1 - tau) L) - 1) / (1 - tau): so the formulas are written.
+"""
+
+from ..definition import Argument, Parameter, define
+from ..facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from .losses import cross_entropy
+from .softmax import softmax
+
+MAO_MOHRI_ZHONG = "Mao, Mohri, Zhong 2023, arXiv 2304.07288, section 2"
+TAU = Parameter(default=0.5, lower=0.0, upper=float("inf"))
+Q = Parameter(default=0.7, lower=0.0, upper=1.0)
+
+LOGITS_AND_LABEL = (Argument.LOGITS, Argument.LABEL)
+INVARIANCES = (ShiftInvariant(), PermutationInvariant(), GradientSumsTo(0))
+
+
+def _along_probabilities(factor, z, label, xp):
+    """factor (p - onehot(label)): every gradient of a function of p_label alone is of this form."""
+    gradient = factor * softmax(z, xp)
+    gradient[label] -= factor
+    return gradient
+
+
+def _expm1_over(exponent, loss, xp):
+    """(e^(exponent loss) - 1) / exponent."""
+    s = xp.number(exponent)
+    return (xp.exp(s * loss) - 1) / s
+
+
+@define(
+    family="losses",
+    source=MAO_MOHRI_ZHONG,
+    arguments=LOGITS_AND_LABEL,
+    facts=INVARIANCES,
+    parameters={"tau": TAU},
+    partition_function=True,
+)
+def comp_sum(z, label, xp, tau=TAU.default):
+    """Comp-sum loss (p_label^(tau - 1) - 1) / (1 - tau) of softmax p, -log p_label for tau = 1."""
+    loss = cross_entropy(z, label, xp)
+    return loss if tau == 1 else _expm1_over(1 - xp.number(tau), loss, xp)
+
+
+@comp_sum.derivative
+def _(z, label, xp, tau=TAU.default):
+    factor = xp.exp((1 - xp.number(tau)) * cross_entropy(z, label, xp))
+    return _along_probabilities(factor, z, label, xp)
+
+
+@comp_sum.form("log1p")
+def _(z, label, xp, tau=TAU.default):
+    loss = cross_entropy.forms["log1p"](z, label, xp)
+    if tau == 1:
+        return loss
+    s = 1 - xp.number(tau)
+    return xp.expm1(s * loss) / s
+
+
+@define(
+    family="losses",
+    source=f"{MAO_MOHRI_ZHONG} (tau = 0)",
+    arguments=LOGITS_AND_LABEL,
+    facts=(*INVARIANCES, Convex(), Range(lower=0)),
+)
+def sum_exponential(z, label, xp):
+    """Sum-exponential loss, the sum of e^(z_k - z_label) over k != label (tau = 0)."""
+    return xp.exp(cross_entropy(z, label, xp)) - 1
+
+
+@sum_exponential.derivative
+def _(z, label, xp):
+    return _along_probabilities(xp.exp(cross_entropy(z, label, xp)), z, label, xp)
+
+
+@sum_exponential.form("log1p")
+def _(z, label, xp):
+    return comp_sum.forms["log1p"](z, label, xp, 0)
+
+
+@define(
+    family="losses",
+    source=f"Zhang & Sabuncu 2018, arXiv 1805.07836; {MAO_MOHRI_ZHONG} (tau = 1 + q)",
+    arguments=LOGITS_AND_LABEL,
+    facts=INVARIANCES,
+    parameters={"q": Q},
+    partition_function=True,
+)
+def generalized_cross_entropy(z, label, xp, q=Q.default):
+    """Generalised cross-entropy (1 - p_label^q) / q (tau = 1 + q)."""
+    loss = cross_entropy(z, label, xp)
+    return loss if q == 0 else _expm1_over(-xp.number(q), loss, xp)
+
+
+@generalized_cross_entropy.derivative
+def _(z, label, xp, q=Q.default):
+    factor = xp.exp(-xp.number(q) * cross_entropy(z, label, xp))
+    return _along_probabilities(factor, z, label, xp)
+
+
+@generalized_cross_entropy.form("log1p")
+def _(z, label, xp, q=Q.default):
+    return comp_sum.forms["log1p"](z, label, xp, 1 + q)
+
+
+@define(
+    family="losses",
+    source=f"Ghosh, Kumar, Sastry 2017, arXiv 1712.09482; {MAO_MOHRI_ZHONG} (tau = 2)",
+    arguments=LOGITS_AND_LABEL,
+    facts=(*INVARIANCES, Range(lower=0, upper=1)),
+    partition_function=True,
+)
+def mean_absolute_error(z, label, xp):
+    """Mean absolute error 1 - p_label of probabilities (tau = 2)."""
+    return 1 - softmax(z, xp)[label]
+
+
+@mean_absolute_error.derivative
+def _(z, label, xp):
+    return _along_probabilities(softmax(z, xp)[label], z, label, xp)
+
+
+@mean_absolute_error.form("others")
+def _(z, label, xp):
+    e = xp.exp(z - xp.max(z))
+    others = [e[k] for k in range(len(z)) if k != label]
+    return xp.sum([xp.number(0), *others]) / xp.sum(e)
