@@ -16,7 +16,7 @@ verify: .venv/installed
 	$(BIN)/softproof verify || test $$? -eq 1
 	@# Our own kernels, all but the naive one, must pass everything.
 	$(BIN)/softproof verify --subject 'softproof.kernels:[!n]*'
-	$(BIN)/softproof verify --subject 'softproof.kernels:*' --logits verify/data/digits.npz
+	$(BIN)/softproof verify log_softmax cross_entropy --subject 'softproof.kernels:*' --logits verify/data/digits.npz
 	$(BIN)/softproof radius verify/data/digits.npz verify/data/digits.npz
 
 test: .venv/installed .venv/checkout/softproof browser

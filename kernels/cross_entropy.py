@@ -36,58 +36,16 @@ import operator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import ArrayLike, NDArray
 
-from . import others, rows
-from .exp import power_of_two, two_sum
-from .exp import scale as times_power
-from .jit import inline, jit
-from .log1p import log1p
-from .others import (
-    exponential_of,
-    new_parts,
-    new_states,
-    power,
-    row_states,
-    rows_in_a_group,
-    whole_vectors,
-)
-from .simd import (
-    FLOAT32,
-    after,
-    below,
-    chosen,
-    fence,
-    fill,
-    first,
-    fma,
-    high_half,
-    keep,
-    lanes,
-    load_part,
-    low_half,
-    lowered,
-    pointer,
-    prefetch,
-    replaced,
-    store,
-    store_first,
-    store_part,
-    store_stream,
-    until_aligned,
-)
-from .softmax import inverse
-from .softmax_gradient import no_products, sum_of_products
-from .vector_exp import (
-    Reference,
-    exponential,
-    multiplier,
-    reference,
-    reference_at,
-    smallest_exponent,
-)
-from .vector_passes import STRETCH, add, quotient, sum_of_lanes, write_probabilities
+from . import others, rows, tuning
+from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
+from .exp import two_sum
+from .jit import jit
+from .others import rows_in_a_group
+from .simd import fill, keep, lanes, load_part, pointer
+from .vector_exp import multiplier
+from .vector_passes import STRETCH, add, sum_of_lanes
 
 ULP_BOUND: dict[str, float] = {"float32": 3.7, "float64": 9.0, "float16": 0.51, "bfloat16": 0.51}
 """Proven largest error of the loss without smoothing and weights, in ulps of the exact result."""
@@ -99,9 +57,6 @@ GRADIENT_ULP_BOUND: dict[str, float] = {
     "bfloat16": 0.51,
 }
 """The same of the entries of the gradient of a single loss."""
-
-HEADROOM = 6.0
-"""A probability may be raised by this power of two before `lowered` brings it to its place."""
 
 GREATEST = 2**63 - 1
 """No class, and no `ignore_index`."""
@@ -239,23 +194,6 @@ def cross_entropy_gradient(
 # --- arguments ---
 
 
-class Options(NamedTuple):
-    """What compiled code needs to know besides arrays."""
-
-    scale: float
-    high: float
-    low: float
-    """The multiplier of `vector_exp`."""
-    smoothing: float
-    weight: float
-    """The sum of all class weights."""
-    ignored: int
-    """This label; -1, which no label is, if there is none."""
-    factor: float
-    """Of every gradient."""
-    streams: bool
-
-
 class Problem(NamedTuple):
     """Checked arguments."""
 
@@ -385,7 +323,7 @@ def _some_wrong(labels: NDArray[np.intp], classes: int, allowed: int) -> bool:
 
 def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
     """The problem, told whether to write the gradient past the caches."""
-    streams = rows.past_caches(out, gradient, p.logits)
+    streams = rows.past_caches(out, gradient, p.logits, least=tuning.STREAM_GROUPED_ROW_BYTES)
     return p._replace(options=p.options._replace(streams=streams)) if streams else p
 
 
@@ -394,52 +332,55 @@ def _run(
 ) -> NDArray[np.float64]:
     """Write the gradient, if one is asked for; return the losses."""
     losses = np.empty(p.labels.shape)
-    reads = [p.logits, p.labels] + ([] if cotangents is None else [cotangents])
-    writes = [losses] + ([] if gradient is None else [gradient])
-    if p.logits.ndim == 1:
-        reads, writes = [a[np.newaxis] for a in reads], [a[np.newaxis] for a in writes]
 
-    is_long = others.is_for_all_threads(reads[0], threads) and all(map(rows.is_plain, writes))
+    def kernel(x: Array, labels: Array, c: Array | None, loss: Array, y: Array | None) -> None:
+        room = None if y is None else _room(x)
+        cross_entropy_rows(x, labels, c, loss, y, room, p.weights, p.options)
 
-    def kernel(x: Array, labels: Array, *arrays: Array) -> None:
-        c = None if cotangents is None else arrays[0]
-        loss = arrays[0 if c is None else 1]
-        y = None if gradient is None else arrays[-1]
-        if not is_long:
-            _cross_entropy(x, labels, c, loss, y, p.weights, p.options)
-            return
-        for i in range(len(x)):
-            here = slice(i, i + 1)
-            of_row = labels[here], None if c is None else c[here], loss[here]
-            _split(x[i], of_row, None if y is None else y[i], p, threads)
-
-    rows.apply(kernel, tuple(reads), tuple(writes), 1 if is_long else threads)
+    if others.is_for_all_threads(p.logits, threads) and (
+        gradient is None or rows.is_plain(gradient)
+    ):
+        for i in range(losses.size):
+            _split(i, p, cotangents, losses, gradient, threads)
+    else:
+        rows.apply(kernel, (p.logits, p.labels, cotangents), (losses, gradient), threads)
     return losses
 
 
+def _room(x: Array) -> Array | None:
+    """Room for the exponentials of a group of rows of x, unless that is more than a cache holds."""
+    classes = x.shape[-1]
+    if classes * x.itemsize > tuning.ROW_BYTES:
+        return None
+    size = min(rows_in_a_group(classes) * classes, x.size)
+    return np.empty(size, np.float64 if x.itemsize == 8 else np.float32)
+
+
 def _split(
-    x: Array,
-    of_row: tuple[Array, Array | None, Array],
-    gradient: Array | None,
+    i: int,
     p: Problem,
+    cotangents: Array | None,
+    losses: Array,
+    gradient: Array | None,
     threads: int,
 ) -> None:
-    """One long row, shared out to the threads; label, cotangent and loss come as arrays."""
-    labels, cotangents, losses = of_row
+    """Sample i, its long row shared out to the threads."""
+    classes, here = p.logits.shape[-1], slice(i, i + 1)
+    x = rows.as_compiled(p.logits.reshape(-1, classes)[i])
+    labels, loss = p.labels.reshape(-1)[here], losses.reshape(-1)[here]
+    c = None if cotangents is None else cotangents.reshape(-1)[here]
     maximum, rest = others.state_of_long_row(x, p.options.high, p.options.low, threads)
     states = np.array([[maximum] * others.FEWEST, [rest] * others.FEWEST])
-    table = _sample(
-        x, labels, cotangents, losses, gradient is not None, p.weights, states, p.options
-    )
+    table = sample_table(x, labels, c, loss, gradient is not None, p.weights, states, p.options)
     if gradient is None:
         return
+    y = rows.as_compiled(gradient.reshape(-1, classes)[i])
     step = -(-x.size // threads)
 
     def write(start: int) -> None:
         here = slice(start, start + step)
         weights = None if p.weights is None else p.weights[here]
-        label = int(labels[0]) - start
-        _write(x[here], label, gradient[here], weights, states, table, p.options)
+        write_part(x[here], int(labels[0]) - start, y[here], weights, states, table, p.options)
 
     rows.in_parallel(write, range(0, x.size, step), threads)
 
@@ -469,313 +410,3 @@ def _sum(values: NDArray[np.float64]) -> float:
         lost += error_of_part + error_of_sum
     keep(values)
     return total + lost if np.isfinite(total) else total
-
-
-# --- on rows ---
-
-
-@jit
-def _cross_entropy(
-    x: Any, labels: Any, cotangents: Any, losses: Any, gradient: Any, weights: Any, o: Options
-) -> None:
-    """The losses, and their gradient unless it is None; so may be `cotangents` and `weights`."""
-    classes = x.shape[-1]
-    p = pointer(x)
-    group, parts, states = rows_in_a_group(classes), new_parts(classes), new_states(classes)
-    table = new_table(group)
-    ahead = STRETCH if classes > STRETCH else 0
-    for start in range(0, labels.size, group):
-        here = min(group, labels.size - start)
-        block = after(p, start * classes)
-        row_states(block, here, classes, o.high, o.low, parts, states)
-        read_labels(block, here, classes, labels, start, cotangents, weights, states, table, o)
-        tabulate_losses(here, classes, states, table, o)
-        for i in range(here):
-            losses[start + i] = table[LOSS, i]
-        if gradient is not None:
-            tabulate_factors(block, here, classes, states, table, o)
-            q = after(pointer(gradient), start * classes)
-            for i in range(here):
-                row, slope = after(block, i * classes), after(q, i * classes)
-                label = labels[start + i]
-                write_gradient(row, classes, label, slope, weights, states, table, i, o, ahead)
-    if gradient is not None:
-        fence()
-        keep(gradient)
-    keep(x)
-
-
-# --- on one row, shared out to threads ---
-
-
-@jit
-def _sample(
-    x: Any,
-    labels: Any,
-    cotangents: Any,
-    losses: Any,
-    slopes: bool,
-    weights: Any,
-    states: Array,
-    o: Options,
-) -> Array:
-    """The table of this sample, of whose row `states` are known."""
-    p, table = pointer(x), new_table(1)
-    read_labels(p, 1, x.size, labels, 0, cotangents, weights, states, table, o)
-    tabulate_losses(1, x.size, states, table, o)
-    losses[0] = table[LOSS, 0]
-    if slopes:
-        tabulate_factors(p, 1, x.size, states, table, o)
-    keep(x)
-    return table
-
-
-@jit
-def _write(
-    x: Any, label: int, gradient: Any, weights: Any, states: Array, table: Array, o: Options
-) -> None:
-    p, slope = pointer(x), pointer(gradient)
-    write_gradient(p, x.size, label, slope, weights, states, table, 0, o, STRETCH)
-    fence()
-    keep(x)
-    keep(gradient)
-
-
-# --- samples: what is known of each, in columns, so that loops over it run in vectors ---
-
-LOGIT, WEIGHT, FACTOR, SPREAD, LOSS, RIGHT, TARGET, RAISED, POWER, HIGH, LOW = range(11)
-"""x_y; w_y, or -1 if the sample is ignored; what the gradient is multiplied by; the sum of
-w_k (M - x_k); the loss; entry y of the gradient; of the rest see `tabulate_factors`."""
-
-
-@jit
-def new_table(group: int) -> Array:
-    """Room for the samples of a group, up to `whole_vectors` of them."""
-    return np.ones((11, whole_vectors(group)))
-
-
-@inline
-def read_labels(
-    p: Any,
-    here: int,
-    classes: int,
-    labels: Any,
-    start: int,
-    cotangents: Any,
-    weights: Any,
-    states: Any,
-    table: Any,
-    o: Options,
-) -> None:
-    """Fill LOGIT, WEIGHT, FACTOR and SPREAD: what must be looked up."""
-    for i in range(here):
-        is_ignored = labels[start + i] == o.ignored
-        label = 0 if is_ignored else labels[start + i]
-        table[LOGIT, i] = first(load_part(p, i * classes + label, 1, 0.0))
-        table[WEIGHT, i] = -1.0 if is_ignored else weight_of(weights, label)
-        table[FACTOR, i] = o.factor
-        if cotangents is not None:
-            table[FACTOR, i] *= cotangents[start + i]
-    if o.smoothing > 0.0:
-        for i in range(here):
-            table[SPREAD, i] = spread_of(after(p, i * classes), classes, states[0, i], weights)
-
-
-@inline
-def weight_of(weights: Any, label: int) -> float:
-    """w_y."""
-    if weights is None:
-        return 1.0
-    return np.float64(weights[label])
-
-
-@inline
-def tabulate_losses(here: int, classes: int, states: Any, table: Any, o: Options) -> None:
-    """Fill LOSS."""
-    s = o.scale
-    for i in range(whole_vectors(here)):
-        m, t, x, w = states[0, i], states[1, i], table[LOGIT, i], table[WEIGHT, i]
-        log = log1p(t)
-        half, rest = two_sum(0.5 * m, -0.5 * x)  # M - x may overflow where s times it does not
-        product = 2.0 * s * half
-        error = fma(2.0 * s, half, 0.0 - product) + 2.0 * s * rest
-        sum_, error_of_sum = two_sum(product, log)
-        own = sum_ + (error_of_sum + error) if product < np.inf else product + log
-        target = (1.0 - o.smoothing) * w
-        loss = target * own if target > 0.0 else 0.0 * t  # not 0 inf; NaN if T is
-        if o.smoothing > 0.0:
-            loss += o.smoothing * ((o.weight * log + s * table[SPREAD, i]) / classes)
-        table[LOSS, i] = 0.0 if w < 0.0 else loss
-
-
-@inline
-def tabulate_factors(p: Any, here: int, classes: int, states: Any, table: Any, o: Options) -> None:
-    """Fill RIGHT, and what `write_gradient` needs to write f p_k - g t_k, f = g W, g the FACTOR.
-
-    |f| = m 2^RAISED |POWER| with m in [1, 2) and RAISED as large as may be, and POWER has the sign
-    of f: so nothing overflows or is subnormal before it is lowered. HIGH and LOW are as `inverse`
-    has them of e(M) (1 + T) / m, and TARGET is g e / (K POWER). RAISED is infinite if f is 0, and
-    NaN if f is not a number or the row has no probabilities.
-    """
-    lowest = -34.0 - smallest_exponent(p)  # raised by less, everything is 0
-    for i in range(whole_vectors(here)):
-        m, t, x = states[0, i], states[1, i], table[LOGIT, i]
-        w, g = table[WEIGHT, i], table[FACTOR, i]
-        own, of_others = (1.0 - o.smoothing) * w, o.smoothing * (o.weight - w) / classes
-        whole = own + o.smoothing * o.weight / classes
-        d, rest = two_sum(x, 0.0 - m)
-        mantissa, n = power(d, rest, 0.0, o.high, o.low)
-        p_y = times_power(mantissa / (1.0 + t), n)
-        at_top = of_others - whole * (t / (1.0 + t))  # p - 1 would cancel
-        right = g * (at_top if x == m else whole * p_y - (own + o.smoothing * w / classes))
-        f = g * whole
-        table[RIGHT, i] = right + (f - f)
-        n = np.float64((np.float64(abs(f)).view(np.int64) >> 52) - 1023)
-        n = n if n < 1022.0 else 1022.0
-        mantissa = abs(f) * power_of_two(0.0 - n)
-        size = power_of_two(n - HEADROOM if n > HEADROOM else 0.0)
-        table[POWER, i] = size if f > 0.0 else 0.0 - size
-        table[TARGET, i] = abs(g) * (o.smoothing / classes) / size
-        n = n if n < HEADROOM else HEADROOM
-        n = n if n > lowest else lowest
-        n = n if abs(f) > 2.0**-1022 and w >= 0.0 else np.inf
-        table[RAISED, i] = n + (t - t) + (f - f) if w >= 0.0 else np.inf
-        e = exponential_of(p, m, o.high, o.low)
-        sum_, lost = two_sum(e, e * t)
-        high = sum_ / mantissa
-        low = (fma(0.0 - high, mantissa, sum_) + lost) / mantissa
-        table[HIGH, i], table[LOW, i] = inverse(p, high, low)
-
-
-# --- the passes ---
-
-
-@inline
-def spread_of(x: Any, classes: int, maximum: float, weights: Any) -> float:
-    """The sum of w_k (maximum - x_k) over a row; a class of weight 0 counts for nothing."""
-    width = lanes(x)
-    total = lost = 0.0
-    for k in range(0, classes, STRETCH):
-        sum_ = no_products(x)
-        stop = min(k + STRETCH, classes)
-        for j in range(k, stop, width):
-            prefetch(x, j + STRETCH)
-            here = min(width, stop - j)
-            w = weights_from(x, weights, j, here)
-            v = load_part(x, j, here, maximum)
-            v = chosen(below(fill(x, 0.0), w), v, fill(x, maximum))
-            sum_ = with_differences(sum_, v, w, np.float64(maximum))
-        part, error = sum_of_products(x, sum_, no_products(x))
-        total, error_of_sum = two_sum(total, part)
-        lost += error + error_of_sum
-    return total + lost if total < np.inf else total
-
-
-def with_differences(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-    """The sum with w (maximum - x)."""
-    raise NotImplementedError  # compiled code only
-
-
-@overload(with_differences, jit_options={"forceinline": True})
-def _(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-    if x == FLOAT32:  # two sums, as of products
-
-        def of_float32(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-            top = fill(sum_[0], maximum)
-            low = fma(low_half(w), top - low_half(x), sum_[0])
-            return low, fma(high_half(w), top - high_half(x), sum_[1])
-
-        return of_float32
-
-    def of_float64(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-        return add(sum_[0], sum_[1], w * (fill(x, maximum) - x))
-
-    return of_float64
-
-
-@inline
-def weights_from(p: Any, weights: Any, j: int, here: int) -> Any:
-    """The weights of classes j, j + 1, ... in the lanes of elements of p: 1 each if None."""
-    if weights is None:
-        return fill(p, 1.0)
-    return load_part(pointer(weights), j, here, 0.0)
-
-
-class Terms(NamedTuple):
-    """What the gradient of a row is made of: power (e^(s x) / sum - target w), but `right`."""
-
-    reference: Reference
-    q: tuple[float, float]
-    """The inverse of the sum as `inverse` has it, with the factors not in `power`."""
-    target: float
-    power: float
-    label: int
-    right: float
-
-
-@inline
-def write_gradient(
-    x: Any,
-    count: int,
-    label: int,
-    y: Any,
-    weights: Any,
-    states: Any,
-    table: Any,
-    i: int,
-    o: Options,
-    ahead: int,
-) -> None:
-    """Write row i, or so many classes of it; the label counts from there, and may be elsewhere."""
-    raised = table[RAISED, i]
-    if not np.isfinite(raised):
-        write_constant(y, count, 0.0 if raised == np.inf else np.nan)
-        return
-    r = reference(x, states[0, i], o.high, o.low)
-    r = reference_at(x, r.exponent - raised, r.shift, o.high, o.low)
-    q, target, power_ = (table[HIGH, i], table[LOW, i]), table[TARGET, i], table[POWER, i]
-    if o.streams or target != 0.0 or power_ != 1.0:
-        terms = Terms(r, q, target, power_, label, table[RIGHT, i])
-        write_differences(x, count, terms, weights, y, o.streams, ahead)
-    else:
-        write_probabilities(x, count, r, q, y, False, ahead, True)
-        if 0 <= label < count:
-            store_first(y, label, fill(y, table[RIGHT, i]))
-
-
-@inline
-def write_constant(y: Any, count: int, value: float) -> None:
-    """The value throughout."""
-    for j in range(0, count, lanes(y)):
-        store_part(y, j, fill(y, value), min(lanes(y), count - j))
-
-
-@inline
-def write_differences(
-    x: Any, count: int, terms: Terms, weights: Any, y: Any, streams: bool, ahead: int
-) -> None:
-    """y = the gradient. To go back to what was written past the caches would be slow."""
-    width = lanes(x)
-    head = min(count, until_aligned(y)) if streams else 0
-    if head > 0:
-        store_part(y, 0, difference(x, 0, head, terms, weights), head)
-    whole = head + (count - head) // width * width
-    for j in range(head, whole, width):
-        prefetch(x, j + ahead)
-        v = difference(x, j, width, terms, weights)
-        if streams:
-            store_stream(y, j, v)
-        else:
-            store(y, j, v)
-    if whole < count:
-        here = count - whole
-        store_part(y, whole, difference(x, whole, here, terms, weights), here)
-
-
-@inline
-def difference(x: Any, j: int, here: int, t: Terms, weights: Any) -> Any:
-    """The gradient of classes j ... j + here - 1: two roundings, power being a power of two."""
-    raised = quotient(exponential(x, load_part(x, j, here, -np.inf), t.reference), t.q)
-    target = fill(x, t.target) * weights_from(x, weights, j, here)
-    v = fill(x, t.power) * (lowered(raised) - target)
-    return replaced(v, t.label - j, t.right) if j <= t.label < j + here else v

@@ -117,7 +117,7 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
     ahead = STRETCH if classes > STRETCH else 0
     for start in range(0, count, group):
         here = min(group, count - start)
-        row_states(after(p, start * classes), here, classes, high, low, parts, states)
+        row_states(after(p, start * classes), here, classes, high, low, None, parts, states)
         for i in range(whole_vectors(here)):
             states[1, i] = log1p(states[1, i])
         for i in range(here):
@@ -257,27 +257,11 @@ def _derivative(
     out: Array | None,
     threads: int,
 ) -> Array:
-    x = rows.as_logits(log_probabilities, axis)
-    v = np.asarray(vector)
-    if v.dtype != x.dtype:
-        raise TypeError(
-            f"{name} must have the dtype of log_probabilities, {x.dtype}, got {v.dtype}; "
-            f"convert with {name}.astype(log_probabilities.dtype)"
-        )
-    if v.shape != np.shape(log_probabilities):
-        raise ValueError(
-            f"{name} must have the shape of log_probabilities, {np.shape(log_probabilities)}, "
-            f"got {v.shape}"
-        )
-    v = v if axis == -1 else np.moveaxis(v, axis, -1)
-    y = rows.output(out, x.shape, v if out is vector else x, axis)
-    for other in (x, v):
-        if (
-            np.may_share_memory(y, other)
-            and not rows.is_same_memory(y, other)
-            and np.shares_memory(y, other)
-        ):
-            raise ValueError(f"out overlaps {name} or log_probabilities in part; pass a new array")
+    x = rows.as_logits(log_probabilities, axis, name="log_probabilities")
+    v = rows.as_vector(vector, x, axis, name=name, like_name="log_probabilities")
+    y = rows.output(out, x.shape, x, axis, name="log_probabilities")
+    if out is not None:
+        rows.output(out, x.shape, v, axis, name=name)
     multiplier(scale, x.dtype)  # refuses a scale out of range
     s, format_ = float(scale), FORMATS[x.itemsize == 8]
     if threads == 1 and rows.are_ready(x, v, y):

@@ -93,7 +93,7 @@ def _logsumexp(x: Any, y: Any, s: float, high: float, low: float) -> None:
     r = pointer(result)
     for start in range(0, y.size, group):
         here = min(group, y.size - start)
-        row_states(after(p, start * classes), here, classes, high, low, parts, states)
+        row_states(after(p, start * classes), here, classes, high, low, None, parts, states)
         for i in range(whole_vectors(here)):
             result[i] = log_sum(states[0, i], states[1, i], s)
         for i in range(0, here, lanes(q)):

@@ -39,7 +39,7 @@ from . import rows, tuning
 from .exp import exp_pair, power_of_two, scale, two_sum
 from .jit import inline, jit
 from .simd import FLOAT64, VECTOR, after, fma, keep, pointer
-from .vector_exp import layout, near_reference, reference
+from .vector_exp import Reference, layout, near_reference, reference
 from .vector_passes import STRETCH, largest, sum_others
 
 GROUP = 1024
@@ -110,18 +110,20 @@ def whole_vectors(rows: int) -> int:
 
 @inline
 def row_states(
-    p: Any, rows: int, classes: int, high: float, low: float, parts: Any, states: Any
+    p: Any, rows: int, classes: int, high: float, low: float, e: Any, parts: Any, states: Any
 ) -> None:
     """M and T of so many rows from p on, `rows_in_a_group` at most, into states[0] and states[1].
 
-    `parts` is from `new_parts`, `states` from `new_states`. If M is infinite or NaN, T is NaN. What
+    The exponentials are stored to e, each unit's under its own reference, unless e is None. `parts`
+    is from `new_parts`, `states` from `new_states`. If M is infinite or NaN, T is NaN. What
     follows up to `whole_vectors` is of no meaning.
     """
     if classes <= STRETCH:
         step = max(1, GROUP // max(classes, 1))
         for i in range(0, rows, step):
             here, ahead = min(step, rows - i), max(classes, AHEAD)
-            sum_units(after(p, i * classes), classes, here, ahead, high, low, parts, i)
+            block, stored = after(p, i * classes), after(e, i * classes)
+            sum_units(block, classes, here, ahead, high, low, stored, parts, i)
         for i in range(whole_vectors(rows)):
             m = parts[0, i]
             states[0, i] = m
@@ -130,26 +132,44 @@ def row_states(
         for k in range(units(classes)):
             start = k * STRETCH
             here = min(STRETCH, classes - start)
-            sum_units(after(p, start), here, 1, STRETCH, high, low, parts, k)
+            unit, stored = after(p, start), after(e, start)
+            sum_units(unit, here, 1, STRETCH, high, low, stored, parts, k)
         states[0, 0], states[1, 0] = merged(p, units(classes), high, low, parts)
 
 
 @inline
 def sum_units(
-    p: Any, size: int, count: int, ahead: int, high: float, low: float, parts: Any, column: int
+    p: Any,
+    size: int,
+    count: int,
+    ahead: int,
+    high: float,
+    low: float,
+    e: Any,
+    parts: Any,
+    column: int,
 ) -> None:
     """The first step: of `count` units from p on, each `size` long, into parts from a column on."""
     for i in range(count):
         parts[0, column + i] = largest(after(p, i * size), size)
     for i in range(count):
-        m, unit = parts[0, column + i], after(p, i * size)
+        m, unit, stored = parts[0, column + i], after(p, i * size), after(e, i * size)
         r = reference(p, m, high, low)
         if r.shift == 0.0:
             near = near_reference(p, r.exponent, high, low)
-            sum_, lost, equal = sum_others(unit, size, m, near, ahead)
+            sum_, lost, equal = sum_others(unit, size, m, near, stored, ahead)
         else:
-            sum_, lost, equal = sum_others(unit, size, m, r, ahead)
+            sum_, lost, equal = _sum_far_others(unit, size, m, r, stored)
         parts[1, column + i], parts[2, column + i], parts[3, column + i] = sum_, lost, equal
+
+
+@jit
+def _sum_far_others(
+    p: Any, size: int, maximum: float, r: Reference, e: Any
+) -> tuple[float, float, int]:
+    """`sum_others` where the reference was moved: seldom, and so not made part of every caller."""
+    result: tuple[float, float, int] = sum_others(p, size, maximum, r, e, AHEAD)
+    return result
 
 
 @inline
@@ -262,7 +282,7 @@ def _sum_units(x: Any, first: int, stop: int, high: float, low: float, parts: Ar
     for k in range(first, stop):
         start = k * STRETCH
         here = min(STRETCH, x.size - start)
-        sum_units(after(p, start), here, 1, STRETCH, high, low, parts, k)
+        sum_units(after(p, start), here, 1, STRETCH, high, low, None, parts, k)
     keep(x)
 
 

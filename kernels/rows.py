@@ -32,33 +32,60 @@ _CORES = os.cpu_count() or 1
 Array = NDArray[Any]
 
 
-def as_logits(logits: ArrayLike, axis: int = -1, *, narrow: bool = True) -> Array:
+def as_logits(
+    logits: ArrayLike, axis: int = -1, *, narrow: bool = True, name: str = "logits"
+) -> Array:
     """Return `logits` as an array of floats whose last axis is `axis` of theirs.
 
     float32 and float64, and if `narrow` float16 and bfloat16 (of the package ml_dtypes) as well.
-    Raises TypeError for any other dtype, ValueError for a scalar or an axis that is not there.
+    `name` is what the caller calls them. Raises TypeError for any other dtype, ValueError for a
+    scalar or an axis that is not there.
     """
     if type(logits) is np.ndarray and axis == -1 and logits.dtype in WIDE and logits.ndim:
         return logits
     if isinstance(logits, np.ma.MaskedArray):
-        raise TypeError("logits are a masked array, whose mask would be lost; fill it with -inf")
+        raise TypeError(f"{name} are a masked array, whose mask would be lost; fill it with -inf")
     array = np.asarray(logits)
     is_narrow = array.dtype.name in _NARROW and array.dtype.isnative
     if array.dtype not in WIDE and not (narrow and is_narrow):
         wanted = "float32, float64, float16 or bfloat16" if narrow else "float32 or float64"
         raise TypeError(
-            f"logits must be {wanted} in native byte order, got {array.dtype}; "
-            "convert with logits.astype(np.float64)"
+            f"{name} must be {wanted} in native byte order, got {array.dtype}; "
+            f"convert with {name}.astype(np.float64)"
         )
     if array.ndim == 0:
         raise ValueError(
-            "logits must have at least one axis, the last one runs over the classes; "
+            f"{name} must have at least one axis, the last one runs over the classes; "
             "got a scalar, pass a 1-D array"
         )
     return np.moveaxis(array, normalize_axis_index(axis, array.ndim, "axis"), -1)
 
 
-def output(out: Array | None, shape: tuple[int, ...], logits: Array, axis: int = -1) -> Array:
+def as_vector(vector: ArrayLike, like: Array, axis: int, *, name: str, like_name: str) -> Array:
+    """Return a cotangent or tangent as `as_logits` does, of the shape and dtype of `like`.
+
+    `like` has its axis last already. TypeError or ValueError if shape or dtype differ.
+    """
+    v = as_logits(vector, axis, name=name)
+    if v.shape != like.shape:
+        shapes = tuple(a.shape if axis == -1 else np.moveaxis(a, -1, axis).shape for a in (like, v))
+        raise ValueError(f"{name} must have the shape of {like_name}, {shapes[0]}, got {shapes[1]}")
+    if v.dtype != like.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of {like_name}, {like.dtype}, got {v.dtype}; "
+            f"convert with {name}.astype({like_name}.dtype)"
+        )
+    return v
+
+
+def output(
+    out: Array | None,
+    shape: tuple[int, ...],
+    logits: Array,
+    axis: int = -1,
+    *,
+    name: str = "logits",
+) -> Array:
     """Return the array to write to, with its axis `axis` last: `out` if it fits, or a new one.
 
     `shape` is what the result must have once its axis is last. `out` may be the memory of `logits`,
@@ -77,12 +104,12 @@ def output(out: Array | None, shape: tuple[int, ...], logits: Array, axis: int =
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != logits.dtype:
         raise TypeError(
-            f"out must have the dtype of logits, {logits.dtype}, got {out.dtype}; "
-            "allocate it with np.empty(shape, logits.dtype)"
+            f"out must have the dtype of {name}, {logits.dtype}, got {out.dtype}; "
+            f"allocate it with np.empty(shape, {name}.dtype)"
         )
     moved = out if axis == -1 or out.ndim < 2 else np.moveaxis(out, axis, -1)
     if moved.shape != shape:
-        wanted = shape if moved is out else f"that of logits, {shape} with the last axis at {axis}"
+        wanted = shape if moved is out else f"that of {name}, {shape} with the last axis at {axis}"
         raise ValueError(f"out must have shape {wanted}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array; pass a copy")
@@ -92,7 +119,7 @@ def output(out: Array | None, shape: tuple[int, ...], logits: Array, axis: int =
         and np.shares_memory(out, logits)
     ):
         raise ValueError(
-            "out overlaps logits in part; pass logits itself, or an array that shares no memory"
+            f"out overlaps {name} in part; pass {name} itself, or an array that shares no memory"
         )
     return moved
 
@@ -126,30 +153,33 @@ def check_threads(threads: int) -> int:
 
 
 def apply(
-    kernel: Callable[..., Any], reads: tuple[Array, ...], writes: tuple[Array, ...], threads: int
+    kernel: Callable[..., Any],
+    reads: tuple[Array | None, ...],
+    writes: tuple[Array | None, ...],
+    threads: int,
 ) -> None:
     """Call `kernel(*reads, *writes)` on rows until all are done.
 
     `reads[0]` are the logits; its axes but the last index the rows and are the leading axes of
-    every other array. The kernel sees C-contiguous arrays of one leading axis, and numbers of 16
-    bits as integers. Each thread gets `tuning.THREAD_BYTES` at least. Raises ValueError if
-    `threads` is no integer or less than 1.
+    every other array; None is handed on. The kernel sees C-contiguous arrays of one leading axis,
+    and numbers of 16 bits as integers. Each thread gets `tuning.THREAD_BYTES` at least. Raises
+    ValueError if `threads` is no integer or less than 1.
     """
-    logits = reads[0]
-    arrays = reads + writes
+    logits, arrays = reads[0], reads + writes
+    assert logits is not None
     plain = True
     for array in arrays:
-        plain = plain and is_plain(array)
+        plain = plain and (array is None or is_plain(array))
     threads = check_threads(threads)
     if threads > 1:
         threads = max(1, min(threads, logits.nbytes // tuning.THREAD_BYTES))
     if plain and threads == 1 and logits.ndim == 2:
-        kernel(*[as_compiled(array) for array in arrays])
+        kernel(*[array if array is None else as_compiled(array) for array in arrays])
         return
     if logits.ndim == 1:  # a single row
-        reads = tuple(array[np.newaxis] for array in reads)
-        writes = tuple(array[np.newaxis] for array in writes)
-    leading = reads[0].shape[:-1]
+        logits = logits[np.newaxis]
+        arrays = tuple(array if array is None else array[np.newaxis] for array in arrays)
+    leading = logits.shape[:-1]
     rows = math.prod(leading)
     if plain:  # without copies the fewest calls are best
         step = max(1, -(-rows // threads))
@@ -159,10 +189,10 @@ def apply(
 
     def run(start: int) -> None:
         stop = min(start + step, rows)
-        blocks = [_load(array, leading, start, stop) for array in reads + writes]
-        kernel(*map(as_compiled, blocks))
-        for array, block in zip(writes, blocks[len(reads) :], strict=True):
-            if not is_plain(array):
+        blocks = [a if a is None else _load(a, leading, start, stop) for a in arrays]
+        kernel(*[block if block is None else as_compiled(block) for block in blocks])
+        for array, block in zip(arrays[len(reads) :], blocks[len(reads) :], strict=True):
+            if array is not None and not is_plain(array):
                 array[_index(leading, start, stop)] = block
 
     in_parallel(run, range(0, rows, step), threads)

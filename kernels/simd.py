@@ -121,7 +121,9 @@ def _suffix(kind: ir.VectorType) -> str:
 
 @intrinsic
 def pointer(typing_context: Any, array: types.Array) -> Any:
-    """The address of the first element."""
+    """The address of the first element; None of None, for arrays that may be left out."""
+    if isinstance(array, types.NoneType):
+        return _nothing(array)
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return context.make_array(array)(context, builder, arguments[0]).data
@@ -129,19 +131,26 @@ def pointer(typing_context: Any, array: types.Array) -> Any:
     return types.CPointer(array.dtype)(array), code
 
 
-@intrinsic
-def keep(typing_context: Any, array: types.Array) -> Any:
-    """Nothing, but the array lives until here."""
+def _nothing(*arguments: Any) -> Any:
+    """The signature and the code of what gives None."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return context.get_dummy_value()
 
-    return types.none(array), code
+    return types.none(*arguments), code
+
+
+@intrinsic
+def keep(typing_context: Any, array: types.Array) -> Any:
+    """Nothing, but the array lives until here."""
+    return _nothing(array)
 
 
 @intrinsic
 def after(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
-    """The pointer i elements further."""
+    """The pointer i elements further; None if p is None."""
+    if isinstance(p, types.NoneType):
+        return _nothing(p, types.intp)
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])

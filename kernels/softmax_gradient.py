@@ -25,7 +25,6 @@ agrees with D in all but the last bits of sum_j p_j |v_j|. Proof:
 * Times s and times p: u each, and e / 2 each if it underflows.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -134,21 +133,11 @@ def _run(
     out: Result | None,
     threads: int,
 ) -> Result:
-    p = _naming("probabilities", rows.as_logits, probabilities, axis)
-    if np.shape(vector) != np.shape(probabilities):
-        raise ValueError(
-            f"{name} must have the shape of probabilities, {np.shape(probabilities)}, "
-            f"got {np.shape(vector)}"
-        )
-    v = _naming(name, rows.as_logits, vector, axis)
-    if v.dtype != p.dtype:
-        raise TypeError(
-            f"{name} must have the dtype of probabilities, {p.dtype}, got {v.dtype}; "
-            f"convert with {name}.astype(probabilities.dtype)"
-        )
-    y = _naming("probabilities", rows.output, out, p.shape, p, axis)
+    p = rows.as_logits(probabilities, axis, name="probabilities")
+    v = rows.as_vector(vector, p, axis, name=name, like_name="probabilities")
+    y = rows.output(out, p.shape, p, axis, name="probabilities")
     if out is not None:
-        _naming(name, rows.output, out, p.shape, v, axis)
+        rows.output(out, p.shape, v, axis, name=name)
     multiplier(scale, p.dtype)  # refuses a scale out of range
     streams = rows.past_caches(out, y, p, v)
     if threads != 1 and _is_long(p, v, y, rows.check_threads(threads)):
@@ -158,14 +147,6 @@ def _run(
     else:
         rows.apply(lambda p, v, y: _product(p, v, y, scale, streams), (p, v), (y,), threads)
     return y if axis == -1 else np.moveaxis(y, -1, axis)
-
-
-def _naming(name: str, check: Callable[..., Result], *arguments: Any) -> Result:
-    """A check of `rows`, whose messages speak of logits, of the argument of this name."""
-    try:
-        return check(*arguments)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("logits", name)) from None
 
 
 def _is_long(p: Result, v: Result, y: Result, threads: int) -> bool:

@@ -12,7 +12,7 @@ S the sum, and adding that up loses m u of it: with n = 4096, m = 128 (256 in fl
 in float32 and next to nothing in float64. The sums of stretches are added as float64, compensated.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
@@ -21,6 +21,7 @@ from .exp import power_of_two
 from .jit import inline
 from .simd import (
     FLOAT32,
+    VECTOR,
     by_1,
     by_2,
     by_4,
@@ -56,6 +57,54 @@ STRETCH = 4096
 """Elements over which one sum runs: 16 KiB of float32, half of the smallest first-level cache."""
 
 
+class Stored(NamedTuple):
+    """In place of a reference: the elements are exponentials already."""
+
+    exponent: float
+    """The N they are stored under."""
+
+
+def terms(x: Any, j: int, r: Reference | Near | Stored, ahead: int) -> Any:
+    """The exponentials of elements j ... of x; fetches what is `ahead` elements farther on."""
+    raise NotImplementedError  # compiled code only
+
+
+@overload(terms, jit_options={"forceinline": True})
+def _(x: Any, j: int, r: Any, ahead: int) -> Any:
+    if r.instance_class is Stored:
+
+        def stored(x: Any, j: int, r: Any, ahead: int) -> Any:
+            return load(x, j)
+
+        return stored
+
+    def of_logits(x: Any, j: int, r: Any, ahead: int) -> Any:
+        prefetch(x, j + ahead)
+        return exponential(x, load(x, j), r)
+
+    return of_logits
+
+
+def last_terms(x: Any, j: int, here: int, r: Reference | Near | Stored) -> Any:
+    """The exponentials of so many elements of x, less than a vector; 0 or 1 in the other lanes."""
+    raise NotImplementedError  # compiled code only
+
+
+@overload(last_terms, jit_options={"forceinline": True})
+def _(x: Any, j: int, here: int, r: Any) -> Any:
+    if r.instance_class is Stored:
+
+        def stored(x: Any, j: int, here: int, r: Any) -> Any:
+            return load_part(x, j, here, 1.0)
+
+        return stored
+
+    def of_logits(x: Any, j: int, here: int, r: Any) -> Any:
+        return exponential(x, load_part(x, j, here, -np.inf), r)
+
+    return of_logits
+
+
 @inline
 def extremes(x: Any, count: int) -> tuple[float, float]:
     """The largest element, or NaN if one is, and the smallest; nothing gives -inf and inf."""
@@ -87,48 +136,29 @@ def largest(x: Any, count: int) -> float:
 
 @inline
 def sum_exponentials(
-    x: Any, count: int, r: Reference | Near, anchor: float, ahead: int
+    x: Any, count: int, r: Reference | Near, e: Any, anchor: float, ahead: int
 ) -> tuple[float, float]:
     """The sum of the exponentials under r, and what that lost: two float64.
 
-    `anchor`: see `stack`; `anchor_of` the largest element, which is one of these.
+    They are stored to e, unless it is None. `anchor`: see `stack`; `anchor_of` the largest element,
+    which is one of these.
     """
     width = lanes(x)
     a = b = fill(x, anchor)
     lost_a = lost_b = fill(x, 0.0)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
-        prefetch(x, j + ahead)
-        prefetch(x, j + width + ahead)
-        a, lost_a = stack(a, lost_a, exponential(x, load(x, j), r))
-        b, lost_b = stack(b, lost_b, exponential(x, load(x, j + width), r))
-    for j in range(pairs, count, width):
-        last = load_part(x, j, min(width, count - j), -np.inf)
-        a, lost_a = stack(a, lost_a, exponential(x, last, r))
-    return sum_of_stacks(a, lost_a, b, lost_b, anchor)
-
-
-@inline
-def store_exponentials(
-    x: Any, count: int, r: Reference | Near, e: Any, anchor: float, ahead: int
-) -> tuple[float, float]:
-    """Store the exponentials under r to e; return as `sum_exponentials`, to the same bits."""
-    width = lanes(x)
-    a = b = fill(x, anchor)
-    lost_a = lost_b = fill(x, 0.0)
-    pairs = count - count % (2 * width)
-    for j in range(0, pairs, 2 * width):
-        prefetch(x, j + ahead)
-        prefetch(x, j + width + ahead)
-        first_, second = exponential(x, load(x, j), r), exponential(x, load(x, j + width), r)
-        store(e, j, first_)
-        store(e, j + width, second)
+        first_, second = terms(x, j, r, ahead), terms(x, j + width, r, ahead)
+        if e is not None:
+            store(e, j, first_)
+            store(e, j + width, second)
         a, lost_a = stack(a, lost_a, first_)
         b, lost_b = stack(b, lost_b, second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        last = exponential(x, load_part(x, j, here, -np.inf), r)
-        store_part(e, j, last, here)
+        last = last_terms(x, j, here, r)
+        if e is not None:
+            store_part(e, j, last, here)
         a, lost_a = stack(a, lost_a, last)
     return sum_of_stacks(a, lost_a, b, lost_b, anchor)
 
@@ -137,7 +167,7 @@ def store_exponentials(
 def write_probabilities(
     x: Any,
     count: int,
-    r: Reference | Near,
+    r: Reference | Near | Stored,
     q: tuple[float, float],
     y: Any,
     streams: bool,
@@ -152,37 +182,13 @@ def write_probabilities(
     head = min(count, until_aligned(y)) if streams else 0
     pairs = head + (count - head) // (2 * width) * (2 * width)
     if head > 0:
-        store_part(
-            y, 0, lowered(quotient(exponential(x, load_part(x, 0, head, -np.inf), r), q)), head
-        )
+        store_part(y, 0, lowered(quotient(last_terms(x, 0, head, r), q)), head)
     for j in range(head, pairs, 2 * width):
-        prefetch(x, j + ahead)
-        prefetch(x, j + width + ahead)
-        first_ = quotient(exponential(x, load(x, j), r), q)
-        second = quotient(exponential(x, load(x, j + width), r), q)
-        write_lowered(y, j, first_, second, streams, subnormal)
+        first_, second = terms(x, j, r, ahead), terms(x, j + width, r, ahead)
+        write_lowered(y, j, quotient(first_, q), quotient(second, q), streams, subnormal)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        last = exponential(x, load_part(x, j, here, -np.inf), r)
-        store_part(y, j, lowered(quotient(last, q)), here)
-
-
-@inline
-def rescale(
-    e: Any, count: int, q: tuple[float, float], y: Any, streams: bool, subnormal: bool
-) -> None:
-    """y = e / sum from stored exponentials, to the bits of `write_probabilities`."""
-    width = lanes(e)
-    head = min(count, until_aligned(y)) if streams else 0
-    pairs = head + (count - head) // (2 * width) * (2 * width)
-    if head > 0:
-        store_part(y, 0, lowered(quotient(load_part(e, 0, head, 1.0), q)), head)
-    for j in range(head, pairs, 2 * width):
-        first_, second = quotient(load(e, j), q), quotient(load(e, j + width), q)
-        write_lowered(y, j, first_, second, streams, subnormal)
-    for j in range(pairs, count, width):
-        here = min(width, count - j)
-        store_part(y, j, lowered(quotient(load_part(e, j, here, 1.0), q)), here)
+        store_part(y, j, lowered(quotient(last_terms(x, j, here, r), q)), here)
 
 
 @inline
@@ -294,6 +300,29 @@ def scaled_below(m: Any, n: Any, larger_n: Any) -> Any:
 # --- what they share ---
 
 
+def inverse(p: Any, sum_: float, lost: float) -> tuple[float, float]:
+    """2^LOWERED / (sum + lost) as a pair of numbers of the format that p is computed in."""
+    raise NotImplementedError  # compiled code only
+
+
+@overload(inverse, jit_options={"forceinline": True})
+def _(p: Any, sum_: float, lost: float) -> Any:
+    if VECTOR[p.dtype] == FLOAT32:
+
+        def of_float32(p: Any, sum_: float, lost: float) -> tuple[float, float]:
+            whole = 2.0**120 / (sum_ + lost)
+            high = np.float64(np.float32(whole))
+            return high, whole - high
+
+        return of_float32
+
+    def of_float64(p: Any, sum_: float, lost: float) -> tuple[float, float]:
+        high = 2.0**300 / sum_
+        return high, (fma(0.0 - high, sum_, 2.0**300) - high * lost) / sum_
+
+    return of_float64
+
+
 @inline
 def quotient(e: Any, q: tuple[float, float]) -> Any:
     """e / sum 2^LOWERED, rounded once but for an error of order u^2 from the low part of q."""
@@ -382,11 +411,12 @@ def _(a: Any, lost: Any) -> Any:
 
 @inline
 def sum_others(
-    x: Any, count: int, maximum: float, r: Reference | Near, ahead: int
+    x: Any, count: int, maximum: float, r: Reference | Near, e: Any, ahead: int
 ) -> tuple[float, float, int]:
     """The sum of the exponentials of what is below `maximum`, what that lost, how many equal it.
 
-    The sum may be tiny beside the exponential of the maximum: no anchor, then.
+    All exponentials are stored to e, unless it is None. The sum may be tiny beside the exponential
+    of the maximum: no anchor, then.
     """
     width = lanes(x)
     top = fill(x, maximum)
@@ -398,6 +428,9 @@ def sum_others(
         prefetch(x, j + width + ahead)
         v, w = load(x, j), load(x, j + width)
         e_v, e_w = exponential(x, v, r), exponential(x, w, r)
+        if e is not None:
+            store(e, j, e_v)
+            store(e, j + width, e_w)
         v_is_top, w_is_top = not_below(v, top), not_below(w, top)
         if some(either(v_is_top, w_is_top)):  # seldom
             equal += how_many(v_is_top) + how_many(w_is_top)
@@ -408,6 +441,9 @@ def sum_others(
         last = load_part(x, j, here, maximum)
         is_top = not_below(last, top)
         equal += how_many(is_top) - (width - here)
-        a, lost = add(a, lost, chosen(is_top, nothing, exponential(x, last, r)))
+        e_last = exponential(x, last, r)
+        if e is not None:
+            store_part(e, j, e_last, here)
+        a, lost = add(a, lost, chosen(is_top, nothing, e_last))
     sum_, lost_ = sum_of_lanes(a, lost)
     return sum_, lost_, equal

@@ -138,10 +138,14 @@ keep = fence = nothing
 
 
 def pointer(array):
+    if array is None:
+        return None
     return Pointer(array.reshape(-1), 0, array.ctypes.data)
 
 
 def after(p, i):
+    if p is None:
+        return None
     return Pointer(p.array, p.start + i, p.origin)
 
 

@@ -485,6 +485,25 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
             np.testing.assert_array_equal(cross_entropy(logits, labels, **given), loss)
 
 
+@pytest.mark.parametrize("factor", [1.0, -3.0, 64.0, 2.0**-12, 1e-20, 1e20, 0.0])
+@pytest.mark.parametrize("dtype", ALL_DTYPES)
+def test_stored_exponentials_give_the_bits_of_computed_ones(dtype, factor, monkeypatch):
+    logits, labels = random_samples(5, 4 * STRETCH + 9, dtype)
+    logits[0, STRETCH : 2 * STRETCH] -= 30  # units with maxima far apart
+    logits[1, :STRETCH] = -np.inf  # a unit that is masked
+    logits[2, 2 * STRETCH :] *= 2000  # units beyond 2^14
+    logits[3] -= 60
+    logits[3, 0] = 40  # results that are subnormal or zero
+    results = []
+    for row_bytes in (0, 1 << 60):
+        monkeypatch.setattr(tuning, "ROW_BYTES", row_bytes)
+        for out in (None, np.empty_like(logits)):
+            monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
+            weights = np.full(5, factor)
+            results.append(cross_entropy_gradient(logits, labels, weights, out=out).tobytes())
+    assert len(set(results)) == 1
+
+
 def test_the_right_class_is_corrected_wherever_it_is_in_a_streamed_row(monkeypatch):
     monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
     for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):

@@ -33,8 +33,18 @@ def counted_simd():
 
 
 @pytest.fixture(scope="module")
-def softmax(counted_simd):
-    return counted_simd.kernels("softmax")[0]
+def modules(counted_simd):
+    return counted_simd.kernels("softmax", "softmax_rows")
+
+
+@pytest.fixture(scope="module")
+def softmax(modules):
+    return modules[0]
+
+
+@pytest.fixture(scope="module")
+def on_rows(modules):
+    return modules[1]
 
 
 @pytest.fixture
@@ -71,14 +81,14 @@ def assert_same(result, expected):
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_a_long_row_moves_what_the_paper_counts(name, softmax, count):
+def test_a_long_row_moves_what_the_paper_counts(name, softmax, on_rows, count):
     x, y = logits(N), aligned(N)
     of_x, of_y, scratch = count(getattr(softmax, name), x, y)
     assert (of_x.reads, of_y.reads, of_y.writes) == PAPER[name]
     assert of_x.writes == of_x.owned == 0
     assert of_y.owned == 1  # which the paper leaves out
     assert max(scratch) < SCRATCH
-    assert of_x.ahead * N <= softmax.STRETCH + softmax.AHEAD
+    assert of_x.ahead * N <= on_rows.STRETCH + on_rows.AHEAD
     assert_same(y, ALGORITHMS[name](x))
 
 
@@ -94,12 +104,14 @@ def test_streaming_saves_the_read_before_the_write(name, softmax, count):
 
 
 @pytest.mark.parametrize("stream_from", [NEVER, ALWAYS])
-def test_rows_that_fit_the_cache_are_read_once_and_written_once(stream_from, softmax, count):
+def test_rows_that_fit_the_cache_are_read_once_and_written_once(
+    stream_from, softmax, on_rows, count
+):
     x, y = logits(64, N // 64), aligned(64, N // 64)
     of_x, of_y, scratch = count(softmax.three_pass_reload, x, y, stream_from=stream_from)
     assert (of_x.reads, of_y.reads, of_y.writes) == (1, 0, 1)
     assert of_y.owned == (stream_from == NEVER)
-    assert max(scratch) <= softmax.GROUP / N + SCRATCH  # the room for a group of rows
+    assert max(scratch) <= on_rows.GROUP / N + SCRATCH  # the room for a group of rows
     assert_same(y, ALGORITHMS["three_pass_reload"](x))
 
 
@@ -142,10 +154,11 @@ def test_cross_entropy_reads_once_and_writes_nothing(counted_simd, count):
 # --- the counter can tell ---
 
 
-def test_a_pass_too_many_is_counted(softmax, count):
+def test_a_pass_too_many_is_counted(softmax, on_rows, count):
     def wasteful(x, y, high, low, streams):
-        softmax.find_extremes(softmax.pointer(x), N, softmax.pointer(softmax.new_findings(1, N)))
-        softmax._two_pass(x, y, high, low, streams)
+        findings = on_rows.pointer(on_rows.new_findings(1, N))
+        on_rows.find_extremes(on_rows.pointer(x), N, findings)
+        on_rows.two_pass_rows(x, y, high, low, streams)
 
     def run(x, out):
         softmax._run(wasteful, x, -1, 1.0, out, 1)
@@ -154,7 +167,7 @@ def test_a_pass_too_many_is_counted(softmax, count):
     assert (of_x.reads, of_y.reads, of_y.writes) == (3, 0, 1) != PAPER["two_pass"]
 
 
-def test_online_reads_once_only_because_a_stretch_fits_the_cache(softmax, count):
-    half_a_stretch = softmax.STRETCH * 4 // 2
+def test_online_reads_once_only_because_a_stretch_fits_the_cache(softmax, on_rows, count):
+    half_a_stretch = on_rows.STRETCH * 4 // 2
     of_x, _, _ = count(softmax.online, logits(N), aligned(N), cache=half_a_stretch)
     assert of_x.reads == 3

@@ -181,3 +181,44 @@ def speed(
             progress=progress,
         ),
     )
+
+
+@plot_app.command()
+def collapse(
+    output: Output,
+    subject: Chosen = None,
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 2,
+    gaps: Annotated[int, typer.Option(min=2, help="How many gaps.")] = 200,
+    data: Data = None,
+) -> None:
+    """Softmax collapse: loss and gradient of the leading class against its gap, and errors."""
+    from .plots.collapse import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(
+            subject or (), dtype=dtype, classes=classes, count=gaps, progress=progress
+        ),
+    )
+
+
+@plot_app.command()
+def consistency(
+    output: Output,
+    tau: Annotated[
+        list[float] | None, typer.Option(min=0.0, help="Which losses; default 0, 0.5, 1, 1.5, 2.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 3,
+    samples: Annotated[int, typer.Option(min=1, help="Distributions for each tau.")] = 300,
+    data: Data = None,
+) -> None:
+    """H-consistency: T_tau and Gamma_tau of the comp-sum losses, with sampled regrets."""
+    from .plots.consistency import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(tau or (), classes=classes, samples=samples, progress=progress),
+    )
