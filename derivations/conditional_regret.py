@@ -54,6 +54,8 @@ is least where the k - 1 others are as likely as p_1 allows: p_1 - k^(1-tau) min
 That rises with p_1 (k^(2-tau) <= 1), of which the least is m: n p_1 - b >= 1, p_2 >= 0.
 
 For a distribution over many x the best function is the convex hull of F; in 1 and 2 F is convex.
+Where F >= c T_tau for all b with some c > 1, so is the hull, T_tau being convex: no distribution
+attains the paper's bound, then.
 """
 
 from __future__ import annotations
@@ -157,9 +159,9 @@ def certified_least_error(
     """An enclosure of the infimum from any feasible s: for tau <= 2, where C is convex in s.
 
     C(p, s) is above it, and below it is the tangent plane's least value on the feasible set, C +
-    min over its vertices v of <grad C, v - s>: those of the simplex, or, where class h must have the
-    largest entry, the uniform ones on sets with h.  The nearer s is to the optimum, the tighter.
-    It knows nothing of the closed forms.  ValueError where s is not feasible, or tau > 2.
+    min over its vertices v of <grad C, v - s>: those of the simplex, or, where class h must have
+    the largest entry, the uniform ones on sets with h.  The nearer s is to the optimum, the
+    tighter.  It knows nothing of the closed forms.  ValueError where s is not feasible, or tau > 2.
 
     >>> print(certified_least_error([0.5, 0.5], [0.5, 0.5], 0))
     1.00000000000000
@@ -184,6 +186,46 @@ def certified_least_error(
             total += g
             least = least.min(total / k)
     return value.union(value + least - at_s)
+
+
+# --- minimizability gaps ---
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point x of a finite distribution: its weight, its block, and the classes' probabilities."""
+
+    weight: Fraction
+    block: int
+    p: tuple[Fraction, ...]
+
+
+def minimizability_gap(points: Sequence[Point], tau: Exact | None) -> flint.arb:
+    """M(H) = R*(H) - E[inf_s C(p_x, s)] of the comp-sum loss, or of the 0-1 loss for tau None.
+
+    H: all hypotheses that are constant on each block of points, which is symmetric and complete. A
+    block with mean m of its p has the error C(m, s), linear in p: R*(H) = sum of w C*(m), in closed
+    form. (M is 0 if each point is a block.)
+
+    >>> pair = [Point(Fraction(1, 2), 0, (Fraction(1), Fraction(0))),
+    ...         Point(Fraction(1, 2), 0, (Fraction(0), Fraction(1)))]
+    >>> print(minimizability_gap(pair, None))
+    0.500000000000000
+    """
+
+    def least(p: Sequence[Fraction]) -> flint.arb:
+        return ball(1 - max(p)) if tau is None else least_error(p, tau)
+
+    gap = flint.arb(0)
+    for block in sorted({x.block for x in points}):
+        here = [x for x in points if x.block == block]
+        weight = sum((x.weight for x in here), Fraction(0))
+        mean = [
+            sum((x.weight * q for x, q in zip(here, column, strict=True)), Fraction(0)) / weight
+            for column in zip(*(x.p for x in here), strict=True)
+        ]
+        gap += ball(weight) * least(mean) - _sum(ball(x.weight) * least(x.p) for x in here)
+    return gap
 
 
 # --- the infimum at a 0-1 regret of b ---

@@ -351,6 +351,38 @@ def report(
 
 
 @app.command()
+def consistency(
+    tau: Annotated[
+        list[float] | None, typer.Option(min=0, help="Which tau; default 0, 1/4 ... 3.")
+    ] = None,
+    classes: Annotated[
+        list[int] | None, typer.Option(min=2, help="Which numbers of classes; default 2 ... 10.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Random instances for each.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the instances.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
+) -> None:
+    """Prove the H-consistency bounds of comp-sum losses on instances, and where they are tight."""
+    from .consistency import CLASSES, TAUS, attainment, every_check
+    from .consistency_report import as_dict, print_attainment, print_checks
+
+    _demand_folders(json)
+    taus, sizes = sorted(set(tau or TAUS)), sorted(set(classes or CLASSES))
+    checks = []
+    with _progress() as progress:
+        task = progress.add_task("consistency", total=None)
+        for check in every_check(taus, sizes, trials=trials, seed=seed):
+            checks.append(check)
+            progress.update(task, advance=1, description=check.statement)
+        found = [attainment(t, n) for t in taus for n in sizes]
+    console = _console()
+    print_attainment(found, console)
+    print_checks(checks, console)
+    _write(as_dict(found, checks), json)
+    raise typer.Exit(0 if all(c.proven for c in checks) else 1)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the report that `verify --json` writes."""
     typer.echo(files("softproof.verify").joinpath("data/report.schema.json").read_text("utf-8"))

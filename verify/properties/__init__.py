@@ -9,7 +9,16 @@ from ...derivations.definition import Definition, Output
 from ...derivations.formats import Format
 from ..inputs import PAIRS, Batch
 from ..subjects.hosts import LiveSubject
-from . import collapse, exhaustive, invariance, layouts, regressions, special_values, values
+from . import (
+    collapse,
+    consistency,
+    exhaustive,
+    invariance,
+    layouts,
+    regressions,
+    special_values,
+    values,
+)
 from .judge import Observation, Verdict, Violation
 
 __all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
@@ -99,6 +108,13 @@ SUITES: dict[str, Suite] = {
             collapse.check,
             ("gaps",),
             ("gaps_below_zero",),
+        ),
+        Suite(
+            "consistency",
+            "agreement with our kernels, and of functions that tell one another",
+            consistency.check,
+            ("normal", "wide", "dominant", "ties"),
+            applies=consistency.applies,
         ),
         Suite(
             "layouts",
