@@ -103,6 +103,15 @@ def underflow_gap(fmt: Format, losers: int = 1, *, flushes: bool = False) -> flo
     return exponent * LN2 + math.log(losers)
 
 
+def overflow_gap(fmt: Format) -> float:
+    """The gap from which on e^gap is infinite, and 1 / e^gap 0: half an ulp beyond the last number.
+
+    >>> round(overflow_gap(BINARY32), 2)
+    88.72
+    """
+    return (fmt.emax + 1) * LN2 + math.log1p(-(2.0 ** -(fmt.precision + 1)))
+
+
 @dataclass(frozen=True)
 class Cause:
     """What makes a result 0 from a gap on."""
@@ -127,6 +136,7 @@ def causes(fmt: Format, losers: int) -> list[Cause]:
     rounded = f"the probability is rounded to {fmt.name} before 1 is subtracted: {p + 1} ln 2{tail}"
     found.append(Cause(rounding_gap(p, losers), rounded))
     for wide in _accumulators(fmt):
+        found.append(Cause(overflow_gap(wide), f"e^gap overflows in {wide.name}"))
         found.append(Cause(underflow_gap(wide), f"e^-gap underflows in {wide.name}"))
         flushed = f"e^-gap below the normal range of {wide.name} is taken for 0"
         found.append(Cause(underflow_gap(wide, flushes=True), flushed))

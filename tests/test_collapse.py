@@ -199,6 +199,13 @@ def test_at_the_gap_found_it_is_lost_and_at_the_one_before_it_is_not():
         assert value[0] == 0 != value[1]
 
 
+def test_a_naive_sigmoid_is_lost_where_its_exponential_overflows():
+    subject = next(s for s in BUILT_IN if s.id == "softproof.verify.textbook:sigmoid_naive")
+    (seen,) = run(subject, "float32").collapses
+    assert seen.cause == "e^gap overflows in float32"
+    assert float(np.exp(np.float32(seen.gap))) == np.inf
+
+
 def test_numbers_below_the_normal_range_do_not_count_where_they_may_be_flushed():
     tiny = np.float32([[0, -100]])
     fmt, definition = FORMATS["float32"], lookup("softmax")
@@ -294,7 +301,7 @@ def test_the_terminal_tells_the_gaps(report):
     print_collapses(report, console)
     text = console.export_text()
     assert "0 at 16.6" in text
-    assert "0, not -5.96e-08, from a gap of 16.63553 on, as 1 absorbs the losers one by one" in text
+    assert "0, not -5.96e-08, from a gap of 16.63553 on (1 absorbs the losers one by one" in text
     assert "--suite collapse --row=0x0p+0,-0x1.0a2b24p+4" in text
     assert report.passed
 

@@ -13,6 +13,7 @@ from softproof.derivations.collapse import (
     causes,
     explain,
     gap_range,
+    overflow_gap,
     right_class_bound,
     rounding_gap,
     underflow_gap,
@@ -208,8 +209,19 @@ def test_an_exponential_underflows_at_half_the_smallest_subnormal(name):
     exact = [Fraction(float(MP.exp(-MP.mpf(gap * f)) * 2**60)) / 2**60 for f in (1.001, 0.999)]
     if name != "float64":  # (float() itself underflows there)
         assert [float(fmt.round(v)) for v in exact] == [0.0, 2.0**fmt.tiny_exponent]
-    assert MP.exp(-MP.mpf(gap)) == pytest.approx(MP.mpf(2) ** (fmt.tiny_exponent - 1), rel=1e-12)
+    half = MP.mpf(2) ** (fmt.tiny_exponent - 1)
+    assert float(MP.exp(-MP.mpf(gap)) / half) == pytest.approx(1, rel=1e-12)
     assert underflow_gap(fmt, flushes=True) < gap
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_exponential_overflows_half_an_ulp_beyond_the_last_number(name):
+    fmt, gap = FORMATS[name], MP.mpf(overflow_gap(FORMATS[name]))
+    edge = MP.mpf(2) ** (fmt.emax + 1) * (1 - MP.mpf(2) ** -(fmt.precision + 1))
+    assert float(MP.exp(gap) / edge) == pytest.approx(1, rel=1e-12)
+    below, beyond = (Fraction(int(MP.floor(edge * f))) for f in (0.999, 1.001))
+    assert np.isfinite(fmt.round(below))
+    assert np.isinf(fmt.round(beyond))
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -35,6 +35,7 @@ from .judge import Observation, Verdict, Violation, has_truth, reference, thresh
 LOST = (1e-4, 1e-2, 0.5)
 MANY = 16.0
 WORTH_TELLING = 1e-2
+OF_ONE_EXPONENTIAL = ("sigmoid", "softplus")  # of one real: what is derived holds for one loser
 ELEMENTS = 1 << 16  # logits of a batch that narrows a gap down
 MOST_ROWS = 32
 
@@ -284,7 +285,7 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
             before = gaps[lost[0] - 1] if lost[0] else 0.0
             gap = ladder.narrow(found.subject, part, before, gaps[lost[0]])
             losers = 1 if found.definition.elementwise else ladder.classes - 1
-            if found.definition.partition_function or found.definition.name == "softplus":
+            if found.definition.partition_function or found.definition.name in OF_ONE_EXPONENTIAL:
                 cause = collapse.explain(gap, found.fmt, losers)
             shown = ladder.batch(np.array([gap]))
             expected = found.exact(part, shown)

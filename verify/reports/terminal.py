@@ -103,8 +103,11 @@ def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -
         console.print(f"[bold]{escape(name)}[/]")
         sizes = {min(c.classes for c in told), max(c.classes for c in told)}
         chosen = [c for c in told if c.classes in sizes]
-        # (Of two classes it makes no difference which one leads.)
-        for collapse in (c for c in chosen if c.classes > 2 or c.leader != "last"):
+        # (Of two classes it rarely makes a difference which one leads.)
+        of_two = {c.gap for c in chosen if c.classes == 2 and c.leader == "first"}
+        told_twice = [c for c in chosen if c.classes == 2 and c.leader != "first"]
+        told_twice = [c for c in told_twice if c.gap in of_two]
+        for collapse in (c for c in chosen if c not in told_twice):
             console.print(f"    {escape(collapse_told(asdict(collapse)))}", soft_wrap=True)
         console.print(f"    reproduce {escape(_shortest(told).reproduce)}", soft_wrap=True)
     console.print()

@@ -139,8 +139,8 @@ def collapse_told(collapse: Mapping[str, Any]) -> str:
     ...     "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
     ...     "lost": [(0.01, 12.879)], "observed": "0x0p+0", "expected": "0x1p-24",
     ... }))
-    loss of 2 classes, leader first: 0, not 5.96e-08, from a gap of 16.63553 on, as 1 absorbs the
-    losers one by one in a float32 sum: 24 ln 2; relative error above 0.01 from 12.88
+    loss of 2 classes, leader first: 0, not 5.96e-08, from a gap of 16.63553 on (1 absorbs the
+    losers one by one in a float32 sum: 24 ln 2); relative error above 0.01 from 12.88
     """
     leader = f", leader {collapse['leader']}" if collapse["leader"] else ""
     what = f"{collapse['result']} of {counted_classes(collapse['classes'])}{leader}: "
@@ -153,7 +153,7 @@ def collapse_told(collapse: Mapping[str, Any]) -> str:
         on = "at" if collapse["leader"] == "as given" else "from"
         told.append(f"{observed}, not {expected}, {on} a gap of {collapse['gap']:.7g}")
         told[0] += "" if on == "at" else " on"
-        told[0] += f", as {collapse['cause']}" if collapse["cause"] else ""
+        told[0] += f" ({collapse['cause']})" if collapse["cause"] else ""
     if collapse["lost"]:
         levels, gaps = zip(*collapse["lost"], strict=True)
         above, start = (", ".join(f"{v:.4g}" for v in values) for values in (levels, gaps))
