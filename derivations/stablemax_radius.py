@@ -11,11 +11,12 @@ polynomial, or a quotient whose pole, x = 1, lies where the other branch holds.
 **Along a step** z + a t let kappa = min |z_k| / |a_k| over the classes with a_k != 0: the distance
 to the first t at which a logit changes its sign.
 
-Theorem 1.  For complex |t| < kappa let b_k(t) be the branch of s that class k starts on, and S their
-sum.  Then Re b_k(t) > 0 and Re S(t) > 0: no zero of S, no zero and no pole of a branch is nearer
-than kappa, and p_k = b_k / S and log S - log b_y are analytic in that disc.  *Proof.*  |a_k t| <
-|z_k|.  For z_k > 0, Re (1 + z_k + a_k t) > 1.  For z_k < 0, Re (1 - z_k - a_k t) > 1, and the
-reciprocal of a number with positive real part has one.  For a_k = 0, b_k = s(z_k) > 0.
+Theorem 1.  For complex |t| < kappa let b_k(t) be the branch of s that class k starts on, and S
+their sum.  Then Re b_k(t) > 0 and Re S(t) > 0: no zero of S, no zero and no pole of a branch is
+nearer than kappa, and p_k = b_k / S and log S - log b_y are analytic in that disc.  *Proof.*
+|a_k t| < |z_k| where a_k != 0.  For z_k > 0, Re (1 + z_k + a_k t) > 1.  For z_k < 0,
+Re (1 - z_k - a_k t) > 1, and the reciprocal of a number with positive real part has one.  For
+a_k = 0, b_k = s(z_k) > 0.
 
 So, unlike softmax, StableMax has no ghosts before its kinks.
 

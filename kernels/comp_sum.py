@@ -61,9 +61,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
-from .cross_entropy import _labels as checked_labels
 from .exp import exp_pair, power_of_two, scale, two_sum
 from .jit import jit
+from .labels import checked_labels
 from .log1p import log1p
 from .simd import fma
 
@@ -154,7 +154,7 @@ def _arguments(
     if not 0 <= tau <= LARGEST_TAU:
         raise ValueError(f"tau must be from 0 to 2^100, got {tau!r}")
     rows.check_threads(threads)
-    return x, checked_labels(labels, x, None)
+    return x, checked_labels(labels, x)
 
 
 def _run(

@@ -42,6 +42,7 @@ from . import others, rows, tuning
 from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
 from .exp import two_sum
 from .jit import jit
+from .labels import checked_labels
 from .others import rows_in_a_group
 from .simd import fill, keep, lanes, load_part, pointer
 from .vector_exp import multiplier
@@ -57,9 +58,6 @@ GRADIENT_ULP_BOUND: dict[str, float] = {
     "bfloat16": 0.51,
 }
 """The same of the entries of the gradient of a single loss."""
-
-GREATEST = 2**63 - 1
-"""No class, and no `ignore_index`."""
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -223,7 +221,7 @@ def _problem(
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     weights = None if class_weights is None else _class_weights(class_weights, x)
-    targets = _labels(labels, x, ignore_index)
+    targets = checked_labels(labels, x, ignore_index)
     ignored = -1 if ignore_index is None else operator.index(ignore_index)
     count = 1.0
     if reduction == "mean":
@@ -269,53 +267,6 @@ def _real(name: str, values: ArrayLike) -> Array:
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         raise TypeError(f"{name} must be real numbers, got {array.dtype}")
     return array
-
-
-def _labels(labels: ArrayLike, x: Array, ignore_index: int | None) -> NDArray[np.intp]:
-    targets = np.asarray(labels)
-    samples, classes = x.shape[:-1], x.shape[-1]
-    if targets.dtype.kind not in "iu":
-        raise TypeError(
-            f"labels must be integers, got {targets.dtype}; convert with labels.astype(np.intp)"
-        )
-    if targets.shape != samples:
-        raise ValueError(
-            f"labels must have shape {samples}, that of logits without the axis of the classes; "
-            f"got {targets.shape}"
-        )
-    if classes == 0 and targets.size:
-        raise ValueError(f"logits must have at least one class, got shape {x.shape}")
-    ignored = None
-    if ignore_index is not None:
-        try:
-            ignored = operator.index(ignore_index)
-        except TypeError:
-            raise TypeError(f"ignore_index must be an integer, got {ignore_index!r}") from None
-        if not -GREATEST <= ignored < GREATEST:
-            raise ValueError(f"ignore_index must be an int64, got {ignored}")
-    # As np.intp some uint64 would be negative; GREATEST is no class and not ignored, either.
-    narrowed = np.minimum(targets, GREATEST) if targets.dtype == np.uint64 else targets
-    narrowed = np.ascontiguousarray(narrowed, np.intp).reshape(samples)
-    if _some_wrong(narrowed.reshape(-1), classes, 0 if ignored is None else ignored):
-        wrong = (narrowed < 0) | (narrowed >= classes)
-        if ignored is not None:
-            wrong &= narrowed != ignored
-        index = tuple(np.argwhere(wrong)[0].tolist())
-        where = f"labels[{', '.join(map(str, index))}]" if index else "labels"
-        raise ValueError(
-            f"{where} is {targets[index]}, but labels must be in [0, {classes})"
-            f"{'' if ignored is None else f' or ignore_index, {ignored}'}; "
-            "leave out samples that have no class, or pass their label as ignore_index"
-        )
-    return narrowed
-
-
-@jit
-def _some_wrong(labels: NDArray[np.intp], classes: int, allowed: int) -> bool:
-    wrong = 0
-    for label in labels:
-        wrong |= int((label < 0) | (label >= classes)) & int(label != allowed)
-    return wrong != 0
 
 
 # --- from arrays to rows ---

@@ -62,6 +62,13 @@ def scale(m: float, n: float) -> float:
 
 
 @jit
+def scale_any(x: float, n: int) -> float:
+    """Return x 2^n, rounded once, for any x and any integer n."""
+    fraction, exponent = math.frexp(x)
+    return scale(fraction, np.float64(n + exponent))
+
+
+@jit
 def exp_pair(high: float, low: float) -> tuple[float, float]:
     """Return (m, n) with e^(high + low) = m 2^n, n an integer and m in [0.7, 1.42].
 

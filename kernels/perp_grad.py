@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .directed import two_product
-from .exp import scale, two_sum
+from .exp import scale_any, two_sum
 from .jit import jit
 
 Array = NDArray[np.floating]
@@ -38,7 +38,7 @@ def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False)
     Error. With n elements, u and e the unit roundoff and the smallest positive number of the dtype,
     v = 2^-53, and Euclidean norms, the result r satisfies
 
-        |<theta, r>| <= |theta| (u |r| + (4 n + 30) v^2 |gradient| + sqrt(n) e),                  (1)
+        |<theta, r>| <= |theta| (u |r| + (4 n + 30) v^2 |gradient| + sqrt(n) e),                 (1)
 
     and, as theta is scaled and the rest is exact but for this, projecting r once more changes it by
     at most twice the bracket. Proof. Both are scaled by powers of two to entries below 1. Products
@@ -97,18 +97,11 @@ def _exponent(values: Array) -> tuple[bool, int]:
 
 
 @jit
-def _times_power(x: float, n: int) -> float:
-    """x 2^n, rounded once."""
-    fraction, exponent = math.frexp(x)
-    return scale(fraction, np.float64(n + exponent))
-
-
-@jit
 def _product(x: Array, m: int, y: Array, n: int) -> tuple[float, float]:
     """The scalar product of x 2^-m and y 2^-n as a pair."""
     high, low = 0.0, 0.0
     for i in range(x.size):
-        a, b = _times_power(np.float64(x[i]), -m), _times_power(np.float64(y[i]), -n)
+        a, b = scale_any(np.float64(x[i]), -m), scale_any(np.float64(y[i]), -n)
         product, lost = two_product(a, b)
         total, error = two_sum(high, product)
         high, low = two_sum(total, low + (error + lost))
@@ -142,11 +135,11 @@ def _project(theta: Array, gradient: Array, result: Array, keep_norm: bool) -> N
     if keep_norm:
         rest = 0.0
         for i in range(result.size):
-            t, g = _times_power(np.float64(theta[i]), -m), _times_power(np.float64(gradient[i]), -n)
+            t, g = scale_any(np.float64(theta[i]), -m), scale_any(np.float64(gradient[i]), -n)
             rest_of_one = _perpendicular(g, t, k, k_low)
             rest += rest_of_one * rest_of_one
         whole, _ = _product(gradient, n, gradient, n)
         factor = math.sqrt(whole / rest) if rest > 0.0 else 0.0
     for i in range(result.size):
-        t, g = _times_power(np.float64(theta[i]), -m), _times_power(np.float64(gradient[i]), -n)
-        result[i] = _times_power(_perpendicular(g, t, k, k_low) * factor, n)
+        t, g = scale_any(np.float64(theta[i]), -m), scale_any(np.float64(gradient[i]), -n)
+        result[i] = scale_any(_perpendicular(g, t, k, k_low) * factor, n)

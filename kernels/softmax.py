@@ -74,8 +74,8 @@ def softmax(
     """Softmax by the algorithm of the given name, a key of `ALGORITHMS`, or by the fastest one.
 
     Arguments, errors and edges as in the module, and ValueError for an unknown algorithm. "auto"
-    is `three_pass_reload` for rows that fit the second-level cache (`tuning.ROW_BYTES`), else
-    `online`, which shares out one long row to the threads. Error bound: `ULP_BOUND[algorithm]`.
+    is `three_pass_reload` for rows that fit a cache (`tuning.ROW_BYTES`), else `online`, which
+    shares out one long row to the threads. Error bound: `ULP_BOUND[algorithm]`.
 
     >>> softmax([[0.0, 1.0], [3.0, -np.inf]]).round(3).tolist()
     [[0.269, 0.731], [1.0, 0.0]]

@@ -29,8 +29,8 @@ float32). Relative errors, but for terms in u^2:
   its error is below 2u a, and rounding that loses 2u^2 a: 2 n u^2 of the whole sum, 2^-74 for
   2^31 classes. So the sum is right within 2u, as its terms, and a within 3u.
 * p = s / a: 2u + 3u + u = 6u.
-* T: the sum of the others within 3u, times 1 + |x_y| for x_y < 0, or over it: 3u + u + u = 5u. log1p
-  does not magnify that, and adds 2.7u (`log1p`): 7.7u. Beyond T = 2^60, where log1p(T) is
+* T: the sum of the others within 3u, times 1 + |x_y| for x_y < 0, or over it: 3u + u + u = 5u.
+  log1p does not magnify that, and adds 2.7u (`log1p`): 7.7u. Beyond T = 2^60, where log1p(T) is
   log T > 41 within 2^-60, an error of 5u in T is one of 5u / 41, and with those of the logarithm
   below 3u.
 * S from the others and s(x_y): at most 3u, and u: 4u. g_k: 2u + 4u + u for p_k, u + u for
@@ -45,16 +45,18 @@ error at the lowest normal number leaves room for.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
-from .cross_entropy import Array, _labels
-from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, two_sum
-from .exp import scale as times_power
+from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, scale, scale_any, two_sum
 from .jit import jit
+from .labels import checked_labels
 from .log1p import log1p
+
+Array = NDArray[Any]
 
 _NARROW = {"float16": 0.51, "bfloat16": 0.51}
 
@@ -106,16 +108,17 @@ def stablemax_vjp(
 ) -> Array:
     """Return the gradient of sum(cotangent * stablemax(logits)) with respect to the logits.
 
-    That is s'(x_k) / S (g_k - sum_j p_j g_j), where g, the cotangent, has the shape and the dtype of
-    `logits`. The Jacobian is not symmetric: this takes the logits, unlike `softmax_vjp`. Arguments,
-    errors and edges as in the module; TypeError or ValueError for a cotangent of another dtype or
-    shape. One that is infinite or NaN makes its row NaN, at a class of probability 0 too.
+    That is s'(x_k) / S (g_k - sum_j p_j g_j), where g, the cotangent, has the shape and the dtype
+    of `logits`. The Jacobian is not symmetric: this takes the logits, unlike `softmax_vjp`.
+    Arguments, errors and edges as in the module; TypeError or ValueError for a cotangent of another
+    dtype or shape. One that is infinite or NaN makes its row NaN, at a class of probability 0 too.
 
-    Error: at most VJP_ERROR u s'(x_k) / S (|g_k| + sum_j p_j |g_j|), with u of float64; in the other
-    formats so many ulps of the result, and 2^-47 of that. Proof. The products s g lose 2u + u of
-    sum s |g|, their sum in pairs u (and n^2 u^2), S 3u, the quotient u: 8u of sum p |g|, and the
-    difference u. s' / S: 2u for (1 + |x|)^2 and u for the square, S 3u, two quotients. Exponents are
-    kept apart, so only the result may be subnormal, and products of numbers 2^-1022 apart.
+    Error: at most 17.1 u s'(x_k) / S (|g_k| + sum_j p_j |g_j|), u = 2^-53, and half an ulp of a
+    subnormal result; in the other formats VJP_ERROR ulps of the result more. Proof. The products
+    s g lose 2u + u of sum s |g|, their sum in pairs u, S 3u, the quotient u: 8u of sum p |g|, and
+    the difference u. s' / S: 2u for (1 + |x|)^2 and u for the square, S 3u, two quotients.
+    Exponents are kept apart: only the result may be subnormal, but for products s g that are
+    2^-1022 of the largest |g|, which are 2^-1075 of it off.
 
     >>> stablemax_vjp([1.0, -1.0], [1.0, 0.0]).round(9).tolist()  # s = 2 and 1/2, s' = 1 and 1/4
     [0.08, -0.08]
@@ -155,7 +158,7 @@ def stablemax_cross_entropy(
     [0.6931471805599453, 7.888609052210118e-31]
     """
     x = rows.as_logits(logits, axis)
-    y = _labels(labels, x, None)
+    y = checked_labels(labels, x)
     loss = rows.output(out, y.shape, x)
     wide, result = _wide(x), _wide_result(loss)
     rows.apply(_losses, (wide, y), (result,), threads)
@@ -182,7 +185,7 @@ def stablemax_cross_entropy_with_gradient(
     [-0.1, 0.1]
     """
     x = rows.as_logits(logits, axis)
-    y = _labels(labels, x, None)
+    y = checked_labels(labels, x)
     gradient = rows.output(out, x.shape, x, axis)
     loss = np.empty(y.shape, x.dtype)
     wide, losses, written = _wide(x), _wide_result(loss), _wide_result(gradient)
@@ -235,19 +238,12 @@ def _exponent_for(largest: float) -> int:
 
 
 @jit
-def _times_power(x: float, n: float) -> float:
-    """x 2^n, rounded once, for any x and integer n."""
-    fraction, exponent = math.frexp(x)
-    return times_power(fraction, n + exponent)
-
-
-@jit
 def _log1p_of(fraction: float, exponent: float) -> float:
     """log(1 + T) of T = fraction 2^exponent, 1/2 <= fraction < 1 or 0; inf of an infinite one."""
     if exponent == np.inf:
         return np.inf
     if exponent <= 60.0 or fraction == 0.0:
-        return log1p(times_power(fraction, exponent))
+        return log1p(scale(fraction, exponent))
     k = exponent - 1.0
     return k * LN2_HIGH + (log1p(2.0 * fraction - 1.0) + k * (LN2_MIDDLE + LN2_LOW))
 
@@ -346,12 +342,12 @@ def _losses_and_gradients(
             continue
         others, n, fraction, exponent = _others(x[i], label)
         loss[i] = _log1p_of(fraction, exponent)
-        t = times_power(fraction, exponent)
+        t = scale(fraction, exponent)
         own = np.float64(x[i, label])
         right = (t / (1.0 + t) if t < MANY else 1.0) / (1.0 + abs(own))
         m = _exponent_for(largest)
         factor = math.ldexp(1.0, m)
-        total = _times_power(others, np.float64(m - n)) + _weight(own, factor)
+        total = scale_any(others, m - n) + _weight(own, factor)
         for j in range(x.shape[1]):
             value = np.float64(x[i, j])
             gradient[i, j] = _weight(value, factor) / total / (1.0 + abs(value))
@@ -376,20 +372,20 @@ def _stablemax_vjp(
         high, low, total, rest = 0.0, 0.0, 0.0, 0.0
         for j in range(x.shape[1]):
             weight = _weight(np.float64(x[i, j]), factor)
-            product = weight * _times_power(np.float64(cotangent[i, j]), np.float64(-e))
+            product = weight * scale_any(np.float64(cotangent[i, j]), -e)
             high, low = _add(high, low, product)
             total, rest = _add(total, rest, weight)
         mean = high / total
         whole, exponent = math.frexp(total)
         for j in range(x.shape[1]):
             value = np.float64(x[i, j])
-            own = _times_power(np.float64(cotangent[i, j]), np.float64(-e))
+            own = scale_any(np.float64(cotangent[i, j]), -e)
             difference, n = math.frexp(own - mean)
             n += e - exponent + m
             if value >= 0.0:
-                y[i, j] = times_power(difference / whole, np.float64(n))
+                y[i, j] = scale(difference / whole, np.float64(n))
             elif value > -np.inf:
                 slope, k = math.frexp(1.0 - value)
-                y[i, j] = times_power(difference / whole / (slope * slope), np.float64(n - 2 * k))
+                y[i, j] = scale(difference / whole / (slope * slope), np.float64(n - 2 * k))
             else:
                 y[i, j] = 0.0

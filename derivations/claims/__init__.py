@@ -11,9 +11,10 @@ from . import (
     ghosts_curvature,
     ghosts_divergence,
     ghosts_radius,
+    register,
     two_pass,
 )
-from .claim import CLAIMS, METHODS, OUTCOMES, Claim, Verdict, claim
+from .register import CLAIMS, METHODS, OUTCOMES, Claim, Verdict, claim
 
 __all__ = [
     "CLAIMS",
@@ -29,5 +30,6 @@ __all__ = [
     "ghosts_curvature",
     "ghosts_divergence",
     "ghosts_radius",
+    "register",
     "two_pass",
 ]

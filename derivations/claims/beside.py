@@ -14,7 +14,7 @@ from ..arithmetic import balls, ieee
 from ..balls import ball
 from ..catalogue import lookup
 from ..formats import BINARY32
-from .claim import PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
+from .register import PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
 
 BLANCHARD_HIGHAM_HIGHAM = "Blanchard, Higham, Higham 2021 (IMA J. Numer. Anal. 41(4), draa038)"
 BITS = 160

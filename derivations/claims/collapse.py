@@ -19,7 +19,7 @@ from ..arithmetic import ieee
 from ..balls import ball
 from ..catalogue import stablemax
 from ..formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS, Format
-from .claim import COMPUTATION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
+from .register import COMPUTATION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
 
 GROKKING = "Prieto et al. 2025 (arXiv 2501.04697)"
 BITS = 160

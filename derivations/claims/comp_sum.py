@@ -30,13 +30,35 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import flint
 import numpy as np
 import sympy
 
 from ..balls import ball
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
+from ..conditional_regret import conditional_error, infimum, least_error
+from ..consistency import (
+    BRANCHES,
+    TAU,
+    derived,
+    excess_over_published,
+    gamma,
+    transform,
+    transform_ball,
+)
+from .register import (
+    COMPUTATION,
+    PROOF,
+    SEARCH,
+    Verdict,
+    attained,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+    step,
+)
 
 COMP_SUM = "Mao, Mohri, Zhong 2023 (arXiv 2304.07288)"
 BITS = 128
@@ -44,30 +66,7 @@ HALF, ONE, TWO = Fraction(1, 2), Fraction(1), Fraction(2)
 TAUS = (Fraction(0), HALF, Fraction(9, 10), ONE, Fraction(11, 10), 3 * HALF, TWO, 3 * ONE)
 REGRETS = tuple(Fraction(n, 8) for n in range(1, 9))
 
-TAU, B = sympy.Symbol("tau", positive=True), sympy.Symbol("b", positive=True)
-
-
-def transform(b: flint.arb, tau: Fraction, n: int) -> flint.arb:
-    """T_tau(b) of the paper, in balls; n counts for tau > 1 alone.
-
-    >>> print(transform(flint.arb(1), ONE, 2).str(10, radius=False))  # log 2
-    0.6931471806
-    """
-    a = ball(tau - 1)
-    if tau == 1:
-        down = (1 - b) / 2 * (1 - b).log() if b < 1 else flint.arb(0)
-        return (1 + b) / 2 * (1 + b).log() + down
-    if tau >= 2:
-        return b / (a * flint.arb(n) ** a)
-    s = ball(1 / (2 - tau))
-    mean = (((1 + b) ** s + (_power(1 - b, s))) / 2) ** (1 / s)
-    if tau < 1:
-        return flint.arb(2) ** -a / -a * (1 - mean)
-    return (mean - 1) / (a * flint.arb(n) ** a)
-
-
-def _power(x: flint.arb, exponent: flint.arb) -> flint.arb:
-    return flint.arb(0) if x.is_zero() else x**exponent
+B = sympy.Symbol("b", positive=True)
 
 
 def regret(p: list[Fraction], q: list[Fraction], tau: Fraction) -> flint.arb:
@@ -77,17 +76,7 @@ def regret(p: list[Fraction], q: list[Fraction], tau: Fraction) -> flint.arb:
     >>> print(regret([ONE, Fraction(0)], half, TWO).str(5, radius=False))
     0.50000
     """
-    pairs = [(ball(x), ball(y)) for x, y in zip(p, q, strict=True) if x > 0]
-    zero = flint.arb(0)
-    if tau == 1:
-        return sum((x * (x / y).log() for x, y in pairs), zero)
-    a = ball(tau - 1)
-    if tau < 2:
-        s = ball(1 / (2 - tau))
-        least = sum((x**s for x, _ in pairs), zero) ** (1 / s)
-    else:
-        least = ball(max(p))
-    return (least - sum((x * y**a for x, y in pairs), zero)) / a
+    return conditional_error(p, [ball(x) for x in q], tau) - least_error(p, tau)
 
 
 @claim(
@@ -157,8 +146,8 @@ def transform_at_zero(power: int = 2) -> Verdict:
     t = 2 * (1 - ((up + down) / 2) ** 2)
     # x^2 + y^2 = 2, and x y = sqrt(1 - b^2).
     step(sympy.expand(t - (1 - up * down) - (2 - up**2 - down**2) / 2) == 0)
-    if power != 2:
-        value = 1 - sympy.sqrt(1 - sympy.Rational(1, 2) ** power)
+    if sympy.expand((1 + B) * (1 - B) - (1 - B**power)) != 0:  # (x y)^2
+        value = 1 - sympy.sqrt(1 - sympy.S.Half**power)
         return refuted(f"b = 1/2: {sympy.N(value, 6)} against {sympy.N(1 - sympy.sqrt(3) / 2, 6)}")
     return proven("with x = sqrt(1 + b), y = sqrt(1 - b): x^2 + y^2 = 2 and x y = sqrt(1 - b^2)")
 
@@ -258,7 +247,7 @@ def _bound(taus: tuple[Fraction, ...], scale: Fraction) -> Verdict:
                     continue
                 cases += 1
                 value = regret(p, q, tau)
-                bound = ball(scale) * transform(ball(b), tau, len(p))
+                bound = ball(scale) * transform_ball(ball(b), tau, len(p))
                 if value < bound:
                     return refuted(
                         f"tau = {tau}, p = {_told(p)}, q = {_told(q)}: regret {float(value):.6g}, "
@@ -293,10 +282,10 @@ def tight_up_to_one(taus: tuple[Fraction, ...] = (Fraction(0), HALF, ONE)) -> Ve
                 for b in REGRETS:
                     cases += 1
                     value = regret(*extremal(b, tau, n), tau)
-                    bound = transform(ball(b), tau, n)
+                    bound = transform_ball(ball(b), tau, n)
                     if not value.overlaps(bound):
                         return refuted(
-                            f"tau = {tau}, n = {n}, b = {b}: the extremal regret is "
+                            f"tau = {tau}, n = {n}, b = {b}: the regret of that pair is "
                             f"{float(value):.6g}, T = {float(bound):.6g}",
                             cases,
                         )
@@ -304,26 +293,15 @@ def tight_up_to_one(taus: tuple[Fraction, ...] = (Fraction(0), HALF, ONE)) -> Ve
 
 
 @claim(
-    "At tau = 2 (mean absolute error) the bound is reached for b <= 1/(n-1).",
+    "At tau = 2 (mean absolute error) the bound is tight, too, for every n.",
     COMP_SUM,
-    "tightness; the range of b is ours",
+    "tightness",
     COMPUTATION,
-    opposite={"largest": ONE},
+    opposite={"classes": (2,)},
 )
-def tight_at_two(largest: Fraction | None = None) -> Verdict:
-    """q uniform, p with n - 1 classes tied at the top; at b = 1 no regret is as small for n > 2."""
-    cases = 0
-    with flint.ctx.workprec(BITS):
-        for n in (2, 3, 5, 10):
-            for share in REGRETS:
-                cases += 1
-                b = share * (largest or Fraction(1, n - 1))
-                value, bound = regret(*extremal(b, TWO, n), TWO), transform(ball(b), TWO, n)
-                if not value.overlaps(bound):
-                    at_one = _tight_at_one((TWO,), n)
-                    step(at_one.refuted)
-                    return refuted(at_one.evidence, cases)
-    return attained("q uniform, p with n - 1 classes tied at (1+b)/n", cases)
+def tight_at_two(classes: tuple[int, ...] = (2, 3, 5)) -> Verdict:
+    """It is for b <= 1/(n-1): q uniform, p with n - 1 classes tied at (1 + b) / n."""
+    return _against_infimum((TWO,), classes)
 
 
 @claim(
@@ -331,14 +309,11 @@ def tight_at_two(largest: Fraction | None = None) -> Verdict:
     COMP_SUM,
     "abstract ('our bounds are tight'), read for all tau",
     COMPUTATION,
-    opposite={"n": 2},
+    opposite={"classes": (2,)},
 )
-def tight_between_one_and_two(n: int = 3) -> Verdict:
-    """At b = 1, where p sits on one class i and the least regret is known: (1 - 2^-a) / a.
-
-    q_j >= q_i leaves q_i <= 1/2, and R = (1 - q_i^a) / a falls with q_i.
-    """
-    return _tight_at_one((Fraction(11, 10), 3 * HALF, Fraction(19, 10)), n)
+def tight_between_one_and_two(classes: tuple[int, ...] = (3, 5, 10)) -> Verdict:
+    """Up to tau = 3/2 the infimum is (n/2)^(tau-1) times T at every b > 0."""
+    return _against_infimum((Fraction(11, 10), 3 * HALF, Fraction(7, 4)), classes)
 
 
 @claim(
@@ -346,27 +321,53 @@ def tight_between_one_and_two(n: int = 3) -> Verdict:
     COMP_SUM,
     "abstract ('our bounds are tight'), read for all tau",
     COMPUTATION,
-    opposite={"tau": TWO},
+    opposite={"taus": (TWO,)},
 )
-def tight_above_two(tau: Fraction = 3 * ONE) -> Verdict:
-    """As for 1 < tau < 2, with two classes."""
-    return _tight_at_one((tau,), 2)
+def tight_above_two(taus: tuple[Fraction, ...] = (5 * HALF, 3 * ONE)) -> Verdict:
+    """Two classes: at b = 1 the least regret is (1 - 2^-a) / a, and T is 2^-a / a."""
+    return _against_infimum(taus, (2,))
 
 
-def _tight_at_one(taus: tuple[Fraction, ...], n: int) -> Verdict:
+def _against_infimum(taus: tuple[Fraction, ...], classes: tuple[int, ...]) -> Verdict:
+    """T against the infimum F of all regrets, which ``conditional_regret`` encloses with proof."""
+    cases, worst, shown = 0, flint.arb(1), ""
     with flint.ctx.workprec(BITS):
         for tau in taus:
-            a = ball(tau - 1)
-            least = (1 - flint.arb(2) ** -a) / a
-            bound = transform(flint.arb(1), tau, n)
-            if least > bound:
-                return refuted(
-                    f"tau = {tau}, n = {n}, b = 1: p sits on one class, so no regret is below "
-                    f"(1 - 2^(1-tau)) / (tau-1) = {float(least):.6g}, and T = {float(bound):.6g}",
-                    len(taus),
-                )
-            step(least.overlaps(bound))
-    return attained("at b = 1 the least regret (1 - 2^(1-tau)) / (tau-1) is T", len(taus))
+            for n in classes:
+                for b in REGRETS:
+                    cases += 1
+                    least = infimum(b, tau, n)
+                    bound = transform_ball(ball(b), tau, n)
+                    step(not least.value < bound)
+                    if least.value > bound and least.value / bound > worst:
+                        worst = (least.value / bound).lower()
+                        p = ", ".join(f"{x:.4g}" for x in least.distribution)
+                        shown = (
+                            f"tau = {tau}, n = {n}, b = {b}: the infimum of all regrets is "
+                            f"{float(least.value.mid()):.6g}, at p = ({p}), and T = "
+                            f"{float(bound):.6g}"
+                        )
+    if shown:
+        return refuted(shown, cases)
+    return attained("T is the infimum of all regrets at each of these b", cases)
+
+
+@claim(
+    "T_tau follows from the conditional regret, in every branch up to tau = 2.",
+    COMP_SUM,
+    "H-consistency bound",
+    PROOF,
+    opposite={"branches": BRANCHES},
+)
+def transform_is_derived(branches: tuple[str, ...] = BRANCHES[:2]) -> Verdict:
+    """By SymPy's calculus (``consistency.derived``), less the published form; also at tau = 2."""
+    for branch in branches:
+        excess = excess_over_published(branch)
+        if excess != 0:
+            return refuted(f"for {branch} the derived T is larger by {excess}")
+    step(sympy.simplify(excess_over_published(BRANCHES[2]).subs(TAU, 2)) == 0)
+    share = derived(BRANCHES[1]).best_share
+    return proven(f"the likelier of two classes has the share {share} at the infimum")
 
 
 @claim(
@@ -381,7 +382,7 @@ def transform_is_convex(convex: bool = True) -> Verdict:
     cases = 0
     with flint.ctx.workprec(BITS):
         for tau in TAUS:
-            grid = [transform(ball(Fraction(k, 32)), tau, 3) for k in range(33)]
+            grid = [transform_ball(ball(Fraction(k, 32)), tau, 3) for k in range(33)]
             step(grid[0].contains(0))
             step(all(y > x for x, y in itertools.pairwise(grid)))
             for x, y, z in zip(grid, grid[1:], grid[2:], strict=False):
@@ -408,7 +409,7 @@ def transform_near_two(limit_at_half: Fraction = Fraction(1, 6), n: int = 3) -> 
     gaps = []
     with flint.ctx.workprec(4096):  # (1 - b)^s with s up to 10^4
         for e in (Fraction(1, 10**k) for k in range(1, 5)):
-            gaps.append(abs(transform(ball(HALF), 2 - e, n) - ball(limit_at_half)))
+            gaps.append(abs(transform_ball(ball(HALF), 2 - e, n) - ball(limit_at_half)))
     shrinks = all(y < x * 0.2 for x, y in itertools.pairwise(gaps))
     told = ", ".join(f"{float(gap):.2e}" for gap in gaps)
     if not shrinks:
@@ -418,6 +419,31 @@ def transform_near_two(limit_at_half: Fraction = Fraction(1, 6), n: int = 3) -> 
         f"{told}",
         len(gaps),
     )
+
+
+@claim(
+    "Gamma_tau is the inverse of T_tau.",
+    COMP_SUM,
+    "H-consistency bound (of softproof's Gamma)",
+    SEARCH,
+    opposite={"scale": 2},
+)
+def gamma_is_the_inverse(scale: int = 1) -> Verdict:
+    """Gamma(scale T(b)) = b to 100 bits, in big floats."""
+    cases = 0
+    for tau in TAUS:
+        for b in REGRETS[:-1]:
+            cases += 1
+            y = transform(b, tau, 3, 160)
+            back = gamma(scale * _as_fraction(y), tau, 3, 160)
+            if abs(_as_fraction(back) - b) > Fraction(1, 2**100):
+                return refuted(f"tau = {tau}, b = {b}: Gamma gives {float(back):.6g}", cases)
+    return confirmed(cases, "to 100 bits, n = 3")
+
+
+def _as_fraction(number: Any) -> Fraction:
+    mantissa, exponent = number.man_exp
+    return int(mantissa) * Fraction(2) ** int(exponent)
 
 
 @claim(

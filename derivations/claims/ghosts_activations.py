@@ -17,8 +17,8 @@ from ..catalogue import lookup
 from ..gaussian import Phi, ball_normal_cdf, ball_normal_pdf, ball_scaled_cylinder, phi
 from ..prove import prove
 from ..singularities import SLOPE, singularities
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
-from .ghosts_radius import GHOSTS, as_ball
+from .ghosts_radius import GHOSTS, as_ball, softplus_series
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, confirmed, proven, refuted, step
 
 BITS = 128
 DENSITY_AT_0 = 1 / sympy.sqrt(2 * sympy.pi)
@@ -122,6 +122,39 @@ def smallest_neuron_radius(neurons: int = 2) -> Verdict:
             f"sigmoid(h) + sigmoid(-h) = {total} is entire, though each has poles at i pi"
         )
     return proven("one neuron with a non-zero weight is as singular as its activation")
+
+
+@claim(
+    "Along a step the series of a neuron converges up to rho = min_s |s - h| / |h'|, over the "
+    "singular points s of its activation.",
+    GHOSTS,
+    "equation (21)",
+    COMPUTATION,
+    opposite={"counts_preactivation": False},
+)
+def neuron_radius(counts_preactivation: bool = True, order: int = 400) -> Verdict:
+    """Cauchy and Hadamard's limsup |c_n|^(1/n) = 1 / rho, for softplus(h + h' t), n <= 400.
+
+    The opposite leaves h out, |s| / |h'|.
+    """
+    known, cases, worst = singularities("softplus"), 0, 0.0
+    for h, rate in ((0.0, 1.0), (1.0, -2.0), (3.0, 0.5), (-2.0, 4.0)):
+        cases += 1
+        radius = float(known.radius(h if counts_preactivation else 0.0, rate))
+        with flint.ctx.workprec(4 * order):
+            coefficients = softplus_series(h, rate, order)
+            # A conjugate pair of zeros makes the coefficients swing: the largest of a few tells.
+            found = max(float(abs(coefficients[n]).root(n)) for n in range(order - 8, order + 1))
+        # |c_n| = 2 |cos(n phi)| rho^-n / n, asymptotically.
+        error = abs(found * radius * (order / 2) ** (1 / order) - 1)
+        worst = max(worst, error)
+        if error > 0.005:
+            return refuted(
+                f"softplus, h = {h}, h' = {rate}: the series says {1 / found:.4g}, the formula "
+                f"{radius:.4g}",
+                cases,
+            )
+    return confirmed(cases, f"softplus; order {order} agrees within {worst:.1%}")
 
 
 @claim(
@@ -249,15 +282,23 @@ def analytic_normalisation(constant: sympy.Expr = NORMALISATION) -> Verdict:
     opposite={"below_zero": False},
 )
 def randomized_smoothing(below_zero: bool = True) -> Verdict:
-    """Where v + xi < 0 the samples are eps^(-1/2), and equation (24) has 0 there."""
-    if not below_zero:
-        return proven("samples with v + xi <= 0 left out and eps = 0, it is equation (24) itself")
+    """Where v + xi < 0 the samples are eps^(-1/2), and equation (24) has 0 there.
+
+    Where t = v + xi > 0, (t + eps)^(-1/2) is below t^(-1/2) by 2 sqrt(eps) together, times a
+    density below 1/2.
+    """
     with flint.ctx.workprec(BITS):
         exact = smoothed_rsqrt(flint.arb(0))
-        least = ball_normal_cdf(flint.arb(0)) * flint.arb(10) ** 3  # P(xi < 0) eps^(-1/2)
-        step(least > exact)
-        return refuted(
-            f"sigma = 1, v = 0, eps = 1e-6: at least {float(least):.4g}, as half of the samples "
-            f"are 1000, against {float(exact):.6g}; it grows without a limit as eps falls",
-            1,
-        )
+        for digits in (2, 4, 6):
+            root = flint.arb(10) ** -digits  # sqrt(eps)
+            mean = exact - flint.arb(0.5, 0.5) * root
+            if below_zero:
+                mean += ball_normal_cdf(flint.arb(0)) / root
+            if not abs(mean - exact) <= 2 * root:
+                return refuted(
+                    f"sigma = 1, v = 0, eps = 1e-{2 * digits}: {float(mean):.4g} against "
+                    f"{float(exact):.4g}, as half of the samples are eps^(-1/2); it grows without "
+                    "a limit as eps falls",
+                    1,
+                )
+    return proven("it tends to equation (24) if samples with v + xi <= 0 count as 0")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import flint
 import sympy
 
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 from .ghosts_radius import BITS, GHOSTS
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 
 QUARTER = sympy.Rational(1, 4)
 U = sympy.Symbol("u", positive=True)  # e^x, so that d/dx is u d/du

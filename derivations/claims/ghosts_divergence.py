@@ -25,8 +25,8 @@ import numpy as np
 import sympy
 
 from ..balls import ball
-from .claim import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 from .ghosts_radius import GHOSTS, as_ball, samples
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
 
 BITS = 320  # remainders of t^3 among terms of 1
 QUARTER = sympy.Rational(1, 4)

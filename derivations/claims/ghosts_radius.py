@@ -18,7 +18,7 @@ from .. import partition
 from ..balls import ball
 from ..certify import certify
 from ..curvature import rouche_proposition
-from .claim import (
+from .register import (
     COMPUTATION,
     PROOF,
     Verdict,
@@ -386,7 +386,7 @@ def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
     """At (1 + e^t)^2, whose zero i pi is double, and moves by the root of the curvature."""
     z, a = [0.0] * 4, [0.0, 1.0, 1.0, 2.0]
     linear, cases = certify(z, a), 0
-    for bend in (2.0**-7, 2.0**-9, 2.0**-11):
+    for bend in (2.0**-11, 2.0**-9, 2.0**-7):
         for signs in ((1, -1, -1, 1), (1, 1, -1, -1), (-1, 1, 1, -1)):
             b = [bend * sign for sign in signs]
             found, cases = certify(z, a, b), cases + 1
@@ -486,7 +486,7 @@ def truncation_error_decays(r: Fraction = Fraction(9, 10)) -> Verdict:
     orders = (20, 40, 80, 160)
     with flint.ctx.workprec(512):
         t = ball(r) * flint.arb.pi()
-        coefficients = log_of_tie(max(orders))
+        coefficients = softplus_series(0.0, 1.0, max(orders))
         truth = (1 + t.exp()).log()
         errors = [abs(flint.arb_poly(coefficients[: n + 1])(t) - truth) for n in orders]
         rates = [
@@ -506,11 +506,11 @@ def truncation_error_decays(r: Fraction = Fraction(9, 10)) -> Verdict:
     )
 
 
-def log_of_tie(order: int) -> list[flint.arb]:
-    """Taylor coefficients of log(1 + e^t) at 0 up to the given order."""
+def softplus_series(h: float, rate: float, order: int) -> list[flint.arb]:
+    """Taylor coefficients of log(1 + e^(h + rate t)) at t = 0."""
     cap, flint.ctx.cap = flint.ctx.cap, order + 1  # series of python-flint are that long
     try:
-        loss = (1 + flint.arb_series([0, 1]).exp()).log()
-        return [loss[n] for n in range(order + 1)]
+        series = (1 + flint.arb_series([h, rate]).exp()).log()
+        return [series[n] for n in range(order + 1)]
     finally:
         flint.ctx.cap = cap

@@ -108,7 +108,9 @@ class PerpGrad(torch.optim.Optimizer):  # type: ignore[misc]
                     continue
                 if p.grad.is_sparse or p.grad.is_complex():
                     kind = "sparse" if p.grad.is_sparse else "complex"
-                    raise TypeError(f"the gradient of a parameter is {kind}; it must be dense, real")
+                    raise TypeError(
+                        f"the gradient of a parameter is {kind}; it must be dense, real"
+                    )
                 p.grad.copy_(perpendicular(p, p.grad, keep_norm=self.keep_norm))
 
     @property

@@ -1,7 +1,7 @@
 """Claims about kernels and experiments, and the command that settles all of them."""
 
 from ...derivations.claims import CLAIMS
-from . import experiments, kernels
-from .settle import Settled, chosen, settle
+from . import comp_sum, experiments, kernels, settled
+from .settled import Settled, chosen, settle
 
-__all__ = ["CLAIMS", "Settled", "chosen", "experiments", "kernels", "settle"]
+__all__ = ["CLAIMS", "Settled", "chosen", "comp_sum", "experiments", "kernels", "settle", "settled"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ...derivations import lookup
 from ...derivations.balls import ball
-from ...derivations.claims.claim import SEARCH, Verdict, claim, confirmed, not_checkable, refuted
 from ...derivations.claims.collapse import GROKKING
 from ...derivations.claims.ghosts_radius import GHOSTS, samples, spread
+from ...derivations.claims.register import SEARCH, Verdict, claim, confirmed, not_checkable, refuted
 from ...derivations.claims.two_pass import LARGEST, TWO_PASS, rows_up_to
 from ...derivations.formats import BINARY32
 from ...kernels import clip_step, cross_entropy_with_gradient, softmax

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...derivations.claims import OUTCOMES
-from .settle import SCHEMA, Settled
+from .settled import SCHEMA, Settled
 
 STYLES = {"refuted": "red", "not checkable here": "dim"}
 

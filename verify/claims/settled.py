@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...derivations.claims import CLAIMS, Claim, Verdict
-from ...derivations.claims.claim import not_checkable
 from ...derivations.claims.collapse import GROKKING
 from ...derivations.claims.comp_sum import COMP_SUM
 from ...derivations.claims.ghosts_radius import GHOSTS
+from ...derivations.claims.register import not_checkable
 from ...derivations.claims.two_pass import TWO_PASS
 
 CORE_PAPERS = (GHOSTS, TWO_PASS, GROKKING, COMP_SUM)
@@ -109,4 +109,5 @@ def settle(claim: Claim, named: bool = False) -> Settled:
 
 
 def _arguments(claim: Claim) -> str:
-    return ", ".join(f"{name}={value}" for name, value in claim.opposite.items())
+    values = {name: getattr(v, "__name__", v) for name, v in claim.opposite.items()}
+    return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -1,0 +1,93 @@
+"""Claims on comp-sum losses that the consistency checks settle, each instance by balls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import flint
+
+from ...derivations.balls import Exact
+from ...derivations.claims.comp_sum import COMP_SUM
+from ...derivations.claims.register import (
+    COMPUTATION,
+    Verdict,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+)
+from ...derivations.conditional_regret import Point, minimizability_gap
+from ...derivations.consistency import transform_ball
+from .. import consistency
+from ..consistency import Check
+
+TAUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+
+
+def _settled(checks: Iterable[Check], argument: str) -> Verdict:
+    """Proven where all instances hold; the first counterexample where one does not."""
+    held = 0
+    for check in checks:
+        if check.counterexample is not None:
+            return refuted(f"{check.statement}: {check.counterexample}", held + 1)
+        if not check.proven:
+            raise ArithmeticError(f"{check.statement}: {check.verdict}")
+        held += check.held
+    return proven(argument, held) if argument else confirmed(held, "each instance by balls")
+
+
+@claim(
+    "R01(h) - R01*(H) <= Gamma_tau(R_tau(h) - R_tau*(H) + M_tau(H)) - M01(H), with the "
+    "minimizability gaps M, for symmetric and complete H.",
+    COMP_SUM,
+    "H-consistency bound",
+    COMPUTATION,
+    opposite={"scale": 1.01},
+)
+def consistency_bound_with_gaps(scale: float = 1.0) -> Verdict:
+    """Finite distributions with hypotheses that are constant on blocks, T times `scale`."""
+
+    def transform(b: flint.arb, tau: Exact, classes: int) -> flint.arb:
+        return scale * transform_ball(b, tau, classes)
+
+    checks = (
+        consistency.bound_holds(tau, n, trials=5, transform=transform)
+        for tau in TAUS
+        for n in (2, 3, 5)
+    )
+    return _settled(checks, "the conditional bound and Jensen's inequality, as T is convex")
+
+
+@claim(
+    "Minimizability gaps vanish where every x may have scores of its own.",
+    COMP_SUM,
+    "minimizability gaps",
+    COMPUTATION,
+    opposite={"blocks": 1},
+)
+def minimizability_gaps(blocks: int = 3) -> Verdict:
+    """Three points, each with a block of its own; in one block the gap is positive."""
+    p = ((Fraction(1), Fraction(0)), (Fraction(1, 4), Fraction(3, 4)), (Fraction(1, 2),) * 2)
+    points = [Point(Fraction(1, 3), k % blocks, share) for k, share in enumerate(p)]
+    with flint.ctx.workprec(consistency.BITS):
+        for tau in (None, *map(Fraction, TAUS)):
+            gap = minimizability_gap(points, tau)
+            if gap > 0:
+                what = "0-1" if tau is None else f"tau = {tau}"
+                return refuted(f"{what}: p = (1, 0), (1/4, 3/4), (1/2, 1/2): {float(gap):.6g}")
+    return proven("R*(H) = E inf C then, point by point", len(TAUS) + 1)
+
+
+@claim(
+    "Smooth adversarial comp-sum losses bound the adversarial zero-one regret: Phi_tau(1) times it "
+    "is at most the smooth regret.",
+    COMP_SUM,
+    "smooth adversarial comp-sum losses",
+    COMPUTATION,
+    opposite={"constant": 100.0},
+)
+def smooth_adversarial_bound(constant: float = 1.0) -> Verdict:
+    """Linear scores in the plane, with all suprema over the ball known."""
+    checks = (consistency.adversarial(tau, trials=15, constant=constant) for tau in TAUS)
+    return _settled(checks, "the proof stands in derivations/smooth_adversarial.py")
