@@ -66,8 +66,8 @@ def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False)
             "perp_grad for each parameter tensor"
         )
     result = np.empty(g.shape, g.dtype)
-    flat = (np.ascontiguousarray(a).reshape(-1) for a in (parameters, g))
-    _project(*flat, result.reshape(-1), keep_norm)
+    x, y = (np.ascontiguousarray(a).reshape(-1) for a in (parameters, g))
+    _project(x, y, result.reshape(-1), keep_norm)
     return result
 
 

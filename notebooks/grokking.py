@@ -88,7 +88,7 @@ SETTINGS = (
     Setting("two layers, ReLU", (128, 128), False, 31, 0.8, 0.01, 9200, 400),
     Setting("one layer, square", (128,), True, 31, 0.7, 0.003, 7200, 200),
 )
-FAST = Setting("one layer, square", (64,), True, 13, 0.8, 0.03, 600, 50)
+FAST = Setting("one layer, square", (96,), True, 23, 0.7, 0.01, 2000, 200)
 SEEDS = range(3)
 
 

@@ -26,18 +26,18 @@ def records_of(records, method):
 def test_float32_collapses_and_the_collapse_free_gradient_does_not_die(fast):
     plain, free = records_of(fast, "float32"), records_of(fast, "collapse-free")
     assert plain[-1].train == free[-1].train == 1.0
-    assert max(r.collapsed for r in plain) > 0.9
-    assert max(r.dead for r in plain) > 0.9
-    assert max(r.collapsed for r in free) > 0.9  # what would have collapsed
+    assert max(r.collapsed for r in plain) > 0.5
+    assert max(r.dead for r in plain) > 0.5
+    assert max(r.collapsed for r in free) > 0.5  # what would have collapsed
     assert max(r.dead for r in free) == 0.0
-    assert free[-1].loss < 1e-9
+    assert free[-1].loss < 1e-7
     assert max(r.dead for r in records_of(fast, "StableMax")) == 0.0
 
 
 def test_a_loss_that_collapses_is_seen_in_place_of_the_collapse_free_one(monkeypatch):
     monkeypatch.setitem(grokking.METHODS, "collapse-free", grokking.plain(torch.float32))
     broken = grokking.run(grokking.FAST, "collapse-free", 0)
-    assert max(r.dead for r in broken) > 0.9
+    assert max(r.dead for r in broken) > 0.5
 
 
 def test_all_methods_start_from_the_same_network(fast):
