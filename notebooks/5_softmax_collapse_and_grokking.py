@@ -22,7 +22,7 @@ from softproof.derivations.collapse import absorption_gap, explain
 from softproof.derivations.formats import BINARY32, FORMATS
 from softproof.kernels import cross_entropy_with_gradient, stablemax_cross_entropy_with_gradient
 from softproof.kernels.perp_grad import perp_grad
-from softproof.verify.plots import style
+from softproof.verify.plots import collapse
 from softproof.verify.properties.collapse import collapsed
 from softproof.verify.textbook import cross_entropy_shifted
 
@@ -79,18 +79,8 @@ print(explain(absorption_gap(24), BINARY32, 1))
 print(explain(absorption_gap(53), BINARY32, 1))
 
 # %%
-figure = style.new_figure(2.6)
-axes = figure.subplots()
-gap = np.arange(0.5, 100, 0.5)
-functions = {"usual": cross_entropy_shifted, "collapse-free": cross_entropy_with_gradient}
-for (name, function), line in zip(functions.items(), style.LINES, strict=False):
-    errors = [max(relative_errors(function, g)[0], 1e-9) for g in gap]
-    axes.plot(gap, errors, label=name, linewidth=1.2, **line)
-axes.axvline(absorption_gap(24), **style.GUIDE)
-axes.set_yscale("log")
-style.finish(axes, "lead g of the right class", "relative error of the loss, float32")
-style.legend(figure, axes.get_legend_handles_labels()[0])
-figure
+subjects = ["*textbook:cross_entropy_shifted", "softproof.kernels:cross_entropy_with_gradient"]
+collapse.plot(subjects, count=50 if FAST else 200).figure
 
 # %% [markdown]
 # ## Who is affected

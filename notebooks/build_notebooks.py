@@ -47,6 +47,7 @@ def executed(lesson: Path, *, fast: bool) -> NotebookNode:
     if fast:
         environment["SOFTPROOF_FAST"] = "1"
     with tempfile.TemporaryDirectory() as folder:
+        environment["IPYTHONDIR"] = folder  # without what runs at the start of the user's own
         sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}  # files: no port is opened
         client = NotebookClient(
             notebook,

@@ -25,6 +25,16 @@ MODULES = [
 ]
 
 
+# By the first word of a module's name; a new one must be entered, lest its examples be skipped.
+LIBRARIES = {
+    "torch": "torch",
+    "jax": "jax",
+    "optax": "optax",
+    "onnx": "onnxruntime",
+    "sklearn": "sklearn",
+}
+
+
 def needs_a_framework(name):
     return name.endswith("_forms") or ".frameworks." in name
 
@@ -32,7 +42,7 @@ def needs_a_framework(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of(name):
     if needs_a_framework(name):
-        library = name.rpartition(".")[2].partition("_")[0].replace("onnx", "onnxruntime")
+        library = LIBRARIES[name.rpartition(".")[2].split("_")[0]]
         pytest.importorskip(library, reason=f"{library} is not installed")
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=FLAGS)

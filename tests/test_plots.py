@@ -19,14 +19,24 @@ from softproof.derivations import lookup
 from softproof.kernels import ClipRecord
 from softproof.verify import plots
 from softproof.verify.cli import app
-from softproof.verify.plots import collapse, ghosts, ladder, precision, radius, speed, style, taylor
+from softproof.verify.plots import (
+    collapse,
+    consistency,
+    ghosts,
+    ladder,
+    precision,
+    radius,
+    speed,
+    style,
+    taylor,
+)
 from softproof.verify.plots import ordinals as over_ordinals
 from softproof.verify.plots.plot import DOTS_PER_INCH, ENDINGS, ignore
 from typer.testing import CliRunner
 
 SOFTMAX, SHIFTED = "softproof.kernels:softmax", "softproof.verify.textbook:softmax_shifted"
-LOSS = "softproof.kernels:cross_entropy_with_gradient"
-LOSS_SHIFTED = "softproof.verify.textbook:cross_entropy_shifted"
+OURS = "softproof.kernels:cross_entropy_with_gradient"
+PLAIN = "softproof.verify.textbook:cross_entropy_shifted"
 NAIVE = "softproof.verify.textbook:softmax_naive"
 
 # Name, function, reduced arguments, and the command that takes the same (None: it takes none).
@@ -43,13 +53,17 @@ CASES = {
         lambda **more: over_ordinals.plot("softmax", [SHIFTED, NAIVE], **more),
         f"ordinals softmax --inputs 300 --dtype bfloat16 --subject {SHIFTED}",
     ),
-    "collapse": (
-        lambda **more: collapse.plot([LOSS, LOSS_SHIFTED], count=60, **more),
-        f"collapse --subject {LOSS} --subject {LOSS_SHIFTED} --dtype bfloat16 --classes 5",
-    ),
     "speed": (
         lambda **more: speed.plot(sizes=(256, 1024, 4096), rounds=1, peers=["SciPy"], **more),
         None,
+    ),
+    "collapse": (
+        lambda **more: collapse.plot([OURS, PLAIN], count=60, **more),
+        f"collapse --gaps 20 --classes 5 --dtype float16 --subject {PLAIN}",
+    ),
+    "consistency": (
+        lambda **more: consistency.plot(samples=40, **more),
+        "consistency --tau 0.25 --tau 1.75 --classes 4 --samples 10",
     ),
 }
 KINDS = [*CASES]
@@ -170,7 +184,8 @@ def test_all_axes_show_data_and_say_of_what(drawn, kind):
         x, y = points[np.isfinite(points).all(axis=1)].T
         seen = (left <= x) & (x <= right) & (low <= y) & (y <= high)
         assert np.unique(points[np.isfinite(points).all(axis=1)][seen], axis=0).shape[0] >= 3
-        assert axes.get_ylabel()
+        row = [other for other in panels if other.get_position().y0 == axes.get_position().y0]
+        assert any(other.get_ylabel() for other in row)
     assert panels[-1].get_xlabel()
 
 
@@ -325,6 +340,17 @@ def here(tmp_path, monkeypatch):
         ("speed hardmax --output x.png", "operation is 'hardmax'; use one of softmax, "),
         ("speed --dtype int8 --output x.png", "dtype is 'int8'; use one of float16, "),
         ("speed --peer Nobody --output x.png", "peers has Nobody; use some of softproof, "),
+        ("collapse --dtype float8 --output x.png", "dtype is 'float8'; use one of float16, "),
+        ("collapse --subject nobody --output x.png", "no known subject of cross_entropy matches"),
+        (
+            "collapse --subject scipy.special:log_softmax --dtype bfloat16 --output x.png",
+            "subject scipy.special:log_softmax takes no bfloat16",
+        ),
+        ("consistency --tau inf --output x.png", "tau must be finite and not negative, got inf"),
+        (
+            "consistency --tau 0 --tau 1 --tau 2 --tau 3 --tau 4 --tau 5 --tau 6 --output x.png",
+            "there are 7 taus; at most 6",
+        ),
         ("ghosts --row 1797 --output x.png", "row is 1797, but there are 1797 samples, 0 ... 1796"),
         ("ghosts flat.npz --row 0 --output x.png", "F has no zero for row 0 of flat.npz"),
         ("taylor flat.npz --row 0 --output x.png", "converges everywhere: equal slopes"),
@@ -648,3 +674,57 @@ def test_speed_times_ours_and_the_named_peers_at_each_size(drawn):
         ("softmax", name, size) for name in ("softproof", "SciPy") for size in (256, 1024, 4096)
     }
     assert all(0 < row[3] <= row[4] <= row[5] for row in plot.rows if row[1] != "memory limit")
+
+
+# --- collapse: the curves are tested where they are made ---
+
+
+def test_the_plain_form_is_marked_as_zero_from_the_derived_gap_on(drawn):
+    plot, _ = drawn("collapse")
+    gap = 24 * math.log(2)
+    for what, axes in zip(("loss", "gradient"), plot.figure.axes[:2], strict=True):
+        column = plot.columns.index(what)
+        lost = [row[1] for row in plot.rows if row[0] == PLAIN and row[column] == 0]
+        assert lost
+        assert min(lost) >= gap
+        crosses = [
+            line for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())
+        ]
+        (xs,) = (line.get_xdata().tolist() for line in crosses)
+        assert xs == lost
+    ours = [row for row in plot.rows if row[0] == OURS and gap < row[1] < 87]
+    assert all(row[2] > 0 and row[4] < 6 * 2.0**-23 for row in ours)
+
+
+# --- consistency: against closed forms, and the bound itself ---
+
+
+def test_curves_are_the_closed_forms_and_each_other_inverse():
+    plot = consistency.plot([0.0, 1.0, 1.5], samples=1)
+    closed = {
+        0.0: lambda b: 1 - math.sqrt(1 - b * b),
+        1.0: lambda b: sum((1 + x) / 2 * math.log1p(x) if x > -1 else 0 for x in (b, -b)),
+    }
+    for tau, b, y in rows_of(plot, "transform"):
+        if tau in closed:
+            assert y == pytest.approx(closed[tau](b), rel=1e-12, abs=1e-15)
+    for tau, b, y in rows_of(plot, "gamma"):
+        if tau in closed:
+            assert closed[tau](b) == pytest.approx(y, rel=1e-9, abs=1e-15)
+    # For 1 < tau <= 3/2 and n > 2 the least regret is that of two classes, (n / 2)^(tau-1) T_tau.
+    transform = {b: y for tau, b, y in rows_of(plot, "transform") if tau == 1.5}
+    for _, b, y in rows_of(plot, "infimum"):
+        assert y == pytest.approx(1.5**0.5 * transform[b], rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_no_sampled_regret_passes_the_bound(classes):
+    plot = consistency.plot(classes=classes, samples=60)
+    tightest = {}
+    for tau, b, y in rows_of(plot, "sample"):
+        least = float(consistency.consistency_transform(b, tau, classes))
+        assert y >= least * (1 - 1e-12) - 1e-14
+        if b > 0:
+            tightest[tau] = min(tightest.get(tau, math.inf), y / least)
+    if classes == 2:  # where every distribution attains it
+        assert all(ratio < 1 + 1e-9 for ratio in tightest.values())

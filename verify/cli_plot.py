@@ -153,24 +153,6 @@ def ordinals(
 
 
 @plot_app.command()
-def collapse(
-    output: Output,
-    subject: Chosen = None,
-    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
-    classes: Annotated[int, typer.Option(min=2, help="How many, the right one included.")] = 2,
-    data: Data = None,
-) -> None:
-    """Softmax collapse: loss and gradient against the gap of the right class, and the truth."""
-    from .plots.collapse import plot
-
-    _draw(
-        output,
-        data,
-        lambda progress: plot(subject or (), dtype=dtype, classes=classes, progress=progress),
-    )
-
-
-@plot_app.command()
 def speed(
     output: Output,
     operation: Annotated[
@@ -198,4 +180,45 @@ def speed(
             peers=peer or (),
             progress=progress,
         ),
+    )
+
+
+@plot_app.command()
+def collapse(
+    output: Output,
+    subject: Chosen = None,
+    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float32",
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 2,
+    gaps: Annotated[int, typer.Option(min=2, help="How many gaps.")] = 200,
+    data: Data = None,
+) -> None:
+    """Softmax collapse: loss and gradient of the leading class against its gap, and errors."""
+    from .plots.collapse import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(
+            subject or (), dtype=dtype, classes=classes, count=gaps, progress=progress
+        ),
+    )
+
+
+@plot_app.command()
+def consistency(
+    output: Output,
+    tau: Annotated[
+        list[float] | None, typer.Option(min=0.0, help="Which losses; default 0, 0.5, 1, 1.5, 2.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 3,
+    samples: Annotated[int, typer.Option(min=1, help="Distributions for each tau.")] = 300,
+    data: Data = None,
+) -> None:
+    """H-consistency: T_tau and Gamma_tau of the comp-sum losses, with sampled regrets."""
+    from .plots.consistency import plot
+
+    _draw(
+        output,
+        data,
+        lambda progress: plot(tau or (), classes=classes, samples=samples, progress=progress),
     )

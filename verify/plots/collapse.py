@@ -1,36 +1,40 @@
-"""Softmax collapse: loss and gradient of the leading class against its gap, beside the truth."""
+"""Softmax collapse: loss and gradient of the leading class against its gap, and their errors."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from ...derivations import lookup
 from ...derivations.collapse import absorption_gap
 from ...derivations.formats import FORMATS
-from ..collapse_curves import CollapseCurves, collapse_curves
-from ..subjects.subject import NotApplicable, SubjectError, SubjectFault, short_id
+from ..collapse_curves import LOSSES, CollapseCurves, Curve, collapse_curves
+from ..subjects.built_in import BUILT_IN
+from ..subjects.subject import SubjectError, SubjectFault, short_id
 from . import style
 from .plot import Cell, Plot, Progress, ignore
 from .subjects import connected
 
-FORMAT, CLASSES, COUNT = "float32", 2, 240
-TORCH = "softproof.verify.subjects.torch_forms:cross_entropy"
-SHOWN = (
+# Drawn where none is named, as far as they can be run here.
+SUBJECTS = (
     "softproof.kernels:cross_entropy_with_gradient",
     "softproof.verify.textbook:cross_entropy_shifted",
+    "softproof.verify.subjects.torch_forms:cross_entropy",
+    "scipy.special:log_softmax",
 )
-"""The subjects where none is named, and PyTorch where it is installed."""
+FORMAT, CLASSES, GAPS = "float32", 2, 200
 
-PANELS = (
-    ("loss", "loss"),
-    ("gradient", "minus the gradient\nof the right class"),
-    ("loss_error", "relative error\nof the loss"),
-    ("gradient_error", "relative error\nof the gradient"),
-)
+EXACT: dict[str, Any] = {"color": "0.75", "linestyle": "-", "linewidth": 3.0}
+ZERO: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 3.0}
+
+VALUES = ("loss", "gradient")
+UNITS = {"loss": "loss (nats)", "gradient": "minus the gradient"}
 
 
 def plot(
@@ -38,93 +42,102 @@ def plot(
     *,
     dtype: str = FORMAT,
     classes: int = CLASSES,
-    count: int = COUNT,
+    count: int = GAPS,
     progress: Progress = ignore,
 ) -> Plot:
-    """Loss and gradient of one class at 0 among others at -gap, and their relative errors.
+    """Loss and gradient of a row [0, -gap, ..., -gap] with label 0, of subjects and in truth.
 
-    The truth is black; a curve ends where its subject gives 0.  Dotted: p ln 2, the gap from which
-    on 1 absorbs a loser of e^-gap in a sum of p significand bits.
+    Above: the values, down to where e^-gap underflows; a cross at the lower edge is an exact 0.
+    Below: their relative errors, 1 where what should be positive is 0.  Subjects, patterns as of
+    ``verify --subject``, are of cross_entropy (with or without a gradient), log_softmax or
+    logsumexp; one of your own is taken to be of cross_entropy.
 
-    subjects: patterns as of ``verify --subject``, of cross_entropy.  ValueError for another dtype,
-    fewer than 2 classes or gaps, or a subject that takes no such dtype; SubjectError for a subject
-    that there is not, or that gives no result.
+    ValueError for another dtype, fewer than two classes or gaps, and a subject that takes no such
+    dtype; SubjectError for one that there is not, or that fails.
     """
-    chosen = list(subjects) or _default()
-    with connected(lookup("cross_entropy"), chosen) as live:
+    if dtype not in FORMATS:  # before subjects are started
+        raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(FORMATS)}")
+    patterns = list(subjects) or _runnable()
+    with connected([lookup(name) for name in LOSSES], patterns) as live:
         try:
-            found = collapse_curves(
+            curves = collapse_curves(
                 live, dtype=dtype, classes=classes, count=count, progress=progress
             )
-        except (SubjectFault, NotApplicable) as fault:
-            raise SubjectError(f"{', '.join(chosen)} in {dtype}: {fault}") from fault
+        except SubjectFault as fault:
+            raise SubjectError(f"a subject gives no result in {dtype}: {fault}") from fault
+    figure = style.new_figure(4.6, style.PAGE_WIDTH)
+    panels = figure.subplots(2, 2, sharex=True)
+    for (above, below), what in zip(panels.T, VALUES, strict=True):
+        _draw(above, below, curves, what)
+    style.legend(figure, _legend(curves), columns=3)
     command = style.command(
         "collapse",
-        subject=list(subjects),
+        subject=subjects,
         dtype=dtype if dtype != FORMAT else None,
         classes=classes if classes != CLASSES else None,
+        gaps=count if count != GAPS else None,
     )
-    return draw(found, command)
-
-
-def _default() -> list[str]:
-    from ..subjects.built_in import registered
-
-    torch = registered(TORCH, "cross_entropy")
-    return [*SHOWN, *([] if torch.missing() else [TORCH])]
-
-
-def draw(found: CollapseCurves, command: str) -> Plot:
-    """Draw curves that have been computed."""
-    figure = style.new_figure(6.0)
-    panels = figure.subplots(len(PANELS), 1, sharex=True)
-    for axes, (field, label) in zip(panels, PANELS, strict=True):
-        _draw(axes, found, field)
-        style.finish(axes, y=label)
-    panels[-1].set_xlabel("gap of the right class to all others (nats)", fontsize=style.TEXT)
-    style.legend(figure, _legend(found), columns=1)
-    style.caption(figure, _described(found), command)
-    columns = ("subject", "gap", "loss", "gradient", "loss_error", "gradient_error")
-    return Plot(figure, command, columns, list(_rows(found)))
-
-
-def _draw(axes: Axes, found: CollapseCurves, field: str) -> None:
-    is_error = field.endswith("_error")
-    if not is_error:
-        axes.plot(found.gaps, _positive(getattr(found.exact, field)), **style.BOUND)
-    for curve, line in zip(found.of.values(), style.LINES, strict=False):
-        axes.plot(found.gaps, _positive(getattr(curve, field)), linewidth=1.0, **line)
-    fmt = FORMATS[found.dtype]
-    axes.axvline(absorption_gap(fmt.precision), **style.GUIDE)
-    axes.set_yscale("log")
-    axes.set_xlim(0, found.gaps[-1])
-    if is_error:
-        axes.set_ylim(float(fmt.unit_roundoff) / 64, 8)
-
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    """What a logarithmic axis can show."""
-    return np.where(values > 0, values, np.nan)
-
-
-def _legend(found: CollapseCurves) -> Iterator[Line2D]:
-    yield Line2D([], [], label="exact", **style.BOUND)
-    for name, line in zip(found.of, style.LINES, strict=False):
-        yield Line2D([], [], label=short_id(name), linewidth=1.0, **line)
-    p = FORMATS[found.dtype].precision
-    yield Line2D([], [], label=f"1 absorbs a single loser in {p} bits: {p} ln 2", **style.GUIDE)
-
-
-def _described(found: CollapseCurves) -> str:
-    return (
-        f"Cross-entropy of {found.classes} classes in {found.dtype}: the right class has logit 0, "
-        "each other one minus the gap. A curve of values ends where the subject gives 0; its "
-        "relative error is 1 from there on. The exact value is drawn until e^-gap underflows."
+    gap = absorption_gap(FORMATS[dtype].precision)
+    text = (
+        f"Cross-entropy of a row with the right class at 0 and {classes - 1} at -gap, in {dtype}, "
+        f"and minus its gradient by the logit of the right class. Dotted: from a gap of p ln 2 = "
+        f"{gap:.2f} on, 1 + e^-gap rounds to 1 with p bits. Crosses: results that are exactly 0."
     )
+    style.caption(figure, text, command)
+    columns = ("series", "gap", "loss", "gradient", "loss_error", "gradient_error")
+    return Plot(figure, command, columns, list(_rows(curves)))
 
 
-def _rows(found: CollapseCurves) -> Iterator[tuple[Cell, ...]]:
-    for name, curve in {"exact": found.exact, **found.of}.items():
+def _runnable() -> list[str]:
+    missing = {s.id for s in BUILT_IN if s.id in SUBJECTS and s.missing()}
+    return [subject for subject in SUBJECTS if subject not in missing]
+
+
+def _draw(above: Axes, below: Axes, curves: CollapseCurves, what: str) -> None:
+    """One column: values and relative errors of the loss or of the gradient."""
+    above.plot(curves.gaps, _positive(getattr(curves.exact, what)), **EXACT)
+    for place, (curve, line) in enumerate(_styled(curves)):
+        values, errors = getattr(curve, what), getattr(curve, f"{what}_error")
+        above.plot(curves.gaps, _positive(values), linewidth=1.0, **line)
+        below.plot(curves.gaps, _positive(errors), linewidth=1.0, **line)
+        lost = curves.gaps[(values == 0) & (getattr(curves.exact, what) > 0)]
+        edge = above.get_xaxis_transform()
+        above.plot(
+            lost,
+            np.full(len(lost), 0.03 + 0.04 * place),
+            color=line["color"],
+            transform=edge,
+            **ZERO,
+        )
+    for axes in (above, below):
+        axes.set_yscale("log")
+        axes.axvline(absorption_gap(FORMATS[curves.dtype].precision), **style.GUIDE)
+        axes.set_xlim(0, curves.gaps[-1])
+    low, high = above.get_ylim()
+    above.set_ylim(low * (low / high) ** 0.25, high)  # room for the crosses
+    style.finish(above, y=UNITS[what])
+    style.finish(below, "gap to the other logits", f"relative error of the {what}")
+
+
+def _styled(curves: CollapseCurves) -> Iterator[tuple[Curve, dict[str, Any]]]:
+    return zip(curves.of.values(), itertools.cycle(style.LINES), strict=False)
+
+
+def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a logarithmic axis can show: gaps elsewhere."""
+    with np.errstate(invalid="ignore"):
+        return np.where((values > 0) & np.isfinite(values), values, np.nan)
+
+
+def _legend(curves: CollapseCurves) -> Iterator[Line2D]:
+    yield Line2D([], [], label="exact", **EXACT)
+    for subject, (_, line) in zip(curves.of, _styled(curves), strict=True):
+        yield Line2D([], [], linewidth=1.0, label=short_id(subject), **line)
+    yield Line2D([], [], label="gap p ln 2", **style.GUIDE)
+
+
+def _rows(curves: CollapseCurves) -> Iterator[tuple[Cell, ...]]:
+    for name, curve in {"exact": curves.exact, **curves.of}.items():
         columns = (curve.loss, curve.gradient, curve.loss_error, curve.gradient_error)
-        for gap, *values in zip(found.gaps.tolist(), *(c.tolist() for c in columns), strict=True):
-            yield (name, gap, *(None if np.isnan(v) else v for v in values))
+        for row in zip(curves.gaps.tolist(), *(x.tolist() for x in columns), strict=True):
+            yield name, *row

@@ -95,7 +95,7 @@ def plot(
     fmt = FORMATS[dtype]
     ordinals = _ordinals(definition, fmt, inputs)
     x = _numbers(ordinals, fmt)
-    with connected(definition, subjects or _default(definition, fmt)) as live:
+    with connected([definition], subjects or _default(definition, fmt)) as live:
         outputs = [_called(subject, x, fmt) for subject in live]
     ulps = _ulp_errors(definition, fmt, x, outputs, progress)
     found = []

@@ -73,7 +73,7 @@ def plot(
     SubjectError for a subject that there is not, or that gives no result in any format.
     """
     observed = {}
-    with connected(lookup(name), subjects) as found:
+    with connected([lookup(name)], subjects) as found:
         for subject in found:
             errors, failures = subject_errors(subject)
             if not errors:

@@ -6,21 +6,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ...derivations import Definition
-from ..subjects.built_in import select
+from ..subjects.built_in import BUILT_IN, select
 from ..subjects.hosts import LiveSubject
-from ..subjects.subject import Subject, SubjectError
+from ..subjects.subject import Subject, SubjectError, matches
 from ..subjects.workers import Workers
 
 
 @contextmanager
-def connected(definition: Definition, patterns: Sequence[str]) -> Iterator[list[LiveSubject]]:
+def connected(
+    definitions: Sequence[Definition], patterns: Sequence[str]
+) -> Iterator[list[LiveSubject]]:
     """The subjects that the patterns name, ready to be called; no subject twice.
 
-    SubjectError where a pattern names nothing, or nothing that can be run here.
+    Those that are not known are taken to implement the first definition.  SubjectError where a
+    pattern names nothing, or nothing that can be run here.
     """
+    names = [definition.name for definition in definitions]
     found: dict[str, Subject] = {}
     for pattern in patterns:
-        chosen = select(pattern, [definition])
+        known = any(s.definition in names and matches(pattern, s.id) for s in BUILT_IN)
+        chosen = select(pattern, definitions if known else definitions[:1])
         words = [word for subject in chosen if (word := subject.missing())]
         if len(words) == len(chosen):
             raise SubjectError(f"{pattern} cannot be run here: {'; '.join(dict.fromkeys(words))}")
