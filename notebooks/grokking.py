@@ -352,6 +352,11 @@ def read(path: Path) -> list[Record]:
 
 # %% [markdown]
 # ## What happened
+#
+# The table stops the ReLU network long before its collapse-free gradient underflows. For one seed
+# we went on, `run(SETTINGS[0]._replace(steps=20_000, every=1000), "collapse-free", 0)`: the loss
+# falls to 5e-43, every sample is dead after 18 000 steps, the cosine stays at 0.78 until then, and
+# the network has 2.1 % of the test pairs.
 
 
 # %%
