@@ -169,7 +169,11 @@ class _Judged:
             gradient=in_gradient,
         )
         limit = np.atleast_1d(limit).copy()
-        if in_gradient and self.batch.labels is not None:
+        if (
+            in_gradient
+            and self.definition.name == "cross_entropy"
+            and self.batch.labels is not None
+        ):
             label = int(self.batch.labels[i])
             row = self.batch.logits[i]
             absolute = collapse.right_class_bound(row, label, self.model)
