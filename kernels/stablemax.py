@@ -124,18 +124,12 @@ def stablemax_vjp(
     [0.08, -0.08]
     """
     x = rows.as_logits(logits, axis)
-    g = np.asarray(cotangent)
-    if g.dtype != x.dtype:
-        raise TypeError(f"cotangent must have the dtype of logits, {x.dtype}, got {g.dtype}")
-    if g.shape != np.shape(logits):
-        raise ValueError(
-            f"cotangent must have the shape of logits, {np.shape(logits)}, got {g.shape}"
-        )
+    g = rows.as_vector(cotangent, x, axis, name="cotangent", like_name="logits")
     result = rows.output(out, x.shape, x, axis)
     if np.may_share_memory(result, g) and np.shares_memory(result, g):
         g = g.copy()
     wide, written = _wide(x), _wide_result(result)
-    rows.apply(_stablemax_vjp, (wide, _wide(np.moveaxis(g, axis, -1))), (written,), threads)
+    rows.apply(_stablemax_vjp, (wide, _wide(g)), (written,), threads)
     _narrow(written, result)
     return result if axis == -1 else np.moveaxis(result, -1, axis)
 
