@@ -24,7 +24,7 @@ from softproof.verify.bench.problems import (
 from softproof.verify.bench.timing import interleaved, quiet
 from softproof.verify.cli import app
 from softproof.verify.plots.plot import save
-from softproof.verify.subjects.arrays import to_numpy
+from softproof.verify.subjects.arrays import jax_with_float64, to_numpy
 from typer.testing import CliRunner
 
 KINDS = [kind for kinds in OPERATIONS.values() for kind in kinds]
@@ -42,6 +42,7 @@ def own_precision():
     before = jax.config.jax_enable_x64
     yield
     jax.config.update("jax_enable_x64", before)
+    jax_with_float64.cache_clear()  # or it would take JAX to be switched still
 
 
 class Clock:
