@@ -574,7 +574,7 @@ def test_an_error_of_our_own_has_a_status_of_its_own(monkeypatch):
 
 def test_a_column_count_that_is_none_is_ignored(monkeypatch):
     monkeypatch.setenv("COLUMNS", "wide")
-    assert cli._console().width == 150
+    assert cli._console().width == 180
 
 
 def test_what_a_subject_prints_stays_out_of_the_report(here):

@@ -26,7 +26,7 @@ def console() -> Console:
     if sys.stdout.isatty():
         return Console(emoji=False)
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdecimal() and int(columns) else 150
+    width = int(columns) if columns.isdecimal() and int(columns) else 180
     return Console(width=width, emoji=False)
 
 

@@ -29,7 +29,7 @@ def print_table(report: Report, console: Console) -> None:
     for heading in ("definition, subject", "dtype"):
         table.add_column(heading, no_wrap=True)
     for suite in suites:
-        table.add_column(suite, justify="center")
+        table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
     previous = None
     for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
