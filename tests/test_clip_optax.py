@@ -28,6 +28,13 @@ def rng():
     return np.random.default_rng(1729)
 
 
+@pytest.fixture(autouse=True)
+def as_installed():
+    """JAX as a user finds it, whatever subjects of other tests have switched."""
+    with jax.enable_x64(False):
+        yield
+
+
 @pytest.fixture
 def x64():
     with jax.enable_x64(True):
