@@ -274,7 +274,10 @@ def _real(name: str, values: ArrayLike) -> Array:
 
 def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
     """The problem, told whether to write the gradient past the caches."""
-    streams = rows.past_caches(out, gradient, p.logits, least=tuning.STREAM_GROUPED_ROW_BYTES)
+    least = tuning.STREAM_GROUPED_ROW_BYTES  # short rows are streamed in groups, but not of 16 bits
+    if p.logits.itemsize == 2:
+        least = tuning.STREAM_ROW_BYTES
+    streams = rows.past_caches(out, gradient, p.logits, least=least)
     return p._replace(options=p.options._replace(streams=streams)) if streams else p
 
 
