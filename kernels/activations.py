@@ -135,7 +135,7 @@ def gaussglu(
     [1.523970604832...e-23]
     """
     beta = _checked_scale("beta", beta)
-    values, gates = _checked("value", value), _checked("gate", gate)
+    values, gates = rows.as_floats("value", value), rows.as_floats("gate", gate)
     if values.shape != gates.shape or values.dtype != gates.dtype:
         raise ValueError(
             f"value and gate must have one shape and dtype, got {values.shape} {values.dtype} "
@@ -200,18 +200,6 @@ def smoothed_rsqrt_derivative(
     return _elementwise(lambda x, y: _smoothed_rsqrt_derivative(x, width, y), "v", v, out, threads)
 
 
-def _checked(name: str, x: ArrayLike) -> NDArray[np.floating]:
-    array = np.asarray(x)
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be lost; pass {name}.filled()")
-    if array.dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"{name} must be float32 or float64 in native byte order, got {array.dtype}; "
-            f"convert with {name}.astype(np.float64)"
-        )
-    return array
-
-
 def _checked_scale(name: str, value: float) -> float:
     if not 1 / LARGEST_SCALE <= value <= LARGEST_SCALE:
         raise ValueError(f"{name} must lie between 2^-64 and 2^64, got {value!r}")
@@ -227,7 +215,7 @@ def _elementwise(
     *others: NDArray[np.floating],
 ) -> Any:
     """Apply a kernel of blocks; a scalar gives a scalar."""
-    array = _checked(name, x)
+    array = rows.as_floats(name, x)
     try:
         result = rows.output(out, array.shape, array)
     except (TypeError, ValueError) as error:

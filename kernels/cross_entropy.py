@@ -40,13 +40,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import others, rows, tuning
 from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
-from .exp import two_sum
 from .jit import jit
 from .labels import checked_labels
 from .others import rows_in_a_group
 from .simd import fill, keep, lanes, load_part, pointer
 from .vector_exp import multiplier
-from .vector_passes import STRETCH, add, sum_of_lanes
+from .vector_passes import STRETCH, add, joined, sum_of_lanes
 
 ULP_BOUND: dict[str, float] = {"float32": 3.7, "float64": 9.0, "float16": 0.51, "bfloat16": 0.51}
 """Proven largest error of the loss without smoothing and weights, in ulps of the exact result."""
@@ -274,10 +273,7 @@ def _real(name: str, values: ArrayLike) -> Array:
 
 def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
     """The problem, told whether to write the gradient past the caches."""
-    least = tuning.STREAM_GROUPED_ROW_BYTES  # short rows are streamed in groups, but not of 16 bits
-    if p.logits.itemsize == 2:
-        least = tuning.STREAM_ROW_BYTES
-    streams = rows.past_caches(out, gradient, p.logits, least=least)
+    streams = rows.past_caches(out, gradient, p.logits, least=tuning.STREAM_GROUPED_ROW_BYTES)
     return p._replace(options=p.options._replace(streams=streams)) if streams else p
 
 
@@ -359,8 +355,6 @@ def _sum(values: NDArray[np.float64]) -> float:
         stop = min(k + STRETCH, values.size)
         for j in range(k, stop, lanes(p)):
             a, error = add(a, error, load_part(p, j, min(lanes(p), stop - j), 0.0))
-        part, error_of_part = sum_of_lanes(a, error)
-        total, error_of_sum = two_sum(total, part)
-        lost += error_of_part + error_of_sum
+        total, lost = joined(total, lost, sum_of_lanes(a, error))
     keep(values)
     return total + lost if np.isfinite(total) else total

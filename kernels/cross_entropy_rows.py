@@ -52,9 +52,11 @@ from .vector_passes import (
     Stored,
     add,
     inverse,
+    joined,
     last_terms,
     quotient,
     stream,
+    write_constant,
     write_probabilities,
 )
 
@@ -117,7 +119,7 @@ def cross_entropy_rows(
             tabulate_factors(block, here, classes, states, table, o)
             q = after(pointer(gradient), start * classes)
             # Short rows in one piece, made where they are stored: they would leave many ends.
-            together = o.streams and room is not None and classes <= STRETCH and x.itemsize > 2
+            together = o.streams and room is not None and classes <= STRETCH
             for i in range(here):
                 row, label = after(block, i * classes), labels[start + i]
                 slope, slopes_of = after(q, i * classes), sample_of(states, table, i)
@@ -302,9 +304,7 @@ def spread_of(x: Any, classes: int, maximum: float, weights: Any) -> float:
             v = load_part(x, j, here, maximum)
             v = chosen(below(fill(x, 0.0), w), v, fill(x, maximum))
             sum_ = with_differences(sum_, v, w, np.float64(maximum))
-        part, error = sum_of_products(x, sum_, no_products(x))
-        total, error_of_sum = two_sum(total, part)
-        lost += error + error_of_sum
+        total, lost = joined(total, lost, sum_of_products(x, sum_, no_products(x)))
     return total + lost if total < np.inf else total
 
 
@@ -461,13 +461,6 @@ def write_terms(
         write_probabilities(x, count, r, q, y, streams, ahead, True)
         if is_here:
             store_first(y, label, fill(y, sample.right))
-
-
-@inline
-def write_constant(y: Any, count: int, value: float) -> None:
-    """The value throughout."""
-    for j in range(0, count, lanes(y)):
-        store_part(y, j, fill(y, value), min(lanes(y), count - j))
 
 
 @jit

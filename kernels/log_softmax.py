@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import others, rows
-from .exp import power_of_two, two_sum
+from .exp import power_of_two
 from .jit import inline, jit
 from .log1p import log1p
 from .others import new_parts, new_states, row_states, rows_in_a_group, whole_vectors
@@ -34,7 +34,7 @@ from .simd import (
     where_nan,
 )
 from .vector_exp import OF_ONE, exponential, layout, multiplier, near_reference
-from .vector_passes import STRETCH, add, sum_of_lanes
+from .vector_passes import STRETCH, add, joined, sum_of_lanes
 
 ULP_BOUND: dict[str, float] = {"float32": 4.2, "float64": 8.5, "float16": 0.51, "bfloat16": 0.51}
 """Proven largest error of `log_softmax` in ulps of the exact result."""
@@ -279,9 +279,8 @@ def _vjp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
         cotangent = after(g, at)
         sum_ = lost = 0.0
         for k in range(0, classes, STRETCH):
-            part, error = sum_up(after(cotangent, k), min(STRETCH, classes - k))
-            sum_, error_of_sum = two_sum(sum_, part)
-            lost += error + error_of_sum
+            part = sum_up(after(cotangent, k), min(STRETCH, classes - k))
+            sum_, lost = joined(sum_, lost, part)
         write_gradients(after(p, at), cotangent, classes, f, sum_ + lost, s, after(q, at))
     keep(x)
     keep(v)
@@ -297,9 +296,8 @@ def _jvp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
         sum_ = lost = 0.0
         for k in range(0, classes, STRETCH):
             here = min(STRETCH, classes - k)
-            part, error = sum_products(after(row, k), after(tangent, k), here, f)
-            sum_, error_of_sum = two_sum(sum_, part)
-            lost += error + error_of_sum
+            part = sum_products(after(row, k), after(tangent, k), here, f)
+            sum_, lost = joined(sum_, lost, part)
         write_deviations(tangent, classes, sum_ + lost, s, after(q, at))
     keep(x)
     keep(v)

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import rows
 from .directed import two_product
 from .exp import scale_any, two_sum
 from .jit import jit
@@ -55,7 +56,7 @@ def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False)
     >>> float(np.linalg.norm(perp_grad([1.0, 0.0], [3.0, 4.0], keep_norm=True)))
     5.0
     """
-    parameters, g = _checked("theta", theta), _checked("gradient", gradient)
+    parameters, g = rows.as_floats("theta", theta), rows.as_floats("gradient", gradient)
     if parameters.dtype != g.dtype:
         raise TypeError(
             f"theta and gradient must have one dtype, got {parameters.dtype} and {g.dtype}"
@@ -69,18 +70,6 @@ def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False)
     x, y = (np.ascontiguousarray(a).reshape(-1) for a in (parameters, g))
     _project(x, y, result.reshape(-1), keep_norm)
     return result
-
-
-def _checked(name: str, values: ArrayLike) -> Array:
-    array = np.asarray(values)
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be lost; pass {name}.filled()")
-    if array.dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"{name} must be float32 or float64 in native byte order, got {array.dtype}; "
-            f"convert with {name}.astype(np.float64)"
-        )
-    return array
 
 
 @jit

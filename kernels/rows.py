@@ -61,6 +61,19 @@ def as_logits(
     return np.moveaxis(array, normalize_axis_index(axis, array.ndim, "axis"), -1)
 
 
+def as_floats(name: str, values: ArrayLike) -> Array:
+    """Return `values` as an array of float32 or float64, of any shape; TypeError for others."""
+    array = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be lost; pass {name}.filled()")
+    if array.dtype not in WIDE:
+        raise TypeError(
+            f"{name} must be float32 or float64 in native byte order, got {array.dtype}; "
+            f"convert with {name}.astype(np.float64)"
+        )
+    return array
+
+
 def as_vector(vector: ArrayLike, like: Array, axis: int, *, name: str, like_name: str) -> Array:
     """Return a cotangent or tangent as `as_logits` does, of the shape and dtype of `like`.
 

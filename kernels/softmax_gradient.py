@@ -59,7 +59,7 @@ from .simd import (
     until_aligned,
 )
 from .vector_exp import multiplier
-from .vector_passes import STRETCH, add, sum_of_lanes
+from .vector_passes import STRETCH, add, joined, sum_of_lanes
 
 GROUP = 1024
 """Elements of short rows that go through each pass together."""
@@ -288,13 +288,6 @@ def product(p: Any, v: Any, mean: tuple[float, float], scale: float) -> Any:
     """p (s (v - mean)): in this order nothing underflows that p >= 0 would enlarge again."""
     difference = (v - fill(v, mean[0])) - fill(v, mean[1])
     return p * (fill(v, scale) * difference)
-
-
-@inline
-def joined(total: float, lost: float, part: tuple[float, float]) -> tuple[float, float]:
-    """The sum so far, and what it lost, with those of the next stretch."""
-    total, error = two_sum(total, part[0])
-    return total, lost + (error + part[1])
 
 
 # --- sums of products: two vectors of float64 at a time, in a format's own way ---

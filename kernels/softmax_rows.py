@@ -24,11 +24,12 @@ from .vector_passes import (
     anchor_of_maximum,
     extremes,
     inverse,
+    joined,
     largest,
     stream,
     sum_exponentials,
     sum_pairs,
-    write_nan,
+    write_constant,
     write_probabilities,
 )
 
@@ -211,7 +212,7 @@ def finish_stored(
         r, q = Stored(number(found, EXPONENT)), inverse(row, total, lost)
         write_probabilities(stored, classes, r, q, result, streams, 0, subnormal)
     else:
-        write_nan(result, classes)
+        write_constant(result, classes, np.nan)
 
 
 @jit
@@ -288,14 +289,13 @@ def _write_irregular(
         for k in range(stretches_of(classes)):
             stretch, here = stretch_of(row, classes, k)
             anchor = anchor_of(row, largest(stretch, here), r)
-            part, error = sum_exponentials(stretch, here, r, None, anchor, STRETCH)
-            total, error_of_sum = two_sum(total, part)
-            lost += error + error_of_sum
+            part = sum_exponentials(stretch, here, r, None, anchor, STRETCH)
+            total, lost = joined(total, lost, part)
         factor = inverse(row, total, lost)
         subnormal = reaches_subnormal(row, (maximum - smallest) * high)
         write_probabilities(row, classes, r, factor, result, False, AHEAD, subnormal)
     else:
-        write_nan(result, classes)
+        write_constant(result, classes, np.nan)
 
 
 # --- `online` of one row, its stretches shared out to threads ---

@@ -20,8 +20,8 @@ the last cache would be read before it is written."""
 STREAM_ROW_BYTES = 1 << 15
 """Rows shorter than this are not: their ends share a line of the cache with the next row."""
 
-STREAM_GROUPED_ROW_BYTES = 1 << 11
-"""The same of `softmax`, which writes short rows in groups."""
+STREAM_GROUPED_ROW_BYTES = 1 << 12
+"""The same of `softmax` and the gradient of cross-entropy, which write short rows in groups."""
 
 THREAD_BYTES = 1 << 18
 """Each thread gets at least so many bytes of logits: waking it takes as long as these."""

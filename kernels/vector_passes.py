@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from .exp import power_of_two
+from .exp import power_of_two, two_sum
 from .jit import inline
 from .simd import (
     FLOAT32,
@@ -223,10 +223,10 @@ def stream(e: Any, count: int, y: Any) -> None:
 
 
 @inline
-def write_nan(y: Any, count: int) -> None:
-    """NaN throughout."""
+def write_constant(y: Any, count: int, value: float) -> None:
+    """The value throughout."""
     for j in range(0, count, lanes(y)):
-        store_part(y, j, fill(y, np.nan), min(lanes(y), count - j))
+        store_part(y, j, fill(y, value), min(lanes(y), count - j))
 
 
 @inline
@@ -321,6 +321,13 @@ def _(p: Any, sum_: float, lost: float) -> Any:
         return high, (fma(0.0 - high, sum_, 2.0**300) - high * lost) / sum_
 
     return of_float64
+
+
+@inline
+def joined(total: float, lost: float, part: tuple[float, float]) -> tuple[float, float]:
+    """The sum so far, and what it lost, with those of the next stretch."""
+    total, error = two_sum(total, part[0])
+    return total, lost + (error + part[1])
 
 
 @inline
