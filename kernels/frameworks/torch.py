@@ -39,6 +39,7 @@ from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..clip import ClipRecord, check_settings, clip_step
+from .torch_wrapper import OptimizerWrapper
 
 SLOPES = ("jvp", "difference")
 """How the slopes along the update are computed: forward-mode derivative, or finite difference."""
@@ -134,13 +135,13 @@ def radius_clip(
     )
 
 
-class RadiusClip(torch.optim.Optimizer):  # type: ignore[misc]
+class RadiusClip(OptimizerWrapper):
     """What `radius_clip` returns; arguments as there. All but `step` is the wrapped optimiser's."""
 
     # GradScaler would hand its scale to this object instead of the optimiser that asks for it.
     _step_supports_amp_scaling = False
 
-    def __init__(  # the wrapped optimiser holds the groups and the state: super() is not called
+    def __init__(
         self,
         optimizer: torch.optim.Optimizer,
         model: nn.Module,
@@ -160,7 +161,7 @@ class RadiusClip(torch.optim.Optimizer):  # type: ignore[misc]
                 "radius_clip works in one process: each of several would clip by its own batch, "
                 "and their models would drift apart"
             )
-        self.optimizer = optimizer
+        super().__init__(optimizer)
         self.bound = bound
         self.aggregate = aggregate
         self.r = r
@@ -275,47 +276,14 @@ class RadiusClip(torch.optim.Optimizer):  # type: ignore[misc]
                 parameters[names[id(p)]] = p
         return parameters
 
-    @property
-    def param_groups(self) -> Any:  # schedulers write to it; load_state_dict replaces it
-        """The parameter groups of the wrapped optimiser."""
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> Any:
-        """The state of the wrapped optimiser."""
-        return self.optimizer.state
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """As the wrapped optimiser."""
-        self.optimizer.zero_grad(set_to_none)
-
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As the wrapped optimiser; ValueError, and no new group, if one is not the model's."""
-        self.optimizer.add_param_group(param_group)
+        super().add_param_group(param_group)
         try:
             self._parameters()
         except ValueError:
             self.optimizer.param_groups.pop()
             raise
-
-    def state_dict(self) -> Any:
-        """Return the wrapped optimiser's: checkpoints can be read with and without the clip."""
-        return self.optimizer.state_dict()
-
-    def load_state_dict(self, state_dict: Any) -> None:
-        """As the wrapped optimiser."""
-        self.optimizer.load_state_dict(state_dict)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "optimizer":  # a half-built copy
-            raise AttributeError(name)
-        return getattr(self.optimizer, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         return f"radius_clip({self.optimizer!r}, {self.bound}, {self.aggregate}, r={self.r})"

@@ -37,6 +37,8 @@ from typing import Any
 
 import torch
 
+from .torch_wrapper import OptimizerWrapper
+
 
 def perp_grad(optimizer: torch.optim.Optimizer, *, keep_norm: bool = False) -> PerpGrad:
     """Wrap an optimiser so that it sees gradients perpendicular to each parameter tensor.
@@ -69,18 +71,16 @@ def perp_grad(optimizer: torch.optim.Optimizer, *, keep_norm: bool = False) -> P
     return PerpGrad(optimizer, keep_norm=keep_norm)
 
 
-class PerpGrad(torch.optim.Optimizer):  # type: ignore[misc]
+class PerpGrad(OptimizerWrapper):
     """What `perp_grad` returns; arguments as there. All but `step` is the wrapped optimiser's."""
 
-    def __init__(  # the wrapped optimiser holds the groups and the state: super() is not called
-        self, optimizer: torch.optim.Optimizer, *, keep_norm: bool = False
-    ) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, *, keep_norm: bool = False) -> None:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(
                 f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}: call "
                 "perp_grad(torch.optim.SGD(model.parameters(), lr=0.1))"
             )
-        self.optimizer = optimizer
+        super().__init__(optimizer)
         self.keep_norm = keep_norm
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -109,43 +109,6 @@ class PerpGrad(torch.optim.Optimizer):  # type: ignore[misc]
                 raise TypeError(f"the gradient of a parameter is {kind}; it must be dense and real")
             with torch.no_grad():
                 p.grad.copy_(perpendicular(p, p.grad, keep_norm=self.keep_norm))
-
-    @property
-    def param_groups(self) -> Any:  # schedulers write to it; load_state_dict replaces it
-        """The parameter groups of the wrapped optimiser."""
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> Any:
-        """The state of the wrapped optimiser."""
-        return self.optimizer.state
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """As the wrapped optimiser."""
-        self.optimizer.zero_grad(set_to_none)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As the wrapped optimiser."""
-        self.optimizer.add_param_group(param_group)
-
-    def state_dict(self) -> Any:
-        """Return the wrapped optimiser's: checkpoints can be read with and without the wrapper."""
-        return self.optimizer.state_dict()
-
-    def load_state_dict(self, state_dict: Any) -> None:
-        """As the wrapped optimiser."""
-        self.optimizer.load_state_dict(state_dict)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "optimizer":  # a half-built copy
-            raise AttributeError(name)
-        return getattr(self.optimizer, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         return f"perp_grad({self.optimizer!r}, keep_norm={self.keep_norm})"
