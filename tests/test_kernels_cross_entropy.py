@@ -460,7 +460,7 @@ def test_numbers_of_16_bits_are_computed_in_float32(dtype):
     "options", [{}, {"label_smoothing": 0.1}, {"class_weights": True, "label_smoothing": 0.2}]
 )
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
-def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
+def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch, stream_from):
     monkeypatch.setattr(tuning, "THREAD_BYTES", 1 << 10)
     for samples, classes in ((1, 5 * STRETCH + 3), (300, 50), (3, 4500)):
         logits, labels = random_samples(samples, classes, dtype)
@@ -470,9 +470,7 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
         loss, gradient = cross_entropy_with_gradient(logits, labels, **given)
         cotangents = np.ones(samples)
         for threads, stream_bytes in itertools.product([1, 2, 3], [0, 1 << 40]):
-            monkeypatch.setattr(tuning, "STREAM_BYTES", stream_bytes)
-            for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
-                monkeypatch.setattr(tuning, name, 0)
+            stream_from(stream_bytes)
             memory = np.empty(gradient.size + 1, dtype)
             out = memory[1:].reshape(gradient.shape)
             given["threads"] = threads
@@ -487,7 +485,9 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch):
 
 @pytest.mark.parametrize("factor", [1.0, -3.0, 64.0, 2.0**-12, 1e-20, 1e20, 0.0])
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
-def test_stored_exponentials_give_the_bits_of_computed_ones(dtype, factor, monkeypatch):
+def test_stored_exponentials_give_the_bits_of_computed_ones(
+    dtype, factor, monkeypatch, stream_from
+):
     logits, labels = random_samples(5, 4 * STRETCH + 9, dtype)
     logits[0, STRETCH : 2 * STRETCH] -= 30  # units with maxima far apart
     logits[1, :STRETCH] = -np.inf  # a unit that is masked
@@ -495,19 +495,17 @@ def test_stored_exponentials_give_the_bits_of_computed_ones(dtype, factor, monke
     logits[3] -= 60
     logits[3, 0] = 40  # results that are subnormal or zero
     results = []
+    stream_from(0)
     for row_bytes in (0, 1 << 60):
         monkeypatch.setattr(tuning, "ROW_BYTES", row_bytes)
         for out in (None, np.empty_like(logits)):
-            monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
             weights = np.full(5, factor)
             results.append(cross_entropy_gradient(logits, labels, weights, out=out).tobytes())
     assert len(set(results)) == 1
 
 
-def test_the_right_class_is_corrected_wherever_it_is_in_a_streamed_row(monkeypatch):
-    monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
-    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
-        monkeypatch.setattr(tuning, name, 0)
+def test_the_right_class_is_corrected_wherever_it_is_in_a_streamed_row(stream_from):
+    stream_from(0)
     logits = np.random.default_rng(4).normal(size=(1100, 4100)).astype(np.float32)
     labels = np.arange(1100) * 3
     gradient = cross_entropy_gradient(logits, labels, out=np.empty_like(logits))

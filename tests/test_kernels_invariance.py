@@ -58,11 +58,9 @@ def _many_cores(monkeypatch):
 
 
 @pytest.fixture
-def _streams(streams, monkeypatch):
+def _streams(streams, stream_from):
     """Write results of any size past the caches, or none."""
-    monkeypatch.setattr(tuning, "STREAM_BYTES", 0 if streams else 1 << 60)
-    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
-        monkeypatch.setattr(tuning, name, 0)
+    stream_from(0 if streams else 1 << 60)
 
 
 def logits(*shape, dtype):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from softproof.kernels import log_softmax, logsumexp, tuning
+from softproof.kernels import log_softmax, logsumexp
 from softproof.kernels.log1p import log1p
 from softproof.kernels.log_softmax import (
     DERIVATIVE_BOUND,
@@ -353,12 +353,10 @@ def test_threads_and_batches_give_the_same_bits(classes, dtype):
 
 
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
-def test_streamed_stores_give_the_same_bits(dtype, monkeypatch):
+def test_streamed_stores_give_the_same_bits(dtype, stream_from):
     logits = (np.random.default_rng(7).normal(size=(7, 1003)) * 5).astype(dtype)
     expected = log_softmax(logits)
-    monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
-    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
-        monkeypatch.setattr(tuning, name, 0)
+    stream_from(0)
     out = np.full((7, 1003), 9, dtype)
     log_softmax(logits, out=out)
     np.testing.assert_array_equal(bits(out), bits(expected))

@@ -186,10 +186,8 @@ def test_any_axis_and_strides(axis):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("transposed", [False, True])
 @each_dtype
-def test_out_may_be_either_argument(dtype, transposed, threads, monkeypatch):
-    monkeypatch.setattr(tuning, "STREAM_BYTES", 0)
-    for name in ("STREAM_ROW_BYTES", "STREAM_GROUPED_ROW_BYTES"):
-        monkeypatch.setattr(tuning, name, 0)
+def test_out_may_be_either_argument(dtype, transposed, threads, monkeypatch, stream_from):
+    stream_from(0)
     monkeypatch.setattr(tuning, "THREAD_BYTES", 1)
     rng = np.random.default_rng(7)
     p, v = rng.random((2, 33, 67)).astype(dtype)
