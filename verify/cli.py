@@ -140,6 +140,7 @@ def verify(
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
     from .declared import Declarations, load
     from .given import given_file, given_row
+    from .processes import processes_for, run_in_processes
     from .reports.plain import as_dict
     from .reports.terminal import print_collapses, print_failures, print_summary, print_table
     from .run import Report, plan, run
@@ -210,8 +211,12 @@ def verify(
             typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
         progress = stack.enter_context(_progress(MofNCompleteColumn()))
         task = progress.add_task("verify", total=len(items))
+        if (count := processes_for(items)) > 1:
+            done = run_in_processes(items, report, kept, processes=count)
+        else:
+            done = run(items, report, workers.connect, kept)
         try:
-            for item in run(items, report, workers.connect, kept):
+            for item in done:
                 what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
                 progress.update(task, advance=1, description=what)
         except StoreError as error:  # a full disk: what is known is still worth telling

@@ -504,6 +504,10 @@ class ResultStore(Protocol):
         """Keep the result of an item."""
 
 
+Plan = Mapping[int, Item]  # some of the items of a plan, by their places in it
+Outcomes = Iterator[tuple[int, Result | GivenUp]]
+
+
 def run(
     items: list[Item],
     report: Report,
@@ -514,19 +518,41 @@ def run(
 
     Ctrl-C ends the run; the report keeps what is known and says that it was interrupted.
     """
+
+    def one_by_one(unknown: Plan) -> Outcomes:
+        for k, item in unknown.items():
+            try:
+                yield k, execute(item, connect)
+            except GivenUp as word:
+                yield k, word
+
+    yield from collect(items, report, one_by_one, store)
+
+
+def collect(
+    items: list[Item],
+    report: Report,
+    execute_all: Callable[[Plan], Outcomes],
+    store: ResultStore | None,
+) -> Iterator[Item]:
+    """As ``run``, with the items executed in any order."""
+    known: dict[int, Result] = {}
     try:
-        for item in items:
-            result = store.get(item) if store else None
-            if result is None:
-                try:
-                    result = execute(item, connect)
-                except GivenUp as word:  # neither passed nor failed, and not kept
-                    report.skipped[item.subject.id] = f"{word}: not all was run"
-                    yield item
-                    continue
+        for k, item in enumerate(items):
+            if store and (result := store.get(item)) is not None:
+                known[k] = result
+                yield item
+        unknown = {k: item for k, item in enumerate(items) if k not in known}
+        for k, outcome in execute_all(unknown):
+            if isinstance(outcome, GivenUp):  # neither passed nor failed, and not kept
+                report.skipped[items[k].subject.id] = f"{outcome}: not all was run"
+            else:
                 if store:
-                    store.put(item, result)
-            report.add(result)
-            yield item
+                    store.put(items[k], outcome)
+                known[k] = outcome
+            yield items[k]
     except KeyboardInterrupt:
         report.interrupted = True
+    finally:
+        for k in sorted(known):  # in the order of the plan, whatever came first
+            report.add(known[k])
