@@ -647,7 +647,7 @@ def test_a_file_declares_subjects_contracts_and_expected_failures(declared):
     suites = ("--suite", "overflow", "--suite", "special-values")
     outcome = softproof("verify", "softmax", "--subjects", declared, *suites)
     assert outcome.exit_code == 0  # what fails was expected to
-    rows = [line for line in outcome.output.splitlines() if "mine:" in line and "│" in line]
+    rows = [line for line in outcome.output.splitlines() if line.startswith("   mine:")]
     assert len(rows) == 2
     assert "fixed" in rows[0]
     assert "expected" in rows[1]
@@ -718,7 +718,7 @@ def test_arrays_and_device_are_those_of_the_users_function(here):
 def test_what_compiles_for_each_shape_runs_where_it_is_named():
     outcome = softproof("verify", "softplus", "--suite", "special-values", "--dtype", "float32")
     assert "it compiles anew for each shape; name it to run it: jax.nn:softplus" in outcome.output
-    assert not any("jax" in line for line in outcome.output.splitlines() if "│" in line)
+    assert not any(line.startswith("   jax") for line in outcome.output.splitlines())
 
 
 def test_regressions_prints_the_table_and_the_scripts(monkeypatch):

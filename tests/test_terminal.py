@@ -2,7 +2,9 @@
 
 import io
 
+import pytest
 from rich.console import Console
+from softproof.verify.properties import SUITES as ALL_SUITES
 from softproof.verify.reports.terminal import MAX_FAILURES, print_failures, print_table
 from softproof.verify.run import Failure, Report, Result
 from softproof.verify.subjects.subject import Subject
@@ -31,8 +33,8 @@ def report_of(subjects, suites=SUITES, **told):
     return report
 
 
-def printed(report, what=print_failures):
-    console = Console(file=io.StringIO(), width=150)
+def printed(report, what=print_failures, width=150):
+    console = Console(file=io.StringIO(), width=width)
     what(report, console)
     return console.file.getvalue()
 
@@ -93,3 +95,17 @@ class Expected:
 
     def covers(self, definition, subject, suite, dtype):
         return suite == "overflow"
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_table_is_whole_in_a_terminal_of_usual_width(width):
+    suites = [name for name, suite in ALL_SUITES.items() if suite.budget == "quick"]
+    subject = Subject("softproof.verify.textbook:cross_entropy_shifted", "cross_entropy")
+    report = report_of([subject], suites)
+    for suite in suites:
+        report.add(Result("cross_entropy", subject.id, suite, "float64", checks=9))
+    table = printed(report, print_table, width)
+    _, failed, passed = table.split("float")
+    assert failed.count("FAIL") == passed.count("pass") == len(suites)
+    assert failed.split().count("2") == len(suites)
+    assert max(map(len, table.splitlines())) <= width

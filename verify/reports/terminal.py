@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,9 +26,20 @@ MOST_LINES = 10  # of a script
 def print_table(report: Report, console: Console) -> None:
     """One row for each subject and dtype, by definition; one column for each suite."""
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
-    table = Table(title=f"softproof verify, budget {report.budget}, seed {report.seed}")
-    for heading in ("definition, subject", "dtype"):
-        table.add_column(heading, no_wrap=True)
+    heading = "definition, subject"
+    lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
+    names = max([len(heading), *lengths])
+    # Where it is narrow columns of suites fold first, to "pass"; then gaps shrink, and names fold.
+    others = ["float32", *("pass" for _ in suites), "worst"]
+    least = 2 + sum(map(len, others)) + len(others)
+    is_narrow = least + len(others) + names > console.width
+    if is_narrow:
+        names = max(len("definition,"), min(names, console.width - least))
+    table = _table(
+        f"softproof verify, budget {report.budget}, seed {report.seed}", 0 if is_narrow else 1
+    )
+    table.add_column(heading, overflow="fold", width=names)
+    table.add_column("dtype", no_wrap=True)
     for suite in suites:
         table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
@@ -45,6 +57,14 @@ def print_table(report: Report, console: Console) -> None:
         )
         previous = definition
     console.print(table)
+
+
+def _table(title: str, gap: int = 1) -> Table:
+    """Without vertical lines, which would take a third of a terminal's width."""
+    padding = (0, gap)
+    return Table(
+        title=title, box=SIMPLE_HEAD, padding=padding, collapse_padding=True, pad_edge=False
+    )
 
 
 def _cell(result: Result | None) -> str:
@@ -127,7 +147,7 @@ LOST = (
 def _print_gaps(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
     """A table: of the fewest classes, and of the most by the place of the leader."""
     most = max(c.classes for _, told in seen.values() for c in told)
-    table = Table(title="Softmax collapse: gaps from which on a result is lost")
+    table = _table("Softmax collapse: gaps from which on a result is lost")
     for heading in ("definition, subject", "dtype", "result"):
         table.add_column(heading, no_wrap=True)
     for heading in ("1 or 2 classes", f"{most}, leader first", "last", "1 % wrong"):
