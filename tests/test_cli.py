@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from softproof import kernels
 from softproof.derivations import lookup
-from softproof.verify import cli, radius_report, run
+from softproof.verify import cli, command_line, radius_report, run
 from softproof.verify.bench import radius as bench
 from softproof.verify.cli import app
 from softproof.verify.subjects.built_in import BUILT_IN, select
@@ -575,7 +575,7 @@ def test_an_error_of_our_own_has_a_status_of_its_own(monkeypatch):
 
 def test_a_column_count_that_is_none_is_ignored(monkeypatch):
     monkeypatch.setenv("COLUMNS", "wide")
-    assert cli._console().width == 180
+    assert command_line.make_console().width == 180
 
 
 def test_what_a_subject_prints_stays_out_of_the_report(here):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from ..derivations import Definition, lookup
+from ..derivations.formats import FORMATS
+
+Dtype = enum.Enum("Dtype", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
+FLOAT32 = Dtype("float32")
 
 
 def fail(message: str) -> NoReturn:
@@ -20,7 +25,7 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def console() -> Console:
+def make_console() -> Console:
     """Where tables are printed: as wide as the terminal."""
     # A table folded at 80 columns is not legible where output goes to a file or a log.
     if sys.stdout.isatty():
@@ -56,3 +61,14 @@ def demand_folders(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
             fail(f"No such file or directory: {path.absolute().parent}")
+
+
+def write_json(report: dict[str, Any], path: Path | None) -> None:
+    """Write a report, if a file was named; a usage error where that cannot be written."""
+    from .strict_json import write_json
+
+    try:
+        if path is not None:
+            write_json(report, path)
+    except OSError as error:
+        fail(str(error))
