@@ -1,4 +1,10 @@
-"""Fixtures of several files."""
+"""Fixtures of several files, and what all tests run under."""
+
+import os
+
+# Before anything loads OpenMP: the processes of pytest-xdist keep every core busy, and PyTorch
+# spends a hundred times as long on handing a short row to a second thread as on the row itself.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from softproof.kernels import tuning
