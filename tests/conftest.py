@@ -10,6 +10,15 @@ import pytest
 from softproof.kernels import tuning
 
 
+# Files whose set-up takes long, for all of their tests.
+SET_UP_ONCE = ("test_wheel.py", "test_testing.py")
+
+
+def pytest_collection_modifyitems(items):
+    """First what is set up at length: processes take work from each other's last tests."""
+    items.sort(key=lambda item: item.path.name not in SET_UP_ONCE)
+
+
 @pytest.fixture
 def stream_from(monkeypatch):
     """A function: from now on, results of at least so many bytes are written past the caches.
