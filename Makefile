@@ -23,7 +23,9 @@ test: .venv/installed .venv/checkout/softproof browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
-	$(BIN)/python -m pytest -q -n auto
+	@# Stealing leaves nearly every file with one process, which makes its fixtures once, and ends
+	@# all processes at the same time, which handing out whole files does not.
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # What is built already, from what is unchanged, is kept: an interrupted build goes on.
 notebooks: $(BUILT)

@@ -23,6 +23,7 @@ Every bound is returned as an absolute error for each output, in binary64, for t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ class Model:
     underflow: float  # absolute error of a result below the normal range
 
     @classmethod
+    @functools.cache  # asked for at every row
     def of(cls, fmt: Format, accumulator: str = "float32", flushes: bool = False) -> Model:
         """The model of a format with an accumulator "input", "float32" or "float64".
 

@@ -1,7 +1,21 @@
-"""Fixtures of several files."""
+"""Fixtures of several files, and what all tests run under."""
+
+import os
+
+# Before anything loads OpenMP: the processes of pytest-xdist keep every core busy, and PyTorch
+# spends a hundred times as long on handing a short row to a second thread as on the row itself.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from softproof.kernels import tuning
+
+# Files whose set-up takes long, for all of their tests.
+SET_UP_ONCE = ("test_wheel.py", "test_testing.py")
+
+
+def pytest_collection_modifyitems(items):
+    """First what is set up at length: processes take work from each other's last tests."""
+    items.sort(key=lambda item: item.path.name not in SET_UP_ONCE)
 
 
 @pytest.fixture

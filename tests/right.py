@@ -21,7 +21,7 @@ def careful_softmax(x):
 
 def _losers(row):
     lead = int(np.argmax(row))
-    return math.log1p(math.fsum(math.exp(v - row[lead]) for v in np.delete(row, lead)))
+    return math.log1p(math.fsum(map(math.exp, (np.delete(row, lead) - row[lead]).tolist())))
 
 
 def _careful(x, finish):

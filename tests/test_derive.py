@@ -28,8 +28,13 @@ def _prove_two_classes_only(monkeypatch):
 
 
 @functools.cache
-def page_of(name, size=3, style="text"):
+def _page_of(name, size, style):
     return derive(name, size=size, style=style)
+
+
+def page_of(name, size=3, style="text"):
+    """Made once, however its size and style are given."""
+    return _page_of(name, size, style)
 
 
 # --- independent truth: finite differences of the definition at 120 digits ---

@@ -6,6 +6,7 @@ with 3600 bits, straight from the published formula.
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 from fractions import Fraction
@@ -650,13 +651,15 @@ def exact_values(name, row, label, *, gradient=False, smoothing=0.0):
     return [fraction(v) for v in values]
 
 
+# At integers, of which the rows at the ends of a range are made, it takes mpmath milliseconds.
+exponential = functools.lru_cache(maxsize=1000)(MP.exp)
 FAR_TAIL = -1500  # e^-1500 is far below all formats, as anything beyond is; but it is not 0
 
 
 def tails(z):
     """e^(z - max z), no smaller than that of FAR_TAIL, so that a sum still shows on which side."""
     top = max(z)
-    return [MP.exp(max(v - top, FAR_TAIL)) if v > MP.ninf else MP.zero for v in z]
+    return [exponential(max(v - top, FAR_TAIL)) if v > MP.ninf else MP.zero for v in z]
 
 
 def softmax(z, label=None, smoothing=0):
@@ -711,7 +714,7 @@ def jacobian(p, slopes=None):
 
 
 def sigmoid(x):
-    return 1 / (1 + MP.exp(-x))
+    return 1 / (1 + exponential(-x))
 
 
 VALUES = {
@@ -726,7 +729,7 @@ VALUES = {
         else MP.inf
     ],
     "sigmoid": lambda z, label, s: [sigmoid(x) for x in z],
-    "softplus": lambda z, label, s: [max(x, 0) + MP.log1p(MP.exp(-abs(x))) for x in z],
+    "softplus": lambda z, label, s: [max(x, 0) + MP.log1p(exponential(-abs(x))) for x in z],
 }
 GRADIENTS = {
     "softmax": lambda z, label, s: jacobian(softmax(z)),

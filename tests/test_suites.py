@@ -355,9 +355,15 @@ def test_our_kernels_raise_no_alarm(subject, dtype):
         assert execute(item).failures == ()
 
 
-@pytest.mark.parametrize("subject", OURS + CAREFUL, ids=lambda s: s.id.partition(":")[2])
-@pytest.mark.parametrize("seed", range(5))
-def test_right_implementations_raise_no_alarm(subject, seed):
+# Of our kernels the test above has seed 0, with more rows; of the careful ones test_tester.py has
+# those of four definitions, with twenty seeds.
+SEEDS = [(seed, s) for s in OURS for seed in range(1, 5)] + [
+    (seed, s) for s in CAREFUL for seed in range(5) if s.definition in ("sigmoid", "softplus")
+]
+
+
+@pytest.mark.parametrize(("seed", "subject"), SEEDS, ids=lambda v: getattr(v, "id", v))
+def test_right_implementations_raise_no_alarm(seed, subject):
     narrow = {3: "float16", 4: "bfloat16"}.get(seed, "float32")
     dtype = narrow if narrow in subject.dtypes else "float32"
     for item in plan([subject], SUITES, [dtype], seed=seed):

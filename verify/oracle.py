@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from typing import Any
 
 import flint
@@ -319,22 +318,36 @@ def _shift_round(integer: int, shift: int) -> int:
 
 def _demand_agreement(witness: NDArray[Any], decided: list[_Rounding], fmt: Format) -> None:
     """Mpmath must find the same values; it has no error bars, so it gets more bits."""
+    overflow = mpmath.ldexp(1, fmt.emax + 1)
     for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
         if mpmath.isnan(number):
             agree = False
-        elif mpmath.isinf(number) or abs(number) >= mpmath.ldexp(1, fmt.emax + 1):
+        elif mpmath.isinf(number) or abs(number) >= overflow:
             agree = fmt.from_significand(significand, q) == (np.inf if number > 0 else -np.inf)
         elif abs(number) < mpmath.ldexp(1, q - GUARD_BITS):  # its exponent may be -10^300
             agree = abs(significand + offset) < 2.0 ** (1 - GUARD_BITS)
         else:
             man, exponent = (int(v) for v in number.man_exp)  # of the modulus
-            scaled = Fraction(-man if number < 0 else man) * Fraction(2) ** (exponent - q)
-            agree = abs(scaled - significand - Fraction(offset)) < 2.0 ** (1 - GUARD_BITS)
+            agree = _close(-man if number < 0 else man, exponent - q, significand, offset)
         if not agree:
             raise OracleError(
                 f"balls give {significand} * 2^{q} in {fmt.name}, offset {offset} ulp; "
                 f"mpmath gives {mpmath.nstr(number, 30)}"
             )
+
+
+def _close(integer: int, exponent: int, significand: int, offset: float) -> bool:
+    """Whether integer * 2^exponent is within 2^(1 - GUARD_BITS) of significand + offset.
+
+    In integers: fractions would be reduced at every step, of every number that both oracles give.
+    """
+    numerator, denominator = offset.as_integer_ratio()
+    below = max(-exponent, 0)
+    distance = abs(
+        (integer * denominator << max(exponent, 0))
+        - (significand * denominator + numerator << below)
+    )
+    return distance << (GUARD_BITS - 1) < denominator << below
 
 
 def _assemble(decided: list[_Rounding], shape: tuple[int, ...], fmt: Format) -> Truth:
