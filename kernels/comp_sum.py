@@ -23,7 +23,7 @@ result is one exponential, a pair (m, n) as in `exp`: nothing overflows or is fl
 so in the result. (1 - tau) d - tau l may be huge where x_k - M cancels it: then the terms, exact
 products, are added without error (`_exact_sum`).
 
-Error, u = 2^-53, computed in float64 in either format. T is a compensated sum of terms that are
+Error, u = 2^-53, computed in float64 in every format. T is the sum, in a pair, of terms that are
 right within 1.9u (`exp_pair`). For T < 1, l is right within 1.9u + 2.7u relative, so 3.2u absolute
 (l < 0.7); for T >= 1 it is corrected by one Newton step, (1 + T) e^-l - 1, and right within the
 error of T/(1 + T) and of `exp_pair`, 3.9u absolute, 5.7u relative. So with e = min(5.7 l, 3.9) u
@@ -38,10 +38,12 @@ the absolute error of l:
 
 The gradient: 1.9u of the exponential, tau e <= 3.9 tau u of l, one rounding to the format; and for
 g_y 1.9u of the sum, u of its rounding and u of a product: (6 + 3.9 tau) u in all, and 0.5 ulp.
-A relative error of r u is at most r ulp, and float32 results inherit r 2^-29 ulp of their own:
-`ULP_BOUND` and `gradient_ulp_bound`.
+A relative error of r u is at most r ulp, and float32 results inherit r 2^-29 ulp of their own,
+which those of 16 bits are rounded from: there an ulp is 2^13 or 2^16 of them. `ULP_BOUND` and
+`gradient_ulp_bound`.
 
-Common arguments. `logits`: float32 or float64, any strides; `axis` runs over the K classes.
+Common arguments. `logits`: float32, float64, float16 or bfloat16, any strides; `axis` runs over
+the K classes.
 `labels`: integers in [0, K) of the shape of `logits` without that axis. `tau`: from 0 to 2^100.
 Results have the dtype of `logits`. `threads` shares the samples out, to the same bits. TypeError:
 another dtype of `logits` or `out`, labels that are no integers. ValueError: scalar logits; an axis
@@ -61,13 +63,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
-from .exp import exp_pair, power_of_two, scale, two_sum
+from .exp import add_to_pair, exp_pair, power_of_two, scale, two_sum
 from .jit import jit
 from .labels import checked_labels
 from .log1p import log1p
+from .narrow import narrow, wide, wide_result
 from .simd import fma
 
-ULP_BOUND: dict[str, float] = {"float32": 0.51, "float64": 16.0}
+ULP_BOUND: dict[str, float] = {"float16": 0.51, "bfloat16": 0.51, "float32": 0.51, "float64": 16.0}
 """Proven largest error of the loss, in ulps of the exact result, for every tau."""
 
 LARGEST_TAU = 2.0**100
@@ -94,7 +97,9 @@ def gradient_ulp_bound(dtype: Any, tau: float) -> float:
     10.4
     """
     in_float64 = 6.5 + 3.9 * tau
-    return in_float64 if np.dtype(dtype) == np.float64 else 0.5 + 2.0**-29 * in_float64
+    in_float32 = 0.5 + 2.0**-29 * in_float64
+    name = np.dtype(dtype).name
+    return {"float64": in_float64, "float32": in_float32}.get(name, 0.5 + 2.0**-13 * in_float32)
 
 
 def comp_sum(
@@ -150,7 +155,7 @@ def comp_sum_with_gradient(
 def _arguments(
     logits: ArrayLike, labels: ArrayLike, axis: int, tau: float, threads: int
 ) -> tuple[Array, NDArray[np.intp]]:
-    x = rows.as_logits(logits, axis, narrow=False)
+    x = rows.as_logits(logits, axis)
     if not 0 <= tau <= LARGEST_TAU:
         raise ValueError(f"tau must be from 0 to 2^100, got {tau!r}")
     rows.check_threads(threads)
@@ -165,15 +170,19 @@ def _run(
     tau: float,
     threads: int,
 ) -> None:
-    writes = [losses] if gradient is None else [losses, gradient]
+    results = [losses] if gradient is None else [losses, gradient]
+    written = [wide_result(result) for result in results]
+    samples, writes = wide(x), written
     if x.ndim == 1:
-        x, targets = x[np.newaxis], targets.reshape(1)
-        writes = [w.reshape(1) if w.ndim == 0 else w[np.newaxis] for w in writes]
+        samples, targets = samples[np.newaxis], targets.reshape(1)
+        writes = [w.reshape(1) if w.ndim == 0 else w[np.newaxis] for w in written]
 
     def kernel(x: Array, labels: Array, losses: Array, *slopes: Array) -> None:
         _comp_sum(x, labels, tau, losses, slopes[0] if slopes else None)
 
-    rows.apply(kernel, (x, targets), tuple(writes), threads)
+    rows.apply(kernel, (samples, targets), tuple(writes), threads)
+    for computed, result in zip(written, results, strict=True):
+        narrow(computed, result)
 
 
 @jit
@@ -191,13 +200,11 @@ def _comp_sum(x: Any, labels: Any, tau: float, losses: Any, gradient: Any) -> No
             continue
         maximum, own = np.float64(row[lead]), np.float64(row[label])
         others, others_low = _sum_others(row, lead, label)
-        in_front, without_label = others, others
-        in_front_low = others_low
+        in_front, in_front_low, without_label = others, others_low, others
         if label != lead:
             m, n = _power(own, maximum)
-            in_front, error = two_sum(others, scale(m, n + RAISED))
-            in_front_low += error
-            without_label += power_of_two(RAISED)
+            in_front, in_front_low = add_to_pair(others, others_low, scale(m, n + RAISED))
+            without_label, _ = add_to_pair(others, others_low, power_of_two(RAISED))
         log, log_low = _log1p(in_front, in_front_low)
         near = _exponent_of_label(kappa, kappa_low, maximum, own, tau, log, log_low, terms)
         losses[i] = _loss(kappa, kappa_low, maximum, own, in_front, log, log_low)
@@ -241,15 +248,14 @@ def _power(value: float, maximum: float) -> tuple[float, float]:
 
 @jit
 def _sum_others(row: Any, lead: int, label: int) -> tuple[float, float]:
-    """2^RAISED times the sum of e^(x_k - M) over all k but `lead` and `label`, and what it lost."""
+    """2^RAISED times the sum of e^(x_k - M) over all k but `lead` and `label`, as a pair."""
     maximum = np.float64(row[lead])
-    sum_ = lost = 0.0
+    high = low = 0.0
     for k in range(row.size):
         if k != lead and k != label:
             m, n = _power(np.float64(row[k]), maximum)
-            sum_, error = two_sum(sum_, scale(m, n + RAISED))
-            lost += error
-    return sum_, lost
+            high, low = add_to_pair(high, low, scale(m, n + RAISED))
+    return high, low
 
 
 @jit

@@ -39,6 +39,16 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 @jit
+def add_to_pair(high: float, low: float, term: float) -> tuple[float, float]:
+    """The sum (high, low) plus a term, of one sign; `high` is all of it, rounded.
+
+    `low` plus the error of `high` is at most 2u of the sum, u = 2^-53: rounding that loses 2u^2.
+    """
+    total, error = two_sum(high, term)
+    return two_sum(total, low + error)
+
+
+@jit
 def power_of_two(n: float) -> float:
     """Return 2^n for an integer -1022 <= n <= 1023.
 

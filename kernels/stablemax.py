@@ -51,10 +51,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
-from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, scale, scale_any, two_sum
+from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
 from .jit import jit
 from .labels import checked_labels
 from .log1p import log1p
+from .narrow import narrow, wide, wide_result
 
 Array = NDArray[Any]
 
@@ -92,9 +93,9 @@ def stablemax(
     """
     x = rows.as_logits(logits, axis)
     p = rows.output(out, x.shape, x, axis)
-    wide, result = _wide(x), _wide_result(p)
-    rows.apply(_stablemax, (wide,), (result,), threads)
-    _narrow(result, p)
+    samples, result = wide(x), wide_result(p)
+    rows.apply(_stablemax, (samples,), (result,), threads)
+    narrow(result, p)
     return p if axis == -1 else np.moveaxis(p, -1, axis)
 
 
@@ -128,9 +129,9 @@ def stablemax_vjp(
     result = rows.output(out, x.shape, x, axis)
     if np.may_share_memory(result, g) and np.shares_memory(result, g):
         g = g.copy()
-    wide, written = _wide(x), _wide_result(result)
-    rows.apply(_stablemax_vjp, (wide, _wide(g)), (written,), threads)
-    _narrow(written, result)
+    samples, written = wide(x), wide_result(result)
+    rows.apply(_stablemax_vjp, (samples, wide(g)), (written,), threads)
+    narrow(written, result)
     return result if axis == -1 else np.moveaxis(result, -1, axis)
 
 
@@ -154,9 +155,9 @@ def stablemax_cross_entropy(
     x = rows.as_logits(logits, axis)
     y = checked_labels(labels, x)
     loss = rows.output(out, y.shape, x)
-    wide, result = _wide(x), _wide_result(loss)
-    rows.apply(_losses, (wide, y), (result,), threads)
-    _narrow(result, loss)
+    samples, result = wide(x), wide_result(loss)
+    rows.apply(_losses, (samples, y), (result,), threads)
+    narrow(result, loss)
     return loss if out is not None else loss[()]
 
 
@@ -182,29 +183,11 @@ def stablemax_cross_entropy_with_gradient(
     y = checked_labels(labels, x)
     gradient = rows.output(out, x.shape, x, axis)
     loss = np.empty(y.shape, x.dtype)
-    wide, losses, written = _wide(x), _wide_result(loss), _wide_result(gradient)
-    rows.apply(_losses_and_gradients, (wide, y), (losses, written), threads)
-    _narrow(losses, loss)
-    _narrow(written, gradient)
+    samples, losses, written = wide(x), wide_result(loss), wide_result(gradient)
+    rows.apply(_losses_and_gradients, (samples, y), (losses, written), threads)
+    narrow(losses, loss)
+    narrow(written, gradient)
     return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
-
-
-# --- numbers of 16 bits ---
-
-
-def _wide(x: Array) -> Array:
-    """Numbers of 16 bits as float32, which is exact; others as they are."""
-    return x if x.dtype in rows.WIDE else x.astype(np.float32)
-
-
-def _wide_result(result: Array) -> Array:
-    return result if result.dtype in rows.WIDE else np.empty(result.shape, np.float32)
-
-
-def _narrow(wide: Array, result: Array) -> None:
-    if wide is not result:
-        with np.errstate(over="ignore"):
-            result[...] = wide.astype(result.dtype)
 
 
 # --- one number ---
@@ -214,13 +197,6 @@ def _narrow(wide: Array, result: Array) -> None:
 def _weight(x: float, factor: float) -> float:
     """Factor s(x)."""
     return (x + 1.0) * factor if x >= 0.0 else factor / (1.0 - x)
-
-
-@jit
-def _add(high: float, low: float, term: float) -> tuple[float, float]:
-    """The pair (high, low) plus a term, as a pair."""
-    total, error = two_sum(high, term)
-    return two_sum(total, low + error)
 
 
 @jit
@@ -263,7 +239,7 @@ def _sum_without(x: NDArray[np.floating], label: int, factor: float) -> float:
     high, low = 0.0, 0.0
     for j in range(x.size):
         if j != label:
-            high, low = _add(high, low, _weight(np.float64(x[j]), factor))
+            high, low = add_to_pair(high, low, _weight(np.float64(x[j]), factor))
     return high
 
 
@@ -367,8 +343,8 @@ def _stablemax_vjp(
         for j in range(x.shape[1]):
             weight = _weight(np.float64(x[i, j]), factor)
             product = weight * scale_any(np.float64(cotangent[i, j]), -e)
-            high, low = _add(high, low, product)
-            total, rest = _add(total, rest, weight)
+            high, low = add_to_pair(high, low, product)
+            total, rest = add_to_pair(total, rest, weight)
         mean = high / total
         whole, exponent = math.frexp(total)
         for j in range(x.shape[1]):

@@ -95,7 +95,8 @@ OWN_AND_NUMPY = (
         Subject(
             f"softproof.verify.subjects.comp_sum_members:{name}",
             name,
-            Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes"),
+            Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes", collapse_free="yes"),
+            ANY_FORMAT,
             snippet=f"softproof.kernels.comp_sum_with_gradient(x, labels, tau={tau})",
         )
         for name, tau in COMP_SUM_TAUS.items()
