@@ -67,7 +67,7 @@ from .exp import add_to_pair, exp_pair, power_of_two, scale, two_sum
 from .jit import jit
 from .labels import checked_labels
 from .log1p import log1p
-from .narrow import narrow, wide, wide_result
+from .narrow import apply_wide
 from .simd import fma
 
 ULP_BOUND: dict[str, float] = {"float16": 0.51, "bfloat16": 0.51, "float32": 0.51, "float64": 16.0}
@@ -170,19 +170,10 @@ def _run(
     tau: float,
     threads: int,
 ) -> None:
-    results = [losses] if gradient is None else [losses, gradient]
-    written = [wide_result(result) for result in results]
-    samples, writes = wide(x), written
-    if x.ndim == 1:
-        samples, targets = samples[np.newaxis], targets.reshape(1)
-        writes = [w.reshape(1) if w.ndim == 0 else w[np.newaxis] for w in written]
+    def kernel(x: Array, labels: Array, losses: Array, gradient: Array | None) -> None:
+        _comp_sum(x, labels, tau, losses, gradient)
 
-    def kernel(x: Array, labels: Array, losses: Array, *slopes: Array) -> None:
-        _comp_sum(x, labels, tau, losses, slopes[0] if slopes else None)
-
-    rows.apply(kernel, (samples, targets), tuple(writes), threads)
-    for computed, result in zip(written, results, strict=True):
-        narrow(computed, result)
+    apply_wide(kernel, (x, targets), (losses, gradient), threads)
 
 
 @jit

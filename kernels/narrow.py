@@ -1,6 +1,7 @@
 """Numbers of 16 bits by way of float32, for kernels whose compiled code does not know them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +11,21 @@ from . import rows
 Array = NDArray[Any]
 
 
-def wide(x: Array) -> Array:
-    """Numbers of 16 bits as float32, which is exact; others as they are."""
-    return x if x.dtype in rows.WIDE else x.astype(np.float32)
+def apply_wide(
+    kernel: Callable[..., Any],
+    reads: tuple[Array, ...],
+    writes: tuple[Array | None, ...],
+    threads: int,
+) -> None:
+    """As `rows.apply`; numbers of 16 bits are float32 to the kernel, and its results rounded."""
+    written = [np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes]
+    wide = [r.astype(np.float32) if _is_narrow(r) else r for r in reads]  # which is exact
+    rows.apply(kernel, tuple(wide), tuple(written), threads)
+    for result, computed in zip(writes, written, strict=True):
+        if _is_narrow(result):
+            with np.errstate(over="ignore"):
+                result[...] = computed
 
 
-def wide_result(result: Array) -> Array:
-    """What to write in place of a result: itself, or float32 for one of 16 bits."""
-    return result if result.dtype in rows.WIDE else np.empty(result.shape, np.float32)
-
-
-def narrow(written: Array, result: Array) -> None:
-    """Round what was written in place of a result into it."""
-    if written is not result:
-        with np.errstate(over="ignore"):
-            result[...] = written.astype(result.dtype)
+def _is_narrow(array: Array | None) -> TypeGuard[Array]:
+    return array is not None and array.itemsize == 2

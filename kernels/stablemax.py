@@ -55,7 +55,7 @@ from .exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
 from .jit import jit
 from .labels import checked_labels
 from .log1p import log1p
-from .narrow import narrow, wide, wide_result
+from .narrow import apply_wide
 
 Array = NDArray[Any]
 
@@ -93,9 +93,7 @@ def stablemax(
     """
     x = rows.as_logits(logits, axis)
     p = rows.output(out, x.shape, x, axis)
-    samples, result = wide(x), wide_result(p)
-    rows.apply(_stablemax, (samples,), (result,), threads)
-    narrow(result, p)
+    apply_wide(_stablemax, (x,), (p,), threads)
     return p if axis == -1 else np.moveaxis(p, -1, axis)
 
 
@@ -129,9 +127,7 @@ def stablemax_vjp(
     result = rows.output(out, x.shape, x, axis)
     if np.may_share_memory(result, g) and np.shares_memory(result, g):
         g = g.copy()
-    samples, written = wide(x), wide_result(result)
-    rows.apply(_stablemax_vjp, (samples, wide(g)), (written,), threads)
-    narrow(written, result)
+    apply_wide(_stablemax_vjp, (x, g), (result,), threads)
     return result if axis == -1 else np.moveaxis(result, -1, axis)
 
 
@@ -155,9 +151,7 @@ def stablemax_cross_entropy(
     x = rows.as_logits(logits, axis)
     y = checked_labels(labels, x)
     loss = rows.output(out, y.shape, x)
-    samples, result = wide(x), wide_result(loss)
-    rows.apply(_losses, (samples, y), (result,), threads)
-    narrow(result, loss)
+    apply_wide(_losses, (x, y), (loss,), threads)
     return loss if out is not None else loss[()]
 
 
@@ -183,10 +177,7 @@ def stablemax_cross_entropy_with_gradient(
     y = checked_labels(labels, x)
     gradient = rows.output(out, x.shape, x, axis)
     loss = np.empty(y.shape, x.dtype)
-    samples, losses, written = wide(x), wide_result(loss), wide_result(gradient)
-    rows.apply(_losses_and_gradients, (samples, y), (losses, written), threads)
-    narrow(losses, loss)
-    narrow(written, gradient)
+    apply_wide(_losses_and_gradients, (x, y), (loss, gradient), threads)
     return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
 
 
