@@ -35,6 +35,7 @@ from .activation_tables import (
     RSQRT_SLOPE_ZERO_LOW,
     RSQRT_TAIL,
 )
+from .arguments import as_number
 from .directed import two_product
 from .exp import exp_pair, scale, two_sum
 from .jit import jit
@@ -201,7 +202,7 @@ def smoothed_rsqrt_derivative(
 
 
 def _checked_scale(name: str, value: float) -> float:
-    if not 1 / LARGEST_SCALE <= value <= LARGEST_SCALE:
+    if not 1 / LARGEST_SCALE <= as_number(name, value) <= LARGEST_SCALE:
         raise ValueError(f"{name} must lie between 2^-64 and 2^64, got {value!r}")
     return float(value)
 

@@ -63,6 +63,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rows
+from .arguments import as_number
 from .exp import add_to_pair, exp_pair, power_of_two, scale, two_sum
 from .jit import jit
 from .labels import checked_labels
@@ -156,7 +157,7 @@ def _arguments(
     logits: ArrayLike, labels: ArrayLike, axis: int, tau: float, threads: int
 ) -> tuple[Array, NDArray[np.intp]]:
     x = rows.as_logits(logits, axis)
-    if not 0 <= tau <= LARGEST_TAU:
+    if not 0 <= as_number("tau", tau) <= LARGEST_TAU:
         raise ValueError(f"tau must be from 0 to 2^100, got {tau!r}")
     rows.check_threads(threads)
     return x, checked_labels(labels, x)

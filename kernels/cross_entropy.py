@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import others, rows, tuning
+from .arguments import as_number
 from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
 from .jit import jit
 from .labels import checked_labels
@@ -97,7 +98,7 @@ def cross_entropy(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     shape = p.labels.shape if reduction == "none" else ()
     result = rows.output(out, shape, p.logits)
     _reduce(_run(p, None, None, threads), p, result)
@@ -142,7 +143,7 @@ def cross_entropy_with_gradient(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     gradient = rows.output(out, p.logits.shape, p.logits, axis)
     loss = np.empty(p.labels.shape if reduction == "none" else (), p.logits.dtype)
     _reduce(_run(_streamed(p, gradient, out), None, gradient, threads), p, loss)
@@ -175,12 +176,13 @@ def cross_entropy_gradient(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     gradient = rows.output(out, p.logits.shape, p.logits, axis)
     p = _streamed(p, gradient, out)
     cotangents = None
     if cotangent is not None:
         cotangents = _cotangents(cotangent, p.labels.shape if reduction == "none" else ())
+        cotangents = rows.apart(cotangents, gradient)
         if reduction != "none":
             factor = p.options.factor * float(cotangents)
             p, cotangents = p._replace(options=p.options._replace(factor=factor)), None
@@ -215,8 +217,9 @@ def _problem(
 ) -> Problem:
     x = rows.as_logits(logits, axis)
     high, low = multiplier(scale, x.dtype)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+    smoothing = as_number("label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing!r}")
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     weights = None if class_weights is None else _class_weights(class_weights, x)
@@ -230,9 +233,7 @@ def _problem(
             count = _sum(weights[targets[counted]].astype(np.float64))
     total = float(x.shape[-1]) if weights is None else math.fsum(weights.tolist())
     factor = float(scale) / count if count else math.inf
-    options = Options(
-        float(scale), high, low, float(label_smoothing), total, ignored, factor, False
-    )
+    options = Options(float(scale), high, low, smoothing, total, ignored, factor, False)
     return Problem(x, targets, weights, reduction, count, options)
 
 

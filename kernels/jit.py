@@ -1,5 +1,6 @@
 """The one compiler decorator of the package."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -27,7 +28,24 @@ def inline(function: _Function) -> _Function:
 
 
 def _compiled(function: _Function, **options: bool) -> _Function:
+    if numba.config.DISABLE_JIT:
+        return _uncompiled(function)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if not numba.config.DISABLE_JIT:
-        dispatcher._cache = CompileCache(function)
+    dispatcher._cache = CompileCache(function)
     return dispatcher  # type: ignore[no-any-return]
+
+
+def _uncompiled(function: _Function) -> _Function:
+    """The function itself, for the environment variable NUMBA_DISABLE_JIT; without vectors."""
+
+    @functools.wraps(function)
+    def called(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except NotImplementedError:  # of numba, where an intrinsic is called
+            raise RuntimeError(
+                f"{function.__module__}.{function.__qualname__} computes with SIMD vectors, which "
+                "only compiled code has: unset the environment variable NUMBA_DISABLE_JIT"
+            ) from None
+
+    return called  # type: ignore[return-value]

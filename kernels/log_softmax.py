@@ -83,14 +83,14 @@ def log_softmax(
     """
     x = rows.as_logits(logits, axis)
     y = rows.output(out, x.shape, x, axis)
-    s, (high, low) = float(scale), multiplier(scale, x.dtype)
+    (high, low), s = multiplier(scale, x.dtype), float(scale)
     streams = rows.past_caches(out, y, x)
     if threads == 1 and rows.are_ready(x, y):
         _log_softmax(x, y, s, high, low, streams)
     elif others.is_for_all_threads(x, threads) and rows.is_plain(y):
         for where in np.ndindex(x.shape[:-1]):
             row, result = rows.as_compiled(x[where]), rows.as_compiled(y[where])
-            _split(row, result, s, high, low, streams, threads)
+            _split(row, result, s, high, low, streams, rows.check_threads(threads))
     else:
         rows.apply(lambda x, y: _log_softmax(x, y, s, high, low, streams), (x,), (y,), threads)
     return y if axis == -1 else np.moveaxis(y, -1, axis)

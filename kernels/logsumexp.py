@@ -56,13 +56,13 @@ def logsumexp(
     """
     x = rows.as_logits(logits, axis)
     result = rows.output(out, x.shape[:-1], x)
-    s, (high, low) = float(scale), multiplier(scale, x.dtype)
+    (high, low), s = multiplier(scale, x.dtype), float(scale)
     if threads == 1 and rows.are_ready(x, result):
         _logsumexp(x, result, s, high, low)
     elif others.is_for_all_threads(x, threads):
         for where in np.ndindex(x.shape[:-1]):
             row = rows.as_compiled(x[where])
-            maximum, t = others.state_of_long_row(row, high, low, threads)
+            maximum, t = others.state_of_long_row(row, high, low, rows.check_threads(threads))
             sum_ = _log_sum(maximum, t, s)
             result[where] = sum_ if x.itemsize == 8 else np.float32(sum_)
     else:

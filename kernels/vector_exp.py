@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from .arguments import as_number
 from .exp2_coefficients import EXP2_FLOAT32, EXP2_FLOAT64
 from .jit import inline
 from .simd import FLOAT32, FLOAT64, VECTOR, Vector, fill, fma, larger, scaled
@@ -74,25 +75,26 @@ class Near(NamedTuple):
 def multiplier(scale: float, dtype: Any) -> tuple[float, float]:
     """Return a = scale log2(e) as a pair of numbers, right to 2^-47 relative (float64: 2^-104).
 
-    `dtype` is that of the logits; 16-bit ones are computed in float32. ValueError unless the scale
-    is from 2^-100 to 2^100.
+    `dtype` is that of the logits; 16-bit ones are computed in float32. TypeError unless the scale
+    is a number, ValueError unless it is from 2^-100 to 2^100.
 
     >>> multiplier(1.0, np.float32)
     (1.4426950216293335, 1.925963033500011e-08)
     """
-    if scale == 1.0:
+    s = scale if type(scale) is float else as_number("scale", scale)
+    if s == 1.0:
         return OF_ONE[dtype == np.float64]
-    if not 2.0**-100 <= scale <= 2.0**100:
+    if not 2.0**-100 <= s <= 2.0**100:
         raise ValueError(f"scale must be from 2**-100 to 2**100, got {scale!r}")
-    product = scale * LOG2_E_HIGH
+    product = s * LOG2_E_HIGH
     if dtype != np.float64:
         high = float(np.float32(product))
         return high, float(np.float32(product - high))
     # scale LOG2_E_HIGH - product, exactly: Dekker's product by 27 bits.
-    high_scale, high_log = (_upper_half(x) for x in (scale, LOG2_E_HIGH))
-    low_scale, low_log = scale - high_scale, LOG2_E_HIGH - high_log
+    high_scale, high_log = (_upper_half(x) for x in (s, LOG2_E_HIGH))
+    low_scale, low_log = s - high_scale, LOG2_E_HIGH - high_log
     error = high_scale * high_log - product + high_scale * low_log + low_scale * high_log
-    return product, error + low_scale * low_log + scale * LOG2_E_LOW
+    return product, error + low_scale * low_log + s * LOG2_E_LOW
 
 
 def _upper_half(x: float) -> float:

@@ -1,8 +1,11 @@
 """The disk cache of compiled functions: what it takes for unchanged, and when the disk fails."""
 
 import importlib
+import os
+import resource
 import shutil
 import sys
+from contextlib import contextmanager
 
 import numba
 import numpy as np
@@ -186,3 +189,114 @@ def test_every_kernel_depends_on_the_decorator_and_not_on_the_whole_package():
     assert not {"radius_bounds", "clip", "stablemax"} & stands_on("softmax_rows")
     assert {"jit", "exp", "directed"} <= stands_on("radius_bounds")
     assert not {"softmax_rows", "simd", "vector_exp"} & stands_on("radius_bounds")
+
+
+# --- disks that fail ---
+
+
+@contextmanager
+def full_disk():
+    """As on a full disk, no file grows beyond a few bytes: OSError comes of writing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if "cannot be kept" in record.msg]
+
+
+def test_without_a_folder_to_write_to_it_compiles_and_says_so_once(package, monkeypatch, caplog):
+    for folder in ("use", "parts", "runtime"):  # what a folder cannot be made of
+        (package.folder / "tiny" / folder / "__pycache__").write_text("no folder")
+    (package.folder / "home").write_text("no folder")
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(package.folder / "home"))
+    function = package.load()
+    assert not said(caplog)  # an import says nothing
+    assert function(0) == 1001
+    assert function(np.float32(0.5)) == 1001.5
+    (message,) = said(caplog)
+    assert "set NUMBA_CACHE_DIR to a folder that can be written" in message
+    assert function.stats.cache_path is None
+
+
+def test_a_full_disk_costs_time_and_leaves_no_pieces(package, caplog):
+    function = package.load()
+    with full_disk():
+        assert function(0) == 1001
+        assert function(np.float32(0.5)) == 1001.5
+    (message,) = said(caplog)
+    assert "__pycache__: " in message
+    assert not package.files()
+    assert not list(package.folder.rglob("*.tmp"))
+    again = package.load()
+    assert again(0) == 1001
+    assert package.files()
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"", lambda content: content[:100], lambda content: content + b".", flipped],
+    ids=["empty", "truncated", "longer", "one bit"],
+)
+def test_damaged_files_are_replaced(package, damage):
+    assert package.load()(0) == 1001
+    for path in package.files():
+        path.write_bytes(damage(path.read_bytes()))
+    mended = package.load()
+    assert mended(0) == 1001
+    assert is_compiled(mended)
+    whole = package.load()
+    assert whole(0) == 1001
+    assert not is_compiled(whole)
+
+
+def test_whole_files_that_hold_something_else_are_replaced(package, monkeypatch):
+    function = package.load()
+    assert function(0) == 1001
+    assert function(0.5) == 1001.5
+    mine, other = package.files()[-2:]
+    assert mine.name.split("-")[0] == other.name.split("-")[0]
+    mine.write_bytes(other.read_bytes())  # the code for another type, under the name of this one
+    again = package.load()
+    assert again(0) == 1001
+    assert again(0.5) == 1001.5
+    assert sorted(again.stats.cache_misses.values()) == [1]
+
+
+def test_a_folder_removed_while_the_process_runs_is_made_again(package):
+    function = package.load()
+    assert function(0) == 1001
+    shutil.rmtree(package.files()[-1].parent)
+    assert function(np.float32(0.5)) == 1001.5
+    assert package.files()
+
+
+def test_files_of_older_code_are_removed_after_a_day(package):
+    assert package.load()(0) == 1001
+    (old,) = (path for path in package.files() if "result" in path.name)
+    package.edit("parts/inlined.py", "x + 1", "x + 2")
+    assert package.load()(0) == 1002
+    assert old.exists()  # another process may still run it
+    os.utime(old, (0, 0))
+    package.edit("parts/inlined.py", "x + 2", "x + 3")
+    assert package.load()(0) == 1003
+    assert not old.exists()
+    assert len([path for path in package.files() if "result" in path.name]) == 2
+
+
+def test_forgotten_functions_are_compiled_again(package):
+    function = package.load()
+    assert function(0) == 1001
+    function.recompile()
+    assert function(0) == 1001
+    assert sum(function.stats.cache_misses.values()) == 2
