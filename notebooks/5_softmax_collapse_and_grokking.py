@@ -18,7 +18,7 @@ from importlib.resources import files
 
 import grokking
 import numpy as np
-from softproof.derivations.arithmetic.systems.formats import BINARY32, FORMATS
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.derivations.error_bounds.collapse import absorption_gap, explain
 from softproof.kernels import cross_entropy_with_gradient, stablemax_cross_entropy_with_gradient
 from softproof.kernels.training.perp_grad import perp_grad

@@ -127,7 +127,7 @@ def write_guide(output: Path) -> None:
 
 def write_commands(output: Path) -> None:
     """Write the help of all commands as a page."""
-    from softproof.verify.cli.main.main import app
+    from softproof.verify.cli.main import app
 
     command = typer.main.get_command(app)
     context = command.make_context("softproof", [], resilient_parsing=True)

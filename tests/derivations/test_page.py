@@ -8,8 +8,8 @@ import pytest
 import sympy
 from softproof.derivations import REGISTRY, Output, lookup, prove
 from softproof.derivations import page as module
-from softproof.derivations.arithmetic.systems.gaussian import D, Phi, phi
-from softproof.derivations.arithmetic.systems.systems import big_floats
+from softproof.derivations.arithmetic.gaussian import D, Phi, phi
+from softproof.derivations.arithmetic.systems import big_floats
 from softproof.derivations.definition import Argument, Definition
 from softproof.derivations.page import derive
 

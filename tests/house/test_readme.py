@@ -125,7 +125,7 @@ def commands_shown():
 
 @pytest.mark.parametrize("line", commands_shown())
 def test_the_command_shown_can_be_parsed(line):
-    from softproof.verify.cli.main.main import app
+    from softproof.verify.cli.main import app
 
     command = typer.main.get_command(app)
     _, *words = shlex.split(line)

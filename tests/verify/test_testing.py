@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.suites import SUITES
 from softproof.verify.testing import Conformance, NothingToCheck, assert_conforms

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,

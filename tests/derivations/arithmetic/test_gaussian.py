@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import sympy
 from softproof.derivations import Parameter, lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY32, FORMATS
-from softproof.derivations.arithmetic.systems.gaussian import D, Phi, phi
-from softproof.derivations.arithmetic.systems.systems import balls, big_floats, ieee, symbols
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
+from softproof.derivations.arithmetic.gaussian import D, Phi, phi
+from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
 from softproof.derivations.error_bounds.bounds import Model, bound
 from softproof.derivations.proofs.prove import never_negative, vanishes
-from softproof.verify.oracle.truth.truth import truth
+from softproof.verify.oracle.truth import truth
 from softproof.verify.subjects.implementations.textbook import ria_as_published
 
 MP = mpmath.MPContext()

@@ -11,14 +11,14 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from softproof.derivations import REGISTRY
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
     BINARY64,
     FORMATS,
 )
-from softproof.derivations.arithmetic.systems.systems import balls, big_floats, ieee, symbols
+from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
 from softproof.derivations.definition import Argument
 
 EVERY_FORMULA = [

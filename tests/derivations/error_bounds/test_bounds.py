@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
     BINARY64,
     FORMATS,
 )
-from softproof.derivations.arithmetic.systems.systems import ieee
+from softproof.derivations.arithmetic.systems import ieee
 from softproof.derivations.error_bounds.bounds import ELEMENTARY, Model, bound
-from softproof.verify.oracle.truth.truth import truth
+from softproof.verify.oracle.truth import truth
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow is part of the test
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS, floor_log2
+from softproof.derivations.arithmetic.formats import FORMATS, floor_log2
 from softproof.derivations.error_bounds import bounds
 from softproof.derivations.error_bounds.collapse import (
     absorption_gap,

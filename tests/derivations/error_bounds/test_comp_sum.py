@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY32, BINARY64
-from softproof.derivations.arithmetic.systems.systems import ieee
+from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
+from softproof.derivations.arithmetic.systems import ieee
 from softproof.derivations.error_bounds.bounds import PROVEN_FORM, Model, bound
-from softproof.verify.inputs.families.families import draw
-from softproof.verify.oracle.truth.truth import truth
+from softproof.verify.inputs.families import draw
+from softproof.verify.oracle.truth import truth
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow is part of the test
 

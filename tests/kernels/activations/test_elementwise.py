@@ -8,11 +8,11 @@ import flint
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY64, FORMATS
+from softproof.derivations.arithmetic.formats import BINARY64, FORMATS
 from softproof.kernels import gaussglu, normal_cdf, ria, smoothed_rsqrt, smoothed_rsqrt_derivative
-from softproof.kernels.activations.elementwise import tables
-from softproof.kernels.activations.elementwise.elementwise import LARGEST_SCALE, ULP_BOUND
-from softproof.verify.oracle.truth.truth import truth
+from softproof.kernels.activations import tables
+from softproof.kernels.activations.elementwise import LARGEST_SCALE, ULP_BOUND
+from softproof.verify.oracle.truth import truth
 from softproof.verify.testing import assert_conforms
 
 INF, NAN = math.inf, math.nan

@@ -5,7 +5,7 @@ import itertools
 import mpmath
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.kernels import (
     cross_entropy,
     cross_entropy_gradient,

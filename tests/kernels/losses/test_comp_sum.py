@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY32, BINARY64
+from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
 from softproof.kernels import comp_sum, comp_sum_with_gradient, cross_entropy
 from softproof.kernels.losses.comp_sum import LARGEST_TAU, ULP_BOUND, gradient_ulp_bound
-from softproof.verify.inputs.families.families import draw
-from softproof.verify.oracle.truth.metrics import ulp_error
-from softproof.verify.oracle.truth.truth import truth
+from softproof.verify.inputs.families import draw
+from softproof.verify.oracle.metrics import ulp_error
+from softproof.verify.oracle.truth import truth
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

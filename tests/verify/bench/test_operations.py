@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import ml_dtypes
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.bench import (
     adversarial_inputs as bad_days,
 )
@@ -33,7 +33,7 @@ from softproof.verify.bench.problems import (
     problem,
 )
 from softproof.verify.bench.timing import interleaved, quiet
-from softproof.verify.cli.main.main import app
+from softproof.verify.cli.main import app
 from softproof.verify.plots.plot import save
 from softproof.verify.subjects.arrays import jax_with_float64, to_numpy
 from typer.testing import CliRunner

@@ -9,7 +9,7 @@ import pytest
 from softproof.derivations.step_radius.certify import certify
 from softproof.verify.bench import radius as bench_radius
 from softproof.verify.bench.timing import interleaved, ratios
-from softproof.verify.cli.main.main import app
+from softproof.verify.cli.main import app
 from typer.testing import CliRunner
 
 # --- timing ---

@@ -12,7 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from softproof.derivations.arithmetic.systems.formats import BFLOAT16, BINARY32
+from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32
 from softproof.derivations.claims import (
     METHODS,
     OUTCOMES,
@@ -43,7 +43,7 @@ from softproof.derivations.claims.register import (
 from softproof.verify.claims import CLAIMS, chosen, settle
 from softproof.verify.claims import our_kernels as of_kernels
 from softproof.verify.claims import settled as settled_module
-from softproof.verify.cli.main.main import app
+from softproof.verify.cli.main import app
 from softproof.verify.subjects.implementations.textbook import cross_entropy_shifted
 from typer.testing import CliRunner
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
     BINARY64,
     FORMATS,
 )
-from softproof.verify.inputs.families.families import (
+from softproof.verify.inputs.families import (
     FAMILIES,
     PAIRS,
     PAIRS_BLOCK,

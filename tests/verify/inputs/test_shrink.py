@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from softproof.derivations.arithmetic.systems.formats import FORMATS
-from softproof.verify.inputs.families.families import FAMILIES, Batch, draw
-from softproof.verify.inputs.families.shrink import MAX_TRIALS, shrink
+from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.verify.inputs.families import FAMILIES, Batch, draw
+from softproof.verify.inputs.shrink import MAX_TRIALS, shrink
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 

@@ -4,9 +4,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY16, BINARY32, BINARY64, FORMATS
-from softproof.verify.oracle.truth.metrics import bits, hexadecimal, ulp_error
-from softproof.verify.oracle.truth.truth import Truth, truth
+from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
+from softproof.verify.oracle.metrics import bits, hexadecimal, ulp_error
+from softproof.verify.oracle.truth import Truth, truth
 
 INF = float("inf")
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn._loss.tests import test_loss as sklearn_test_loss
 from softproof.derivations import REGISTRY, lookup
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
@@ -29,9 +29,9 @@ from softproof.derivations.arithmetic.systems.formats import (
     FORMATS,
 )
 from softproof.derivations.definition import Argument, Definition, Output
-from softproof.verify.inputs.families.families import FAMILIES, draw
+from softproof.verify.inputs.families import FAMILIES, draw
+from softproof.verify.oracle.truth import OracleError, truth
 from softproof.verify.oracle.truth import truth as oracle
-from softproof.verify.oracle.truth.truth import OracleError, truth
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 # The definitions that `exact_values` below computes by brute force; others have two oracles.

@@ -19,7 +19,7 @@ from softproof.derivations import lookup
 from softproof.kernels import ClipRecord
 from softproof.verify import plots
 from softproof.verify.bench import speed
-from softproof.verify.cli.main.main import app
+from softproof.verify.cli.main import app
 from softproof.verify.plots import (
     collapse,
     precision,

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from softproof.verify.cli.main.main import app
-from softproof.verify.inputs.families.families import Batch
+from softproof.verify.cli.main import app
+from softproof.verify.inputs.families import Batch
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.runs import compare as compare_module
 from softproof.verify.runs.compare import Tally, as_dict, compare, print_comparison

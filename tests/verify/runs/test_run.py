@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
-from softproof.verify.cli.main.main import app
-from softproof.verify.inputs.families.families import Batch
+from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.verify.cli.main import app
+from softproof.verify.inputs.families import Batch
 from softproof.verify.runs.run import ROWS, Report, Result, execute, plan, run
 from softproof.verify.subjects.built_in import BUILT_IN, registered
 from softproof.verify.subjects.subject import Subject

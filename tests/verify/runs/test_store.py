@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softproof.verify.inputs.families.families import Batch
+from softproof.verify.inputs.families import Batch
 from softproof.verify.runs import run as run_module
 from softproof.verify.runs import store as store_module
 from softproof.verify.runs.run import Failure, Report, Result, execute, plan, run

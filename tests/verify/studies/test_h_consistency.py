@@ -11,7 +11,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations.arithmetic.systems.systems import balls, symbols
+from softproof.derivations.arithmetic.systems import balls, symbols
 from softproof.derivations.h_consistency import transform as theory
 from softproof.derivations.h_consistency.conditional_regret import (
     Point,

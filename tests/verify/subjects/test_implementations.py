@@ -16,9 +16,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import FORMATS, format_of
-from softproof.verify.oracle.truth.metrics import ulp_error
-from softproof.verify.oracle.truth.truth import truth
+from softproof.derivations.arithmetic.formats import FORMATS, format_of
+from softproof.verify.oracle.metrics import ulp_error
+from softproof.verify.oracle.truth import truth
 from softproof.verify.subjects.arrays import to_native, to_numpy
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import NotApplicable, Subject, SubjectError

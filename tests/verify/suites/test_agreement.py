@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.kernels import comp_sum_with_gradient, online
-from softproof.verify.inputs.families.families import draw
+from softproof.verify.inputs.families import draw
 from softproof.verify.runs.run import execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.isolation.in_process import InProcess

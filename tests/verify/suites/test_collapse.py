@@ -11,11 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from rich.console import Console
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.derivations.error_bounds.collapse import absorption_gap, rounding_gap
 from softproof.kernels import softmax
 from softproof.verify import suites as properties
-from softproof.verify.inputs.families.families import Batch, draw
+from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.reports import hints
 from softproof.verify.reports.html import html
 from softproof.verify.reports.plain import as_dict

@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY16, BINARY32, BINARY64, FORMATS
+from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
 from softproof.derivations.definition import REGISTRY, Argument, Definition, Output
 from softproof.derivations.proofs.facts import PermutationInvariant
-from softproof.verify.inputs.families.families import STANDARD, draw
+from softproof.verify.inputs.families import STANDARD, draw
+from softproof.verify.oracle.truth import truth
 from softproof.verify.oracle.truth import truth as oracle
-from softproof.verify.oracle.truth.truth import truth
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import special_values, values

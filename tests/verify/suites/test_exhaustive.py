@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import (
+from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
@@ -15,8 +15,8 @@ from softproof.derivations.arithmetic.systems.formats import (
     FORMATS,
 )
 from softproof.derivations.error_bounds import bounds
-from softproof.verify.inputs.families.families import PAIRS, Batch, draw, ordinals, patterns
-from softproof.verify.oracle.truth.truth import OracleError, truth
+from softproof.verify.inputs.families import PAIRS, Batch, draw, ordinals, patterns
+from softproof.verify.oracle.truth import OracleError, truth
 from softproof.verify.subjects.contract import CHOICES, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import FORMATS
-from softproof.verify.inputs.families.families import Batch
+from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.verify.inputs.families import Batch
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.layouts import FAR, LAYOUTS, lay_out

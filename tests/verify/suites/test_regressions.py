@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import BINARY32, FORMATS
-from softproof.verify.oracle.truth.metrics import hexadecimal
-from softproof.verify.oracle.truth.truth import truth
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
+from softproof.verify.oracle.metrics import hexadecimal
+from softproof.verify.oracle.truth import truth
 from softproof.verify.runs import regression_record as regressions
 from softproof.verify.runs.regression_record import (
     FAIL,

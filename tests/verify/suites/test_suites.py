@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.derivations.definition import REGISTRY, Argument, define
 from softproof.derivations.proofs import facts
-from softproof.verify.inputs.families.families import Batch, draw
-from softproof.verify.oracle.truth.metrics import ulp_error
+from softproof.verify.inputs.families import Batch, draw
+from softproof.verify.oracle.metrics import ulp_error
 from softproof.verify.runs.run import Report, execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load

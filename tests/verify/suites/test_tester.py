@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
-from softproof.verify.cli.main.main import app
-from softproof.verify.inputs.families.user_rows import given_row
-from softproof.verify.oracle.truth.metrics import hexadecimal
+from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.verify.cli.main import app
+from softproof.verify.inputs.user_rows import given_row
+from softproof.verify.oracle.metrics import hexadecimal
 from softproof.verify.runs.run import ROWS, execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.contract import Contract

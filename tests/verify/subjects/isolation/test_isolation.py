@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from softproof.verify.inputs.families.families import Batch
+from softproof.verify.inputs.families import Batch
 from softproof.verify.runs.run import Report, plan, run
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.contract import Contract

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from softproof.derivations.arithmetic.systems.formats import FORMATS
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.runs.run import execute, plan
 from softproof.verify.subjects.isolation import program
 from softproof.verify.subjects.isolation.in_process import MOST_DEATHS
