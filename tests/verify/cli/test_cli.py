@@ -14,6 +14,7 @@ from softproof.derivations import lookup
 from softproof.verify.bench import radius as bench
 from softproof.verify.cli import command_line
 from softproof.verify.cli import main as cli
+from softproof.verify.cli.main import app
 from softproof.verify.runs import run
 from softproof.verify.studies import radius_report
 from softproof.verify.subjects.built_in import BUILT_IN, select
