@@ -14,6 +14,24 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = ("kernels", "derivations", "verify")
 
+# The rooms of each floor from bottom to top: a room imports from those before it, and from itself.
+# A room is a folder, or a module that stands beside the folders.
+ROOMS = {
+    "kernels": (
+        "runtime arithmetic softmax_family softmax_alternatives losses activations step_radius "
+        "h_consistency training frameworks __init__"
+    ),
+    "derivations": (
+        "definition arithmetic proofs catalogue error_bounds step_radius h_consistency "
+        "check_certificate page __init__ claims"
+    ),
+    "verify": (
+        "oracle inputs subjects subjects/isolation subjects/implementations subjects/built_in "
+        "suites runs studies reports plots bench testing pytest_plugin claims cli __init__"
+    ),
+}
+MOST_MODULES = 16  # in one folder
+
 # What a floor must not import: floors above it, its neighbour, and libraries that are not its own.
 FORBIDDEN = {
     "kernels": {"derivations", "verify", "sympy", "mpmath", "flint", "hypothesis", "matplotlib"},
@@ -49,6 +67,56 @@ def test_imports_go_only_downward(floor):
         allowed = {"pytest"} if path.stem == "pytest_plugin" else set()
         wrong = set(imports(path)) & FORBIDDEN[floor] - allowed
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def room(path: Path, floor: str) -> int:
+    """The place of a module's room among those of its floor."""
+    rooms = ROOMS[floor].split()
+    inside = path.relative_to(ROOT / floor).with_suffix("")
+    for name in ("/".join(inside.parts[:2]), inside.parts[0]):
+        if name in rooms:
+            return rooms.index(name)
+    raise AssertionError(f"{path.relative_to(ROOT)} is in no room: add its folder to ROOMS")
+
+
+def imported_modules(path: Path) -> Iterator[Path]:
+    """The files of the checkout that a module imports by relative imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for alias in node.names:
+                candidates = (
+                    base / f"{alias.name}.py",
+                    base / alias.name / "__init__.py",
+                    base.with_suffix(".py"),
+                    base / "__init__.py",
+                )
+                yield next(file for file in candidates if file.exists())
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_the_rooms_of_a_floor_import_only_those_below_them(floor):
+    for path in modules(floor):
+        for target in imported_modules(path):
+            if target.is_relative_to(ROOT / floor):
+                assert room(target, floor) <= room(path, floor), (
+                    f"{path.relative_to(ROOT)} imports {target.relative_to(ROOT)}"
+                )
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_a_folder_can_be_overseen(floor):
+    for folder in {path.parent for path in modules(floor)}:
+        names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(names) <= MOST_MODULES, f"{folder.relative_to(ROOT)} holds {len(names)} modules"
+
+
+def test_the_folders_of_the_tests_are_those_of_the_packages():
+    tests = ROOT / "tests"
+    apart = {tests, tests / "house", tests / "notebooks"}
+    for path in tests.rglob("test_*.py"):
+        if path.parent not in apart:
+            assert (ROOT / path.parent.relative_to(tests)).is_dir(), path
 
 
 def test_the_floor_check_sees_relative_and_absolute_imports(tmp_path, monkeypatch):
@@ -91,7 +159,7 @@ def test_every_imported_library_is_declared():
     def optional(path):
         if path.parent.name == "frameworks":
             return frameworks
-        if path.parent.name == "subjects" and path.stem.endswith(("_forms", "arrays")):
+        if path.parent.name == "implementations" or path.name == "arrays.py":
             return frameworks
         if path.parent.name == "bench":
             return names(extras["bench"])
