@@ -162,7 +162,8 @@ def verify(
         if kept and kept.count:
             typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
         progress = stack.enter_context(progress_bar(MofNCompleteColumn()))
-        task = progress.add_task("verify", total=len(items))
+        what = "verify (the first run compiles the kernels)"
+        task = progress.add_task(what, total=len(items))
         if (count := processes_for(items)) > 1:
             done = run_in_processes(items, report, kept, processes=count)
         else:
