@@ -44,8 +44,7 @@ def test_what_compiles_is_told_with_its_format_and_its_time(impatient):
     assert re.fullmatch(rf"compiled {re.escape(name)} in \d+ s", last)
 
 
-def test_a_quick_compilation_is_not_worth_a_word(monkeypatch):
-    monkeypatch.setattr(compiling, "PATIENCE", 60.0)
+def test_a_quick_compilation_is_not_worth_a_word():
     told = []
     with compiling_told(told.append):
         new_kernel()(np.ones(3))
@@ -86,9 +85,7 @@ def test_without_a_terminal_lines_say_how_far_the_work_is(monkeypatch, capsys):
         assert re.fullmatch(r"softproof: softmax float32, 3 of 10, \d+ s", line)
 
 
-def test_quick_work_is_silent(monkeypatch, capsys):
-    monkeypatch.setattr(compiling, "PATIENCE", 60.0)
-    monkeypatch.setattr(command_line, "SILENCE", 60.0)
+def test_quick_work_is_silent(capsys):
     with progress_bar() as progress:
         progress.add_task("verify", total=10)
         new_kernel()(np.ones(3))
