@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
-from .layout import lay_out
+from .layouts import lay_out
 from .subject import (
     EnvironmentChanged,
     InputChanged,
@@ -31,6 +31,15 @@ from .subject import (
 from .surroundings import Surroundings
 
 Array = NDArray[Any]
+
+# Ids of built-in subjects are public names and stay; the modules that they name have moved.
+MOVED_MODULES = {
+    "softproof.verify.textbook": "softproof.verify.subjects.implementations.textbook",
+    **{
+        f"softproof.verify.subjects.{name}": f"softproof.verify.subjects.implementations.{name}"
+        for name in ("comp_sum_members", "jax_forms", "onnx_forms", "sklearn_forms", "torch_forms")
+    },
+}
 
 MOST_LARGER = 16  # than the logits: a result beyond is not looked at
 
@@ -61,7 +70,7 @@ def load(subject_id: str) -> Loaded:
     fault = SubjectError
     try:
         with surroundings.of_an_import():
-            target: Any = importlib.import_module(module_name)
+            target: Any = importlib.import_module(MOVED_MODULES.get(module_name, module_name))
         fault = NoSuchSubject
         for part in attribute.split("."):
             target = getattr(target, part)
