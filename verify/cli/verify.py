@@ -155,7 +155,10 @@ def verify(
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers())
         try:
-            workers.load(s for s in tested if s not in BUILT_IN)
+            own = [s for s in tested if s not in BUILT_IN]
+            missing = workers.load(own)
+            if missing and len(missing) == len(tested):  # a slip in the names, and nothing to judge
+                fail("; ".join(map(str, missing)))
             kept = stack.enter_context(Store(store, items, report)) if store else None
         except (SubjectError, StoreError) as error:
             fail(str(error))

@@ -24,6 +24,7 @@ from ..oracle.metrics import hexadecimal
 from ..subjects.built_in import registered
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from ..suites.verdicts import no_result
 from .snippet import snippet
@@ -238,9 +239,16 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
     GivenUp where a run does not call the subject any more.
     """
-    subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
+    with our_own():
+        return _executed(item, subject)
+
+
+def _executed(item: Item, subject: LiveSubject) -> Result:
+    """The result of an item of a subject."""
+    fmt = FORMATS[item.dtype]
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
