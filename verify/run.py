@@ -21,7 +21,9 @@ from ..derivations.formats import FORMATS, Format
 from .inputs import Batch, draw
 from .metrics import hexadecimal
 from .properties import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
-from .properties.judge import no_result
+from .properties.grades import weakest
+from .properties.judge import Excess, no_result
+from .properties.reference_form import SUSPICIOUS
 from .shrink import MAX_TRIALS, shrink
 from .snippet import snippet
 from .subjects.built_in import registered
@@ -100,6 +102,8 @@ class Result:
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
     expected: str | None = None  # why it may fail, where that was declared
+    grade: str | None = None  # the sharpest class that all results fit (properties/grades.py)
+    excess: Excess | None = None  # where errors exceed those of the reference form by most
 
     def merge(self, other: Result) -> Result:
         """Both together."""
@@ -111,12 +115,29 @@ class Result:
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
             collapses=self.collapses + other.collapses,
+            grade=weakest([self.grade, other.grade]),
+            excess=max(
+                (e for e in (self.excess, other.excess) if e is not None),
+                key=lambda e: e.ratio,
+                default=None,
+            ),
         )
 
     @property
     def passed(self) -> bool:
         """Whether nothing was violated."""
         return self.violations == 0
+
+    @property
+    def warning(self) -> str | None:
+        """What is suspicious of results that pass; None where nothing is."""
+        if self.status != "pass" or self.excess is None or self.excess.ratio <= SUSPICIOUS:
+            return None
+        return (
+            f"errors up to {self.excess.ratio:.3g} times those of the reference form "
+            f"({self.excess.error:.3g} against {self.excess.reference:.3g} ulp, "
+            f"{self.excess.family})"
+        )
 
     @property
     def status(self) -> str:
@@ -259,6 +280,8 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
             worst=verdict.worst,
             errors=verdict.errors,
             collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
+            grade=verdict.grade,
+            excess=verdict.excess,
         )
         result = result.merge(found)
         for violation in verdict.violations:
