@@ -33,8 +33,12 @@ class Batch:
 
     def row(self, i: int) -> Batch:
         """One row, as a batch of its own."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.family, self.logits[i : i + 1], labels)
+        return self.rows(slice(i, i + 1))
+
+    def rows(self, which: slice | NDArray[Any]) -> Batch:
+        """Some rows, as a batch of their own."""
+        labels = None if self.labels is None else self.labels[which]
+        return Batch(self.family, self.logits[which], labels)
 
 
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:

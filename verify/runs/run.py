@@ -26,7 +26,9 @@ from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
-from ..suites.verdicts import no_result
+from ..suites.grades import weakest
+from ..suites.reference_form import SUSPICIOUS
+from ..suites.verdicts import Excess, no_result
 from .snippet import snippet
 
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}
@@ -101,6 +103,8 @@ class Result:
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
     expected: str | None = None  # why it may fail, where that was declared
+    grade: str | None = None  # the sharpest class that all results fit (suites/grades.py)
+    excess: Excess | None = None  # where errors exceed those of the reference form by most
 
     def merge(self, other: Result) -> Result:
         """Both together."""
@@ -112,12 +116,29 @@ class Result:
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
             collapses=self.collapses + other.collapses,
+            grade=weakest([self.grade, other.grade]),
+            excess=max(
+                (e for e in (self.excess, other.excess) if e is not None),
+                key=lambda e: e.ratio,
+                default=None,
+            ),
         )
 
     @property
     def passed(self) -> bool:
         """Whether nothing was violated."""
         return self.violations == 0
+
+    @property
+    def warning(self) -> str | None:
+        """What is suspicious of results that pass; None where nothing is."""
+        if self.status != "pass" or self.excess is None or self.excess.ratio <= SUSPICIOUS:
+            return None
+        return (
+            f"errors up to {self.excess.ratio:.3g} times those of the reference form "
+            f"({self.excess.error:.3g} against {self.excess.reference:.3g} ulp, "
+            f"{self.excess.family})"
+        )
 
     @property
     def status(self) -> str:
@@ -267,6 +288,8 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
             worst=verdict.worst,
             errors=verdict.errors,
             collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
+            grade=verdict.grade,
+            excess=verdict.excess,
         )
         result = result.merge(found)
         for violation in verdict.violations:

@@ -35,13 +35,16 @@ from typing import Any
 
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
+from ..suites.verdicts import Excess
 from .run import Collapse, Failure, Item, Report, Result
 
 SCHEMA = 1  # raised when stores written before cannot be read
 APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
 
-RECORDS: dict[str, Any] = {"Result": Result, "Failure": Failure, "Collapse": Collapse}
+RECORDS: dict[str, Any] = {
+    record.__name__: record for record in (Result, Failure, Collapse, Excess)
+}
 
 
 class StoreError(Exception):

@@ -480,7 +480,8 @@ def test_a_contract_is_kept_or_broken(setting, keeps, breaks, dtype):
 
 def test_every_choice_of_special_values_is_tested():
     tested = {setting for setting, _, _ in CONTRACTS}
-    elsewhere = {"accumulator", "flush_to_zero", "bitwise_batch", "collapse_free"}
+    thresholds = {"accumulator", "summation", "arithmetic"}
+    elsewhere = thresholds | {"flush_to_zero", "bitwise_batch", "collapse_free"}
     assert tested == {
         f"{name}={value}"
         for name, values in CHOICES.items()
