@@ -24,6 +24,7 @@ from ..subjects.subject import Died, Outcome, SubjectFault
 
 NON_INFERIORITY = 4.0
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
+MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are asked next
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,9 @@ def _truth(
     )
 
 
+_truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
+
+
 def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
     """Whether the definition has an exact value at a row; elsewhere the contract governs."""
     values = row.astype(np.float64)
@@ -133,7 +137,9 @@ def reference(
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
-    ask = _truth if batch.logits.shape[1] <= MOST_KEPT else _truth.__wrapped__
+    classes = batch.logits.shape[1]
+    brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
+    ask = _truth if classes <= MOST_KEPT else brief
     return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
 
 
