@@ -188,14 +188,12 @@ def test_drawn_lengths_have_each_remainder_by_32_and_other_lengths_for_each_seed
 
 
 @each_format
-def test_the_last_logit_of_drawn_lengths_leads_in_both_rows_in_either_order(fmt):
-    first = set()
+def test_the_last_logit_of_drawn_lengths_leads_by_a_little_in_two_rows_and_by_much_in_one(fmt):
     for logits in rows_of("drawn_lengths", fmt):
         assert (np.argmax(logits, axis=1) == logits.shape[1] - 1).all()
         gaps = logits[:, -1] - np.sort(logits, axis=1)[:, -2]
-        assert np.sort(gaps)[1] > 30 > np.sort(gaps)[0]
-        first.add(int(np.argmax(gaps)))
-    assert first == {0, 1}
+        assert (gaps[:2] < 10).all()
+        assert gaps[2] > 30
 
 
 @each_format

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -20,6 +19,7 @@ from softproof.verify import regressions
 from softproof.verify.cases import PROPERTIES, load
 from softproof.verify.metrics import hexadecimal
 from softproof.verify.oracle import truth
+from softproof.verify.power import broken_regressions
 from softproof.verify.properties import judge
 from softproof.verify.properties.regressions import check_own
 from softproof.verify.regressions import FAIL, NOT_ASKED, ORIGINS, PASS, VARIES, check, origin
@@ -29,11 +29,6 @@ from softproof.verify.subjects.hosts import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.subjects.workers import Workers
 
-sys.path.insert(0, str(Path(__file__).parent))
-import broken_regressions
-
-sys.path.pop(0)
-
 CASES = {case.id: case for case in load()}
 
 
@@ -41,7 +36,9 @@ def live(function, *, dtypes=ANY_FORMAT, name=None):
     """A function of ``broken_regressions``, named by its definition, as a subject."""
     known = ("log_softmax", "logsumexp", "cross_entropy", "softmax")
     definition = next(d for d in known if function.__name__.startswith(d))
-    subject = Subject(name or f"broken:{function.__name__}", definition, dtypes=dtypes)
+    subject = Subject(
+        name or f"softproof.verify.power.broken:{function.__name__}", definition, dtypes=dtypes
+    )
     return InProcess(subject, function)
 
 

@@ -98,16 +98,16 @@ RESIDUES = 64  # of a row's length by the widest block of a loop that is unrolle
 def drawn_lengths(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     """Lengths drawn from 131 to 4127, one with each remainder by 32; the last logit leads.
 
-    In one row by 40, in another just so that it has half of the mass; in either order.  The lengths
-    are uniform in the logarithm: a fault of an octave, or of odd lengths, is met.
+    In two rows just so that it has half of the mass, in the third by 40.  The lengths are uniform
+    in the logarithm: a fault of an octave, of odd lengths or of every second row is met.
     """
     for residue in np.tile(rng.permutation(32), max(1, rows // 16)):
         classes = int(np.exp(rng.uniform(np.log(131), np.log(LONG))))
         classes += (int(residue) - classes) % 32
-        x = rng.choice(rng.standard_normal(3), (2, classes))
-        x[:, -1] = (40, np.log(classes))
-        x[0] -= 45  # (padding with 0 would lead)
-        yield x[:: rng.choice((1, -1))].astype(fmt.dtype)
+        x = rng.choice(rng.standard_normal(3), (3, classes))
+        x[:, -1] = (np.log(classes), np.log(classes), 40)
+        x[2] -= 45  # (padding with 0 would lead)
+        yield x.astype(fmt.dtype)
 
 
 def tails(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:

@@ -292,6 +292,7 @@ def _cases(
                 break  # every further death costs a start, or a time limit
 
 
+MOST_ROWS_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
 DEADLY = {death.kind for death in Died.__subclasses__()}
 
 
@@ -312,7 +313,7 @@ def _judge(
     except SubjectFault as fault:
         found, row, in_batch = fault, 0, len(batch.logits) > 1
     if in_batch:
-        for i in range(len(batch.logits)):
+        for i in range(min(len(batch.logits), MOST_ROWS_ALONE)):
             try:
                 check(batch.row(i))
             except SubjectFault as fault:

@@ -15,6 +15,7 @@ from . import (
     exhaustive,
     invariance,
     layouts,
+    parameters,
     regressions,
     special_values,
     values,
@@ -132,6 +133,13 @@ SUITES: dict[str, Suite] = {
             "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
             layouts.check_rows,
             check_own=layouts.check,
+        ),
+        Suite(
+            "parameters",
+            "scale, smoothing, weights, ignored samples, reductions, where they are taken",
+            None,
+            check_own=parameters.check,
+            applies=parameters.applies,
         ),
         Suite(
             "regressions",

@@ -23,6 +23,7 @@ from ..subjects.hosts import LiveSubject
 from ..subjects.subject import Died, Outcome, SubjectFault
 
 NON_INFERIORITY = 4.0
+MOST_ROWS_ALONE = 100  # of a batch whose results differ, to see whether one does so alone
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
 MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are asked next
 
@@ -225,7 +226,8 @@ def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
     if same:
         return outcome
     # A row that shows it alone, if there is one.
-    rows = (i for i in range(len(batch.logits)) if not twice(batch.row(i))[1])
+    first = range(min(len(batch.logits), MOST_ROWS_ALONE))
+    rows = (i for i in first if not twice(batch.row(i))[1])
     message = "two calls on the same input gave different results"
     return Verdict(1, 0.0, [Violation(next(rows, 0), message, kind="not deterministic")])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from ...derivations.definition import Definition
 from ...derivations.formats import Format
 from ..inputs import Batch
 from ..subjects.hosts import LiveSubject
+from ..subjects.subject import NotApplicable
 from .judge import Verdict, compare, deterministic
 
 MOST_JUDGED = 100  # rows that repeat others, whose results have other bits
@@ -28,7 +30,12 @@ def check_value(subject: LiveSubject, definition: Definition, fmt: Format, batch
     if isinstance(outcome, Verdict):
         return outcome
     if batch.period:
-        return _compare_repeated(definition, subject, fmt, batch, outcome.value)
+        verdict = _compare_repeated(definition, subject, fmt, batch, outcome.value)
+        with contextlib.suppress(NotApplicable):  # most have no such keyword
+            shared = subject(batch.logits, batch.labels, options={"threads": 2}).value
+            found = _compare_repeated(definition, subject, fmt, batch, shared)
+            verdict = replace(verdict, violations=verdict.violations + found.violations)
+        return verdict
     return compare(definition, subject.contract, fmt, batch, outcome.value)
 
 
