@@ -43,7 +43,9 @@ def _broken_can_be_imported(monkeypatch):
 def broken(name, contract=PROMISE):
     names = ("log_softmax", "logsumexp", "cross_entropy", "softmax", "softplus")
     definition = next(d for d in names if name.startswith(d + "_"))
-    return Subject(f"broken_collapse:{name}", definition, contract, tuple(FORMATS))
+    return Subject(
+        f"softproof.verify.power.broken_collapse:{name}", definition, contract, tuple(FORMATS)
+    )
 
 
 def run(subject, dtype, rows=8, given=None):
@@ -153,7 +155,7 @@ def test_our_kernels_keep_their_promise_with_up_to_200_000_classes(name, dtype):
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_the_search_finds_a_gap_to_the_last_bit(dtype, monkeypatch):
-    import broken_collapse
+    from softproof.verify.power import broken_collapse
 
     fmt = FORMATS[dtype]
     for cut in (2.0, 3.14159, 5.0 + 2.0**-20, 7.0):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -18,6 +17,7 @@ from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.verify.oracle.metrics import hexadecimal
 from softproof.verify.oracle.truth import truth
+from softproof.verify.power import broken_regressions
 from softproof.verify.runs import regression_record as regressions
 from softproof.verify.runs.regression_record import (
     FAIL,
@@ -37,11 +37,6 @@ from softproof.verify.suites import verdicts as judge
 from softproof.verify.suites.regression_cases import PROPERTIES, load
 from softproof.verify.suites.regressions import check_own
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import broken_regressions
-
-sys.path.pop(0)
-
 CASES = {case.id: case for case in load()}
 
 
@@ -49,7 +44,9 @@ def live(function, *, dtypes=ANY_FORMAT, name=None):
     """A function of ``broken_regressions``, named by its definition, as a subject."""
     known = ("log_softmax", "logsumexp", "cross_entropy", "softmax")
     definition = next(d for d in known if function.__name__.startswith(d))
-    subject = Subject(name or f"broken:{function.__name__}", definition, dtypes=dtypes)
+    subject = Subject(
+        name or f"softproof.verify.power.broken:{function.__name__}", definition, dtypes=dtypes
+    )
     return InProcess(subject, function)
 
 

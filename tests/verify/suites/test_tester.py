@@ -22,6 +22,7 @@ from softproof.verify.suites import SUITES
 from typer.testing import CliRunner
 
 TESTS = Path(__file__).parents[2]
+BROKEN = "softproof.verify.power.broken"
 # The suites that look at numbers; layouts and regressions have mistakes and tests of their own.
 DRAWN = ("accuracy", "overflow", "special-values", "invariance", "gradient")
 DEFINITIONS = ("log_softmax", "logsumexp", "cross_entropy", "softmax", "sigmoid", "softplus")
@@ -206,7 +207,7 @@ NOT_ALONE = {
 
 def broken(name):
     definition = next(d for d in DEFINITIONS if name.startswith(f"{d}_"))
-    return Subject(f"broken:{name}", definition, dtypes=tuple(FORMATS))
+    return Subject(f"{BROKEN}:{name}", definition, dtypes=tuple(FORMATS))
 
 
 def logits_of(failure, dtype):
@@ -222,7 +223,7 @@ def test_the_property_that_should_find_a_mistake_names_it(name):
     assert {f.kind for f in matching} == {named.kind}
 
     # The case is one that fails: with the numbers in the report, and when asked for again.
-    function = getattr(importlib.import_module("broken"), name)
+    function = getattr(importlib.import_module(BROKEN), name)
     for failure in matching:
         if name in NOT_ALONE or failure.message.startswith(REFUSED) or not failure.logits:
             continue
@@ -247,7 +248,7 @@ def result(function, x, labels, failure, named):
 
 
 def test_at_least_forty_mistakes_are_named_and_none_lies_idle():
-    module = importlib.import_module("broken")
+    module = importlib.import_module(BROKEN)
     written = {
         name
         for name, value in vars(module).items()
@@ -265,22 +266,22 @@ def test_every_suite_names_at_least_five_mistakes(suite):
 
 # The kinds of mistakes that people make, each with those that make it.
 KINDS = {
-    "no maximum": "broken:softmax_without_max",
-    "maximum of the wrong axis": "broken:softmax_max_of_the_wrong_axis",
-    "accumulator in the format of the input": "broken:softmax_sticky_sum",
-    "tail lanes skipped": "broken:softmax_tail_skipped",
-    "FMA-contracted scale": "broken:softmax_contracted_scale",
-    "log of softmax": "broken:log_softmax_log_of_softmax",
-    "fast-math": "broken:softmax_fast_math_sum",
-    "finite mask sentinel": "broken:softmax_clamped_at_the_mask_value",
-    "32-bit index": "broken_layouts:offsets_of_32_bits",
-    "stale out=": "broken:softmax_stale_out",
-    "label off by one": "broken:cross_entropy_label_off_by_one",
-    "smoothing on masked classes": "broken:cross_entropy_smoothing_on_masked_classes",
-    "gradient without the label": "broken:cross_entropy_gradient_without_label",
-    "wrong shift in the second pass": "broken:softmax_wrong_shift_in_second_pass",
-    "low-degree polynomial": "broken:softmax_cubic_exp",
-    "flushed subnormals": "broken:softmax_flushed",
+    "no maximum": f"{BROKEN}:softmax_without_max",
+    "maximum of the wrong axis": f"{BROKEN}:softmax_max_of_the_wrong_axis",
+    "accumulator in the format of the input": f"{BROKEN}:softmax_sticky_sum",
+    "tail lanes skipped": f"{BROKEN}:softmax_tail_skipped",
+    "FMA-contracted scale": f"{BROKEN}:softmax_contracted_scale",
+    "log of softmax": f"{BROKEN}:log_softmax_log_of_softmax",
+    "fast-math": f"{BROKEN}:softmax_fast_math_sum",
+    "finite mask sentinel": f"{BROKEN}:softmax_clamped_at_the_mask_value",
+    "32-bit index": f"{BROKEN}_layouts:offsets_of_32_bits",
+    "stale out=": f"{BROKEN}:softmax_stale_out",
+    "label off by one": f"{BROKEN}:cross_entropy_label_off_by_one",
+    "smoothing on masked classes": f"{BROKEN}:cross_entropy_smoothing_on_masked_classes",
+    "gradient without the label": f"{BROKEN}:cross_entropy_gradient_without_label",
+    "wrong shift in the second pass": f"{BROKEN}:softmax_wrong_shift_in_second_pass",
+    "low-degree polynomial": f"{BROKEN}:softmax_cubic_exp",
+    "flushed subnormals": f"{BROKEN}:softmax_flushed",
 }
 
 
@@ -288,11 +289,11 @@ KINDS = {
 def test_every_kind_of_mistake_has_an_implementation_that_makes_it(kind):
     module, _, name = KINDS[kind].partition(":")
     assert inspect.getdoc(getattr(importlib.import_module(module), name))
-    assert module != "broken" or name in NAMED
+    assert module != BROKEN or name in NAMED
 
 
 def test_an_index_of_32_bits_is_found_far_away():
-    subject = Subject("broken_layouts:offsets_of_32_bits", "softmax")
+    subject = Subject(f"{BROKEN}_layouts:offsets_of_32_bits", "softmax")
     (failure,) = worst(subject, "layouts", "float32")
     assert failure.message == f"layout far: {VALUE}"
 

@@ -98,7 +98,13 @@ class LiveSubject(ABC):
         arrays = self._call(
             logits, labels, None if self.definition.elementwise else axis, layout, options
         )
-        self._demand_form(arrays, logits, axis, weighted="cotangent" in options)
+        self._demand_form(
+            arrays,
+            logits,
+            axis,
+            weighted="cotangent" in options,
+            one_number=options.get("reduction", "none") != "none",
+        )
         return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
     @abstractmethod
@@ -113,11 +119,18 @@ class LiveSubject(ABC):
         """The arrays that a call returns."""
 
     def _demand_form(
-        self, arrays: list[Array], logits: Array, axis: int, *, weighted: bool
+        self,
+        arrays: list[Array],
+        logits: Array,
+        axis: int,
+        *,
+        weighted: bool,
+        one_number: bool = False,
     ) -> None:
         """WrongResult unless there is a value, or value and gradient, of right shape and dtype.
 
-        A vector has a gradient only where it is ``weighted`` by a cotangent.
+        A vector has a gradient only where it is ``weighted`` by a cotangent; ``one_number`` is what
+        a batch is reduced to.
         """
         if len(arrays) not in (1, 2):
             raise WrongResult(
@@ -129,6 +142,7 @@ class LiveSubject(ABC):
         reduced = list(logits.shape)
         if reduced:
             reduced.pop(axis)
+        reduced = [] if one_number else reduced
         shapes = (logits.shape if vector else tuple(reduced), logits.shape)
         for what, array, shape in zip(("result", "gradient"), arrays, shapes, strict=False):
             if array.shape != shape:
