@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from softproof.kernels import BOUNDS, clip_step  # noqa: E402
+from softproof.kernels.clip import SLOPES  # noqa: E402
 from softproof.kernels.frameworks import torch as hook  # noqa: E402
 from softproof.kernels.frameworks.torch import RadiusClip, radius_clip  # noqa: E402
 from softproof.kernels.frameworks.torch_perp_grad import perp_grad  # noqa: E402
@@ -187,7 +188,7 @@ def test_a_target_beyond_reach_changes_nothing_bit_for_bit(name):
     assert {record.factor for record in clipped.log} == {1.0}
 
 
-@pytest.mark.parametrize("slopes", hook.SLOPES)
+@pytest.mark.parametrize("slopes", SLOPES)
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_buffers_and_random_numbers_are_those_of_an_unclipped_run(slopes, momentum):
     def model():
@@ -271,7 +272,7 @@ def test_difference_and_jvp_agree():
     for dtype, tolerance in ((torch.float64, 1e-8), (torch.float32, 1e-3)):
         for lr in (1e-3, 1.0, 1e3):
             logs = []
-            for slopes in hook.SLOPES:
+            for slopes in SLOPES:
                 torch.manual_seed(5)
                 model, (x, y) = mlp(dtype), batch(dtype=dtype)
                 optimizer = torch.optim.Adam(model.parameters(), lr=lr)
@@ -305,7 +306,7 @@ def test_both_draws_of_a_difference_see_the_same_dropout():
     model = nn.Sequential(nn.Linear(6, 8), nn.Dropout(), nn.Linear(8, 4)).double()
     x, y = batch()
     rho = {}
-    for slopes in hook.SLOPES:
+    for slopes in SLOPES:
         net = copy.deepcopy(model)
         torch.manual_seed(11)
         optimizer = radius_clip(torch.optim.SGD(net.parameters(), lr=1.0), net, slopes=slopes)
@@ -657,7 +658,7 @@ def test_several_modules_in_a_list():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("slopes", hook.SLOPES)
+@pytest.mark.parametrize("slopes", SLOPES)
 def test_half_precision_logits_are_widened(dtype, slopes):
     model, (x, y) = linear(dtype), batch(dtype=dtype)
     old = model.weight.detach().clone()
@@ -765,7 +766,7 @@ def test_a_loss_in_place_of_logits_is_refused():
         train(optimizer, model, x, y, steps=1)
 
 
-@pytest.mark.parametrize("slopes", hook.SLOPES)
+@pytest.mark.parametrize("slopes", SLOPES)
 def test_one_number_per_sample_is_not_taken_for_the_classes_of_one_sample(slopes):
     x = torch.randn(24, 6, dtype=torch.float64)
     model, message = nn.Linear(6, 1).double(), r"logits must have shape .*, got \(24,\): where"

@@ -38,11 +38,8 @@ from torch import nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..clip import ClipRecord, check_settings, clip_step
+from ..clip import ClipRecord, check_settings, check_slopes, clip_step
 from .torch_wrapper import OptimizerWrapper
-
-SLOPES = ("jvp", "difference")
-"""How the slopes along the update are computed: forward-mode derivative, or finite difference."""
 
 # Of the RuntimeError for an autograd.Function in the style of before PyTorch 2.0; those for a
 # missing formula are NotImplementedErrors.
@@ -79,8 +76,8 @@ def radius_clip(
     model
         The module. Not its wrapper by torch.compile or DistributedDataParallel: what they wrap.
     logits
-        logits(model, *inputs) -> tensor of shape (N, K) or (..., K) with more axes, the classes
-        last; by default model(*inputs). To be given where a model returns something else, has its classes on
+        logits(model, *inputs) -> tensor of two axes or more, (..., K), the classes last; by default
+        model(*inputs). To be given where a model returns something else, has its classes on
         another axis, where padded positions are to be left out, or where one logit z stands for
         two classes, whose logits are then torch.stack([z, torch.zeros_like(z)], -1): a single
         class has no radius and would never be clipped.
@@ -153,8 +150,7 @@ class RadiusClip(OptimizerWrapper):
     ) -> None:
         _check_types(optimizer, model)
         check_settings(bound, aggregate, r)
-        if slopes not in SLOPES:
-            raise ValueError(f"slopes must be one of {', '.join(SLOPES)}, got {slopes!r}")
+        check_slopes(slopes)
         if _processes() > 1:
             raise NotImplementedError(
                 "radius_clip works in one process: each of several would clip by its own batch, "
