@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
-from json import loads as load_json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -292,18 +291,14 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
 ) -> None:
     """Make other forms of a stored report."""
-    from .reports.plain import SCHEMA
+    from .reports.stored import load
 
     if junit is None and html is None:
         fail("nothing to write: give --junit or --html")
     try:
-        data = load_json(stored.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
-            raise ValueError("that is no report of `verify --json`")
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {SCHEMA}")
+        data = load(stored)
     except (OSError, ValueError) as error:
-        fail(f"{stored}: {error}")
+        fail(str(error))
     _write_reports(data, None, junit, html)
 
 
