@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..clip import ClipRecord, check_settings, check_slopes, clip_step
+from ..training.clip import ClipRecord, check_settings, check_slopes, clip_step
 
 # Of JAX's errors for functions without a forward-mode derivative.
 _NO_FORWARD_MODE = ("forward-mode", "do not support JVP")

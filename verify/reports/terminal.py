@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..metrics import UNIT, bits
-from ..properties import SUITES
-from ..run import Collapse, Failure, Report, Result
+from ..oracle.metrics import UNIT, bits
+from ..runs.run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
-from .wording import collapse_in_short, collapse_told, skipped
+from ..suites import SUITES
+from .text import collapse_in_short, collapse_told, skipped
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12
@@ -140,7 +140,7 @@ def _shortest(told: Iterable[Collapse]) -> Collapse:
 
 LOST = (
     "the gap, of the leader's logit to all others, from which on a result is 0, or a probability "
-    "1, although the exact one is not; derived in derivations/collapse.py."
+    "1, although the exact one is not; derived in derivations/error_bounds/collapse.py."
 )
 
 
