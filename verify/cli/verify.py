@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
-from json import loads as load_json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from .command_line import (
     fail,
     make_console,
     progress_bar,
+    write_files,
     write_json,
 )
 
@@ -188,8 +188,7 @@ def verify(
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     laid_out = as_dict(report)
-    write_json(laid_out, json)
-    _write_pages(laid_out, junit, html)
+    _write_reports(laid_out, json, junit, html)
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -212,17 +211,20 @@ def _with_arrays(
     return replace(subject, arrays=library, device=device or "", requires=needed)
 
 
-def _write_pages(report: dict[str, Any], junit: Path | None, html: Path | None) -> None:
+def _write_reports(
+    report: dict[str, Any], json: Path | None, junit: Path | None, html: Path | None
+) -> None:
+    """The files that were named, each whole or not at all; one that fails keeps no other back."""
     from ..reports.html import html as page
     from ..reports.junit import junit as xml
+    from ..reports.strict_json import write_json
+    from ..reports.whole_files import write_whole
 
-    try:
-        if junit is not None:
-            junit.write_text(xml(report), encoding="utf-8")
-        if html is not None:
-            html.write_text(page(report), encoding="utf-8")
-    except OSError as error:
-        fail(str(error))
+    write_files(
+        (json, lambda path: write_json(report, path)),
+        (junit, lambda path: write_whole(path, xml(report))),
+        (html, lambda path: write_whole(path, page(report))),
+    )
 
 
 @verify_app.command()
@@ -292,19 +294,15 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
 ) -> None:
     """Make other forms of a stored report."""
-    from ..reports.plain import SCHEMA
+    from ..reports.stored import load
 
     if junit is None and html is None:
         fail("nothing to write: give --junit or --html")
     try:
-        data = load_json(stored.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
-            raise ValueError("that is no report of `verify --json`")
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {SCHEMA}")
+        data = load(stored)
     except (OSError, ValueError) as error:
-        fail(f"{stored}: {error}")
-    _write_pages(data, junit, html)
+        fail(str(error))
+    _write_reports(data, None, junit, html)
 
 
 @verify_app.command()

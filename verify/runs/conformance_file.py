@@ -183,8 +183,10 @@ def parse(text: str, path: Path) -> Declarations:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and that of an endless integer
         raise ValueError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep; no entry needs more than 4 levels") from None
     file = Table(data, str(path), ("subject", "contract", "expected_failure"))
     subjects = tuple(_subject(entry, path) for entry in file.entries("subject", SUBJECT_KEYS))
     contracts = tuple(map(_contract_entry, file.entries("contract", CONTRACT_ENTRY_KEYS)))

@@ -263,7 +263,8 @@ def test_the_table_is_read_back_as_it_was(drawn, kind, tmp_path):
 def test_every_number_that_is_drawn_stands_in_the_table(drawn, kind):
     plot, _ = drawn(kind)
     numbers = {abs(cell) for row in plot.rows for cell in row if not isinstance(cell, str | None)}
-    if kind == "precision":  # the lower axes show errors times 2^p
+    if kind == "precision":  # errors are shown times 2^p
+        numbers.add(1.0)  # u itself
         column = plot.columns.index("p"), plot.columns.index("error")
         numbers |= {row[column[1]] * 2.0 ** row[column[0]] for row in plot.rows}
     for axes in plot.figure.axes:
@@ -274,6 +275,52 @@ def test_every_number_that_is_drawn_stands_in_the_table(drawn, kind):
                 missing.discard(0.0)
             assert not missing, line
             assert len(xy)
+
+
+# --- what the eye may conclude ---
+
+
+def labelled(plot):
+    """The lines of the legend, by their labels."""
+    return {handle.get_label(): handle for handle in plot.figure.legends[0].legend_handles}
+
+
+def colour(line):
+    return to_rgba(line.get_color())[:3]
+
+
+def test_the_bound_of_one_form_looks_like_that_form_alone(drawn):
+    plot, _ = drawn("precision")
+    lines = labelled(plot)
+    bound = next(line for label, line in lines.items() if label.startswith("bound of"))
+    alike = {label for label, line in lines.items() if colour(line) == colour(bound)}
+    assert alike == {"shifted", "bound of “shifted” alone"}
+    assert len(plot.figure.axes) == 1
+
+
+def test_a_colour_says_one_thing_in_both_panels_of_taylor_sums(drawn):
+    lines = labelled(drawn("taylor")[0])
+    sides = {colour(lines[label]) for label in ("|t| < ρ", "|t| > ρ")}
+    orders = {colour(line) for label, line in lines.items() if label.startswith("order")}
+    assert len(sides) == 2
+    assert not sides & orders
+
+
+def test_zeros_stand_in_a_band_that_is_called_0_below_the_logarithmic_scale(drawn):
+    figure = drawn("collapse")[0].figure
+    for axes in figure.axes[:2]:
+        edge = min(line.get_ydata()[0] for line in axes.lines if line.get_marker() == "x")
+        assert edge < 0.2
+        low, high = np.log10(axes.get_ylim())
+        ticks = np.log10([tick for tick in axes.get_yticks() if tick >= axes.get_ylim()[0]])
+        assert ((ticks - low) / (high - low)).min() >= 0.2 - 1e-9
+        assert "0" in [text.get_text() for text in axes.texts]
+
+
+def test_errors_of_several_subjects_are_drawn_on_one_scale():
+    forms = ["softproof.verify.textbook:softmax_*"]
+    figure = ordinals.plot("softmax", forms, dtype="float16", inputs=64).figure
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1 < len(figure.axes)
 
 
 # --- commands ---
