@@ -14,19 +14,24 @@ from ...kernels.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ...kernels.softmax import ULP_BOUND as SOFTMAX_ULPS
 from ...kernels.stablemax import LOSS_ULP_BOUND as STABLEMAX_LOSS_ULPS
 from ...kernels.stablemax import ULP_BOUND as STABLEMAX_ULPS
-from ..contract import Contract
+from ..contract import CONVENTIONAL, Contract
 from .program import as_subject, is_command
 from .subject import CXX, LIBRARIES, Subject, SubjectError, matches
 
 WIDE = ("float32", "float64")
 ANY_FORMAT = ("float16", "bfloat16", *WIDE)
-IN_FORMAT = Contract(accumulator="input")
-UNSHIFTED = Contract(accumulator="input", pos_inf="nan_at")  # inf / inf is NaN, x / inf is 0
-SHIFTED = Contract(accumulator="input", empty="error")  # NumPy's max of nothing raises
+# What is built in declares all of its contract: nothing is left to be observed.
+IN_FORMAT = replace(CONVENTIONAL, accumulator="input")
+UNSHIFTED = replace(IN_FORMAT, pos_inf="nan_at")  # inf / inf is NaN, x / inf is 0
+SHIFTED = replace(IN_FORMAT, empty="error")  # NumPy's max of nothing raises
+
+
+def _promising(ulps: Mapping[str, float]) -> Contract:
+    return replace(CONVENTIONAL, ulps=ulps, bitwise_batch="yes", collapse_free="yes")
 
 
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
-    contract = Contract(ulps=promised, bitwise_batch="yes", collapse_free="yes")
+    contract = _promising(promised)
     return Subject(f"softproof.kernels:{name}", definition, contract, tuple(promised) or ANY_FORMAT)
 
 
@@ -95,7 +100,7 @@ OWN_AND_NUMPY = (
         Subject(
             f"softproof.verify.subjects.comp_sum_members:{name}",
             name,
-            Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes", collapse_free="yes"),
+            _promising(COMP_SUM_ULPS),
             ANY_FORMAT,
             snippet=f"softproof.kernels.comp_sum_with_gradient(x, labels, tau={tau})",
         )
@@ -126,7 +131,7 @@ OWN_AND_NUMPY = (
 
 TORCH = "softproof.verify.subjects.torch_forms"
 JAX = "softproof.verify.subjects.jax_forms"
-FLUSHING = Contract(flush_to_zero="yes")  # XLA's CPU code takes subnormals for 0
+FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes")  # XLA's CPU code takes subnormals for 0
 FLUSHING_LOSS = replace(FLUSHING, pos_inf="nan_at")  # log-sum-exp less a logit: inf - x
 
 
@@ -134,7 +139,8 @@ def _torch(subject_id: str, definition: str, snippet: str, *, compiled: bool = F
     return Subject(
         subject_id,
         definition,
-        dtypes=ANY_FORMAT,
+        CONVENTIONAL,
+        ANY_FORMAT,
         arrays="torch",
         requires=("torch", CXX) if compiled else ("torch",),
         time_limit=120.0 if compiled else 30.0,
@@ -147,7 +153,7 @@ def _on_cuda(subject: Subject) -> Subject:
         subject,
         id=f"{subject.id}@cuda",
         device="cuda",
-        contract=Contract(),
+        contract=CONVENTIONAL,
     )
 
 
@@ -169,7 +175,8 @@ def _onnx(name: str, snippet: str, dtypes: tuple[str, ...] = ("float16", *WIDE))
     return Subject(
         f"softproof.verify.subjects.onnx_forms:{name}",
         name,
-        dtypes=dtypes,
+        CONVENTIONAL,
+        dtypes,
         requires=("onnx", "onnxruntime"),
         snippet=snippet,
     )
@@ -244,6 +251,7 @@ FRAMEWORKS = (
     Subject(
         "softproof.verify.subjects.sklearn_forms:cross_entropy",
         "cross_entropy",
+        CONVENTIONAL,
         requires=("scikit-learn",),
         snippet="model = sklearn._loss.HalfMultinomialLoss(n_classes=x.shape[1])\n"
         "loss, gradient = model.loss_gradient(labels.astype(x.dtype), x)\n"
@@ -253,7 +261,8 @@ FRAMEWORKS = (
         Subject(
             f"cupyx.scipy.special:{name}",
             name,
-            dtypes=("float16", *WIDE),
+            CONVENTIONAL,
+            ("float16", *WIDE),
             arrays="cupy",
             device="cuda",
             requires=("cupy-cuda12x",),
