@@ -18,6 +18,7 @@ from softproof.derivations import lookup
 from softproof.derivations.formats import BINARY32, FORMATS
 from softproof.verify import regressions
 from softproof.verify.cases import PROPERTIES, load
+from softproof.verify.contract import CONVENTIONAL
 from softproof.verify.metrics import hexadecimal
 from softproof.verify.oracle import truth
 from softproof.verify.properties import judge
@@ -41,7 +42,7 @@ def live(function, *, dtypes=ANY_FORMAT, name=None):
     """A function of ``broken_regressions``, named by its definition, as a subject."""
     known = ("log_softmax", "logsumexp", "cross_entropy", "softmax")
     definition = next(d for d in known if function.__name__.startswith(d))
-    subject = Subject(name or f"broken:{function.__name__}", definition, dtypes=dtypes)
+    subject = Subject(name or f"broken:{function.__name__}", definition, CONVENTIONAL, dtypes)
     return InProcess(subject, function)
 
 

@@ -12,7 +12,7 @@ import pytest
 from softproof.derivations import facts, lookup
 from softproof.derivations.definition import REGISTRY, Argument, define
 from softproof.derivations.formats import FORMATS
-from softproof.verify.contract import CHOICES, Contract
+from softproof.verify.contract import CHOICES, CONVENTIONAL, Contract
 from softproof.verify.inputs import Batch, draw
 from softproof.verify.metrics import ulp_error
 from softproof.verify.properties import SUITES, invariance, judge
@@ -31,7 +31,7 @@ def _broken_can_be_imported(monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
 
 
-def broken(name, contract=Contract()):  # noqa: B008  (immutable)
+def broken(name, contract=CONVENTIONAL):
     definition = next(d for d in DEFINITIONS if name.startswith(d + "_"))
     return Subject(f"broken:{name}", definition, contract, tuple(FORMATS))
 
@@ -66,7 +66,7 @@ def given_row(values, dtype, label=None):
 
 # --- what each suite catches ---
 
-UNSHIFTED = Contract(pos_inf="nan_at")
+UNSHIFTED = dataclasses.replace(CONVENTIONAL, pos_inf="nan_at")
 
 # Only the idea of this suite finds the mistake: all others pass.  (But for layouts, which asks the
 # same elsewhere in memory, and regressions, which asks for what is known.)
@@ -221,7 +221,7 @@ REFUSED = [
     [(s, *case) for s, cases in FOUND_BY_ONE_SUITE.items() for case in cases],
 )
 def test_one_suite_alone_finds_the_mistake(suite, name, dtype):
-    contract = UNSHIFTED if name == "softmax_without_max" else Contract()
+    contract = UNSHIFTED if name == "softmax_without_max" else CONVENTIONAL
     assert failed_suites(broken(name, contract), dtype) == {suite}
 
 

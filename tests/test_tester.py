@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from softproof.derivations.formats import FORMATS
 from softproof.verify.cli import app
-from softproof.verify.contract import Contract
+from softproof.verify.contract import CONVENTIONAL, Contract
 from softproof.verify.given import given_row
 from softproof.verify.metrics import hexadecimal
 from softproof.verify.properties import SUITES
@@ -113,9 +113,11 @@ NAMED = {
         """,
     ),
     # What a contract governs.
-    **found("special-values", f"{SPECIAL}NaN at", "softmax_ignores_nan softmax_nan_at_its_place"),
-    **found("special-values", f"{SPECIAL}NaN at", "softmax_raises_on_nan", kind="raised"),
-    **found("special-values", f"{SPECIAL}+inf at", "softmax_infinity_is_large"),
+    **found(
+        "special-values", f"{SPECIAL}NaN in a row", "softmax_ignores_nan softmax_nan_at_its_place"
+    ),
+    **found("special-values", f"{SPECIAL}NaN in a row", "softmax_raises_on_nan", kind="raised"),
+    **found("special-values", f"{SPECIAL}+inf in a row", "softmax_infinity_is_large"),
     **found(
         "special-values",
         f"{SPECIAL}all masked",
@@ -206,7 +208,7 @@ NOT_ALONE = {
 
 def broken(name):
     definition = next(d for d in DEFINITIONS if name.startswith(f"{d}_"))
-    return Subject(f"broken:{name}", definition, dtypes=tuple(FORMATS))
+    return Subject(f"broken:{name}", definition, CONVENTIONAL, tuple(FORMATS))
 
 
 def logits_of(failure, dtype):
@@ -314,7 +316,7 @@ def test_the_printed_command_fails_too(name, monkeypatch):
 
 # --- no false alarms ---
 
-IN_FORMAT = Contract(accumulator="input", empty="error")
+IN_FORMAT = dataclasses.replace(CONVENTIONAL, accumulator="input", empty="error")
 NARROW = ("float16", "bfloat16", "float32")
 
 
@@ -323,11 +325,11 @@ def known(subject_id, definition):
     return subject
 
 
-def right(name, definition, contract=Contract(), **more):  # noqa: B008  (immutable)
+def right(name, definition, contract=CONVENTIONAL, **more):
     return Subject(f"right:{name}", definition, contract, NARROW, **more)
 
 
-NO_PROMISE = Contract(all_masked="zero")  # of the loss of a masked row
+NO_PROMISE = dataclasses.replace(CONVENTIONAL, all_masked="zero")  # of the loss of a masked row
 # The origin of each, and what it is: no two share code.
 ORIGINS = {
     "softmax": {

@@ -94,7 +94,14 @@ def verify(
     from .given import given_file, given_row
     from .processes import processes_for, run_in_processes
     from .reports.plain import as_dict
-    from .reports.terminal import print_collapses, print_failures, print_summary, print_table
+    from .reports.terminal import (
+        print_collapses,
+        print_explanations,
+        print_failures,
+        print_observed,
+        print_summary,
+        print_table,
+    )
     from .run import Report, plan, run
     from .store import Store, StoreError
     from .subjects.built_in import BUILT_IN, select
@@ -178,8 +185,10 @@ def verify(
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
     print_table(report, console)
-    print_collapses(report, console)
     print_failures(report, console)
+    print_collapses(report, console)
+    print_observed(report, console)
+    print_explanations(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
     for warning in warnings:

@@ -37,6 +37,19 @@ class Batch:
         return Batch(self.family, self.logits[i : i + 1], labels)
 
 
+def plainness(logits: Logits) -> int:
+    """How ordinary a row is, and so how much a failure at it tells.
+
+    2 where all numbers are finite, 1 where some are not, 0 where there are none.
+
+    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, 1.0])]
+    [0, 1, 2]
+    """
+    if not logits.size:
+        return 0
+    return 1 + int(np.isfinite(logits.astype(np.float64)).all())
+
+
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:
     """Numbers of the format with low <= |x| <= high, uniform over bit patterns, random signs."""
     bits = np.dtype(f"uint{8 * fmt.dtype.itemsize}")

@@ -14,7 +14,9 @@ from ..derivations.formats import FORMATS
 from .cases import Case, load
 from .inputs import Batch
 from .metrics import hexadecimal
+from .properties import SUITES
 from .properties.judge import Violation
+from .properties.observe import observe
 from .properties.regressions import Answer, ask, is_promised
 from .snippet import snippet
 from .subjects.hosts import LiveSubject
@@ -70,10 +72,11 @@ def check(case: Case, live: LiveSubject) -> Outcome:
     verdict, findings = NOT_ASKED, []
     for probe in case.probes:
         for dtype in live.subject.dtypes:
+            live.settle(observe(live, FORMATS[dtype], SUITES["regressions"].observes))
             for answer in ask(case, probe, live, FORMATS[dtype]):
                 found = PASS if answer.verdict.checks else NOT_ASKED
                 if answer.verdict.violations:
-                    found = FAIL if is_promised(probe, live.contract) else VARIES
+                    found = FAIL if is_promised(probe, live.subject.contract) else VARIES
                 if found == FAIL:
                     findings.append(_finding(live.subject, dtype, answer))
                 verdict = min(verdict, found, key=VERDICTS.index)

@@ -18,10 +18,12 @@ import numpy as np
 
 from ..derivations import Definition, Output, lookup
 from ..derivations.formats import FORMATS, Format
-from .inputs import Batch, draw
+from .contract import CHOICES
+from .inputs import Batch, draw, plainness
 from .metrics import hexadecimal
 from .properties import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from .properties.judge import no_result
+from .properties.observe import observe
 from .shrink import MAX_TRIALS, shrink
 from .snippet import snippet
 from .subjects.built_in import registered
@@ -99,6 +101,7 @@ class Result:
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
+    observed: Mapping[str, str] = field(default_factory=dict)  # of the contract, undeclared
     expected: str | None = None  # why it may fail, where that was declared
 
     def merge(self, other: Result) -> Result:
@@ -111,6 +114,7 @@ class Result:
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
             collapses=self.collapses + other.collapses,
+            observed={**self.observed, **other.observed},
         )
 
     @property
@@ -154,6 +158,20 @@ class Report:
     expected: Sequence[ExpectedFailure] = ()
     results: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
     interrupted: bool = False
+
+    @property
+    def observed(self) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+        """What was observed of (definition, subject), by format and axis of the contract."""
+        found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+        for r in self.results.values():
+            if r.observed:
+                of_subject = found.setdefault((r.definition, r.subject), {})
+                of_subject.setdefault(r.dtype, {}).update(r.observed)
+        order = list(CHOICES)
+        return {
+            key: {d: dict(sorted(o.items(), key=lambda i: order.index(i[0]))) for d, o in v.items()}
+            for key, v in found.items()
+        }
 
     @property
     def versions(self) -> dict[str, str]:
@@ -241,6 +259,7 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
     subject, fmt = connect(item.subject), FORMATS[item.dtype]
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
+    subject.settle({})  # what was observed in another format
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
@@ -250,7 +269,13 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
         cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
+    result = replace(result, observed=dict(subject.observed))
     worst: tuple[Batch, Violation] | None = None
+
+    def telling(batch: Batch, violation: Violation) -> tuple[int, float]:
+        """Wrong numbers at ordinary input tell more than what becomes of no input at all."""
+        return plainness(batch.logits[violation.row]), violation.severity
+
     for batch, verdict in cases:
         found = replace(
             result,
@@ -262,7 +287,7 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
         )
         result = result.merge(found)
         for violation in verdict.violations:
-            if worst is None or violation.severity > worst[1].severity:
+            if worst is None or telling(batch, violation) > telling(*worst):
                 worst = (batch, violation)
     if worst is not None:
         result = replace(result, failures=(_failure(item, subject, fmt, *worst),))
@@ -280,7 +305,9 @@ def _cases(
     if refusal is not None:
         batch, violation = refusal
         yield batch, Verdict(1, 0.0, [violation])
-    elif item.family == "" and suite.check_own is not None:
+        return
+    subject.settle(observe(subject, fmt, suite.observes))
+    if item.family == "" and suite.check_own is not None:
         yield from suite.check_own(subject, definition, fmt)
     else:
         batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
@@ -371,11 +398,12 @@ def _failure(
     def fails(candidate: Batch) -> bool:
         return bool(violations(candidate))
 
-    own_row = violation.message.startswith("preflight") or item.family == ""
+    own_row = item.family == ""  # the suite makes it, and asks more of it than numbers
+    no_row = suite.check is None or violation.message.startswith("preflight")
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
     trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
     # (What makes it hang was found by asking for this row alone, or is known of the batch only.)
-    may_fail = not own_row and row.logits.size > 0 and not violation.only_in_batch
+    may_fail = not no_row and row.logits.size > 0 and not violation.only_in_batch
     alone = may_fail and (trials == 0 or fails(row))
     if alone and not one_given:
         row = shrink(row, fails, trials)
@@ -391,7 +419,7 @@ def _failure(
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _of_row(logits, label)
-    elif not own_row and not item.given:
+    elif not (own_row or no_row or item.given):
         if not alone:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
         command += _of_seed(item)
