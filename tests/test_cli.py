@@ -658,7 +658,7 @@ def test_a_file_declares_subjects_contracts_and_expected_failures(declared):
 
 
 def test_what_a_file_declares_is_in_the_command_that_reproduces(declared):
-    declared.write_text(DECLARED.replace('pos_inf = "nan_at"', 'nan = "at"'))
+    declared.write_text(DECLARED.replace('pos_inf = "nan_at"', 'pos_inf = "mass"'))
     outcome = softproof("verify", "softmax", "--subjects", declared, "--suite", "special-values")
     assert outcome.exit_code == 1
     assert f"--subjects {declared}" in outcome.output

@@ -1,5 +1,6 @@
 """Very many rows of 16-bit formats: enclosures hold, and the verdicts are those of the oracle."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from fractions import Fraction
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from softproof.derivations import bounds, lookup
 from softproof.derivations.formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS
-from softproof.verify.contract import CHOICES, Contract
+from softproof.verify.contract import CHOICES, CONVENTIONAL, Contract
 from softproof.verify.inputs import PAIRS, Batch, draw, ordinals, patterns
 from softproof.verify.oracle import OracleError, truth
 from softproof.verify.properties import exhaustive
@@ -239,7 +240,7 @@ def test_two_oracles_that_disagree_raise(monkeypatch):
 @each_definition
 @pytest.mark.parametrize("choice", CHOICES["pos_inf"])
 def test_every_nan_and_infinity_is_held_against_the_contract(name, fmt, choice):
-    definition, contract = lookup(name), Contract(pos_inf=choice)
+    definition, contract = lookup(name), dataclasses.replace(CONVENTIONAL, pos_inf=choice)
     kinds = np.array([0.5, INF, -INF, np.nan])
     logits = np.array([(a, b) for a in kinds for b in kinds]).astype(fmt.dtype)
     labels = None if not definition.labelled else np.zeros(len(logits), dtype=np.int64)
@@ -275,7 +276,7 @@ def softmax(x):
     return (e / e.sum(axis=1, keepdims=True)).astype(x.dtype)
 
 
-def run(function, family, fmt, definition="softmax", contract=Contract()):  # noqa: B008
+def run(function, family, fmt, definition="softmax", contract=CONVENTIONAL):
     """The rows that a function fails in a family (one of each batch), and how many were checked."""
     live = InProcess(Subject("tests:function", definition, contract), function)
     found, checks = [], 0

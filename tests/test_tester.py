@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from softproof.derivations.formats import FORMATS
 from softproof.verify.cli import app
-from softproof.verify.contract import CONVENTIONAL, Contract
+from softproof.verify.contract import CONVENTIONAL
 from softproof.verify.given import given_row
 from softproof.verify.metrics import hexadecimal
 from softproof.verify.properties import SUITES

@@ -40,14 +40,15 @@ class Batch:
 def plainness(logits: Logits) -> int:
     """How ordinary a row is, and so how much a failure at it tells.
 
-    2 where all numbers are finite, 1 where some are not, 0 where there are none.
+    2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
 
-    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, 1.0])]
+    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, -np.inf])]
     [0, 1, 2]
     """
     if not logits.size:
         return 0
-    return 1 + int(np.isfinite(logits.astype(np.float64)).all())
+    wide = logits.astype(np.float64)
+    return 1 + int((wide < np.inf).all() and np.isfinite(wide).any())
 
 
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:

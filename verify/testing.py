@@ -288,6 +288,8 @@ class _Teller:
         lines = [
             f"{self._subject.id} does not conform to {self._definition.name} in {', '.join(where)}"
         ]
+        for observed in report.observed.values():
+            lines += [f"observed: {line}" for line in observed_told(observed)]
         told = set()
         for result in failed:
             worst = worst_first(asdict(f) for f in result.failures)[0]
@@ -298,8 +300,6 @@ class _Teller:
                     continue
                 told.add(failure.message)
             lines += ["", *self._case(result, failure)]
-        for observed in report.observed.values():
-            lines += ["", *(f"observed: {line}" for line in observed_told(observed))]
         return "\n".join(lines)
 
     def _case(self, result: Result, failure: Failure) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """What a subject does where its definition leaves a choice and it declares nothing.
 
-It is found by asking: each axis of the contract has a few rows, the same in every run.  The way that most of
-them go is what was observed; the suites hold all rows against it.  A subject that goes none of the
-ways, or one way here and another there, fails in the suite of special values; what may be done or
-left undone from row to row, as flushing or changing bits with the batch, is only told.
+It is found by asking: each axis of the contract has a few rows, the same in every run.  The way
+that most of them go is what was observed; the suites hold all rows against it.  A subject that goes
+none of the ways, or one way here and another there, fails in the suite of special values; what may
+be done or left undone from row to row, as flushing or changing bits with the batch, is only told.
 """
 
 from __future__ import annotations
