@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -295,8 +296,8 @@ def select(
     """The known subjects that a pattern names, or else the user's.
 
     A pattern is an id, or a glob of ids; the user's own is ``module:attribute``, or the command
-    line of a program.  SubjectError where nothing matches, or where a user's subject comes without
-    exactly one definition to hold it against.
+    line of a program.  Of several definitions it is held against the one in its name.  SubjectError
+    where nothing matches, or where no definition, or no single one, is in that name.
     """
     names = [d.name for d in definitions]
     found = [s for s in known if s.definition in names and matches(pattern, s.id)]
@@ -308,11 +309,36 @@ def select(
             f"no known subject of {', '.join(names)} matches {pattern!r}; name one as "
             "module:attribute or by its command line, or list them with `softproof subjects`"
         )
-    if len(definitions) != 1:
+    name = _implemented(pattern, names)
+    if name is None:
+        commands = "; ".join(
+            f"softproof verify {name} --subject {shlex.quote(pattern)}"
+            for name in names[:MOST_NAMED]
+        )
+        more = f"; or another of {', '.join(names)}" if len(names) > MOST_NAMED else ""
         raise SubjectError(
-            f"say which definition {pattern} implements: softproof verify NAME --subject "
-            f"{shlex.quote(pattern)}"
+            f"{pattern} has the name of no definition; say which it implements: {commands}{more}"
         )
     if is_command(pattern):
-        return [as_subject(pattern, names[0])]
-    return [registered(pattern, names[0])]
+        return [as_subject(pattern, name)]
+    return [registered(pattern, name)]
+
+
+MOST_NAMED = 3  # commands in an error
+
+
+def _implemented(own: str, names: Sequence[str]) -> str | None:
+    """Which definition a user's subject implements: the only one, or the one in its name.
+
+    Of several in its name the longest, which holds the others; None where none is, or several.
+
+    >>> names = ["softmax", "log_softmax", "cross_entropy"]
+    >>> [_implemented(f"mine:{f}", names) for f in ("log_softmax", "fast_softmax_v2", "f")]
+    ['log_softmax', 'softmax', None]
+    """
+    if len(names) == 1:
+        return names[0]
+    last = own.rpartition("/")[2] if is_command(own) else own.rpartition(":")[2]
+    found = [n for n in names if re.search(rf"(?<![a-z]){n}(?![a-z])", last.lower())]
+    longest = max(found, key=len, default="")
+    return longest if found and all(name in longest for name in found) else None
