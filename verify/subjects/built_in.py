@@ -311,9 +311,9 @@ def select(
         )
     name = _implemented(pattern, names)
     if name is None:
+        quoted = shlex.quote(pattern)
         commands = "; ".join(
-            f"softproof verify {name} --subject {shlex.quote(pattern)}"
-            for name in names[:MOST_NAMED]
+            f"softproof verify {name} --subject {quoted}" for name in names[:MOST_NAMED]
         )
         more = f"; or another of {', '.join(names)}" if len(names) > MOST_NAMED else ""
         raise SubjectError(
