@@ -7,7 +7,7 @@ True
 
 from .catalogue import lookup
 from .definition import REGISTRY, Argument, Definition, Output, Parameter, define
-from .prove import Proof, prove
+from .proofs.prove import Proof, prove
 
 __all__ = [
     "REGISTRY",

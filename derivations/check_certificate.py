@@ -71,7 +71,7 @@ def check(
     The arguments are those of ``certify`` and its result. Raises ``CertificateError`` with the
     reason where the claim is not proven.
 
-    >>> from softproof.derivations.certify import certify
+    >>> from softproof.derivations.step_radius.certify import certify
     >>> claim = certify([0.0, 1.0, 0.5], [1.0, -1.0, 0.25])
     >>> check([0.0, 1.0, 0.5], [1.0, -1.0, 0.25], claim)
     >>> check([0.0, 1.0, 0.5], [1.0, -1.0, 0.25], claim._replace(lower=claim.upper + 1e-9))

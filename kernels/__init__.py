@@ -12,26 +12,25 @@ Functions compile at their first call, in about a second (the exact radius in fi
 cached on disk.
 """
 
-from .activation_radius import ACTIVATIONS, activation_radius
-from .activations import (
+from .activations.elementwise import (
     gaussglu,
     normal_cdf,
     ria,
     smoothed_rsqrt,
     smoothed_rsqrt_derivative,
 )
-from .clip import ClipRecord, clip_step
-from .comp_sum import comp_sum, comp_sum_with_gradient
-from .consistency import consistency_gamma, consistency_transform
-from .cross_entropy import (
-    cross_entropy,
-    cross_entropy_gradient,
-    cross_entropy_with_gradient,
+from .h_consistency.transform import consistency_gamma, consistency_transform
+from .losses.comp_sum import comp_sum, comp_sum_with_gradient
+from .losses.cross_entropy import cross_entropy, cross_entropy_gradient, cross_entropy_with_gradient
+from .softmax_alternatives.stablemax import (
+    stablemax,
+    stablemax_cross_entropy,
+    stablemax_cross_entropy_with_gradient,
+    stablemax_vjp,
 )
-from .log_softmax import log_softmax, log_softmax_jvp, log_softmax_vjp
-from .logsumexp import logsumexp
-from .radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
-from .softmax import (
+from .softmax_family.log_softmax import log_softmax, log_softmax_jvp, log_softmax_vjp
+from .softmax_family.logsumexp import logsumexp
+from .softmax_family.softmax import (
     ALGORITHMS,
     naive,
     online,
@@ -40,13 +39,10 @@ from .softmax import (
     three_pass_reload,
     two_pass,
 )
-from .softmax_gradient import softmax_jvp, softmax_vjp
-from .stablemax import (
-    stablemax,
-    stablemax_cross_entropy,
-    stablemax_cross_entropy_with_gradient,
-    stablemax_vjp,
-)
+from .softmax_family.softmax_gradient import softmax_jvp, softmax_vjp
+from .step_radius.activation_radius import ACTIVATIONS, activation_radius
+from .step_radius.radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
+from .training.clip import ClipRecord, clip_step
 
 __all__ = [
     "ACTIVATIONS",

@@ -20,12 +20,12 @@ import math
 import numpy as np
 import scipy.special
 from softproof.derivations import lookup
-from softproof.derivations.formats import BINARY32, FORMATS
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.kernels import cross_entropy, log_softmax, logsumexp, naive, softmax
-from softproof.verify.metrics import ulp_error
-from softproof.verify.oracle import truth
+from softproof.verify.oracle.metrics import ulp_error
+from softproof.verify.oracle.truth import truth
 from softproof.verify.plots import precision
-from softproof.verify.precision import precision_errors
+from softproof.verify.studies.precision import precision_errors
 
 # %% [markdown]
 # ## The three thresholds

@@ -18,7 +18,7 @@ import os
 import numpy as np
 from rich.console import Console
 from softproof.kernels import ALGORITHMS, naive, two_pass
-from softproof.kernels.exp import exp_pair
+from softproof.kernels.arithmetic.exp import exp_pair
 from softproof.verify.bench import row_length
 from softproof.verify.bench.limits import TRAFFIC
 from softproof.verify.bench.machine import about

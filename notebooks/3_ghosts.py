@@ -22,10 +22,10 @@ import os
 from importlib.resources import files
 
 import numpy as np
-from softproof.derivations.certify import certify
 from softproof.derivations.check_certificate import CertificateError, check
-from softproof.derivations.partition import binary_radius, binary_zeros
-from softproof.derivations.series import (
+from softproof.derivations.step_radius.certify import certify
+from softproof.derivations.step_radius.partition import binary_radius, binary_zeros
+from softproof.derivations.step_radius.series import (
     derivative,
     loss_coefficients,
     nearest_pole,
@@ -33,7 +33,9 @@ from softproof.derivations.series import (
     root_test,
 )
 from softproof.kernels import BOUNDS, radius
-from softproof.verify.plots import ghosts, ladder, taylor
+from softproof.verify.plots import complex_zeros as ghosts
+from softproof.verify.plots import radius_bounds as ladder
+from softproof.verify.plots import taylor
 
 FAST = "SOFTPROOF_FAST" in os.environ  # coarse portraits
 
@@ -123,7 +125,7 @@ for share in (0.9, 1.1):
 #   cancel either.
 # * **exact**: the nearest zero itself.
 #
-# (The proofs stand in the docstring of `softproof.kernels.radius`, in a few lines each.)
+# (The proofs stand in the docstring of `softproof.kernels.step_radius.radius`, a few lines each.)
 
 # %%
 found = radius([logits], [slopes])

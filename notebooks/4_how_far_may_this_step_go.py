@@ -22,7 +22,8 @@ import numpy as np
 import phase_transition
 import rate_spike
 import temperature
-from softproof.verify.plots import radius, style
+from softproof.verify.plots import style
+from softproof.verify.plots import training_radius as radius
 
 FAST = "SOFTPROOF_FAST" in os.environ  # one seed, fewer models, coarse grids
 

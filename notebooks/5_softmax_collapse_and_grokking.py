@@ -18,13 +18,13 @@ from importlib.resources import files
 
 import grokking
 import numpy as np
-from softproof.derivations.collapse import absorption_gap, explain
-from softproof.derivations.formats import BINARY32, FORMATS
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
+from softproof.derivations.error_bounds.collapse import absorption_gap, explain
 from softproof.kernels import cross_entropy_with_gradient, stablemax_cross_entropy_with_gradient
-from softproof.kernels.perp_grad import perp_grad
+from softproof.kernels.training.perp_grad import perp_grad
 from softproof.verify.plots import collapse
-from softproof.verify.properties.collapse import collapsed
-from softproof.verify.textbook import cross_entropy_shifted
+from softproof.verify.subjects.implementations.textbook import cross_entropy_shifted
+from softproof.verify.suites.collapse import collapsed
 
 FAST = "SOFTPROOF_FAST" in os.environ  # fewer points in the figure
 

@@ -21,8 +21,12 @@ from fractions import Fraction
 
 import flint
 import numpy as np
-from softproof.derivations.conditional_regret import conditional_error, infimum, least_error
-from softproof.derivations.consistency import (
+from softproof.derivations.h_consistency.conditional_regret import (
+    conditional_error,
+    infimum,
+    least_error,
+)
+from softproof.derivations.h_consistency.transform import (
     TAU,
     excess_over_published,
     gamma,
@@ -30,7 +34,7 @@ from softproof.derivations.consistency import (
     transform,
     transform_ball,
 )
-from softproof.verify.plots import consistency
+from softproof.verify.plots import h_consistency as consistency
 
 FAST = "SOFTPROOF_FAST" in os.environ  # fewer points in the figure
 HALF = Fraction(1, 2)

@@ -1,6 +1,6 @@
-"""Make kernels/activation_tables.py: Chebyshev coefficients of the Gaussian tails.
+"""Make kernels/activations/tables.py: Chebyshev coefficients of the Gaussian tails.
 
-    python notebooks/activation_tables.py > kernels/activation_tables.py
+    python notebooks/activation_tables.py > kernels/activations/tables.py
 
 Every series interpolates at NODES Chebyshev points with 50 digits and is cut where the rest adds
 up to less than 2^-60 of the first coefficient.  The test of the kernels makes the tables anew and

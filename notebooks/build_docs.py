@@ -127,7 +127,7 @@ def write_guide(output: Path) -> None:
 
 def write_commands(output: Path) -> None:
     """Write the help of all commands as a page."""
-    from softproof.verify.cli import app
+    from softproof.verify.cli.main import app
 
     command = typer.main.get_command(app)
     context = command.make_context("softproof", [], resilient_parsing=True)
@@ -259,7 +259,7 @@ def softproof(*words: str | Path) -> None:
 
     RuntimeError, with what it said, when it fails.
     """
-    code = "from softproof.verify.cli import main; main()"
+    code = "from softproof.verify.cli.main import main; main()"
     command = [sys.executable, "-c", code, *map(str, words)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode not in (0, 1):

@@ -20,7 +20,7 @@ import models
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from softproof.kernels.radius import BOUNDS, Radius, radius
+from softproof.kernels.step_radius.radius import BOUNDS, Radius, radius
 from torch.nn import functional
 
 BATCH = 64

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
-from softproof.kernels.radius import radius
+from softproof.kernels.step_radius.radius import radius
 
 Array = NDArray[np.float64]
 

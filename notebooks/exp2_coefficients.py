@@ -1,4 +1,4 @@
-"""Make the tuples of kernels/exp2_coefficients.py: 2^f = 1 + f q(f) for |f| just above 1/2.
+"""Make kernels/arithmetic/exp2_coefficients.py: 2^f = 1 + f q(f) for |f| just above 1/2.
 
     python notebooks/exp2_coefficients.py
 

@@ -46,10 +46,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from softproof.kernels import (
-    cross_entropy_with_gradient,
-    stablemax_cross_entropy_with_gradient,
-)
+from softproof.kernels import cross_entropy_with_gradient, stablemax_cross_entropy_with_gradient
 from softproof.kernels.frameworks.torch_perp_grad import perp_grad
 from torch import Tensor, nn
 from torch.nn import functional

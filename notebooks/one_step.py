@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from models import Array, Data, Parameters, accuracy, batch, logits_after, loss
 from numpy.typing import NDArray
-from softproof.kernels.radius import BOUNDS, safe_radius
+from softproof.kernels.step_radius.radius import BOUNDS, safe_radius
 from torch import Tensor, nn
 
 LOSS_LIMIT = 1.1

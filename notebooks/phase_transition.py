@@ -51,9 +51,9 @@ from one_step import (
     sweep,
     verdict,
 )
-from softproof.derivations.series import log_coefficients
-from softproof.kernels.radius import BOUNDS, radius
-from softproof.kernels.softmax import softmax
+from softproof.derivations.step_radius.series import log_coefficients
+from softproof.kernels.softmax_family.softmax import softmax
+from softproof.kernels.step_radius.radius import BOUNDS, radius
 from torch import nn, tensor
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95)
@@ -66,10 +66,10 @@ INSIDE, OUTSIDE = 0.9, 1.1
 # ## The series
 #
 # With linear logits the line loss of a sample is -z_y - a_y t + log F(t); the Taylor coefficients
-# of log F come from `softproof.derivations.series`. In units of rho (slopes times rho) they decay
-# like 1 / n, so partial sums at 0.9 rho converge, and those at 1.1 rho diverge, like 0.9^n and
-# 1.1^n. Their sign changes with n, and near such a change a sum may come close by chance: of two
-# consecutive orders the worse one counts.
+# of log F come from `softproof.derivations.step_radius.series`. In units of rho (slopes times rho)
+# they decay like 1 / n, so partial sums at 0.9 rho converge, and those at 1.1 rho diverge, like
+# 0.9^n and 1.1^n. Their sign changes with n, and near such a change a sum may come close by chance:
+# of two consecutive orders the worse one counts.
 
 
 # %%

@@ -27,7 +27,7 @@ import models
 import numpy as np
 import torch
 from softproof.kernels.frameworks.torch import radius_clip
-from softproof.kernels.radius import BOUNDS
+from softproof.kernels.step_radius.radius import BOUNDS
 from torch.nn import functional
 
 BATCH = 64

@@ -31,9 +31,9 @@ from typing import NamedTuple
 import models
 import numpy as np
 import torch
-from softproof.kernels.clip import ClipRecord
 from softproof.kernels.frameworks.torch import radius_clip
-from softproof.kernels.radius import BOUNDS
+from softproof.kernels.step_radius.radius import BOUNDS
+from softproof.kernels.training.clip import ClipRecord
 from torch.nn import functional
 
 BATCH = 64

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from models import Array, build, digits, downhill, logits_and_slopes, train
 from one_step import batch_radii, grid, problem, sweep, verdict
-from softproof.kernels.radius import BOUNDS
+from softproof.kernels.step_radius.radius import BOUNDS
 
 TEMPERATURES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 INFLATION = 2.0

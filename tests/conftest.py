@@ -7,7 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from softproof.kernels import tuning
+from softproof.kernels.runtime import tuning
 
 # Files whose set-up takes long, for all of their tests.
 SET_UP_ONCE = ("test_wheel.py", "test_testing.py")

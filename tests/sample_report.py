@@ -4,7 +4,7 @@ import copy
 import math
 import random
 
-from softproof.verify.metrics import UNIT
+from softproof.verify.oracle.metrics import UNIT
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> & \" ]]>"

@@ -11,26 +11,20 @@ from typing import Any
 import numpy as np
 
 from ..derivations import Definition, lookup
-from ..derivations.formats import FORMATS, Format
-from .contract import Contract
-from .hints import hints
-from .inputs import Batch
-from .metrics import hexadecimal
-from .properties import SUITES
-from .reports.wording import (
-    counted,
-    observed_told,
-    quantities,
-    row_of_numbers,
-    worst_first,
-)
-from .run import ROWS, Connect, Failure, Report, Result, plan, run
-from .snippet import LIBRARIES, snippet
+from ..derivations.arithmetic.formats import FORMATS, Format
+from .inputs.families import Batch
+from .oracle.metrics import hexadecimal
+from .reports.hints import hints
+from .reports.text import counted, observed_told, quantities, row_of_numbers, worst_first
+from .runs.run import ROWS, Connect, Failure, Report, Result, plan, run
+from .runs.snippet import LIBRARIES, snippet
 from .subjects.built_in import select
 from .subjects.call import keywords_of
-from .subjects.hosts import InProcess
+from .subjects.contract import Contract
+from .subjects.isolation.in_process import InProcess
+from .subjects.isolation.worker_pool import Workers
 from .subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
-from .subjects.workers import Workers
+from .suites import SUITES
 
 MAX_SHOWN = 8  # logits of a row in a message
 

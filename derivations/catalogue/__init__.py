@@ -3,9 +3,17 @@
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import activations, comp_sum, losses, normalisers, softmax, stablemax
+from . import activations, classification_losses, comp_sum, normalisation, softmax, stablemax
 
-__all__ = ["activations", "comp_sum", "lookup", "losses", "normalisers", "softmax", "stablemax"]
+__all__ = [
+    "activations",
+    "classification_losses",
+    "comp_sum",
+    "lookup",
+    "normalisation",
+    "softmax",
+    "stablemax",
+]
 
 
 def lookup(name: str) -> Definition:

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from ..definition import Argument, Parameter, define
-from ..facts import Convex, Identity, Increasing, Range
+from ..proofs.facts import Convex, Identity, Increasing, Range
 
 GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AISTATS, section 3"
 

@@ -8,8 +8,8 @@ As 1 + v = 1 / p_y with p = softmax(z), l_tau is a function of the cross-entropy
 """
 
 from ..definition import Argument, Parameter, define
-from ..facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from .losses import cross_entropy
+from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from .classification_losses import cross_entropy
 from .softmax import softmax
 
 MAO_MOHRI_ZHONG = "Mao, Mohri, Zhong 2023, arXiv 2304.07288, section 2"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..definition import Argument, Output, define
-from ..facts import (
+from ..proofs.facts import (
     Convex,
     GradientSumsTo,
     OrderPreserving,

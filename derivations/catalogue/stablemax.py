@@ -1,7 +1,7 @@
 """StableMax and its cross-entropy: softmax with a slower, rational exponential."""
 
 from ..definition import Argument, Output, define
-from ..facts import (
+from ..proofs.facts import (
     OrderPreserving,
     PermutationEquivariant,
     PermutationInvariant,

@@ -4,15 +4,31 @@ Claims about kernels and about speed are in ``softproof.verify.claims``.
 """
 
 from . import (
-    beside,
-    collapse,
-    comp_sum,
-    ghosts_activations,
-    ghosts_curvature,
-    ghosts_divergence,
-    ghosts_radius,
+    dukhan2020 as two_pass,
+)
+from . import (
+    mao2023 as comp_sum,
+)
+from . import (
+    other_papers as beside,
+)
+from . import (
+    prieto2025 as collapse,
+)
+from . import (
     register,
-    two_pass,
+)
+from . import (
+    sao2026_activations as ghosts_activations,
+)
+from . import (
+    sao2026_curvature as ghosts_curvature,
+)
+from . import (
+    sao2026_divergence as ghosts_divergence,
+)
+from . import (
+    sao2026_radius as ghosts_radius,
 )
 from .register import CLAIMS, METHODS, OUTCOMES, Claim, Verdict, claim
 

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..clip import ClipRecord, check_settings, clip_step
+from ..training.clip import ClipRecord, check_settings, clip_step
 
 
 def radius_clip(

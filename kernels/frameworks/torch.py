@@ -38,7 +38,7 @@ from torch import nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..clip import ClipRecord, check_settings, clip_step
+from ..training.clip import ClipRecord, check_settings, clip_step
 from .torch_wrapper import OptimizerWrapper
 
 SLOPES = ("jvp", "difference")

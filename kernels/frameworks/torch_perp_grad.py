@@ -27,7 +27,7 @@ Rounding to the format of the gradient, with unit roundoff u, adds u |r|:
     |<theta, r>| <= |theta| |r| (u + (n + 5) v),
 
 as long as |r| exceeds (n + 5) v |g|: below that, nothing of the gradient is known to be
-perpendicular. `softproof.kernels.perp_grad` does the same for NumPy, sharper.
+perpendicular. `softproof.kernels.training.perp_grad` does the same for NumPy, sharper.
 """
 
 from __future__ import annotations

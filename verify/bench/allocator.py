@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from .kernels import KEPT, Tell, plan, run
+from .operations import KEPT, Tell, plan, run
 from .peers import PYTORCH
 from .problems import Shape
 

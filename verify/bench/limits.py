@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.simd import (
+from ...kernels.arithmetic.simd import (
     fence,
     fill,
     first,

@@ -17,13 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels import (
-    cross_entropy,
-    cross_entropy_with_gradient,
-    log_softmax,
-    logsumexp,
-    softmax,
-)
+from ...kernels import cross_entropy, cross_entropy_with_gradient, log_softmax, logsumexp, softmax
 from ..subjects.arrays import to_native
 from .problems import TINY, Problem
 
@@ -157,7 +151,7 @@ def _onnx_runtime(problem: Problem, threads: int) -> Candidate:
     import onnx
     import onnxruntime
 
-    from ..subjects.onnx_forms import FATAL, HEADER, TYPES
+    from ..subjects.implementations.onnx_forms import FATAL, HEADER, TYPES
 
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "softmax": ("Softmax <axis = -1> (x)", {}),

@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ...derivations.formats import FORMATS
+from ...derivations.arithmetic.formats import FORMATS
 from ..plots import style
 from ..plots.style import BLUE, GREEN, MARKERS, ORANGE, PURPLE, SKY, SMALL, TEXT, VERMILION
-from .bad_days import LEAST_TIMES_PYTORCH, MOST_TIMES_NORMAL
-from .kernels import INSTALLED, KEPT, TITLES, counted, described
+from .adversarial_inputs import LEAST_TIMES_PYTORCH, MOST_TIMES_NORMAL
 from .limits import TRAFFIC, second_level_cache
+from .operations import INSTALLED, KEPT, TITLES, counted, described
 from .peers import PYTORCH, SOFTPROOF, UFUNC
 from .problems import TINY
 

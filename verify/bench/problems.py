@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ...derivations.formats import FORMATS
+from ...derivations.arithmetic.formats import FORMATS
 
 SEED = 0
 STANDARD_DEVIATION = 3.0

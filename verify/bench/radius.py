@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...derivations.certify import Certified, certify
-from ...kernels.radius import BOUNDS, radius, safe_radius
+from ...derivations.step_radius.certify import Certified, certify
+from ...kernels.step_radius.radius import BOUNDS, radius, safe_radius
 from .timing import interleaved, ratios
 
 SEED = 0

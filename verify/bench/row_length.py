@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ...kernels import softmax
-from .kernels import LARGE, SHORTEST, Clock, Tell, counted, described, over
 from .limits import TRAFFIC, limit, limits
+from .operations import LARGE, SHORTEST, Clock, Tell, counted, described, over
 from .problems import Shape, problem
 from .timing import interleaved, quiet
 

@@ -1,7 +1,16 @@
 """Claims about kernels and experiments, and the command that settles all of them."""
 
 from ...derivations.claims import CLAIMS
-from . import comp_sum, experiments, kernels, settled
+from . import comp_sum, experiments, our_kernels, settled
 from .settled import Settled, chosen, settle
 
-__all__ = ["CLAIMS", "Settled", "chosen", "comp_sum", "experiments", "kernels", "settle", "settled"]
+__all__ = [
+    "CLAIMS",
+    "Settled",
+    "chosen",
+    "comp_sum",
+    "experiments",
+    "our_kernels",
+    "settle",
+    "settled",
+]

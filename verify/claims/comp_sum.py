@@ -7,20 +7,13 @@ from fractions import Fraction
 
 import flint
 
-from ...derivations.balls import Exact
-from ...derivations.claims.comp_sum import COMP_SUM
-from ...derivations.claims.register import (
-    COMPUTATION,
-    Verdict,
-    claim,
-    confirmed,
-    proven,
-    refuted,
-)
-from ...derivations.conditional_regret import Point, minimizability_gap
-from ...derivations.consistency import transform_ball
-from .. import consistency
-from ..consistency import Check
+from ...derivations.arithmetic.balls import Exact
+from ...derivations.claims.mao2023 import COMP_SUM
+from ...derivations.claims.register import COMPUTATION, Verdict, claim, confirmed, proven, refuted
+from ...derivations.h_consistency.conditional_regret import Point, minimizability_gap
+from ...derivations.h_consistency.transform import transform_ball
+from ..studies import h_consistency
+from ..studies.h_consistency import Check
 
 TAUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -52,7 +45,7 @@ def consistency_bound_with_gaps(scale: float = 1.0) -> Verdict:
         return scale * transform_ball(b, tau, classes)
 
     checks = (
-        consistency.bound_holds(tau, n, trials=5, transform=transform)
+        h_consistency.bound_holds(tau, n, trials=5, transform=transform)
         for tau in TAUS
         for n in (2, 3, 5)
     )
@@ -70,7 +63,7 @@ def minimizability_gaps(blocks: int = 3) -> Verdict:
     """Three points, each with a block of its own; in one block the gap is positive."""
     p = ((Fraction(1), Fraction(0)), (Fraction(1, 4), Fraction(3, 4)), (Fraction(1, 2),) * 2)
     points = [Point(Fraction(1, 3), k % blocks, share) for k, share in enumerate(p)]
-    with flint.ctx.workprec(consistency.BITS):
+    with flint.ctx.workprec(h_consistency.BITS):
         for tau in (None, *map(Fraction, TAUS)):
             gap = minimizability_gap(points, tau)
             if gap > 0:
@@ -89,5 +82,5 @@ def minimizability_gaps(blocks: int = 3) -> Verdict:
 )
 def smooth_adversarial_bound(constant: float = 1.0) -> Verdict:
     """Linear scores in the plane, with all suprema over the ball known."""
-    checks = (consistency.adversarial(tau, trials=15, constant=constant) for tau in TAUS)
-    return _settled(checks, "the proof stands in derivations/smooth_adversarial.py")
+    checks = (h_consistency.adversarial(tau, trials=15, constant=constant) for tau in TAUS)
+    return _settled(checks, "the proof stands in derivations/h_consistency/smooth_adversarial.py")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ...derivations.claims.collapse import GROKKING
-from ...derivations.claims.comp_sum import COMP_SUM
-from ...derivations.claims.ghosts_radius import GHOSTS
+from ...derivations.claims.dukhan2020 import TWO_PASS
+from ...derivations.claims.mao2023 import COMP_SUM
+from ...derivations.claims.prieto2025 import GROKKING
 from ...derivations.claims.register import (
     EXPERIMENT,
     Verdict,
@@ -15,7 +15,7 @@ from ...derivations.claims.register import (
     not_checkable,
     refuted,
 )
-from ...derivations.claims.two_pass import TWO_PASS
+from ...derivations.claims.sao2026_radius import GHOSTS
 
 ROUNDS = 7
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...derivations.claims import CLAIMS, Claim, Verdict
-from ...derivations.claims.collapse import GROKKING
-from ...derivations.claims.comp_sum import COMP_SUM
-from ...derivations.claims.ghosts_radius import GHOSTS
+from ...derivations.claims.dukhan2020 import TWO_PASS
+from ...derivations.claims.mao2023 import COMP_SUM
+from ...derivations.claims.prieto2025 import GROKKING
 from ...derivations.claims.register import not_checkable
-from ...derivations.claims.two_pass import TWO_PASS
+from ...derivations.claims.sao2026_radius import GHOSTS
 
 CORE_PAPERS = (GHOSTS, TWO_PASS, GROKKING, COMP_SUM)
 SCHEMA = 1

@@ -3,7 +3,7 @@
  *     cc -O2 -std=c99 softmax.c -lm -o softmax
  *     softproof verify softmax --subject ./softmax
  *
- * It speaks the protocol of softproof (in the docstring of softproof.verify.subjects.program), with
+ * It speaks the protocol of softproof (in the docstring of softproof.verify.subjects.isolation.program), with
  * numbers in hex.  All is computed in double; float results are rounded once, at the end.
  */
 #include <math.h>

@@ -11,7 +11,7 @@ returns a `Plot`: the figure, the numbers it shows as the rows of a table, and t
 it, which `style.command` writes and the caption shows.  It never shows a window and leaves
 Matplotlib's global state alone.
 
-To add a kind: that module, drawn with `style`, and a command of a few lines in ``cli_plot.py``.
+To add a kind: that module, drawn with `style`, and a command of a few lines in ``cli/plot.py``.
 
 >>> from softproof.verify.plots import precision
 >>> plot = precision.plot("stablemax", precisions=[8, 11, 24, 53])

@@ -12,14 +12,14 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ...derivations import lookup
-from ...derivations.collapse import absorption_gap
-from ...derivations.formats import FORMATS
-from ..collapse_curves import LOSSES, CollapseCurves, Curve, collapse_curves
+from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.error_bounds.collapse import absorption_gap
+from ..studies.collapse_curves import LOSSES, CollapseCurves, Curve, collapse_curves
 from ..subjects.built_in import BUILT_IN
 from ..subjects.subject import SubjectError, SubjectFault, short_id
 from . import style
 from .plot import Cell, Plot, Progress, ignore
-from .subjects import connected
+from .subject_values import connected
 
 # Drawn where none is named, as far as they can be run here.
 SUBJECTS = (

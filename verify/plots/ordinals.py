@@ -12,17 +12,17 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.formats import FORMATS, Format
-from ..inputs import Batch
-from ..metrics import ulp_error
-from ..oracle import truth
-from ..properties.exhaustive import CERTIFIED, ulp_errors
+from ...derivations.arithmetic.formats import FORMATS, Format
+from ..inputs.families import Batch
+from ..oracle.metrics import ulp_error
+from ..oracle.truth import truth
 from ..subjects.built_in import OWN_AND_NUMPY
-from ..subjects.hosts import LiveSubject
+from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectError, SubjectFault, short_id
+from ..suites.exhaustive import CERTIFIED, ulp_errors
 from . import style
 from .plot import Cell, Plot, Progress, ignore
-from .subjects import connected
+from .subject_values import connected
 
 FORMAT = "float16"
 SAMPLED = 8192  # inputs, where the oracle is asked of each

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 
 from ...derivations import lookup
-from ...derivations.bounds import BOUNDS, PROVEN_FORM
-from ...derivations.formats import FORMATS
-from ..precision import (
+from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.error_bounds.bounds import BOUNDS, PROVEN_FORM
+from ..studies.precision import (
     PRECISIONS,
     PUBLISHED,
     PrecisionErrors,
@@ -27,7 +27,7 @@ from ..precision import (
 from ..subjects.subject import SubjectError, short_id
 from . import style
 from .plot import Cell, Plot, Progress, ignore
-from .subjects import connected
+from .subject_values import connected
 
 FINITE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "fillstyle": "none", "linestyle": ""}
 OBSERVED: dict[str, Any] = {"markersize": 3.0, "linestyle": "", "zorder": 3}
@@ -201,6 +201,6 @@ def _described(data: PrecisionErrors) -> str:
     if np.isfinite(data.bounds).any():
         proven = (inspect.getdoc(BOUNDS[data.name]) or "").split("\n")[0]
         sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
-        if definition.partition_function:  # the letters of softproof.derivations.bounds
+        if definition.partition_function:  # the letters of derivations.error_bounds
             sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")
     return " ".join(sentences)

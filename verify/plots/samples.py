@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..radius_report import load_samples
+from ..inputs.array_files import load_samples
 
 DIGITS = files("softproof.verify") / "data" / "digits.npz"
 
@@ -35,8 +35,9 @@ class Sample(NamedTuple):
 def read(logits: str | Path | None = None, slopes: str | Path | None = None) -> Samples:
     """The samples of two files, or of one that holds both; of the digits where none is named.
 
-    Files are what `softproof.verify.radius_report.load_samples` reads; an .npz file of logits may
-    hold ``labels``, too.  ValueError where they hold something else; OSError where there is none.
+    Files are what `softproof.verify.inputs.array_files.load_samples` reads; an .npz file of
+    logits may hold ``labels``, too.  ValueError where they hold something else; OSError where there
+    is none.
 
     >>> read().logits.shape
     (1797, 10)

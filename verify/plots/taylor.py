@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ...derivations.certify import certify
-from ...derivations.series import loss_coefficients
+from ...derivations.step_radius.certify import certify
+from ...derivations.step_radius.series import loss_coefficients
 from . import style
 from .plot import Cell, Plot, Progress, ignore
 from .samples import Sample, read_row

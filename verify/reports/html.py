@@ -12,9 +12,9 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
-from ..strict_json import json_text
+from .strict_json import json_text
 from .svg import distance, distribution, row_of_logits, window
-from .wording import (
+from .text import (
     FINDINGS,
     MEANINGS,
     SYMBOLS,

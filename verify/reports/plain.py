@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..metrics import UNIT, bits
-from ..run import Report, Result
+from ..oracle.metrics import UNIT, bits
+from ..runs.run import Report, Result
 from ..subjects.subject import Subject
 
 SCHEMA = 1  # raised when a field changes its meaning (data/report.schema.json)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from .wording import number, short_count
+from .text import number, short_count
 
 WIDTH, HEIGHT = 360, 150  # small enough for a phone to show the text at its size
 TOP, BOTTOM, SIDE = 24, 40, 14

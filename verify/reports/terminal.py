@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..metrics import UNIT, bits
-from ..properties import SUITES
-from ..run import Collapse, Failure, Report, Result
+from ..oracle.metrics import UNIT, bits
+from ..runs.run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
-from .wording import (
+from ..suites import SUITES
+from .text import (
     collapse_in_short,
     collapse_told,
     hex_and_decimal,
@@ -144,6 +144,12 @@ def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -
 def _shortest(told: Iterable[Collapse]) -> Collapse:
     """The one with the shortest row to show."""
     return min(told, key=lambda c: len(c.logits) or math.inf)
+
+
+LOST = (
+    "the gap, of the leader's logit to all others, from which on a result is 0, or a probability "
+    "1, although the exact one is not; derived in derivations/error_bounds/collapse.py."
+)
 
 
 def _print_gaps(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
-from .layout import lay_out
+from .layouts import lay_out
 from .subject import (
     EnvironmentChanged,
     InputChanged,
@@ -29,6 +29,15 @@ from .subject import (
 )
 
 Array = NDArray[Any]
+
+# Ids of built-in subjects are public names and stay; the modules that they name have moved.
+MOVED_MODULES = {
+    "softproof.verify.textbook": "softproof.verify.subjects.implementations.textbook",
+    **{
+        f"softproof.verify.subjects.{name}": f"softproof.verify.subjects.implementations.{name}"
+        for name in ("comp_sum_members", "jax_forms", "onnx_forms", "sklearn_forms", "torch_forms")
+    },
+}
 
 MOST_LARGER = 16  # than the logits: a result beyond is not looked at
 
@@ -41,7 +50,7 @@ def load(subject_id: str) -> Callable[..., Any]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        target: Any = importlib.import_module(module_name)
+        target: Any = importlib.import_module(MOVED_MODULES.get(module_name, module_name))
         for part in attribute.split("."):
             target = getattr(target, part)
     except (Exception, SystemExit) as error:  # whatever a user's module does on import

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Contract
+from .contract import Contract
 
 LIBRARIES = ("numpy", "torch", "jax", "cupy")  # of arrays
 CXX = "a C++ compiler with Python.h"  # a requirement that is no distribution

@@ -1,0 +1,52 @@
+"""Losses of logits and a label."""
+
+from ..definition import Argument, Parameter, define
+from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from .softmax import log1p_of_losers, logsumexp, softmax
+
+SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
+
+
+@define(
+    family="losses",
+    source=(
+        "Mao, Mohri, Zhong 2023, arXiv 2304.07288, section 2 (logistic loss); label smoothing: "
+        "Szegedy et al. 2016, arXiv 1512.00567, section 7"
+    ),
+    arguments=(Argument.LOGITS, Argument.LABEL),
+    facts=(
+        ShiftInvariant(),
+        PermutationInvariant(),
+        GradientSumsTo(0),
+        Convex(),
+        Range(lower=0),
+    ),
+    parameters={"smoothing": SMOOTHING},
+    partition_function=True,
+)
+def cross_entropy(z, label, xp, smoothing=0.0):
+    """Cross-entropy log sum_k e^z_k - sum_k t_k z_k with t = (1 - s) onehot(label) + s / K."""
+    if smoothing == 0:  # the plain loss: 0 * z_k would be NaN where a class is masked by -inf
+        return logsumexp(z, xp) - z[label]
+    s = xp.number(smoothing)
+    return logsumexp(z, xp) - ((1 - s) * z[label] + s * (xp.sum(z) / len(z)))
+
+
+@cross_entropy.derivative
+def _(z, label, xp, smoothing=0.0):
+    s = xp.number(smoothing)
+    gradient = softmax(z, xp) - s / len(z)
+    gradient[label] -= 1 - s
+    return gradient
+
+
+@cross_entropy.form("shifted")
+def _(z, label, xp, smoothing=0.0):
+    return cross_entropy(z - xp.max(z), label, xp, smoothing)
+
+
+@cross_entropy.form("log1p")
+def _(z, label, xp, smoothing=0.0):
+    d, tail = log1p_of_losers(z, xp)
+    s = xp.number(smoothing)
+    return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(z)))

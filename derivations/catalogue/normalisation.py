@@ -1,0 +1,36 @@
+"""Normalisers: what replaces 1 / sqrt(variance), and is analytic there."""
+
+from fractions import Fraction
+
+from ..definition import Argument, Parameter, define
+from ..proofs.facts import Range
+
+HALF = Fraction(1, 2)
+
+
+@define(
+    family="normalisers",
+    source="Sao 2026, Ghosts of Softmax, arXiv 2603.13552, appendix 3",
+    arguments=(Argument.REAL,),
+    parameters={"width": Parameter(default=1.0, lower=2.0**-64, upper=2.0**64)},
+    facts=(Range(lower=0),),
+)
+def smoothed_rsqrt(v, xp, width=1.0):
+    """1/sqrt smoothed by a Gaussian, e^(-v^2/4s^2) D_{-1/2}(-v/s) / sqrt(2s), s = width.
+
+    The Weierstrass transform of f(u) = u^(-1/2) for u > 0, 0 for u <= 0, with s = width:
+
+        E f(v + s Z) = (s sqrt(2 pi))^(-1) int_0^inf u^(-1/2) e^(-(u - v)^2 / (2 s^2)) du.
+
+    With u = s w and x = v / s this is s^(-1/2) (2 pi)^(-1/2) e^(-x^2/2) int_0^inf w^(-1/2)
+    e^(x w - w^2/2) dw, and that integral is Gamma(1/2) e^(x^2/4) D_{-1/2}(-x) (DLMF 12.5.1, which
+    is U(0, -x) there).  Gamma(1/2) = sqrt(pi) leaves the constant C = 1 / sqrt(2 s).
+    """
+    x = v / xp.number(width)
+    return xp.scaled_cylinder(-HALF, -x) / xp.sqrt(2 * xp.number(width))
+
+
+@smoothed_rsqrt.derivative
+def _(v, xp, width=1.0):
+    x = v / xp.number(width)
+    return xp.scaled_cylinder(HALF, -x) / xp.sqrt(2 * xp.number(width)) / xp.number(width)

@@ -1,0 +1,1 @@
+"""H-consistency bounds of comp-sum losses and of their smooth adversarial variants."""

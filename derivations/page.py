@@ -1,0 +1,532 @@
+"""What ``softproof derive`` prints: a definition, its derivatives, facts and radius, by SymPy.
+
+Most formulas are made from weights w_k = w(z_k): exponentials, or a piecewise stand-in for them.
+Differentiated in z_k and then written in the weights' shares p_k = w_k / S, S = w_1 + ... + w_K,
+the derivatives become short: d p_i / d z_j = p_i (delta_ij - p_j) for softmax.  That is a
+substitution, w_k = p_k S, and a simplification under p_1 + ... + p_K = 1.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import sympy
+from sympy.printing.str import StrPrinter
+
+from .arithmetic.gaussian import D, Phi, phi
+from .catalogue import lookup
+from .definition import Definition, Output
+from .proofs.charts import Symbolic
+from .proofs.facts import PermutationEquivariant, PermutationInvariant
+from .proofs.prove import prove
+from .step_radius import (
+    activation_singularities as singularities,
+)
+from .step_radius import (
+    partition,
+)
+from .step_radius import (
+    stablemax as stablemax_radius,
+)
+
+WIDTH = 96  # of a matrix in text; wider ones are printed entry by entry
+
+# The weight function w of a definition: exp itself, or called s where it is piecewise.
+EXP = sympy.Function("w")
+PIECEWISE = sympy.Function("s")
+X = sympy.Symbol("x", real=True)
+S = sympy.Symbol("S", positive=True)
+
+
+@dataclass(frozen=True)
+class Equation:
+    """``left relation right``, to be printed in text or in LaTeX."""
+
+    left: sympy.Symbol
+    right: sympy.Basic
+    relation: str = "="
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page: a note in words, equations, and items in words."""
+
+    title: str
+    note: str = ""
+    equations: Sequence[Equation] = ()
+    items: Sequence[tuple[str, str]] = ()
+
+
+def derive(name: str, *, size: int = 3, style: str = "text") -> str:
+    """Print a definition with its derivatives, proven facts and step radius, derived by SymPy.
+
+    size is the number of classes K of the printed formulas (functions of one real have none);
+    style is "text", within 100 columns for K <= 3, or "latex", a fragment that needs amsmath.
+    KeyError where no definition has that name; ValueError for another style or fewer than 2
+    classes.
+
+    >>> print(derive("sigmoid").partition("First")[0].strip())
+    sigmoid: Logistic function 1 / (1 + e^-x).
+    <BLANKLINE>
+      family  activations
+      source  Verhulst 1838; Rumelhart, Hinton, Williams 1986, Nature 323
+    <BLANKLINE>
+    Definition
+      f = 1/(1 + exp(-x))
+    """
+    if style not in ("text", "latex"):
+        raise ValueError(f"style is {style!r}; use 'text' or 'latex'")
+    if size < 2:
+        raise ValueError(f"size is {size}; give 2 classes or more")
+    definition = lookup(name)
+    sections = [*_formulas(definition, size), *_declarations(definition)]
+    if definition.partition_function:
+        sections += _radius(size)
+    if definition.name in singularities.NAMES:
+        sections.append(_singularities(definition.name))
+    if definition.name in stablemax_radius.NAMES:
+        sections += _kinks(definition, size)
+    return (_text if style == "text" else _latex)(definition, sections)
+
+
+# --- the formulas ---
+
+
+def _formulas(definition: Definition, size: int) -> Iterator[Section]:
+    if definition.elementwise:
+        yield from _of_one_real(definition)
+        return
+    weights = _Weights(definition, size)
+    symmetric = any(
+        isinstance(fact, PermutationEquivariant | PermutationInvariant) for fact in definition.facts
+    )
+    title = f"Definition for K = {size}"
+    for label in range(size) if definition.labelled else (None,):
+        note = "" if label is None else f"right class {label + 1}"
+        if symmetric and definition.labelled:
+            note += "; the others follow by permutation"
+        f = weights.values(label)
+        if definition.output is Output.VECTOR:
+            names = [_symbol("f", i) for i in range(size)]
+            yield weights.definition(title, note, names, label)
+            jacobian = [[sympy.diff(fi, zj) for zj in weights.z] for fi in f]
+            yield weights.matrix("Jacobian", "row i is the gradient of output i", "J", jacobian)
+        else:
+            names = [sympy.Symbol("f")]
+            yield weights.definition(title, note, names, label)
+            gradient = [sympy.diff(f[0], zk) for zk in weights.z]
+            yield weights.vector("Gradient", "g", gradient)
+        for i, fi in enumerate(f[:1] if symmetric else f):
+            subject, note = "", ""
+            if definition.output is Output.VECTOR:
+                subject = f" of output {i + 1}"
+                note = "those of the other outputs follow by permutation" if symmetric else ""
+            hessian = [[sympy.diff(fi, zj, zk) for zk in weights.z] for zj in weights.z]
+            yield weights.matrix(f"Hessian{subject}", note, "H", hessian)
+        if symmetric:
+            return
+
+
+class _Weights:
+    """A definition of K logits, written in its weights w_k = w(z_k).
+
+    One with several piecewise functions has no weights, and is written in the z_k themselves.
+    """
+
+    def __init__(self, definition: Definition, size: int) -> None:
+        self.plain = Symbolic.plain(definition, size)
+        self.chart = next(Symbolic.charts(definition, size))
+        self.z = self.plain.coordinates
+        self.shares = sympy.symbols(f"p_1:{size + 1}", positive=True)
+        self.exponential = not definition.breakpoint_at_zero
+        self.function = EXP if self.exponential else PIECEWISE
+        named = [_symbol("s", k) for k in range(size)]
+        self.weights = [sympy.exp(z) for z in self.z] if self.exponential else named
+        label = 0 if definition.labelled else None
+        # Each piecewise function of one logit, as a function of x.
+        self.pieces = {
+            p.subs(p.free_symbols.pop(), X)
+            for f in self.plain.value(label=label)
+            for p in f.atoms(sympy.Piecewise)
+        }
+        self.weighted = self.exponential or len(self.pieces) == 1
+
+    def values(self, label: int | None) -> list[sympy.Expr]:
+        """The outputs, as expressions in w(z_1) ... w(z_K)."""
+        if not self.weighted:
+            return self.plain.value(label=label)
+        if not self.exponential:
+            return [f.replace(sympy.Piecewise, self._weight) for f in self.plain.value(label=label)]
+        logs = {sympy.log(x): z for x, z in zip(self.chart.coordinates, self.z, strict=True)}
+        weights = {x: EXP(z) for x, z in zip(self.chart.coordinates, self.z, strict=True)}
+        return [f.xreplace(logs).xreplace(weights) for f in self.chart.value(label=label)]
+
+    def _weight(self, *branches: sympy.Tuple) -> sympy.Expr:
+        piecewise = sympy.Piecewise(*branches)
+        (z,) = piecewise.free_symbols
+        return PIECEWISE(z)
+
+    def piecewise(self) -> sympy.Piecewise:
+        """The piecewise weight s(x)."""
+        (piecewise,) = self.pieces
+        return piecewise
+
+    def in_shares(self, expression: sympy.Expr) -> sympy.Expr:
+        """The expression by w_k = p_k S and sum p = 1; derivatives of s become symbols s'_k."""
+        if not self.weighted:
+            return sympy.simplify(expression)
+        for derivative in expression.atoms(sympy.Derivative):
+            z, order = derivative.args[1]
+            slope = EXP(z) if self.exponential else _symbol("s" + "'" * int(order), self.z.index(z))
+            expression = expression.xreplace({derivative: slope})
+        weights = {self.function(z): p * S for z, p in zip(self.z, self.shares, strict=True)}
+        return _under_sum_one(expression.xreplace(weights), self.shares, self.weights)
+
+    def definition(
+        self, title: str, note: str, names: Sequence[sympy.Symbol], label: int | None
+    ) -> Section:
+        """The definition itself, in full for exponentials, in s_k where they are piecewise."""
+        if self.exponential or not self.weighted:
+            values = self.plain.value(label=label)
+            return Section(title, note, _equations(names, values))
+        weights = {PIECEWISE(z): s for z, s in zip(self.z, self.weights, strict=True)}
+        values = [f.xreplace(weights) for f in self.values(label)]
+        note = ", ".join(filter(None, [note, "with s_k = s(z_k)"]))
+        legend = [Equation(sympy.Symbol("s(x)"), self.piecewise())]
+        return Section(title, note, [*_equations(names, values), *legend])
+
+    def vector(self, title: str, name: str, entries: Sequence[sympy.Expr]) -> Section:
+        """A vector of derivatives, entry by entry."""
+        values = [self.in_shares(e) for e in entries]
+        names = [_symbol(name, k) for k in range(len(values))]
+        return Section(title, "", [*_equations(names, values), *self.legend(values)])
+
+    def matrix(
+        self, title: str, note: str, name: str, entries: Sequence[Sequence[sympy.Expr]]
+    ) -> Section:
+        """A matrix of derivatives: whole where it fits the page, else entry by entry."""
+        matrix = sympy.ImmutableMatrix([[self.in_shares(e) for e in row] for row in entries])
+        legend = self.legend(matrix)
+        if max(map(len, _matrix_lines(matrix))) + len(f"  {name} = ") <= WIDTH:
+            return Section(title, note, [Equation(sympy.Symbol(name), matrix), *legend])
+        indices = [(i, j) for i in range(matrix.rows) for j in range(matrix.cols)]
+        if matrix == matrix.T:
+            indices = [(i, j) for i, j in indices if i <= j]
+            note = "; ".join(filter(None, [note, "symmetric"]))
+        names = [sympy.Symbol(f"{name}_{i + 1}{j + 1}") for i, j in indices]
+        return Section(title, note, [*_equations(names, [matrix[ij] for ij in indices]), *legend])
+
+    def legend(self, expressions: Iterable[sympy.Expr]) -> Iterator[Equation]:
+        """What the symbols p_k, S and the derivatives of s stand for, where they occur."""
+        used = {symbol.name for e in expressions for symbol in e.free_symbols}
+        weight = sympy.exp(sympy.Symbol("z_k")) if self.exponential else sympy.Symbol("s_k")
+        if used & {p.name for p in self.shares}:
+            yield Equation(sympy.Symbol("p_k"), weight / S)
+            used.add("S")
+        if "S" in used:
+            yield Equation(S, sum(self.weights))
+        for order in (1, 2):
+            if any(name.startswith("s" + "'" * order + "_") for name in used):
+                yield Equation(
+                    sympy.Symbol("s" + "'" * order + "(x)"), _slope(self.piecewise(), order)
+                )
+
+
+NAMED = {
+    Phi: "Phi: the normal distribution function",
+    phi: "phi: the normal density",
+    D: "D: the parabolic cylinder function",
+}
+
+
+def _of_one_real(definition: Definition) -> Iterator[Section]:
+    plain = Symbolic.plain(definition, 1)
+    (value,) = plain.value()
+    known = [words for function, words in NAMED.items() if value.has(function)]
+    yield Section("Definition", "; ".join(known), [Equation(sympy.Symbol("f"), value)])
+    p = sympy.Symbol("p", positive=True)
+    e = sympy.Dummy(positive=True)
+    for title, order in (("First derivative", 1), ("Second derivative", 2)):
+        derivative = sympy.diff(value, X, order)
+        if definition.breakpoint_at_zero:
+            short = _slope(value, order)
+        else:  # e^x = p / (1 - p), p the logistic function
+            (at_log,) = plain.value([sympy.log(e)])
+            for _ in range(order):
+                at_log = e * sympy.diff(at_log, e)
+            in_p = at_log.subs(sympy.log(e), X).subs(e, p / (1 - p))
+            short = _shortest([in_p, sympy.simplify(derivative)])
+        equations = [Equation(sympy.Symbol("f" + "'" * order), short)]
+        if short.has(p):
+            equations.append(Equation(p, 1 / (1 + sympy.exp(-X))))
+        yield Section(title, "", equations)
+
+
+def _slope(piecewise: sympy.Piecewise, order: int) -> sympy.Piecewise:
+    """The derivative of a function with a break at 0, which it leaves out if it jumps there."""
+    (right, _), (left, _) = piecewise.args
+    right, left = (_shortest([sympy.diff(f, X, order)]) for f in (right, left))
+    if sympy.limit(right, X, 0, "+") == sympy.limit(left, X, 0, "-"):
+        return sympy.Piecewise((right, X >= 0), (left, True))
+    return sympy.Piecewise((right, X > 0), (left, X < 0))
+
+
+def _under_sum_one(
+    expression: sympy.Expr, shares: Sequence[sympy.Symbol], weights: Sequence[sympy.Symbol]
+) -> sympy.Expr:
+    """The shortest way found to write an expression in shares p_k = w_k / S that add up to 1."""
+    total = sum(shares)
+    ways = [sympy.factor(expression).subs(total, 1)]
+    ways += [expression.subs(p, 1 - (total - p)) for p in shares]
+    if any(way.has(S) for way in ways):
+        ways += [way.subs(S, w / p) for way in ways for p, w in zip(shares, weights, strict=True)]
+    return _shortest(ways)
+
+
+def _shortest(equals: Sequence[sympy.Expr]) -> sympy.Expr:
+    """The shortest of several equal expressions, as a product or, if clearly shorter, as a sum."""
+    factored = [sympy.factor(e) for e in equals]
+    written = [*map(_with_positive_constants, factored), *map(sympy.expand, factored)]
+    return min(written, key=lambda e: (len(str(e)) + 2 * e.is_Add, e.is_Add, str(e)))
+
+
+def _with_positive_constants(factored: sympy.Expr) -> sympy.Expr:
+    """A product whose factors read 1 - p rather than p - 1."""
+    factors = []
+    for factor in sympy.Mul.make_args(factored):
+        base, exponent = factor.as_base_exp()
+        if base.is_Add and base.subs(dict.fromkeys(base.free_symbols, 0)) < 0:
+            factors += [(-base) ** exponent, (-1) ** exponent]
+        else:
+            factors.append(factor)
+    return sympy.Mul(*factors)
+
+
+def _symbol(name: str, k: int) -> sympy.Symbol:
+    return sympy.Symbol(f"{name}_{k + 1}")
+
+
+def _equations(names: Iterable[sympy.Symbol], values: Iterable[sympy.Expr]) -> list[Equation]:
+    return [Equation(name, value) for name, value in zip(names, values, strict=True)]
+
+
+# --- what is declared, and the radius ---
+
+
+def _declarations(definition: Definition) -> Iterator[Section]:
+    outcomes: dict[str, list[tuple[int, bool]]] = {}
+    for proof in prove(definition):
+        outcomes.setdefault(proof.statement, []).append((proof.size, proof.proven))
+    facts = []
+    for statement, results in outcomes.items():
+        failed = [size for size, proven in results if not proven]
+        outcome = "NOT PROVEN" if failed else "proven"
+        if not definition.elementwise:
+            sizes = ", ".join(str(size) for size in failed or [size for size, _ in results])
+            outcome += f" for K = {sizes}"
+        facts.append((statement, outcome))
+    if facts:
+        yield Section("Facts", items=facts)
+    if definition.forms:
+        yield Section("Other forms", items=[(form, "") for form in definition.forms])
+    if definition.parameters:
+        ranges = [
+            (name, f"default {p.default:g}, from {p.lower:g} to {p.upper:g}")
+            for name, p in definition.parameters.items()
+        ]
+        yield Section("Parameters", items=ranges)
+
+
+def _radius(size: int) -> Iterator[Section]:
+    rho, f_of_t = sympy.symbols("rho F(t)")
+    a, z = partition.slopes(size), partition.logits(2)
+    heat, in_cumulants = partition.at_temperature, partition.taylor_coefficients_in_cumulants
+    yield Section(
+        "Taylor radius along a step z + a t",
+        "rho: modulus of the nearest complex zero of F; s_half: distance along the real line to "
+        "the nearest t where no class holds more than half of the mass",
+        [
+            Equation(f_of_t, partition.partition_function(size)),
+            Equation(partition.SPREAD, sympy.Max(*a) - sympy.Min(*a)),
+            Equation(rho, partition.spread_bound(), ">="),
+            Equation(rho, partition.half_mass_bound(), ">="),
+        ],
+    )
+    yield Section(
+        "A zero t = s + i y",
+        "V: variance of the slopes under softmax(z + a s); rho is at least the minimum over all s "
+        "with |s| >= s_half",
+        [Equation(sympy.Symbol("|t|"), partition.variance_bound(), ">=")],
+    )
+    yield Section(
+        "The same for K = 2, exactly",
+        "a zero t_n for every integer n",
+        [
+            Equation(partition.DELTA, z[0] - z[1]),
+            Equation(sympy.Symbol("t_n"), partition.binary_zeros()),
+            Equation(rho, partition.binary_radius()),
+        ],
+    )
+    yield Section(
+        "At temperature T, with z / T and a / T",
+        "for any K, and for K = 2",
+        [
+            Equation(rho, heat(partition.spread_bound()), ">="),
+            Equation(rho, heat(partition.binary_radius())),
+        ],
+    )
+    yield Section(
+        "Taylor series along the step",
+        "m_n: mean of a_k^n under softmax(z); log F(t) = log F(0) + sum_n kappa_n t^n / n!",
+        _equations([_symbol("kappa", n) for n in range(4)], partition.cumulants(4)),
+    )
+    yield Section(
+        "Taylor series of the cross-entropy along the step",
+        "c_0 + c_1 t + c_2 t^2 + ..., y the right class; it converges for |t| < rho",
+        _equations([_symbol("c", n - 1) for n in range(5)], in_cumulants(4)),
+    )
+
+
+def _singularities(name: str) -> Section:
+    found = singularities.singularities(name)
+    if found.entire:
+        return Section("Singularities", "none: the function is entire")
+    return Section(
+        "Singularities",
+        f"{found.kind}, for every integer n; the Taylor radius of f(h + h't) in t is the distance "
+        "of h to the nearest over the modulus of h'",
+        [Equation(sympy.Symbol("s_n"), point) for point in found.points],
+    )
+
+
+def _kinks(definition: Definition, size: int) -> Iterator[Section]:
+    (left, right), at_zero = stablemax_radius.one_sided_derivatives(2), "s''(0{})".format
+    yield Section(
+        "The kink",
+        "s and s' agree from both sides of 0, s'' does not: once continuously differentiable, and "
+        "not analytic at 0",
+        [
+            Equation(sympy.Symbol(at_zero("-")), left),
+            Equation(sympy.Symbol(at_zero("+")), right),
+        ],
+    )
+    z, a = (sympy.symbols(f"{letter}_1:{size + 1}", real=True) for letter in "za")
+    kappa = sympy.Min(*(sympy.Abs(zk) / sympy.Abs(ak) for zk, ak in zip(z, a, strict=True)))
+    bound = (
+        "rho >= kappa, with equality where the second derivative jumps there"
+        if definition.labelled
+        else "rho = kappa, but where p is constant"
+    )
+    yield Section(
+        "Taylor radius along a step z + a t",
+        f"{bound}; kappa: the first kink, of the a_k that are not 0. Within it every s_k has a "
+        "positive real part, so that S has no complex zero",
+        [Equation(sympy.Symbol("kappa"), kappa)],
+    )
+
+
+# --- the two styles ---
+
+
+def _text(definition: Definition, sections: Iterable[Section]) -> str:
+    lines = [f"{definition.name}: {definition.summary}", ""]
+    lines += _wrapped("  family  ", definition.family) + _wrapped("  source  ", definition.source)
+    for section in sections:
+        note = f" ({section.note})" if section.note else ""
+        lines += ["", *_wrapped("", section.title + note)]
+        for equation in section.equations:
+            head = f"  {equation.left} {equation.relation} "
+            body = _text_lines(equation.right)
+            if len(body) == 1:
+                lines += _wrapped(head, body[0])
+            else:
+                lines += [(head if i == 0 else " " * len(head)) + b for i, b in enumerate(body)]
+        width = max((len(item) for item, _ in section.items), default=0)
+        lines += [f"  {item:{width}}  {value}".rstrip() for item, value in section.items]
+    return "\n".join(lines)
+
+
+def _wrapped(head: str, body: str) -> list[str]:
+    return textwrap.wrap(
+        body,
+        width=100,
+        initial_indent=head,
+        subsequent_indent=" " * (len(head) or 4),
+        break_long_words=False,
+    )
+
+
+def _text_lines(expression: sympy.Basic) -> list[str]:
+    if isinstance(expression, sympy.MatrixBase):
+        return _matrix_lines(expression)
+    if isinstance(expression, sympy.Piecewise):
+        return [
+            f"{_words(value)}  " + ("otherwise" if condition is sympy.true else f"for {condition}")
+            for value, condition in expression.args
+        ]
+    return [_words(expression)]
+
+
+class _Printer(StrPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's plain style, with 1/x**2 where it has x**(-2)."""
+
+    def _print_Pow(self, expr: sympy.Pow, rational: bool = False) -> str:
+        if expr.exp.is_Integer and expr.exp < -1:
+            return "1/" + str(super()._print_Pow(1 / expr, rational))
+        return str(super()._print_Pow(expr, rational))
+
+
+def _words(expression: sympy.Basic) -> str:
+    return str(_Printer().doprint(expression))
+
+
+def _matrix_lines(matrix: sympy.MatrixBase) -> list[str]:
+    entries = [[_words(matrix[i, j]) for j in range(matrix.cols)] for i in range(matrix.rows)]
+    widths = [max(map(len, column)) for column in zip(*entries, strict=True)]
+    return [
+        "[" + "   ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) + "]"
+        for row in entries
+    ]
+
+
+def _latex(definition: Definition, sections: Iterable[Section]) -> str:
+    lines = [
+        "% needs \\usepackage{amsmath}",
+        f"\\section*{{{_escaped(definition.name)}}}",
+        _escaped(definition.summary),
+        "",
+        f"Family: {_escaped(definition.family)}. Source: {_escaped(definition.source)}.",
+    ]
+    for section in sections:
+        lines += ["", f"\\paragraph{{{_escaped(section.title)}}}"]
+        if section.note:
+            lines.append(f"({_escaped(section.note)})")
+        if section.equations:
+            relations = {"=": "=", ">=": r"\ge"}
+            rows = [
+                f"  {_math(e.left)} &{relations[e.relation]} {_math(e.right)}"
+                for e in section.equations
+            ]
+            lines += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
+        if section.items:
+            rows = [
+                f"  \\item {_escaped(item)}" + (f": {_escaped(value)}" if value else "")
+                for item, value in section.items
+            ]
+            lines += [r"\begin{itemize}", *rows, r"\end{itemize}"]
+    return "\n".join(lines)
+
+
+def _math(expression: sympy.Basic) -> str:
+    """LaTeX of an expression; a symbol with a prime is braced, for its powers are superscripts."""
+    primed = {s: f"{{{sympy.latex(s)}}}" for s in expression.free_symbols if "'" in s.name}
+    return str(sympy.latex(expression, symbol_names=primed))
+
+
+def _escaped(words: str) -> str:
+    """Words with the characters that LaTeX would take for commands, or print as others."""
+    special = {"^": r"\^{}", ">=": r"$\ge$", "<=": r"$\le$", ">": "$>$", "<": "$<$"}
+    return re.sub(r"[<>]=|[<>^_&%#]", lambda m: special.get(m[0], "\\" + m[0]), words)

@@ -1,0 +1,1 @@
+"""Declared facts and their symbolic proofs."""

@@ -1,0 +1,233 @@
+"""Symbolic proofs, for K = 2, 3, 4, of every declared fact and of every closed-form gradient.
+
+Both decisions are one-sided: True is a proof (wherever the formula is defined: poles are not
+looked for), False means "not proven".
+* ``vanishes``: rational functions of positive symbols cancel to 0; logarithms are expanded over
+  factored arguments first, after which those of different irreducible factors stand for themselves.
+  So do square roots, but for their squares, and Gaussian functions (``gaussian``) of one argument.
+* ``never_negative``: after cancelling, numerator and denominator are polynomials with nonnegative
+  coefficients in positive symbols.  sum c_i log A_i >= 0 is prod A_i^(c_i m) - 1 >= 0 for any m > 0
+  that clears the denominators of c.  An expression affine in a parameter is nonnegative on an
+  interval when it is at both ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import sympy
+
+from ..arithmetic.gaussian import Opaque, Phi
+from ..definition import Definition, Parameter
+from .charts import Symbolic
+from .facts import Claim
+
+SIZES = (2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The outcome for one fact of one definition at one size."""
+
+    definition: str
+    statement: str
+    size: int
+    proven: bool
+
+
+def vanishes(expression: sympy.Expr) -> bool:
+    """Whether an expression in positive symbols is proven to be 0.
+
+    >>> x, y = sympy.symbols("x y", positive=True)
+    >>> vanishes(sympy.log(x**2 + x * y) - sympy.log(x) - sympy.log(x + y)), vanishes(x - y)
+    (True, False)
+    """
+    expression = _expand_logs(_name_functions(expression))
+    if _indefinite(expression):
+        return False
+    expression = expression.xreplace({log: sympy.Dummy() for log in expression.atoms(sympy.log)})
+    expression, squares = _name_roots(expression)
+    fraction = _fraction(expression)
+    if fraction is None:
+        return False
+    numerator = fraction.numer.as_expr()
+    for root, square in squares.items():
+        numerator = sympy.prem(numerator, sympy.numer(sympy.together(root**2 - square)), root)
+    return bool(sympy.expand(numerator) == 0)
+
+
+def never_negative(
+    expression: sympy.Expr, parameters: dict[sympy.Symbol, Parameter] | None = None
+) -> bool:
+    """Whether an expression in positive symbols is proven to be >= 0.
+
+    >>> x, y = sympy.symbols("x y", positive=True)
+    >>> never_negative(x / (x + y)), never_negative(sympy.log(1 + x)), never_negative(x - y)
+    (True, True, False)
+    """
+    known = {
+        symbol: sympy.Dummy(real=True, positive=parameter.lower > 0 or None)
+        for symbol, parameter in (parameters or {}).items()
+    }
+    parameters = {known[symbol]: parameter for symbol, parameter in (parameters or {}).items()}
+    expression = _name_functions(sympy.sympify(expression).xreplace(known))
+    for symbol, parameter in parameters.items():
+        if expression.has(symbol):
+            if not (math.isfinite(parameter.lower) and math.isfinite(parameter.upper)):
+                return False
+            if sympy.expand(expression).diff(symbol, 2) != 0:  # not affine; a positive product, say
+                return not _indefinite(expression) and bool(expression.is_nonnegative)
+            ends = (sympy.Rational(parameter.lower), sympy.Rational(parameter.upper))
+            rest = {s: p for s, p in parameters.items() if s is not symbol}
+            return all(never_negative(expression.subs(symbol, e), rest) for e in ends)
+    expression = _expand_logs(expression)
+    if _indefinite(expression):
+        return False
+    logs = expression.atoms(sympy.log)
+    if not all(never_negative(log.args[0]) for log in logs):
+        return False
+    if logs:
+        coefficients = [expression.coeff(log) for log in logs]
+        terms = zip(coefficients, logs, strict=True)
+        if sympy.expand(expression - sum(c * log for c, log in terms)) != 0:
+            return False
+        if not all(c.is_Rational for c in coefficients):
+            return False
+        clear = math.lcm(*(int(c.q) for c in coefficients))
+        product = sympy.Integer(1)
+        for c, log in zip(coefficients, logs, strict=True):
+            product *= log.args[0] ** (c * clear)
+        expression = product - 1
+    fraction = _fraction(expression)
+    if fraction is None:
+        return False
+    positive = all(symbol.is_positive for symbol in expression.free_symbols)
+    coefficients = [*fraction.numer.coeffs(), *fraction.denom.coeffs()]
+    return positive and all(c >= 0 for c in coefficients)
+
+
+def _name_functions(expression: sympy.Expr) -> sympy.Expr:
+    """Put symbols for Gaussian functions and exponentials, positive ones where these are positive.
+
+    What holds for all values of independent symbols holds for the functions.  Phi, which lies
+    between 0 and 1, is p / (1 + p) with p > 0.  Exponentials whose exponents are the same once
+    their logarithms are expanded have one name.
+    """
+    expression = sympy.sympify(expression)
+    names = {}
+    known: dict[sympy.Expr, sympy.Symbol] = {}
+    for function in expression.atoms(Opaque, sympy.exp):
+        name = sympy.Dummy(real=True, positive=function.is_positive or None)
+        if isinstance(function, sympy.exp):
+            name = known.setdefault(_expand_logs(function.args[0]), name)
+        names[function] = name / (1 + name) if isinstance(function, Phi) else name
+    return expression.xreplace(names)
+
+
+def _indefinite(expression: sympy.Expr) -> bool:
+    """Whether it holds a pole, or a decimal fraction, which SymPy would take for another number."""
+    return bool(expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.Float))
+
+
+def _fraction(expression: sympy.Expr) -> sympy.polys.fields.FracElement | None:
+    """A rational function in lowest terms, cancelled at each step; None where there is none."""
+    generators = sorted(expression.free_symbols, key=str) or [sympy.Dummy()]
+    try:
+        return sympy.QQ.frac_field(*generators).from_sympy(expression)
+    except ValueError:
+        return None
+
+
+def _name_roots(
+    expression: sympy.Expr,
+) -> tuple[sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
+    """Put a symbol for each square root of a factored expression; what their squares are."""
+    roots: dict[sympy.Expr, sympy.Symbol] = {}
+
+    def name(power: sympy.Expr) -> sympy.Expr:
+        result = sympy.Integer(1)
+        for factor in sympy.Mul.make_args(sympy.sqrt(sympy.factor(power.base))):
+            if factor.is_Pow and factor.exp == sympy.Rational(1, 2):
+                factor = roots.setdefault(factor.base, sympy.Dummy())
+            result *= factor
+        return result ** (2 * power.exp)
+
+    def is_root(power: sympy.Expr) -> bool:
+        return bool(power.is_Pow and power.exp.is_Rational and power.exp.q == 2)
+
+    named = expression.replace(is_root, name)
+    return named, {root: square for square, root in roots.items()}
+
+
+def _expand_logs(expression: sympy.Expr) -> sympy.Expr:
+    """Write logarithms of products as sums of logarithms of irreducible factors."""
+    expression = sympy.sympify(expression)
+    if not expression.has(sympy.log):
+        return expression
+
+    def expand(argument: sympy.Expr) -> sympy.Expr:
+        return sympy.expand_log(sympy.log(sympy.factor(sympy.together(argument))))
+
+    return sympy.expand(expression.replace(sympy.log, expand))
+
+
+def holds(claim: Claim, definition: Definition) -> bool:
+    """Whether a claim is proven."""
+    if not claim.nonnegative:
+        return vanishes(claim.expression)
+    parameters = {sympy.Symbol(name, real=True): p for name, p in definition.parameters.items()}
+    return never_negative(claim.expression, parameters)
+
+
+def continuity_claims(case: Symbolic) -> Iterator[Claim]:
+    """From an orthant, the values tend to those where a coordinate is 0.
+
+    Without this the orthants would say nothing of the whole: f(x) = x for x < 0, x - 1 for x >= 0
+    rises on both sides.
+    """
+    for k, x in enumerate(case.coordinates if case.signs else ()):
+        at_zero = [z if j != k else sympy.Integer(0) for j, z in enumerate(case.point)]
+        for limit, value in zip(case.value(), case.value(at_zero), strict=True):
+            yield Claim(limit.subs(x, 0) - value)
+
+
+def gradient_claims(case: Symbolic) -> Iterator[Claim]:
+    """The closed-form gradient equals the derivative of the definition."""
+    pairs = zip(case.derivatives().flat, case.closed_form_derivatives().flat, strict=True)
+    for derived, declared in pairs:
+        yield Claim(derived - declared)
+
+
+def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[Symbolic]) -> bool:
+    """Whether all claims are proven, on each chart or on an alternative to it."""
+    return all(
+        any(
+            all(holds(claim, alternative.definition) for claim in claims(alternative))
+            for alternative in chart.alternatives()
+        )
+        for chart in charts
+    )
+
+
+def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]:
+    """Prove every declared fact, and the gradient, for the given numbers of classes.
+
+    >>> from .catalogue import lookup
+    >>> all(p.proven for p in prove(lookup("softplus")))
+    True
+    """
+    statements = {fact.text: fact.claims for fact in definition.facts}
+    if definition.gradient is not None:
+        statements["closed-form gradient = derivative"] = gradient_claims
+    proofs = []
+    for size in (1,) if definition.elementwise else sizes:
+        charts = list(Symbolic.charts(definition, size))
+        continuous = _everywhere(continuity_claims, charts)
+        for statement, claims in statements.items():
+            # What claims nothing here, as an order of the outputs of one real, is not proven.
+            some = any(True for chart in charts for _ in claims(chart))
+            proven = continuous and some and _everywhere(claims, charts)
+            proofs.append(Proof(definition.name, statement, size, proven))
+    return proofs

@@ -1,0 +1,1 @@
+"""The Taylor radius of softmax losses: zeros of the partition function, certificates, series."""

@@ -1,0 +1,1 @@
+"""Arithmetic inside kernels: vectors, exponentials, logarithms, directed rounding."""

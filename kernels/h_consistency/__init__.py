@@ -1,0 +1,1 @@
+"""The transform of the H-consistency bounds of comp-sum losses."""

@@ -1,0 +1,361 @@
+"""Cross-entropy of softmax, -sum_k t_k log p_k, per sample, and its gradient s (W p - t).
+
+p = softmax(s x), y is the label of a sample and w the class weights, 1 unless given. With label
+smoothing e (Szegedy et al. 2016, arXiv 1512.00567, section 7, with weights as PyTorch has them),
+
+    t_k = (1 - e) w_y [k = y] + e w_k / K,      W = sum_k t_k = (1 - e) w_y + e (sum_k w_k) / K,
+    loss = (1 - e) w_y (L + s (M - x_y)) + e/K (L sum_k w_k + s sum_k w_k (M - x_k)),
+
+M and T as in `others`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
+leaves the losses as they are, "sum" adds them up, "mean" divides that by the sum of w_y over the
+samples that are not ignored.
+
+Common arguments. `logits`: float32, float64, float16 or bfloat16, any strides; `axis` runs over the
+K classes. `labels`: integers of the shape of `logits` without that axis, each in [0, K) or
+`ignore_index`: such samples have loss 0 and gradient 0, whatever their logits are, and do not count
+in the mean. `scale` is s, from 2^-100 to 2^100. `class_weights`: K finite numbers >= 0, which are
+rounded to the format that is computed in, float64 or float32. `label_smoothing`: e in [0, 1].
+Losses have the dtype of `logits`; numbers of 16 bits are computed with as float32. `threads` shares
+the samples out, and single ones if they are few and long; the result is the same to the last bit.
+
+TypeError: another dtype of `logits` or `out`, labels that are no integers, weights or cotangents
+that are no real numbers, an `ignore_index` that is no integer. ValueError: scalar logits; an axis
+that is not there; labels of the wrong shape, or out of range (the first one is named); a scale, a
+smoothing, a weight or an `ignore_index` (int64) out of range; an unknown reduction; samples without
+classes; `out` of the wrong shape, read-only or overlapping `logits` in part; `threads` below 1.
+Nothing is computed before all of this is checked.
+
+Edges. A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives
++inf if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row
+of the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
+The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+"""
+
+import math
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arithmetic.simd import fill, keep, lanes, load_part, pointer
+from ..arithmetic.vector_exp import multiplier
+from ..runtime import rows, tuning
+from ..runtime.jit import jit
+from ..runtime.labels import checked_labels
+from ..softmax_family import row_state
+from ..softmax_family.passes import STRETCH, add, joined, sum_of_lanes
+from ..softmax_family.row_state import rows_in_a_group
+from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
+
+ULP_BOUND: dict[str, float] = {"float32": 3.7, "float64": 9.0, "float16": 0.51, "bfloat16": 0.51}
+"""Proven largest error of the loss without smoothing and weights, in ulps of the exact result."""
+
+GRADIENT_ULP_BOUND: dict[str, float] = {
+    "float32": 5.4,
+    "float64": 13.0,
+    "float16": 0.51,
+    "bfloat16": 0.51,
+}
+"""The same of the entries of the gradient of a single loss."""
+
+REDUCTIONS = ("none", "mean", "sum")
+
+Array = NDArray[Any]
+
+
+def cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    scale: float = 1.0,
+    class_weights: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "none",
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Return the loss of each sample, in nats, or their sum or mean.
+
+    Arguments, errors and edges as in the module. The result has the shape of `labels`, or () if it
+    is reduced; without `out`, which receives it, a single number is a NumPy scalar.
+
+    Error. L is right within e u, that of `logsumexp`: e = 2.65 in float32, 8 in float64. M - x_y is
+    a pair, so is s times it, and adding L rounds once; a rounding into the next binade is 1 ulp of
+    the exact result: 3.65 and 9 ulp. In float32 all else is float64 and counts for nothing. In
+    float64 a class weight and every reduction add 1 ulp; with smoothing there are 1 - e, and
+    roundings by u of M - x_k, of both sums, of their products and of adding up: 16 ulp in all.
+    A sum loses n^2 u^2 (sum) for n losses, u = 2^-53.
+    (Smoothed float64 losses are +inf where the sum of w_k (M - x_k) overflows, near 1e308.)
+
+    >>> cross_entropy([[0.0, 0.0], [40.0, 0.0]], [1, 0]).tolist()
+    [0.6931471805599453, 4.248354255291589e-18]
+    >>> float(cross_entropy([[0.0, 0.0], [9.0, 0.0]], [1, -1], ignore_index=-1, reduction="mean"))
+    0.6931471805599453
+    """
+    p = _problem(
+        logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
+    )
+    rows.check_threads(threads)
+    shape = p.labels.shape if reduction == "none" else ()
+    result = rows.output(out, shape, p.logits)
+    _reduce(_run(p, None, None, threads), p, result)
+    return result if out is not None else result[()]
+
+
+def cross_entropy_with_gradient(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    scale: float = 1.0,
+    class_weights: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "none",
+    out: Array | None = None,
+    threads: int = 1,
+) -> tuple[Array, Array]:
+    """Return the loss and its gradient with respect to the logits, that of each sample's own loss
+    if they are not reduced.
+
+    Arguments, errors and edges as in the module, losses to the bits of `cross_entropy`. `out`
+    receives the gradient: it has the shape and dtype of `logits` and may be `logits` itself.
+
+    The entry of the right class is -T/(1 + T) where it is maximal, rather than p - 1: it keeps full
+    relative accuracy when p is 1 to the last bit.
+
+    Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
+    EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
+    2 EXP_ERROR + 4u, or in the far rows named in `others`, where T is right within 7.9u, 7.9u +
+    EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
+    p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
+    weight, mean, cotangent) costs u each in float64. With smoothing W p - t cancels, and the error
+    is relative to W p and t. Where the factor of a row, f = s W times what else there is, is 128 or
+    more, entries are off by up to f 2^-7 times the smallest subnormal more.
+
+    >>> loss, gradient = cross_entropy_with_gradient([40.0, 0.0], 0)
+    >>> gradient.tolist()
+    [-4.248354255291589e-18, 4.248354255291589e-18]
+    """
+    p = _problem(
+        logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
+    )
+    rows.check_threads(threads)
+    gradient = rows.output(out, p.logits.shape, p.logits, axis)
+    loss = np.empty(p.labels.shape if reduction == "none" else (), p.logits.dtype)
+    _reduce(_run(_streamed(p, gradient, out), None, gradient, threads), p, loss)
+    return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+
+
+def cross_entropy_gradient(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    cotangent: ArrayLike | None = None,
+    *,
+    axis: int = -1,
+    scale: float = 1.0,
+    class_weights: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "none",
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Return the gradient of sum(cotangent * loss) with respect to the logits: the backward pass.
+
+    Arguments, errors, edges and accuracy as of `cross_entropy_with_gradient`. `cotangent`: real
+    numbers of the shape of the loss, all 1 unless given. One that is infinite or NaN makes the row
+    NaN, unless the sample is ignored.
+
+    >>> cross_entropy_gradient([[0.0, 0.0], [0.0, 0.0]], [0, 1], [1.0, -2.0]).tolist()
+    [[-0.5, 0.5], [-1.0, 1.0]]
+    """
+    p = _problem(
+        logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
+    )
+    rows.check_threads(threads)
+    gradient = rows.output(out, p.logits.shape, p.logits, axis)
+    p = _streamed(p, gradient, out)
+    cotangents = None
+    if cotangent is not None:
+        cotangents = _cotangents(cotangent, p.labels.shape if reduction == "none" else ())
+        if reduction != "none":
+            factor = p.options.factor * float(cotangents)
+            p, cotangents = p._replace(options=p.options._replace(factor=factor)), None
+    _run(p, cotangents, gradient, threads)
+    return gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+
+
+# --- arguments ---
+
+
+class Problem(NamedTuple):
+    """Checked arguments."""
+
+    logits: Array
+    labels: NDArray[np.intp]
+    weights: Array | None
+    reduction: str
+    mass: float
+    """The sum of w_y over the samples that are not ignored, if the reduction asks for it."""
+    options: Options
+
+
+def _problem(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    axis: int,
+    scale: float,
+    class_weights: ArrayLike | None,
+    ignore_index: int | None,
+    label_smoothing: float,
+    reduction: str,
+) -> Problem:
+    x = rows.as_logits(logits, axis)
+    high, low = multiplier(scale, x.dtype)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
+    weights = None if class_weights is None else _class_weights(class_weights, x)
+    targets = checked_labels(labels, x, ignore_index)
+    ignored = -1 if ignore_index is None else operator.index(ignore_index)
+    count = 1.0
+    if reduction == "mean":
+        counted = targets != ignored
+        count = float(np.count_nonzero(counted))
+        if weights is not None:
+            count = _sum(weights[targets[counted]].astype(np.float64))
+    total = float(x.shape[-1]) if weights is None else math.fsum(weights.tolist())
+    factor = float(scale) / count if count else math.inf
+    options = Options(
+        float(scale), high, low, float(label_smoothing), total, ignored, factor, False
+    )
+    return Problem(x, targets, weights, reduction, count, options)
+
+
+def _class_weights(class_weights: ArrayLike, x: Array) -> Array:
+    weights = _real("class_weights", class_weights)
+    classes = x.shape[-1]
+    if weights.shape != (classes,):
+        raise ValueError(
+            f"class_weights must have shape ({classes},), one for each class; got {weights.shape}"
+        )
+    with np.errstate(over="ignore"):
+        weights = weights.astype(np.float64 if x.dtype == np.float64 else np.float32)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        wrong = int(np.argmin(np.isfinite(weights) & (weights >= 0)))
+        raise ValueError(
+            f"class_weights must be finite and not negative, but class_weights[{wrong}] is "
+            f"{weights[wrong]} as {weights.dtype}"
+        )
+    return weights
+
+
+def _cotangents(cotangent: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = _real("cotangent", cotangent)
+    if array.shape != shape:
+        raise ValueError(f"cotangent must have shape {shape}, that of the loss; got {array.shape}")
+    return np.ascontiguousarray(array, np.float64).reshape(shape)
+
+
+def _real(name: str, values: ArrayLike) -> Array:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name} must be real numbers, got {array.dtype}")
+    return array
+
+
+# --- from arrays to rows ---
+
+
+def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
+    """The problem, told whether to write the gradient past the caches."""
+    streams = rows.past_caches(out, gradient, p.logits, least=tuning.STREAM_GROUPED_ROW_BYTES)
+    return p._replace(options=p.options._replace(streams=streams)) if streams else p
+
+
+def _run(
+    p: Problem, cotangents: Array | None, gradient: Array | None, threads: int
+) -> NDArray[np.float64]:
+    """Write the gradient, if one is asked for; return the losses."""
+    losses = np.empty(p.labels.shape)
+
+    def kernel(x: Array, labels: Array, c: Array | None, loss: Array, y: Array | None) -> None:
+        room = None if y is None else _room(x)
+        cross_entropy_rows(x, labels, c, loss, y, room, p.weights, p.options)
+
+    if row_state.is_for_all_threads(p.logits, threads) and (
+        gradient is None or rows.is_plain(gradient)
+    ):
+        for i in range(losses.size):
+            _split(i, p, cotangents, losses, gradient, threads)
+    else:
+        rows.apply(kernel, (p.logits, p.labels, cotangents), (losses, gradient), threads)
+    return losses
+
+
+def _room(x: Array) -> Array | None:
+    """Room for the exponentials of a group of rows of x, unless that is more than a cache holds."""
+    classes = x.shape[-1]
+    if classes * x.itemsize > tuning.ROW_BYTES:
+        return None
+    size = min(rows_in_a_group(classes) * classes, x.size)
+    return np.empty(size, np.float64 if x.itemsize == 8 else np.float32)
+
+
+def _split(
+    i: int,
+    p: Problem,
+    cotangents: Array | None,
+    losses: Array,
+    gradient: Array | None,
+    threads: int,
+) -> None:
+    """Sample i, its long row shared out to the threads."""
+    classes, here = p.logits.shape[-1], slice(i, i + 1)
+    x = rows.as_compiled(p.logits.reshape(-1, classes)[i])
+    labels, loss = p.labels.reshape(-1)[here], losses.reshape(-1)[here]
+    c = None if cotangents is None else cotangents.reshape(-1)[here]
+    maximum, rest = row_state.state_of_long_row(x, p.options.high, p.options.low, threads)
+    states = np.array([[maximum] * row_state.FEWEST, [rest] * row_state.FEWEST])
+    table = sample_table(x, labels, c, loss, gradient is not None, p.weights, states, p.options)
+    if gradient is None:
+        return
+    y = rows.as_compiled(gradient.reshape(-1, classes)[i])
+    step = -(-x.size // threads)
+
+    def write(start: int) -> None:
+        here = slice(start, start + step)
+        weights = None if p.weights is None else p.weights[here]
+        write_part(x[here], int(labels[0]) - start, y[here], weights, states, table, p.options)
+
+    rows.in_parallel(write, range(0, x.size, step), threads)
+
+
+def _reduce(losses: NDArray[np.float64], p: Problem, result: Array) -> None:
+    """Round the losses, or their sum or mean, to their dtype."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if p.reduction == "none":
+            result[...] = losses
+        else:
+            total = _sum(losses.reshape(-1))
+            result[...] = np.float64(total) / p.mass
+
+
+@jit
+def _sum(values: NDArray[np.float64]) -> float:
+    """The sum, as good as rounded once; infinite or NaN where a plain one is."""
+    p = pointer(values)
+    total = lost = 0.0
+    for k in range(0, values.size, STRETCH):
+        a = error = fill(p, 0.0)
+        stop = min(k + STRETCH, values.size)
+        for j in range(k, stop, lanes(p)):
+            a, error = add(a, error, load_part(p, j, min(lanes(p), stop - j), 0.0))
+        total, lost = joined(total, lost, sum_of_lanes(a, error))
+    keep(values)
+    return total + lost if np.isfinite(total) else total

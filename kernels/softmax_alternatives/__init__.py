@@ -1,0 +1,1 @@
+"""Normalisers that take the place of softmax."""

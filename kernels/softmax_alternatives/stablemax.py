@@ -1,0 +1,352 @@
+"""StableMax, softmax with a rational stand-in for the exponential, and its cross-entropy.
+
+    p_k = s(x_k) / S,    S = sum_k s(x_k),    s(x) = x + 1 for x >= 0, 1 / (1 - x) for x < 0
+
+(Prieto et al. 2025, arXiv 2501.04697, eq. 5 and 6). Both branches have s'(x) = s(x) / (1 + |x|), so
+with T = sum_{j != y} s(x_j) / s(x_y), the cross-entropy -log p_y and its gradient are
+
+    loss = log1p(T),    g_k = p_k / (1 + |x_k|) for k != y,    g_y = -T / (1 + T) / (1 + |x_y|):
+
+nothing is subtracted from anything near it, so nothing collapses when p_y is 1 to the last bit.
+
+Arguments. `logits`: float32, float64, float16 or bfloat16, any strides; `axis` runs over the K
+classes. Results have their dtype. `out` receives the result of the logits' shape and may be the
+logits themselves; `threads` shares the rows out, to the same bits. TypeError: another dtype of
+`logits` or `out`, labels that are no integers. ValueError: scalar logits; an axis that is not
+there; labels of the wrong shape or out of range; `out` of the wrong shape, read-only or overlapping
+`logits` in part; `threads` below 1.
+
+Edges. A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
+has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there are
+no probabilities; a loss needs one class at least. Every finite logit is right, the largest and the
+lowest too.
+
+Error. All is float64, u = 2^-53 (other formats: rounded once more, numbers of 16 bits by way of
+float32). Relative errors, but for terms in u^2:
+
+* 1 + |x|: u. s(x): u for x >= 0, 2u for x < 0.
+* A sum of s: every addition is carried in a pair (a, b), |b| <= u a. TwoSum(a, s) is exact; b plus
+  its error is below 2u a, and rounding that loses 2u^2 a: 2 n u^2 of the whole sum, 2^-74 for
+  2^31 classes. So the sum is right within 2u, as its terms, and a within 3u.
+* p = s / a: 2u + 3u + u = 6u.
+* T: the sum of the others within 3u, times 1 + |x_y| for x_y < 0, or over it: 3u + u + u = 5u.
+  log1p does not magnify that, and adds 2.7u (`log1p`): 7.7u. Beyond T = 2^60, where log1p(T) is
+  log T > 41 within 2^-60, an error of 5u in T is one of 5u / 41, and with those of the logarithm
+  below 3u.
+* S from the others and s(x_y): at most 3u, and u: 4u. g_k: 2u + 4u + u for p_k, u + u for
+  1 + |x_k| and the quotient: 9u. g_y: 5u, u for 1 + T, u for the quotient, and 2u: 9u.
+
+A relative error of one u is at most an ulp of the exact result. Range: sums are formed of c s(x)
+with c = 2^100 where all logits are negative, so that no term is subnormal, and c = 2^-100 where one
+is above 2^900, so that no sum overflows; else c = 1. T is kept as a number and an exponent.
+Where c = 1 a term of the sum may be subnormal, 2^-1075 off: nothing beside a sum of at least 1, and
+in a probability, subnormal then, half a unit of the last place more, which 6u = 3 units of relative
+error at the lowest normal number leaves room for.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arithmetic.exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
+from ..arithmetic.log1p import log1p
+from ..runtime import rows
+from ..runtime.half_precision import apply_wide
+from ..runtime.jit import jit
+from ..runtime.labels import checked_labels
+
+Array = NDArray[Any]
+
+_NARROW = {"float16": 0.51, "bfloat16": 0.51}
+
+ULP_BOUND: dict[str, float] = {"float32": 0.501, "float64": 6.01, **_NARROW}
+"""Proven largest error of a probability in ulps."""
+
+LOSS_ULP_BOUND: dict[str, float] = {"float32": 0.501, "float64": 7.71, **_NARROW}
+"""Proven largest error of the cross-entropy in ulps."""
+
+GRADIENT_ULP_BOUND: dict[str, float] = {"float32": 0.501, "float64": 9.01, **_NARROW}
+"""Proven largest error of the entries of its gradient in ulps."""
+
+VJP_ERROR: dict[str, float] = {"float32": 0.501, "float64": 17.1, **_NARROW}
+"""Of `stablemax_vjp`: see there."""
+
+FACTOR = 100
+"""Sums are scaled by 2^FACTOR, 2^-FACTOR or not at all."""
+
+MANY = 2.0**60
+"""1 + T is T beyond this, to 2^-60."""
+
+
+def stablemax(
+    logits: ArrayLike, *, axis: int = -1, out: Array | None = None, threads: int = 1
+) -> Array:
+    """Return the probabilities s(x_k) / sum_k s(x_k) along an axis.
+
+    Arguments, errors, edges and error bound (`ULP_BOUND`): as in the module. An ulp of a subnormal
+    result is that of the lowest normal number.
+
+    >>> stablemax([1.0, 0.0, -1.0, -np.inf]).round(4).tolist()
+    [0.5714, 0.2857, 0.1429, 0.0]
+    """
+    x = rows.as_logits(logits, axis)
+    p = rows.output(out, x.shape, x, axis)
+    apply_wide(_stablemax, (x,), (p,), threads)
+    return p if axis == -1 else np.moveaxis(p, -1, axis)
+
+
+def stablemax_vjp(
+    logits: ArrayLike,
+    cotangent: ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Return the gradient of sum(cotangent * stablemax(logits)) with respect to the logits.
+
+    That is s'(x_k) / S (g_k - sum_j p_j g_j), where g, the cotangent, has the shape and the dtype
+    of `logits`. The Jacobian is not symmetric: this takes the logits, unlike `softmax_vjp`.
+    Arguments, errors and edges as in the module; TypeError or ValueError for a cotangent of another
+    dtype or shape. One that is infinite or NaN makes its row NaN, at a class of probability 0 too.
+
+    Error: at most 17.1 u s'(x_k) / S (|g_k| + sum_j p_j |g_j|), u = 2^-53, and half an ulp of a
+    subnormal result; in the other formats VJP_ERROR ulps of the result more. Proof. The products
+    s g lose 2u + u of sum s |g|, their sum in pairs u, S 3u, the quotient u: 8u of sum p |g|, and
+    the difference u. s' / S: 2u for (1 + |x|)^2 and u for the square, S 3u, two quotients.
+    Exponents are kept apart: only the result may be subnormal, but for products s g that are
+    2^-1022 of the largest |g|, which are 2^-1075 of it off.
+
+    >>> stablemax_vjp([1.0, -1.0], [1.0, 0.0]).round(9).tolist()  # s = 2 and 1/2, s' = 1 and 1/4
+    [0.08, -0.08]
+    """
+    x = rows.as_logits(logits, axis)
+    g = rows.as_vector(cotangent, x, axis, name="cotangent", like_name="logits")
+    result = rows.output(out, x.shape, x, axis)
+    if np.may_share_memory(result, g) and np.shares_memory(result, g):
+        g = g.copy()
+    apply_wide(_stablemax_vjp, (x, g), (result,), threads)
+    return result if axis == -1 else np.moveaxis(result, -1, axis)
+
+
+def stablemax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Return the loss -log p_y of each sample, in nats, with p = stablemax(logits).
+
+    `labels`: integers in [0, K), of the shape of `logits` without that axis; so is the result, a
+    NumPy scalar for a single sample without `out`. Arguments, errors, edges and error bound
+    (`LOSS_ULP_BOUND`): as in the module.
+
+    >>> stablemax_cross_entropy([[0.0, 0.0], [2.0**100, 0.0]], [1, 0]).tolist()
+    [0.6931471805599453, 7.888609052210118e-31]
+    """
+    x = rows.as_logits(logits, axis)
+    y = checked_labels(labels, x)
+    loss = rows.output(out, y.shape, x)
+    apply_wide(_losses, (x, y), (loss,), threads)
+    return loss if out is not None else loss[()]
+
+
+def stablemax_cross_entropy_with_gradient(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    threads: int = 1,
+) -> tuple[Array, Array]:
+    """Return the losses, to the bits of `stablemax_cross_entropy`, and the gradient of each.
+
+    `out` receives the gradient, which has the shape and dtype of `logits`. Arguments, errors, edges
+    and error bound (`GRADIENT_ULP_BOUND`): as in the module. Entries do not add up to 0, for
+    StableMax is not shift-invariant.
+
+    >>> loss, gradient = stablemax_cross_entropy_with_gradient([1.0, -1.0], 0)
+    >>> gradient.tolist()  # s = 2 and 1/2, s' = 1 and 1/4
+    [-0.1, 0.1]
+    """
+    x = rows.as_logits(logits, axis)
+    y = checked_labels(labels, x)
+    gradient = rows.output(out, x.shape, x, axis)
+    loss = np.empty(y.shape, x.dtype)
+    apply_wide(_losses_and_gradients, (x, y), (loss, gradient), threads)
+    return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+
+
+# --- one number ---
+
+
+@jit
+def _weight(x: float, factor: float) -> float:
+    """Factor s(x)."""
+    return (x + 1.0) * factor if x >= 0.0 else factor / (1.0 - x)
+
+
+@jit
+def _exponent_for(largest: float) -> int:
+    """The exponent of the factor for sums over a row with that largest logit."""
+    if largest < 0.0:
+        return FACTOR
+    return -FACTOR if largest > 2.0**900 else 0
+
+
+@jit
+def _log1p_of(fraction: float, exponent: float) -> float:
+    """log(1 + T) of T = fraction 2^exponent, 1/2 <= fraction < 1 or 0; inf of an infinite one."""
+    if exponent == np.inf:
+        return np.inf
+    if exponent <= 60.0 or fraction == 0.0:
+        return log1p(scale(fraction, exponent))
+    k = exponent - 1.0
+    return k * LN2_HIGH + (log1p(2.0 * fraction - 1.0) + k * (LN2_MIDDLE + LN2_LOW))
+
+
+# --- one row ---
+
+
+@jit
+def _largest(x: NDArray[np.floating]) -> float:
+    """The largest logit, NaN where the row has no probabilities."""
+    largest = -np.inf
+    for j in range(x.size):
+        value = np.float64(x[j])
+        if not value < np.inf:
+            return np.nan
+        largest = max(largest, value)
+    return largest if largest > -np.inf else np.nan
+
+
+@jit
+def _sum_without(x: NDArray[np.floating], label: int, factor: float) -> float:
+    """Factor times the sum of s over all classes but the label; -1 is none."""
+    high, low = 0.0, 0.0
+    for j in range(x.size):
+        if j != label:
+            high, low = add_to_pair(high, low, _weight(np.float64(x[j]), factor))
+    return high
+
+
+@jit
+def _largest_without(x: NDArray[np.floating], label: int) -> float:
+    """The largest logit but the label's; -inf if there is none."""
+    largest = -np.inf
+    for j in range(x.size):
+        if j != label:
+            largest = max(largest, np.float64(x[j]))
+    return largest
+
+
+@jit
+def _others(x: NDArray[np.floating], label: int) -> tuple[float, int, float, float]:
+    """The sum over the others as sum 2^-n, and T as fraction 2^exponent."""
+    n = _exponent_for(_largest_without(x, label))
+    total = _sum_without(x, label, math.ldexp(1.0, n))
+    y = np.float64(x[label])
+    if y == -np.inf and total > 0.0:
+        return total, n, 0.5, np.inf
+    fraction, exponent = math.frexp(total)
+    own, own_exponent = math.frexp(1.0 + abs(y))
+    if y < 0.0:
+        fraction, more = math.frexp(fraction * own)
+        exponent += own_exponent + more
+    else:
+        fraction, more = math.frexp(fraction / own)
+        exponent += more - own_exponent
+    return total, n, fraction, np.float64(exponent - n)
+
+
+# --- all rows ---
+
+
+@jit
+def _stablemax(x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
+    for i in range(x.shape[0]):
+        largest = _largest(x[i])
+        if math.isnan(largest):
+            y[i, :] = np.nan
+            continue
+        factor = math.ldexp(1.0, _exponent_for(largest))
+        total = _sum_without(x[i], -1, factor)
+        for j in range(x.shape[1]):
+            y[i, j] = _weight(np.float64(x[i, j]), factor) / total
+
+
+@jit
+def _losses(x: NDArray[np.floating], labels: NDArray[np.intp], loss: NDArray[np.floating]) -> None:
+    for i in range(x.shape[0]):
+        loss[i] = np.nan
+        if not math.isnan(_largest(x[i])):
+            _, _, fraction, exponent = _others(x[i], labels[i])
+            loss[i] = _log1p_of(fraction, exponent)
+
+
+@jit
+def _losses_and_gradients(
+    x: NDArray[np.floating],
+    labels: NDArray[np.intp],
+    loss: NDArray[np.floating],
+    gradient: NDArray[np.floating],
+) -> None:
+    for i in range(x.shape[0]):
+        largest, label = _largest(x[i]), labels[i]
+        if math.isnan(largest):
+            loss[i] = np.nan
+            gradient[i, :] = np.nan
+            continue
+        others, n, fraction, exponent = _others(x[i], label)
+        loss[i] = _log1p_of(fraction, exponent)
+        t = scale(fraction, exponent)
+        own = np.float64(x[i, label])
+        right = (t / (1.0 + t) if t < MANY else 1.0) / (1.0 + abs(own))
+        m = _exponent_for(largest)
+        factor = math.ldexp(1.0, m)
+        total = scale_any(others, m - n) + _weight(own, factor)
+        for j in range(x.shape[1]):
+            value = np.float64(x[i, j])
+            gradient[i, j] = _weight(value, factor) / total / (1.0 + abs(value))
+        gradient[i, label] = -right
+
+
+@jit
+def _stablemax_vjp(
+    x: NDArray[np.floating], cotangent: NDArray[np.floating], y: NDArray[np.floating]
+) -> None:
+    for i in range(x.shape[0]):
+        largest, reach = _largest(x[i]), 0.0
+        for j in range(x.shape[1]):
+            size = abs(np.float64(cotangent[i, j]))
+            reach = size if not size <= reach else reach  # NaN stays
+        if math.isnan(largest) or not reach < np.inf:
+            y[i, :] = np.nan
+            continue
+        _, e = math.frexp(reach)
+        m = _exponent_for(largest)
+        factor = math.ldexp(1.0, m)
+        high, low, total, rest = 0.0, 0.0, 0.0, 0.0
+        for j in range(x.shape[1]):
+            weight = _weight(np.float64(x[i, j]), factor)
+            product = weight * scale_any(np.float64(cotangent[i, j]), -e)
+            high, low = add_to_pair(high, low, product)
+            total, rest = add_to_pair(total, rest, weight)
+        mean = high / total
+        whole, exponent = math.frexp(total)
+        for j in range(x.shape[1]):
+            value = np.float64(x[i, j])
+            own = scale_any(np.float64(cotangent[i, j]), -e)
+            difference, n = math.frexp(own - mean)
+            n += e - exponent + m
+            if value >= 0.0:
+                y[i, j] = scale(difference / whole, np.float64(n))
+            elif value > -np.inf:
+                slope, k = math.frexp(1.0 - value)
+                y[i, j] = scale(difference / whole / (slope * slope), np.float64(n - 2 * k))
+            else:
+                y[i, j] = 0.0

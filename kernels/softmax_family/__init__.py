@@ -1,0 +1,1 @@
+"""Softmax, log-softmax and log-sum-exp, with their vector-Jacobian products."""

@@ -1,0 +1,1 @@
+"""Hooks for training loops, over NumPy arrays: radius clipping and perpendicular gradients."""

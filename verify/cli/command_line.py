@@ -1,0 +1,74 @@
+"""What the commands of ``softproof`` have in common: how they fail, print and show progress."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+
+from ...derivations import Definition, lookup
+from ...derivations.arithmetic.formats import FORMATS
+
+Dtype = enum.Enum("Dtype", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
+FLOAT32 = Dtype("float32")
+
+
+def fail(message: str) -> NoReturn:
+    """A usage error: one clear message, exit status 2."""
+    Console(stderr=True, emoji=False).print(f"softproof: {message}", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def make_console() -> Console:
+    """Where tables are printed: as wide as the terminal."""
+    # A table folded at 80 columns is not legible where output goes to a file or a log.
+    if sys.stdout.isatty():
+        return Console(emoji=False)
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) else 180
+    return Console(width=width, emoji=False)
+
+
+def definition(name: str) -> Definition:
+    """The definition of that name; a usage error, with near names, where there is none."""
+    try:
+        return lookup(name)
+    except KeyError as error:
+        fail(error.args[0])
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A progress bar on the terminal's stderr, gone when it ends."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def demand_folders(*paths: Path | None) -> None:
+    """A usage error before the work, not after it, where a report cannot be written."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            fail(f"No such file or directory: {path.absolute().parent}")
+
+
+def write_json(report: dict[str, Any], path: Path | None) -> None:
+    """Write a report, if a file was named; a usage error where that cannot be written."""
+    from ..reports.strict_json import write_json
+
+    try:
+        if path is not None:
+            write_json(report, path)
+    except OSError as error:
+        fail(str(error))

@@ -1,0 +1,177 @@
+"""The commands of the mathematics: derivations, the papers' claims, radii, consistency bounds."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import MofNCompleteColumn
+
+from .command_line import definition, demand_folders, fail, make_console, progress_bar, write_json
+
+theory_app = typer.Typer()
+
+
+@theory_app.command()
+def derive(
+    name: Annotated[str, typer.Argument(help="A definition, e.g. softmax.")],
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead of text.")] = False,
+) -> None:
+    """Print a definition, its derivatives, its proven facts and its radius formulas."""
+    from ...derivations.page import derive as derivation
+
+    definition(name)
+    typer.echo(derivation(name, style="latex" if latex else "text"))
+
+
+@theory_app.command()
+def claims(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which, in detail (patterns too); default all."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all of them, with their evidence, to this file.")
+    ] = None,
+) -> None:
+    """Settle what the papers claim: proven, confirmed, refuted, and by which means.
+
+    Without names a table of all claims; with names, each of them in detail. Timings run only
+    by name. Every checker also judges a false variant of a true claim, and a true one of a false.
+
+    Exit status: 0 done, 1 interrupted or a checker does not tell a claim from
+    its opposite, 2 usage, 3 an error of softproof itself.
+    """
+    from ..claims import chosen, settle
+    from ..claims.report import as_dict, print_details, print_table
+    from ..runs.run import Report
+
+    demand_folders(json)
+    try:
+        selected = chosen(names or [])
+    except ValueError as error:
+        fail(str(error))
+    settled = []
+    with progress_bar(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
+        task = progress.add_task("claims", total=len(selected))
+        for claim in selected:
+            progress.update(task, description=claim.name)
+            settled.append(settle(claim, named=claim.name in (names or [])))
+            progress.advance(task)
+    interrupted = len(settled) < len(selected)
+    (print_details if names else print_table)(settled, make_console())
+    write_json(as_dict(settled, interrupted, Report(0, "quick", []).versions), json)
+    if interrupted or any(entry.told_apart is False for entry in settled):
+        raise typer.Exit(1)
+
+
+@theory_app.command()
+def radius(
+    logits: Annotated[Path, typer.Argument(help="Logits z, samples x classes (.npy or .npz).")],
+    slopes: Annotated[
+        Path, typer.Argument(help="Slopes a along the step, per unit of t (.npy or .npz).")
+    ],
+    step: Annotated[
+        float | None, typer.Option(help="Length of the intended step, in the unit of t.")
+    ] = None,
+    certify: Annotated[
+        bool,
+        typer.Option("--certify", help="Enclose every radius with proof, check, and compare."),
+    ] = False,
+    curvatures: Annotated[
+        Path | None,
+        typer.Option(
+            help="b of logits z + a t + b t^2 (.npy or .npz): certify the radius of those, too."
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write all samples to this file; infinity as 1e999, what is not known as null."
+        ),
+    ] = None,
+) -> None:
+    """Bound how far a step may go before the Taylor series of the loss diverges.
+
+    Along the step the logits of a sample are z + a t. Radii and --step have
+    the unit of t: the norm of the update if the slopes are along a direction
+    of length 1, whole updates if they are along the update itself.
+
+    Arrays are float32 or float64. Of an .npz file the entries logits, slopes
+    and curvatures are read, or its only one: one file may be given for each.
+
+    Exit status: 0 done, 1 certificates and radii disagree (an error of
+    softproof) or certification was interrupted, 2 usage, 3 an error of
+    softproof itself.
+    """
+    from ...kernels import radius as radii
+    from ..inputs.array_files import load_array, load_samples
+    from ..studies.radius_report import (
+        certify_samples,
+        demand_step,
+        print_report,
+        report,
+    )
+
+    demand_folders(json)
+    work = []
+    try:
+        demand_step(step)
+        z, a = load_samples(logits, slopes)
+        b = load_array(curvatures, "curvatures") if curvatures else None
+        with progress_bar() as progress:
+            progress.add_task("radii (the first run compiles the kernels)", total=None)
+            found = radii(z, a)
+        if certify or curvatures:
+            work.append(("certify", certify_samples(z, a)))
+        if b is not None:
+            work.append(("certify with curvatures", certify_samples(z, a, b)))
+    except (ValueError, TypeError, OSError) as error:
+        fail(str(error))
+    done: list[list[Any]] = [[] for _ in work]
+    with progress_bar(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
+        for (what, samples), results in zip(work, done, strict=True):
+            task = progress.add_task(what, total=len(found.spread))
+            for sample in samples:
+                results.append(sample)
+                progress.advance(task)
+    laid_out = report(found, step, *done)
+    print_report(laid_out, make_console())
+    write_json(laid_out, json)
+    tiers = [laid_out[key] for key in ("certified", "curved") if key in laid_out]
+    if any(tier["disagreeing"] or tier["interrupted"] for tier in tiers):
+        raise typer.Exit(1)
+
+
+@theory_app.command()
+def consistency(
+    tau: Annotated[
+        list[float] | None, typer.Option(min=0, help="Which tau; default 0, 1/4 ... 3.")
+    ] = None,
+    classes: Annotated[
+        list[int] | None, typer.Option(min=2, help="Which numbers of classes; default 2 ... 10.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Random instances for each.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the instances.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
+) -> None:
+    """Prove the H-consistency bounds of comp-sum losses on instances, and where they are tight."""
+    from ..reports.h_consistency import as_dict, print_attainment, print_checks
+    from ..studies.h_consistency import CLASSES, TAUS, attainment, every_check
+
+    demand_folders(json)
+    taus, sizes = sorted(set(tau or TAUS)), sorted(set(classes or CLASSES))
+    checks = []
+    with progress_bar() as progress:
+        task = progress.add_task("consistency", total=None)
+        for check in every_check(taus, sizes, trials=trials, seed=seed):
+            checks.append(check)
+            progress.update(task, advance=1, description=check.statement)
+        found = [attainment(t, n) for t in taus for n in sizes]
+    console = make_console()
+    print_attainment(found, console)
+    print_checks(checks, console)
+    write_json(as_dict(found, checks), json)
+    raise typer.Exit(0 if all(c.proven for c in checks) else 1)

@@ -1,0 +1,1 @@
+"""What subjects are asked: input families, rows of the user, shrinking."""

@@ -1,0 +1,68 @@
+"""Make a failing row small: fewer classes, then simpler numbers, as long as it still fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .families import Batch
+
+MAX_TRIALS = 400
+
+
+def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_TRIALS) -> Batch:
+    """A one-row batch on which ``fails`` still holds, that no tried simplification keeps failing.
+
+    Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
+    then single numbers are replaced by simpler ones.  At most ``most_trials`` calls of ``fails``.
+    """
+    trials = 0
+    progress = True
+    while progress and trials < most_trials:
+        progress = False
+        for candidate in _simpler(batch):
+            trials += 1
+            if trials > most_trials:
+                break
+            if fails(candidate):
+                batch, progress = candidate, True
+                break
+    return batch
+
+
+def _simpler(batch: Batch) -> Iterator[Batch]:
+    """Candidates, the boldest first."""
+    row = batch.logits[0]
+    label = None if batch.labels is None else int(batch.labels[0])
+    size = len(row)
+    chunk = size // 2
+    while chunk:
+        for start in range(0, size, chunk):
+            keep = np.ones(size, dtype=bool)
+            keep[start : start + chunk] = False
+            if keep.any() and (label is None or keep[label]):
+                moved = None if label is None else np.array([int(keep[:label].sum())])
+                yield Batch(batch.family, row[None, keep], moved)
+        chunk //= 2
+    for i, value in enumerate(row.astype(np.float64)):
+        for simple in _simpler_numbers(value):
+            changed = row.copy()
+            changed[i] = simple
+            if changed[i] != row[i]:
+                yield Batch(batch.family, changed[None, :], batch.labels)
+
+
+def _simpler_numbers(value: float) -> Iterator[float]:
+    """0, the nearest integer, and the number cut to 1, 2, 4, 8 significant bits; never larger."""
+    if value == 0 or not np.isfinite(value):
+        return
+    yield 0.0
+    mantissa, exponent = np.frexp(value)
+    for significant in (1, 2, 4, 8):
+        cut = float(np.ldexp(np.trunc(np.ldexp(mantissa, significant)), exponent - significant))
+        if cut == value:
+            return
+        yield cut
+    if abs(value) > 1 and np.trunc(value) != value:
+        yield float(np.trunc(value))

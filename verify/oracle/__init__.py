@@ -1,0 +1,1 @@
+"""The truth, by balls and big floats, and how errors are counted against it."""

@@ -1,0 +1,81 @@
+"""How far a computed result is from the truth."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.arithmetic.formats import format_of
+from .truth import Truth
+
+UNIT = (
+    "ulp error = |computed - exact| / ulp(exact); ulp(x) = 2^(max(e, emin) - p + 1) for "
+    "2^e <= |x| < 2^(e+1), the spacing of the format at x (below the normal range and at 0: the "
+    "smallest subnormal). Correct rounding: at most 0.5. Worked row: float32 exact 1/3, computed "
+    "0x1.555558p-2, ulp 2^-25, error 1.33. bits = log2(1 + ulp error)."
+)
+
+
+def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
+    """Error of each result in units in the last place of the exact result.
+
+    The same infinity as the correctly rounded result counts 0; NaN, or any other infinity, inf.
+    Finite results for exact ones that just overflow, below 2^(emax + 1), are measured from there.
+
+    >>> from softproof.derivations import lookup
+    >>> from softproof.derivations.arithmetic.formats import BINARY32
+    >>> from softproof.verify.oracle.truth import truth
+    >>> exact = truth(lookup("softmax"), np.float32([0, 0, 0]), BINARY32)
+    >>> ulp_error(np.float32([1 / 3, 0.33333337, np.nan]), exact).round(2)
+    array([0.33, 1.33,  inf])
+    """
+    value = np.asarray(computed).astype(np.float64)
+    rounded = truth.rounded.astype(np.float64)
+    with np.errstate(all="ignore"):
+        # Scaled first: the difference of two finite numbers may overflow, in ulps it does not.
+        steps = np.ldexp(value, -truth.ulp_exponent) - np.ldexp(rounded, -truth.ulp_exponent)
+        error = np.abs(steps - truth.offset)
+        fmt = format_of(truth.rounded.dtype)
+        just_over = np.isinf(rounded) & (truth.ulp_exponent == fmt.emax - fmt.precision + 1)
+        end = np.copysign(2.0**fmt.precision, rounded)  # 2^(emax + 1) in ulps
+        from_the_end = np.abs(np.ldexp(value, -truth.ulp_exponent) - end)
+    error = np.where(just_over, from_the_end, error)
+    comparable = np.isfinite(value) & (np.isfinite(rounded) | just_over)
+    error = np.where(comparable, error, np.inf)
+    return np.where(value == rounded, np.abs(truth.offset), error)
+
+
+CORRECT = -1  # key of a histogram: at most half an ulp
+INFINITE = 2000
+
+
+def histogram(error: NDArray[np.float64]) -> dict[int, int]:
+    """How many ulp errors lie in each (2^(k-1), 2^k], by k.
+
+    All up to 1/2 are counted at k = CORRECT, infinities and NaN at k = INFINITE.
+
+    >>> histogram(np.array([0.0, 0.5, 0.75, 3.0, np.inf]))
+    {-1: 2, 0: 1, 2: 1, 2000: 1}
+    """
+    mantissa, exponent = np.frexp(np.maximum(error, 0.5))
+    edge = np.where(mantissa == 0.5, exponent - 1, exponent)  # frexp: error = mantissa 2^exponent
+    edge = np.where(np.isfinite(error), edge, INFINITE)
+    keys, counts = np.unique(edge, return_counts=True)
+    return {int(k): int(n) for k, n in zip(keys, counts, strict=True)}
+
+
+def bits(ulps: float) -> float:
+    """Bits lost: log2(1 + ulp error)."""
+    return float(np.log2(1 + ulps))
+
+
+def hexadecimal(value: float) -> str:
+    """A float in hex without trailing zeros.
+
+    >>> hexadecimal(17.0), hexadecimal(0.1), hexadecimal(float("-inf"))
+    ('0x1.1p+4', '0x1.999999999999ap-4', '-inf')
+    """
+    return re.sub(r"\.?0*p", "p", value.hex())

@@ -1,0 +1,361 @@
+"""The truth: exact values of a definition, rounded once into a format.
+
+First oracle: arb balls (python-flint), raised in precision until every output rounds uniquely
+(Ziv's strategy).  Second, independent oracle: mpmath; where both are asked they must agree.
+Inputs are exact: a floating-point number stands for the real number that it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import flint
+import mpmath
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.arithmetic.formats import Format
+from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats
+from ...derivations.definition import Argument, Definition, Fact, Formula
+from ...derivations.proofs.facts import (
+    PermutationEquivariant,
+    PermutationInvariant,
+    ShiftEquivariant,
+    ShiftInvariant,
+)
+
+# A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
+GUARD_BITS = 30
+MAX_PRECISION = 1 << 16
+# More than the range of binary64: what is undecided then is a tie, but for a trace.
+TIE_BITS = 1 << 12
+
+
+class OracleError(ArithmeticError):
+    """The oracles disagree, or cannot decide a rounding: a defect to be reported, never hidden."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Exact results, as seen from a format.
+
+    ``rounded``: correctly rounded to nearest even, in the format's dtype; ``ulp_exponent``: q with
+    ulp(exact) = 2^q; ``offset``: (exact - rounded) / ulp(exact), in [-1/2, 1/2], accurate to
+    2^-30.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
+    2^-30 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
+    TIE_BITS bits do not tell from a tie, such as 1 - 2^-25 - e^-(10^30), is taken for the tie: both
+    neighbours are then half an ulp away, as far as any error measured in ulps can tell.
+    """
+
+    rounded: NDArray[Any]
+    ulp_exponent: NDArray[np.int64]
+    offset: NDArray[np.float64]
+
+
+def truth(
+    definition: Definition,
+    logits: NDArray[Any],
+    fmt: Format,
+    *,
+    label: int | None = None,
+    gradient: bool = False,
+    cross_check: bool = False,
+    **parameters: float,
+) -> Truth:
+    """The exact value (or gradient) of a definition at one row of logits, rounded once.
+
+    logits: 1-D array of a supported format; -inf stands for a masked class and means the limit.
+    NaN and +inf have no truth (contracts govern them): ValueError, as for a mask everywhere, for
+    the gradient of an infinite loss (the right class masked) and for a label that is no class.
+    OracleError when the oracles disagree.
+
+    >>> from softproof.derivations import lookup
+    >>> from softproof.derivations.arithmetic.formats import BINARY32
+    >>> t = truth(lookup("log_softmax"), np.float32([17, 0]), BINARY32)
+    >>> t.rounded
+    array([-4.1399375e-08, -1.7000000e+01], dtype=float32)
+    """
+    row = np.asarray(logits)
+    values = row.astype(np.float64)
+    if row.ndim != 1:
+        raise ValueError(f"logits have {row.ndim} dimensions; the oracle takes one row")
+    if np.isnan(values).any() or (not definition.elementwise and np.isposinf(values).any()):
+        raise ValueError(f"logits hold NaN or +inf, which have no exact value: {row}")
+    if not definition.elementwise and not np.isfinite(values).any():
+        raise ValueError("logits are empty or all -inf: the limit does not exist")
+    if definition.labelled:
+        if label is None or not 0 <= label < row.size:
+            raise ValueError(f"label is {label}; it must be one of the {row.size} classes")
+        if gradient and values[label] == -np.inf:
+            raise ValueError("the right class is masked: an infinite loss has no gradient")
+
+    formula = definition.gradient if gradient else definition.formula
+    if formula is None:
+        raise ValueError(f"{definition.name} declares no gradient")
+    groups = _Groups.of(values, label if definition.labelled else None)
+    if (
+        parameters
+        or len(groups.values) == len(values)
+        or not _sums_only(formula, definition.arguments, definition.facts)
+    ):
+        groups = _Groups.apart(values, label)
+    shift, restore = _shift(definition, float(np.max(values)), gradient)
+
+    def evaluate(xp: Arithmetic) -> NDArray[Any]:
+        result = groups.evaluate(formula, definition.arguments, xp, shift, **parameters)
+        return np.asarray(result + xp.number(restore), dtype=object) if restore else result
+
+    precision = fmt.precision + GUARD_BITS + 24
+    while precision <= MAX_PRECISION:
+        with flint.ctx.workprec(precision):
+            result = evaluate(balls())
+            roundings = [_round_ball(ball, fmt, precision > TIE_BITS) for ball in result.flat]
+        if all(r is not None for r in roundings):
+            decided = [r for r in roundings if r is not None]
+            if cross_check:
+                _demand_agreement(evaluate(big_floats(2 * precision + 64)), decided, fmt)
+            return groups.spread(_assemble(decided, result.shape, fmt))
+        precision *= 2
+    raise OracleError(
+        f"{definition.name} at {[v.hex() for v in values.tolist()]} does not round uniquely to "
+        f"{fmt.name} with {MAX_PRECISION} bits"
+    )
+
+
+def _shift(definition: Definition, highest: float, gradient: bool) -> tuple[float, float]:
+    """What to subtract from the logits, and to add back, by a declared shift fact.
+
+    (The tests prove each declared fact for K = 2, 3, 4.)
+
+    It keeps the exponentials below 1, and makes results of tied rows exact rationals in balls, so
+    that their rounding is decided.
+    """
+    for fact in definition.facts:
+        if isinstance(fact, ShiftInvariant):
+            return highest, 0.0
+        if isinstance(fact, ShiftEquivariant):
+            return highest, 0.0 if gradient else highest
+    return 0.0, 0.0
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The distinct numbers of a row, with multiplicities: a long row of few numbers costs little.
+
+    The right class stands last, on its own: a gradient tells it from others with the same logit.
+    """
+
+    values: list[float]  # exact: every format is contained in binary64
+    counts: tuple[int, ...]
+    label: int | None
+    members: NDArray[np.intp]  # the group of each class
+
+    @classmethod
+    def of(cls, row: NDArray[np.float64], label: int | None) -> _Groups:
+        others = row if label is None else np.delete(row, label)
+        values, members, counts = np.unique(others, return_inverse=True, return_counts=True)
+        if label is None:
+            return cls(values.tolist(), tuple(counts.tolist()), None, members)
+        members = np.insert(members, label, len(values))
+        return cls(
+            [*values.tolist(), float(row[label])], (*counts.tolist(), 1), len(values), members
+        )
+
+    @classmethod
+    def apart(cls, row: NDArray[np.float64], label: int | None) -> _Groups:
+        """Each class a group of its own."""
+        return cls(row.tolist(), (1,) * len(row), label, np.arange(len(row)))
+
+    def evaluate(
+        self,
+        formula: Formula,
+        kinds: tuple[Argument, ...],
+        xp: Arithmetic,
+        shift: float = 0.0,
+        **parameters: float,
+    ) -> NDArray[Any]:
+        """A formula at the row less the shift, one result for each group."""
+        if any(count > 1 for count in self.counts):
+            inherited = {f.name: getattr(xp, f.name) for f in fields(xp)}
+            xp = _Tallied(**inherited, counts=self.counts)
+        arguments: list[Any] = []
+        for kind in kinds:
+            if kind is Argument.LABEL:
+                arguments.append(self.label)
+            else:
+                vector = xp.vector(self.values)
+                arguments.append(vector - xp.number(shift) if shift else vector)
+        return np.asarray(formula(*arguments, xp, **parameters), dtype=object)
+
+    def spread(self, truth: Truth) -> Truth:
+        """From groups to classes."""
+        if truth.rounded.ndim == 0 or len(self.values) == len(self.members):
+            return truth
+        return Truth(
+            truth.rounded[self.members],
+            truth.ulp_exponent[self.members],
+            truth.offset[self.members],
+        )
+
+
+@dataclass(frozen=True)
+class _Tallied(Arithmetic):
+    """An arithmetic in which entry i of a vector stands for counts[i] equal ones."""
+
+    counts: tuple[int, ...] = ()
+
+    def sum(self, terms: Sequence[Any]) -> Any:
+        return super().sum([n * t for n, t in zip(self.counts, terms, strict=True)])
+
+
+# Ties below the maximum, at it, of all classes, of two pairs; the first class is the label's.
+_TRIALS = (
+    np.array([0.5, -1.0, 0.5, 2.0, -1.0, 0.5]),
+    np.array([2.0, -1.0, 2.0, 0.5, 2.0]),
+    np.array([-1.0, 2.0, 2.0, -1.0, 0.5]),
+    np.array([0.5, 0.5, 0.5]),
+    np.array([0.25, 0.5, 0.25, 0.5]),
+)
+
+
+@functools.cache
+def _sums_only(formula: Formula, arguments: tuple[Argument, ...], facts: tuple[Fact, ...]) -> bool:
+    """Whether a formula sees equal classes only in sums, so that multiplicities may stand for them.
+
+    It must say that the order of the classes does not matter, and give at rows with ties what it
+    gives without multiplicities: one that divides by len(z), or sorts, does not.
+    """
+    orderless = (PermutationInvariant, PermutationEquivariant)
+    if not any(isinstance(fact, orderless) for fact in facts):
+        return False
+    label = 0 if Argument.LABEL in arguments else None
+    return all(_counts_equal_classes(formula, arguments, row, label) for row in _TRIALS)
+
+
+def _counts_equal_classes(
+    formula: Formula, arguments: tuple[Argument, ...], row: NDArray[Any], label: int | None
+) -> bool:
+    groups, apart = _Groups.of(row, label), _Groups.apart(row, label)
+    with flint.ctx.workprec(200):
+        try:
+            tallied = groups.evaluate(formula, arguments, balls())
+            plain = apart.evaluate(formula, arguments, balls())
+            if tallied.ndim == 1:
+                tallied = tallied[groups.members]
+            return tallied.shape == plain.shape and all(
+                abs(t - p) < 2.0**-100 for t, p in zip(tallied.flat, plain.flat, strict=True)
+            )
+        except (ArithmeticError, IndexError, TypeError, ValueError):
+            return False
+
+
+_Rounding = tuple[int, int, float]  # significand, ulp exponent, offset
+
+
+def _round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> _Rounding | None:
+    """The one number of the format that every point of the ball rounds to; None if not one.
+
+    With ``accept_ties``, a ball around a tie rounds as the tie does, to even.
+    """
+    tiny = fmt.tiny_exponent
+    if not ball.is_finite():  # a true infinity, the limit at a mask, has a finite radius
+        infinite = ball.rad().is_finite() and (ball > 0 or ball < 0)
+        return _overflow(ball < 0, fmt) if infinite else None
+    if ball.abs_upper() < flint.arb((1, tiny - GUARD_BITS - 1)):
+        return 0, tiny, 0.0
+    if ball.abs_lower() > flint.arb((1, fmt.emax + 1)):  # overflow, whatever the digits
+        return _overflow(ball < 0, fmt)
+    mid, mid_exponent = (int(v) for v in ball.mid().man_exp())
+    rad, rad_exponent = (int(v) for v in ball.rad().man_exp())
+    top = abs(mid).bit_length() + mid_exponent if mid else fmt.emin
+    q = max(top - 1, fmt.emin) - fmt.precision + 1
+    if rad and rad.bit_length() + rad_exponent > q - GUARD_BITS:
+        return None
+    if rad and mid:  # widen a radius of 2^-(10^38) to one whose digits can be written down
+        floor = min(mid_exponent, top - 4 * fmt.precision - 2 * GUARD_BITS)
+        if rad.bit_length() + rad_exponent <= floor:
+            rad, rad_exponent = 1, floor
+    exponent = min(mid_exponent, rad_exponent) if rad else mid_exponent
+    mid <<= mid_exponent - exponent
+    rad <<= rad_exponent - exponent if rad else 0
+    shift = q - exponent
+    significand = _shift_round(mid, shift)
+    if rad:
+        low, high = (_shift_round(mid + r, shift) for r in (-rad, rad))
+        if low != high:
+            if not accept_ties:
+                return None
+            significand = low if low % 2 == 0 else high
+    # shift > 0 whenever anything was rounded off.
+    offset = (mid - (significand << shift)) / (1 << shift) if shift > 0 else 0.0
+    return _at_power_of_two(significand, q, offset, fmt)
+
+
+def _overflow(negative: bool, fmt: Format) -> _Rounding:
+    return (-1 if negative else 1), fmt.emax + 1, 0.0
+
+
+def _at_power_of_two(significand: int, q: int, offset: float, fmt: Format) -> _Rounding:
+    """Take the ulp of the power of two from both sides: no ball tells 1 - e^-1000 from 1."""
+    if abs(significand) == 1 << fmt.precision and abs(offset) < 2.0**-GUARD_BITS:
+        return significand // 2, q + 1, offset / 2
+    return significand, q, offset
+
+
+def _shift_round(integer: int, shift: int) -> int:
+    """integer / 2^shift, rounded to nearest, ties to even."""
+    if shift <= 0:
+        return integer << -shift
+    if integer.bit_length() < shift - 1:
+        return 0
+    quotient, remainder = integer >> shift, integer & ((1 << shift) - 1)
+    half = 1 << (shift - 1)
+    return quotient + (remainder > half or (remainder == half and quotient & 1))
+
+
+def _demand_agreement(witness: NDArray[Any], decided: list[_Rounding], fmt: Format) -> None:
+    """Mpmath must find the same values; it has no error bars, so it gets more bits."""
+    overflow = mpmath.ldexp(1, fmt.emax + 1)
+    for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
+        if mpmath.isnan(number):
+            agree = False
+        elif mpmath.isinf(number) or abs(number) >= overflow:
+            agree = fmt.from_significand(significand, q) == (np.inf if number > 0 else -np.inf)
+        elif abs(number) < mpmath.ldexp(1, q - GUARD_BITS):  # its exponent may be -10^300
+            agree = abs(significand + offset) < 2.0 ** (1 - GUARD_BITS)
+        else:
+            man, exponent = (int(v) for v in number.man_exp)  # of the modulus
+            agree = _close(-man if number < 0 else man, exponent - q, significand, offset)
+        if not agree:
+            raise OracleError(
+                f"balls give {significand} * 2^{q} in {fmt.name}, offset {offset} ulp; "
+                f"mpmath gives {mpmath.nstr(number, 30)}"
+            )
+
+
+def _close(integer: int, exponent: int, significand: int, offset: float) -> bool:
+    """Whether integer * 2^exponent is within 2^(1 - GUARD_BITS) of significand + offset.
+
+    In integers: fractions would be reduced at every step, of every number that both oracles give.
+    """
+    numerator, denominator = offset.as_integer_ratio()
+    below = max(-exponent, 0)
+    distance = abs(
+        (integer * denominator << max(exponent, 0))
+        - (significand * denominator + numerator << below)
+    )
+    return distance << (GUARD_BITS - 1) < denominator << below
+
+
+def _assemble(decided: list[_Rounding], shape: tuple[int, ...], fmt: Format) -> Truth:
+    rounded = np.array([fmt.from_significand(s, q) for s, q, _ in decided], dtype=fmt.dtype)
+    offset = np.array([o for _, _, o in decided])
+    offset[np.isinf(rounded.astype(np.float64))] = 0.0
+    return Truth(
+        rounded.reshape(shape),
+        np.array([q for _, q, _ in decided], dtype=np.int64).reshape(shape),
+        offset.reshape(shape),
+    )

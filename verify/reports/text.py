@@ -1,0 +1,255 @@
+"""What a report says in words, from its plain data: a stored report reads like a fresh one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..inputs.families import plainness
+from ..subjects.subject import short_id
+
+# A symbol and a word as well as a colour: print and colour-blind readers have no colour.
+SYMBOLS = {
+    "pass": "✓",
+    "fail": "✗",
+    "refused": "⊘",
+    "expected": "◇",
+    "fixed": "△",
+    "empty": "–",
+}
+MEANINGS = {
+    "pass": "no check was violated",
+    "fail": "checks were violated",
+    "refused": "the subject cannot be called as it must be, so nothing was checked",
+    "expected": "violated, as the declaration of expected failures says",
+    "fixed": "declared as an expected failure, but nothing is violated",
+    "empty": "the suite has no case for this subject",
+}
+FINDINGS = ("fail", "refused", "expected", "fixed")
+
+# What XML 1.0 (section 2.2) does not allow, not even escaped; HTML and UTF-8 refuse part of it.
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def legal(text: str) -> str:
+    r"""A text with U+FFFD for the control characters and surrogates that XML and HTML cannot hold.
+
+    >>> legal("red \x1b[31m")
+    'red �[31m'
+    """
+    return _ILLEGAL.sub("\ufffd", text)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: a few digits, a power of two where it is large, inf, or nan for None.
+
+    >>> number(0.5), number(1234.5), number(2.0**40), number(math.inf), number(None)
+    ('0.5', '1230', '2^40', 'inf', 'nan')
+    """
+    if value is None or not math.isfinite(value):
+        return "nan" if value is None or math.isnan(value) else "inf"
+    if value >= 1e5:
+        return f"2^{math.log2(value):.0f}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:g}"  # (1230, where the format above alone gives 1.23e+03)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "check"), counted(12345, "check")
+    ('1 check', '12,345 checks')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_count(count: int) -> str:
+    """A count in few letters.
+
+    >>> short_count(412), short_count(1234), short_count(65536)
+    ('412', '1.2k', '66k')
+    """
+    for size, suffix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.{0 if count >= 10 * size else 1}f}{suffix}"
+    return str(count)
+
+
+def hex_and_decimal(text: str) -> str:
+    """A number that a report gives in hex, with its decimal value.
+
+    >>> hex_and_decimal("0x1.8p+1"), hex_and_decimal("-inf")
+    ('0x1.8p+1 (3)', '-inf')
+    """
+    value = float.fromhex(text)
+    return f"{text} ({value:.9g})" if math.isfinite(value) else text
+
+
+def row_of_numbers(values: Sequence[str], most: int) -> tuple[str, str]:
+    """A row that a report gives in hex, in hex and in decimal; the first numbers of a long one.
+
+    >>> row_of_numbers(["0x1p+0", "0x1.99999ap-4", "inf"], 2)
+    ('[0x1p+0, 0x1.99999ap-4, ... (3 in all)]', '[1, 0.100000001, ... (3 in all)]')
+    """
+    more = f", ... ({len(values)} in all)" if len(values) > most else ""
+    decimal = [f"{float.fromhex(value):.9g}" for value in values[:most]]
+    return f"[{', '.join(values[:most])}{more}]", f"[{', '.join(decimal)}{more}]"
+
+
+def worst_first(failures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Failures, the most telling first.
+
+    Ordinary rows before those with infinities or NaN, and these before no row at all; then by how
+    far they are beyond their threshold, and the shorter rows first.
+    """
+    return sorted(failures, key=lambda f: (-_plainness(f), -_severity(f), len(f["logits"])))
+
+
+def _plainness(failure: dict[str, Any]) -> int:
+    return plainness(np.array([float.fromhex(value) for value in failure["logits"]]))
+
+
+def _severity(failure: dict[str, Any]) -> float:
+    error, threshold = failure["error"], failure["threshold"]
+    return error / threshold if threshold and error is not None else math.inf
+
+
+def observed_told(observed: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What was observed of a subject, in a line; one for each format where they differ.
+
+    >>> ways = {"all_masked": "nan", "empty": "error"}
+    >>> observed_told({"float32": ways, "float64": ways})
+    ['all_masked=nan empty=error']
+    >>> observed_told({"float32": ways, "float64": ways | {"empty": "empty"}})
+    ['float32: all_masked=nan empty=error', 'float64: all_masked=nan empty=empty']
+    """
+    lines = {d: " ".join(f"{axis}={way}" for axis, way in o.items()) for d, o in observed.items()}
+    if len(set(lines.values())) == 1:
+        return [*set(lines.values())]
+    return [f"{dtype}: {line}" for dtype, line in lines.items()]
+
+
+def summary(result: dict[str, Any]) -> str:
+    """What was found of one subject in one suite and format, in a sentence or two."""
+    status = result["status"]
+    if status == "empty":
+        return "The suite has no case for this subject in this format."
+    if status == "refused":
+        return "Nothing was checked: the subject cannot be called as it must be."
+    checks = counted(result["checks"], "check")
+    worst = f"Worst error {number(result['worst'])} ulp ({number(result['worst_bits'])} bits)."
+    if math.isinf(result["worst"]):
+        worst = "Worst error infinite: NaN, or an infinity on one side only."
+    if status in ("pass", "fixed"):
+        known = f" {_declared(result)}: delete that entry." if status == "fixed" else ""
+        return f"{checks}, no violation.{known} {worst}"
+    known = f" {_declared(result)}." if status == "expected" else ""
+    return f"{counted(result['violations'], 'violation')} in {checks}.{known} {worst}"
+
+
+def collapse_in_short(collapses: Iterable[Mapping[str, Any]]) -> str:
+    """The smallest gap at which a result is lost, or the largest share of samples; "" for none.
+
+    >>> lost = {"gap": 16.6355, "share": None, "observed": "0x0p+0"}
+    >>> collapse_in_short([lost, lost | {"gap": 20.5}])
+    '0 at 16.6'
+    >>> collapse_in_short([lost | {"gap": None, "share": 0.25}]), collapse_in_short([])
+    ('25 % SC', '')
+    """
+    told = [c for c in collapses if c["observed"] is not None]
+    gaps = [c["gap"] for c in told if c["gap"] is not None]
+    shares = [c["share"] for c in told if c["share"] is not None]
+    if gaps:
+        return f"0 at {min(gaps):.3g}"
+    return f"{100 * max(shares):.3g} % SC" if shares else ""
+
+
+def collapse_told(collapse: Mapping[str, Any]) -> str:
+    """One collapse in a sentence.
+
+    >>> print(collapse_told({
+    ...     "result": "loss", "classes": 2, "leader": "first", "gap": 16.63553, "share": None,
+    ...     "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
+    ...     "lost": [(0.01, 12.879)], "observed": "0x0p+0", "expected": "0x1p-24",
+    ... }))
+    loss of 2 classes, leader first: 0, not 5.96e-08, from a gap of 16.63553 on (1 absorbs the
+    losers one by one in a float32 sum: 24 ln 2); relative error above 0.01 from 12.88
+    """
+    leader = f", leader {collapse['leader']}" if collapse["leader"] else ""
+    what = f"{collapse['result']} of {counted_classes(collapse['classes'])}{leader}: "
+    if collapse["share"] is not None:
+        return f"{what}{100 * collapse['share']:.4g} % of the samples"
+    told = []
+    if collapse["gap"] is not None:
+        values = (collapse["observed"], collapse["expected"])
+        observed, expected = (f"{float.fromhex(value):.3g}" for value in values)
+        on = "at" if collapse["leader"] == "as given" else "from"
+        told.append(f"{observed}, not {expected}, {on} a gap of {collapse['gap']:.7g}")
+        told[0] += "" if on == "at" else " on"
+        told[0] += f" ({collapse['cause']})" if collapse["cause"] else ""
+    if collapse["lost"]:
+        levels, gaps = zip(*collapse["lost"], strict=True)
+        above, start = (", ".join(f"{v:.4g}" for v in values) for values in (levels, gaps))
+        told.append(f"relative error above {above} from {start}")
+    return what + "; ".join(told)
+
+
+def counted_classes(count: int) -> str:
+    """A number of classes.
+
+    >>> counted_classes(1), counted_classes(1000)
+    ('one number', '1,000 classes')
+    """
+    return "one number" if count == 1 else f"{count:,} classes"
+
+
+def _declared(result: dict[str, Any]) -> str:
+    return f"Declared as an expected failure ({result['expected']})"
+
+
+def quantities(failure: dict[str, Any]) -> list[tuple[str, str]]:
+    """Observed, expected, error, threshold and source of a case: (name, value), if it has them."""
+    rows = []
+    if failure["observed"] is not None:
+        place = "" if failure["index"] is None else f" at index {failure['index']}"
+        rows.append(("observed", hex_and_decimal(failure["observed"]) + place))
+    if failure["expected"] is not None:
+        rows.append(("expected", hex_and_decimal(failure["expected"])))
+    if failure["threshold"] is not None:
+        if failure["observed"] is not None:
+            rows.append(("error", f"{number(failure['error'])} ulp"))
+            rows.append(("threshold", f"{number(failure['threshold'])} ulp"))
+        else:
+            rows.append(("error", f"{number(failure['error'])} times what is admissible"))
+    if failure["source"]:  # of the threshold or, for special values, of the expectation
+        rows.append(("from", failure["source"]))
+    return rows
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """The verdict on the whole run, in one sentence."""
+    results = [r for r in report["results"] if r["status"] != "empty"]
+    failed = sum(r["status"] in ("fail", "refused") for r in results)
+    if not results:
+        return "Nothing was checked"
+    if failed:
+        return f"{failed:,} of {counted(len(results), 'result')} failed"
+    if report["interrupted"]:
+        return f"Interrupted: {counted(len(results), 'result')} known, none failed"
+    return f"All {counted(len(results), 'result')} passed"
+
+
+def skipped(words: Mapping[str, str]) -> list[str]:
+    """Why subjects were skipped: each reason once, with its subjects.
+
+    >>> skipped({"m:f": "m is not installed", "m:g": "m is not installed"})
+    ['m is not installed: m:f, m:g']
+    """
+    return [
+        f"{reason}: {', '.join(short_id(s) for s, why in words.items() if why == reason)}"
+        for reason in dict.fromkeys(words.values())
+    ]

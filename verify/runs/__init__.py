@@ -1,0 +1,1 @@
+"""A run of `softproof verify`: its plan, processes, results, their store and comparison."""

@@ -1,0 +1,197 @@
+"""How subjects fare on the regression cases: the table, and the scripts that show each failure."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ...derivations.arithmetic.formats import FORMATS
+from ..inputs.families import Batch
+from ..oracle.metrics import hexadecimal
+from ..subjects.isolation.in_process import LiveSubject
+from ..subjects.subject import Subject, short_id
+from ..suites import SUITES
+from ..suites.observe import observe
+from ..suites.regression_cases import Case, load
+from ..suites.regressions import Answer, ask, is_promised
+from ..suites.verdicts import Violation
+from .snippet import snippet
+
+# The columns of the table: an origin, and patterns of short ids.  The naive forms are left out:
+# what they break is known.
+ORIGINS: dict[str, tuple[str, ...]] = {
+    "softproof": ("kernels:[!n]*",),
+    "NumPy forms": ("textbook:*_shifted",),
+    "SciPy": ("scipy.special:*",),
+    "scikit-learn": ("sklearn*:*",),
+    "PyTorch": ("torch*:*",),
+    "JAX": ("jax*:*", "optax*:*"),
+    "ONNX Runtime": ("onnx*:*",),
+    "CuPy": ("cupy*:*",),
+}
+
+# From the worst verdict to that of a subject that cannot be asked.
+FAIL, VARIES, PASS, NOT_ASKED = "FAIL", "varies", "pass", "-"
+VERDICTS = (FAIL, VARIES, PASS, NOT_ASKED)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A probe that a subject fails; ``script`` shows it without softproof."""
+
+    subject: Subject
+    dtype: str
+    batch: Batch
+    violation: Violation
+    script: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one subject, or several, fared on a case.
+
+    FAIL; VARIES where bits depend on the batch, which no one promised to be otherwise; PASS;
+    NOT_ASKED where no probe could be asked.  ``worst`` names the subjects of that verdict, among
+    so many that were ``asked``.
+    """
+
+    case: str
+    verdict: str
+    worst: tuple[str, ...]
+    asked: int
+    findings: tuple[Finding, ...] = ()
+
+
+def check(case: Case, live: LiveSubject) -> Outcome:
+    """All probes of a case, in all formats of the subject."""
+    verdict, findings = NOT_ASKED, []
+    for probe in case.probes:
+        for dtype in live.subject.dtypes:
+            live.settle(observe(live, FORMATS[dtype], SUITES["regressions"].observes))
+            for answer in ask(case, probe, live, FORMATS[dtype]):
+                found = PASS if answer.verdict.checks else NOT_ASKED
+                if answer.verdict.violations:
+                    found = FAIL if is_promised(probe, live.subject.contract) else VARIES
+                if found == FAIL:
+                    findings.append(_finding(live.subject, dtype, answer))
+                verdict = min(verdict, found, key=VERDICTS.index)
+    asked = int(verdict != NOT_ASKED)
+    return Outcome(case.id, verdict, (short_id(live.subject.id),), asked, tuple(findings))
+
+
+def _finding(subject: Subject, dtype: str, answer: Answer) -> Finding:
+    (violation,) = answer.verdict.violations
+    call, script = answer.call, None
+    # A layout through strides, and a process that died, are not told in a few lines.
+    if violation.observed is not None and call.layout == "contiguous":
+        script = snippet(
+            subject,
+            call.logits,
+            call.labels,
+            call.options,
+            place=answer.place,
+            in_gradient=answer.in_gradient,
+            expected=violation.expected,
+            axis=call.axis,
+        )
+    return Finding(subject, dtype, answer.batch, violation, script)
+
+
+def merge(outcomes: Sequence[Outcome]) -> Outcome:
+    """Of several subjects on one case the worst verdict, with the names of those that have it."""
+    verdict = min((o.verdict for o in outcomes), key=VERDICTS.index)
+    return Outcome(
+        case=outcomes[0].case,
+        verdict=verdict,
+        worst=tuple(name for o in outcomes if o.verdict == verdict for name in o.worst),
+        asked=sum(o.asked for o in outcomes),
+        findings=tuple(f for o in outcomes for f in o.findings),
+    )
+
+
+def origin(subject: Subject) -> str | None:
+    """The column of a subject; None for one that is left out of the table."""
+    for name, patterns in ORIGINS.items():
+        if any(fnmatch.fnmatchcase(short_id(subject.id), pattern) for pattern in patterns):
+            return name
+    return None
+
+
+def table(
+    subjects: Iterable[LiveSubject], progress: Callable[[str], None] | None = None
+) -> dict[str, dict[str, Outcome]]:
+    """By case and origin, how the subjects fare; ``progress`` is told each subject's id."""
+    rows: dict[str, dict[str, list[Outcome]]] = {case.id: {} for case in load()}
+    for live in subjects:
+        column = origin(live.subject)
+        if column is None:
+            continue
+        if progress is not None:
+            progress(live.subject.id)
+        for case in load():
+            rows[case.id].setdefault(column, []).append(check(case, live))
+    return {
+        case: {name: merge(found) for name, found in columns.items()}
+        for case, columns in rows.items()
+    }
+
+
+def print_table(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
+    """Cases down, origins across; names where some subjects of an origin fail and others do not."""
+    columns = [name for name in ORIGINS if any(name in row for row in rows.values())]
+    printed = Table()
+    printed.add_column("case", no_wrap=True)
+    for name in columns:
+        printed.add_column(name)
+    for case, row in rows.items():
+        printed.add_row(case, *(_cell(row.get(name)) for name in columns))
+    console.print(printed)
+    console.print(
+        f"{FAIL}, {VARIES}: all subjects of the origin that can be asked, or those named.  "
+        f"{VARIES}: other bits in a batch than alone.  {NOT_ASKED}: no such keyword, format or "
+        "definition.",
+        highlight=False,
+    )
+
+
+def _cell(outcome: Outcome | None) -> str:
+    if outcome is None or outcome.verdict == NOT_ASKED:
+        return NOT_ASKED
+    if outcome.verdict == PASS:
+        return "[green]pass[/]"
+    names = [name.rpartition(":")[2] for name in outcome.worst]
+    told = escape(" ".join(names)) if len(names) < outcome.asked else ""
+    style = "bold red" if outcome.verdict == FAIL else "yellow"
+    return f"[{style}]{outcome.verdict}[/] {told}".rstrip()
+
+
+def print_failures(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
+    """Every failure, with what was observed and the script that shows it without softproof."""
+    threads = {case.id: case for case in load()}
+    for case, row in rows.items():
+        findings = [f for outcome in row.values() for f in outcome.findings]
+        if not findings:
+            continue
+        console.print(f"\n[bold]{case}[/]  {escape(', '.join(threads[case].upstream))}")
+        console.print(escape(threads[case].why), soft_wrap=True)
+        for found in findings:
+            name = f"{found.subject.definition} {found.subject.id} {found.dtype}"
+            told = f"  [bold red]FAIL[/] {escape(name)}: {escape(_told(found))}"
+            console.print(told, soft_wrap=True)
+            for line in (found.script or "").splitlines():
+                console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _told(found: Finding) -> str:
+    violation = found.violation
+    told = violation.message.rpartition(": ")[2]
+    if violation.observed is not None:
+        told += f", observed {hexadecimal(violation.observed)}"
+    if violation.expected is not None:
+        told += f", expected {hexadecimal(violation.expected)}"
+    return told

@@ -1,0 +1,485 @@
+"""A run's results in an SQLite file, written as they come: a killed run goes on where it was.
+
+One file holds one run: the same subjects, suites and inputs, in the same versions, on the same kind
+of machine.  Each result is written once, under the names of its item, so that none is counted
+twice.  A result that comes ``INTERVAL`` or more after the last commit is committed, with those that
+came before it.
+
+What is lost, and found again by the next run: with the process, the item in work and at most
+``INTERVAL`` seconds of results.  With the power, the same where the disk keeps what it was told to
+keep (``synchronous=FULL``); where it does not, the last results, and the file is still whole.  WAL
+needs a local disk; while a run writes, two files stand beside (``-wal``, ``-shm``), and a copy must
+take them along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import itertools
+import json
+import math
+import platform
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+from ..inputs.families import Batch
+from ..subjects.subject import Subject
+from .run import Collapse, Failure, Item, Report, Result
+
+SCHEMA = 1  # raised when stores written before cannot be read
+APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
+INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
+
+RECORDS: dict[str, Any] = {"Result": Result, "Failure": Failure, "Collapse": Collapse}
+
+
+class StoreError(Exception):
+    """A file that cannot be used as this store: the message says why and what to do."""
+
+
+# --- a store as a file ---
+
+
+class _Database:
+    """A file with results, opened."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._connection: sqlite3.Connection
+
+    @property
+    def count(self) -> int:
+        """How many results it holds."""
+        with self._telling():
+            (count,) = self._connection.execute("SELECT count(*) FROM results").fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Errors of SQLite, as ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                what = "another process is using it: wait for that to end, or choose another file"
+            elif "not a database" in str(error):
+                what = "that is no SQLite file; choose another file"
+            elif "unable to open" in str(error) or "readonly" in str(error):
+                what = f"{error}: is there such a folder, and may you write to it?"
+            else:
+                what = str(error)
+            raise StoreError(f"store {self.path}: {what}") from error
+
+    def _is_new(self) -> bool:
+        """Whether there is nothing in the file; StoreError where there is something foreign."""
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (application, schema, tables) == (0, 0, 0):
+            return True
+        if application != APPLICATION:
+            raise StoreError(
+                f"store {self.path}: that is an SQLite file of another program; choose another file"
+            )
+        if schema != SCHEMA:
+            raise StoreError(
+                f"store {self.path}: it has schema {schema}, and this softproof reads {SCHEMA}; "
+                "open it with the version that wrote it"
+            )
+        return False
+
+    def _entry(self, name: str) -> Any:
+        (text,) = self._connection.execute(
+            "SELECT value FROM run WHERE name = ?", (name,)
+        ).fetchone()
+        return json.loads(text)
+
+
+class Store(_Database):
+    """The store of a run, for writing; a context manager that keeps what it has however it ends.
+
+    Only one process can have a store open for writing.
+
+    >>> import tempfile
+    >>> from softproof.verify.runs.run import Report, plan, run
+    >>> from softproof.verify.subjects import built_in
+    >>> subject = built_in.registered("scipy.special:softmax", "softmax")
+    >>> items = plan([subject], ["special-values"], ["float32"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for _ in range(2):
+    ...         report = Report(0, "quick", [subject])
+    ...         with Store(f"{folder}/results.sqlite", items, report) as store:
+    ...             print(store.count, "of", len(items), "known")
+    ...             done = list(run(items, report, store=store))
+    0 of 1 known
+    1 of 1 known
+    """
+
+    def __init__(self, path: str | Path, items: Sequence[Item], report: Report) -> None:
+        """Create it, or open it to go on with it.
+
+        StoreError where the file is no store, holds another run, cannot be written, or is being
+        written by another process.
+        """
+        super().__init__(path)
+        self._given = _GivenRows()
+        described = describe(items, report)
+        with self._telling():
+            # No waiting: whoever has it, has it for the length of a run.
+            self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            with self._telling():
+                self._open(described)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._committed = time.monotonic()
+
+    def _open(self, described: dict[str, Any]) -> None:
+        self._is_new()  # what is foreign stays as it is
+        self._connection.execute("PRAGMA journal_mode = WAL")  # readers need not wait for us
+        self._connection.execute("PRAGMA synchronous = FULL")
+        # The lock on writing is kept from here to the end: it is what keeps a second writer out.
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("PRAGMA busy_timeout = 5000")
+        if self._is_new():
+            self._create(described)
+            self._commit()
+        elif found := differences(self._entry("plan"), described):
+            # The digest over all items says something only where nothing else does.
+            found = [d for d in found if d.name != "plan"] or found
+            told = "; ".join(str(difference) for difference in found[:5])
+            more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+            raise StoreError(
+                f"store {self.path} holds another run ({told}{more}); choose another file, and "
+                "hold the two against each other with `softproof compare`"
+            )
+
+    def _create(self, described: dict[str, Any]) -> None:
+        execute = self._connection.execute
+        execute(f"PRAGMA application_id = {APPLICATION}")
+        execute(f"PRAGMA user_version = {SCHEMA}")
+        execute("CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        execute("CREATE TABLE results (item TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID")
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        for name, value in (("plan", described), ("started", started)):
+            execute("INSERT INTO run VALUES (?, ?)", (name, json.dumps(value)))
+
+    def get(self, item: Item) -> Result | None:
+        """The result of an item, where it is known."""
+        with self._telling():
+            row = self._connection.execute(
+                "SELECT result FROM results WHERE item = ?", (self._given.key(item),)
+            ).fetchone()
+        return None if row is None else decode(row[0])
+
+    def put(self, item: Item, result: Result) -> None:
+        """Keep the result of an item; StoreError where it has one already."""
+        with self._telling():
+            self._connection.execute(
+                "INSERT INTO results VALUES (?, ?)", (self._given.key(item), encode(result))
+            )
+            if time.monotonic() - self._committed >= INTERVAL:
+                self._commit()
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._committed = time.monotonic()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit, and leave one file that can be copied and opened in a read-only folder."""
+        try:
+            with self._telling():
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+            with contextlib.suppress(sqlite3.OperationalError):  # somebody is reading
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            super().close()
+
+
+class Stored(_Database):
+    """A store for reading, also while a run writes it: what it holds when it is opened.
+
+    * ``plan``: what was run, as ``describe`` tells it.
+    * ``started``: when, in UTC.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open it; StoreError where the file is missing, or no store."""
+        super().__init__(path)
+        if not self.path.is_file():
+            raise StoreError(f"store {self.path}: there is no such file")
+        with self._telling():
+            self._connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+            )
+        try:
+            with self._telling():
+                if self._is_new():
+                    raise StoreError(f"store {self.path}: it is empty; no run was started in it")
+                self._connection.execute("BEGIN")  # one snapshot for all that is read
+                self.plan: dict[str, Any] = self._entry("plan")
+                self.started: str = self._entry("started")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def results(self) -> Iterator[tuple[str, Result]]:
+        """The key and the result of each item that is done, sorted by key."""
+        with self._telling():
+            for key, text in self._connection.execute("SELECT * FROM results ORDER BY item"):
+                try:
+                    yield key, decode(text)
+                except (TypeError, ValueError, KeyError) as error:
+                    raise StoreError(
+                        f"store {self.path}: {key} cannot be read ({error}); was it written by "
+                        f"another version of softproof ({self.plan['versions']['softproof']})?"
+                    ) from error
+
+    def __enter__(self) -> Stored:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# --- the names of an item ---
+
+
+class _GivenRows:
+    """Keys of items, with the digest of the rows that many items share found once."""
+
+    def __init__(self) -> None:
+        self._digests: dict[int, tuple[tuple[Batch, ...], str | None]] = {}
+
+    def key(self, item: Item) -> str:
+        """The item's names as canonical JSON: two items of a plan have the same key never."""
+        names = {f.name: getattr(item, f.name) for f in fields(item)}
+        names |= {"definition": item.subject.definition, "subject": item.subject.id}
+        names["given"] = self.digest(item.given)
+        if item.family == "":  # the suite makes its own inputs
+            del names["rows"], names["seed"]
+        return json.dumps(names, sort_keys=True, separators=(",", ":"))
+
+    def digest(self, given: tuple[Batch, ...]) -> str | None:
+        """SHA-256 of the user's rows; None where there are none."""
+        if id(given) not in self._digests:
+            # Kept with the rows themselves, so that no other tuple gets their id.
+            self._digests[id(given)] = (given, _digest_rows(given) if given else None)
+        return self._digests[id(given)][1]
+
+
+def _digest_rows(given: tuple[Batch, ...]) -> str:
+    digest = hashlib.sha256()
+    for batch in given:
+        for array in (batch.logits, batch.labels):
+            if array is not None:
+                digest.update(f"{array.dtype.name}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+# --- what was run ---
+
+
+def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
+    """All that a run's results depend on, as far as it can be told, as JSON has it.
+
+    ValueError where the plan holds an item twice.
+    """
+    rows = _GivenRows()
+    keys = sorted(rows.key(item) for item in items)
+    for key, following in itertools.pairwise(keys):
+        if key == following:
+            raise ValueError(f"the plan holds {key} twice; name each subject once")
+    subjects = {(i.subject.definition, i.subject.id): i.subject for i in items}
+    described = {
+        "seed": report.seed,
+        "budget": report.budget,
+        "dtypes": sorted({item.dtype for item in items}),
+        "suites": sorted({item.suite for item in items}),
+        "given rows": sorted({d for i in items if (d := rows.digest(i.given)) is not None}),
+        "versions": report.versions,
+        "processor": _processor(),
+        "subjects": {f"{s.definition} {s.id}": asdict(s) for s in subjects.values()},
+        "code": {"softproof": _own_code()}
+        | {s.id: _digest_files(files) for s in subjects.values() if (files := _files(s))},
+        "items": len(items),
+        "plan": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+    }
+    told: dict[str, Any] = json.loads(json.dumps(described))  # lists for tuples, as it is stored
+    return told
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that two runs do not have in common."""
+
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        """In a few words: a subject is only said to be there or not."""
+        return f"{self.name}: {_word(self.before)} -> {_word(self.after)}"
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "declared" if isinstance(value, dict) else str(value)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+    """Where two descriptions differ, entry by entry; None stands for what is missing.
+
+    >>> differences({"seed": 0, "versions": {"numpy": "2.1"}}, {"seed": 0, "versions": {}})
+    [Difference(name='versions numpy', before='2.1', after=None)]
+    """
+    found = []
+    for name in dict.fromkeys([*before, *after]):
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            inner = differences(one, other)
+            found += [Difference(f"{name} {d.name}", d.before, d.after) for d in inner]
+        elif one != other:
+            found.append(Difference(name, one, other))
+    return found
+
+
+def _processor() -> str:
+    """Libraries choose their code by it, and so do results depend on it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@functools.cache  # what is loaded does not change
+def _own_code() -> str:
+    root = Path(__file__).parents[2]
+    folders = (root / name for name in ("kernels", "derivations", "verify"))
+    files = (path for folder in folders for path in folder.rglob("*"))
+    return _digest_files(sorted(path for path in files if path.suffix in (".py", ".toml")))
+
+
+def _files(subject: Subject) -> list[Path]:
+    """The files of a subject's code that can be found without running any of it; not of ours.
+
+    All of its package, or what lies beside its module: an edited kernel must not be given the
+    results that it had before.  What it imports from elsewhere is not seen.  Of what an installed
+    distribution brings, the version tells.
+    """
+    if subject.requires:
+        return []
+    if subject.command:
+        program = shutil.which(subject.command[0]) or subject.command[0]
+        return [p for p in map(Path, (program, *subject.command[1:])) if p.is_file()]
+    module, _, _ = subject.id.partition(":")
+    if module.partition(".")[0] == __name__.partition(".")[0]:
+        return []
+    spec = _find(module)
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return []
+    top = _find(module.partition(".")[0])
+    root = Path(top.origin).parent if top is not None and top.origin else Path(spec.origin).parent
+    in_package = "." in module or spec.submodule_search_locations is not None
+    endings = (".py", ".so", *EXTENSION_SUFFIXES)
+    beside = root.rglob("*") if in_package else root.iterdir()
+    return sorted(p for p in beside if p.is_file() and p.name.endswith(endings))
+
+
+def _find(module: str) -> ModuleSpec | None:
+    """Where a module is; its packages are not imported, they are the subject's code."""
+    top, *parts = module.split(".")
+    with contextlib.suppress(ImportError, ValueError):
+        path = [str(Path.cwd()), *sys.path]  # as ``call.load`` has it
+        name, spec = top, PathFinder.find_spec(top, path) or importlib.util.find_spec(top)
+        for part in parts:
+            if spec is None:
+                break
+            name = f"{name}.{part}"
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+        return spec
+    return None
+
+
+def _digest_files(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with contextlib.suppress(OSError):  # a program may be run and not be read
+            digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# --- results as text ---
+
+
+def encode(result: Result) -> str:
+    """A result as strictly valid JSON that ``decode`` makes the same result of, to the bit.
+
+    A tuple is an array.  What JSON has not got is an object with one entry, the name of its type:
+    ``{"float": "inf"}``, ``{"map": [[key, value], ...]}``, ``{"Failure": {...}}``.
+    """
+    return json.dumps(_plain(result), allow_nan=False, separators=(",", ":"))
+
+
+def decode(text: str) -> Result:
+    """The result that ``encode`` wrote; fields that were added since have their defaults."""
+    result: Result = _restored(json.loads(text))
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {
+            type(value).__name__: {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        }
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(float(value))}
+    if isinstance(value, Mapping):
+        return {"map": [[_plain(k), _plain(v)] for k, v in value.items()]}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_restored(v) for v in value)
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "float":
+        return float(content)
+    if kind == "map":
+        return {_restored(k): _restored(v) for k, v in content}
+    record = RECORDS[kind]
+    known = {f.name for f in fields(record)}
+    return record(**{name: _restored(v) for name, v in content.items() if name in known})

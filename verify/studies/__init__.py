@@ -1,0 +1,1 @@
+"""Studies behind the plots and tables: precision, collapse, H-consistency bounds, step radii."""

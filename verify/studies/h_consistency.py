@@ -1,0 +1,451 @@
+"""The H-consistency bounds of comp-sum losses, put to the test: each instance decided by balls.
+
+A check goes through instances and decides each with ball arithmetic: it holds, it fails, or (where
+the ball is too wide, which no check here should see) it is undecided.  ``transform`` and ``loss``
+are what is tested; the tests of this project put false ones in their place.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import flint
+import numpy as np
+import sympy
+
+from ...derivations.arithmetic.balls import Exact, ball
+from ...derivations.arithmetic.systems import balls
+from ...derivations.h_consistency import transform as theory
+from ...derivations.h_consistency.conditional_regret import (
+    Point,
+    conditional_error,
+    infimum,
+    least_error,
+    minimizability_gap,
+)
+from ...derivations.h_consistency.smooth_adversarial import (
+    LinearScores,
+    least_adversarial_error,
+    phi,
+    smooth_adversarial,
+)
+
+BITS = 160
+TAUS = tuple(k / 4 for k in range(13))
+CLASSES = tuple(range(2, 11))
+REGRETS = (0.125, 0.25, 0.5, 0.75, 1.0)
+
+Transform = Callable[[flint.arb, Exact, int], flint.arb]
+
+
+@dataclass
+class Check:
+    """What a statement came to over its instances: the first that fails is kept."""
+
+    statement: str
+    held: int = 0
+    undecided: int = 0
+    counterexample: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def decide(self, holds: bool, fails: bool, instance: object) -> None:
+        """Count one instance, which tells itself by ``str``."""
+        if holds:
+            self.held += 1
+        elif not fails:
+            self.undecided += 1
+        elif self.counterexample is None:
+            self.counterexample = str(instance)
+
+    @property
+    def proven(self) -> bool:
+        """Whether every instance holds."""
+        return self.counterexample is None and not self.undecided and self.held > 0
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        if self.counterexample is not None:
+            return f"refuted: {self.counterexample}"
+        return f"{self.held} instances proven" + (
+            f", {self.undecided} undecided" if self.undecided else ""
+        )
+
+
+# --- instances ---
+
+
+def _dyadic(rng: np.random.Generator, size: int, sharp: float) -> tuple[Fraction, ...]:
+    """Random probabilities that add up to 1 exactly, multiples of 2^-20."""
+    parts = rng.dirichlet(np.full(size, sharp))
+    counts = np.floor(parts * 2**20).astype(int)
+    counts[int(np.argmax(counts))] += 2**20 - counts.sum()
+    return tuple(Fraction(int(c), 2**20) for c in counts)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A finite distribution, and the softmax outputs of a hypothesis, one row for each block."""
+
+    points: tuple[Point, ...]
+    outputs: tuple[tuple[Fraction, ...], ...]
+
+    def surrogate_and_zero_one(self, tau: Exact) -> tuple[flint.arb, flint.arb]:
+        """R(h) - R*(H) + M(H) of the comp-sum loss and of the 0-1 loss.
+
+        H: hypotheses constant on blocks.  R*(H) = E[inf C] + M(H), so the gap cancels; it is
+        computed all the same, and R*(H) from it.
+        """
+        risks = []
+        for of in (tau, None):
+            gap = minimizability_gap(self.points, of)
+            risk, best = flint.arb(0), flint.arb(0)
+            for x in self.points:
+                w, s = ball(x.weight), self.outputs[x.block]
+                if of is None:
+                    risk += w * ball(1 - x.p[max(range(len(s)), key=lambda k: s[k])])
+                    best += w * ball(1 - max(x.p))
+                else:
+                    risk += w * conditional_error(x.p, [ball(v) for v in s], of)
+                    best += w * least_error(x.p, of)
+            least_risk = best + gap
+            risks.append(risk - least_risk + gap)
+        return risks[0], risks[1]
+
+    def __str__(self) -> str:
+        told = "; ".join(
+            f"weight {float(x.weight):.4g}, p = {_row(x.p)}, s = {_row(self.outputs[x.block])}"
+            for x in self.points
+        )
+        return f"({told})"
+
+
+def _row(values: Iterable[Exact]) -> str:
+    return "[" + ", ".join(f"{float(v):.6g}" for v in values) + "]"
+
+
+def random_instance(rng: np.random.Generator, classes: int) -> Instance:
+    """One to four points in one or two blocks; every other hypothesis is near to a worst one."""
+    size, blocks = int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    weights = _dyadic(rng, size, 2.0)
+    points = tuple(
+        Point(
+            w, int(rng.integers(blocks)), _dyadic(rng, classes, float(rng.choice([0.3, 1.0, 5.0])))
+        )
+        for w in weights
+        if w > 0
+    )
+    outputs = [_positive(_dyadic(rng, classes, 1.0)) for _ in range(blocks)]
+    if rng.random() < 0.5:  # the two likeliest classes tie, but for a trace
+        x = points[0]
+        first, second = sorted(range(classes), key=lambda k: -x.p[k])[:2]
+        outputs[x.block] = _nearly_tied(classes, second, first)
+    return Instance(points, tuple(outputs))
+
+
+def _positive(s: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    floor = Fraction(1, 2**24)
+    return tuple((v + floor) / (1 + len(s) * floor) for v in s)
+
+
+def _nearly_tied(classes: int, first: int, second: int) -> tuple[Fraction, ...]:
+    trace = Fraction(1, 2**60)
+    s = [trace] * classes
+    s[first] = (1 - (classes - 2) * trace) / 2 + trace
+    s[second] = 1 - sum((v for k, v in enumerate(s) if k != second), Fraction(0))
+    return tuple(s)
+
+
+def extremal_instance(b: Exact, tau: Exact, classes: int, trace_bits: int = 60) -> Instance:
+    """The one-point distribution and the hypothesis at which the conditional regret is least.
+
+    (But for a trace of 2^-60, as finite scores give no zero, and the predicted class leads by one.)
+    """
+    found = infimum(b, tau, classes)
+    p = [Fraction(v) for v in found.distribution]
+    p[0] += 1 - sum(p)  # exact: the distribution is made of floats
+    trace = Fraction(1, 2**trace_bits)
+    with flint.ctx.workprec(BITS):
+        s = _optimal_output(p, found.tied, tau, trace)
+    return Instance((Point(Fraction(1), 0, tuple(p)),), (s,))
+
+
+def _optimal_output(
+    p: Sequence[Fraction], tied: int, tau: Exact, trace: Fraction
+) -> tuple[Fraction, ...]:
+    """s ~ p^a after averaging over the tied classes (the first ones), as exact numbers."""
+    t, classes = Fraction(tau), len(p)
+    if tied == 1:  # class 2 alone
+        s = [trace] * classes
+        s[1] = 1 - (classes - 1) * trace
+        return tuple(s)
+    mean = sum(p[:tied]) / tied
+    power = float(1 / (2 - t)) if t < 2 else 0.0
+    raw = [1.0 if j < tied else 0.0 for j in range(classes)]
+    if t < 2:
+        raw = [1.0 if j < tied else float(p[j] / mean) ** power for j in range(classes)]
+    s = [max(Fraction(v), trace) for v in raw]
+    s[1] += trace
+    total = sum(s)
+    return tuple(v / total for v in s)
+
+
+# --- the statements ---
+
+
+def bound_holds(
+    tau: Exact,
+    classes: int,
+    *,
+    trials: int = 20,
+    seed: int = 0,
+    transform: Transform = theory.transform_ball,
+) -> Check:
+    """T(R01(h) - R01*(H) + M01) <= R(h) - R*(H) + M on random and on extremal instances."""
+    check = Check(f"the bound holds, tau = {float(tau):g}, n = {classes}")
+    rng = np.random.default_rng([seed, classes, int(2**20 * float(tau))])
+    extremal = (extremal_instance(b, tau, classes) for b in REGRETS)
+    drawn = (random_instance(rng, classes) for _ in range(trials))
+    with flint.ctx.workprec(BITS):
+        for instance in itertools.chain(extremal, drawn):
+            surrogate, zero_one = instance.surrogate_and_zero_one(tau)
+            b = zero_one.max(flint.arb(0)).min(flint.arb(1))
+            low = surrogate - transform(b, tau, classes)
+            check.decide(bool(low >= 0) or bool(b == 0), bool(low < 0), instance)
+    return check
+
+
+@dataclass(frozen=True)
+class Attainment:
+    """The infimum F(b) of the conditional regret against T(b), for one tau and n."""
+
+    tau: float
+    classes: int
+    ratios: tuple[tuple[float, float], ...]  # lower and upper end of F / T at each of REGRETS
+    attained: tuple[bool, ...]
+    distributions: tuple[tuple[float, ...], ...]
+    tied: tuple[int, ...]
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        if all(self.attained):
+            return "attained"
+        least = min(low for low, _ in self.ratios)
+        part = [b for b, a in zip(REGRETS, self.attained, strict=True) if a]
+        if part:
+            return f"attained up to b = {max(part):g}"
+        return f"not attained: F/T >= {least:.3f}"
+
+
+def attainment(
+    tau: Exact, classes: int, *, transform: Transform = theory.transform_ball
+) -> Attainment:
+    """Where T is attained, T(b) = F(b) to 2^-100; F / T enclosed."""
+    ratios, attained, found = [], [], []
+    with flint.ctx.workprec(BITS):
+        for b in REGRETS:
+            least = infimum(b, tau, classes)
+            claimed = transform(flint.arb(b), tau, classes)
+            ratio = least.value / claimed
+            same = abs(ratio - 1) < flint.arb((1, -100))
+            ratios.append((float(ratio.lower()), float(ratio.upper())))
+            attained.append(bool(same))
+            found.append(least)
+    return Attainment(
+        float(tau),
+        classes,
+        tuple(ratios),
+        tuple(attained),
+        tuple(f.distribution for f in found),
+        tuple(f.tied for f in found),
+    )
+
+
+def below_the_infimum(
+    tau: Exact, classes: int, *, transform: Transform = theory.transform_ball
+) -> Check:
+    """T <= F: no distribution at all breaks the bound at a point; F is the proven infimum."""
+    check = Check(f"T is below the infimum of all regrets, tau = {float(tau):g}, n = {classes}")
+    result = attainment(tau, classes, transform=transform)
+    for b, (low, high), same, p in zip(
+        REGRETS, result.ratios, result.attained, result.distributions, strict=True
+    ):
+        told = f"at b = {b:g}, p = {_row(p)}, regret / T <= {high:.6g}"
+        check.decide(same or low >= 1, high < 1, told)
+    return check
+
+
+def rises_and_is_convex(
+    tau: Exact, classes: int, *, pieces: int = 32, transform: Transform = theory.transform_ball
+) -> Check:
+    """T(0) = 0, differences are positive, and second differences too (0 for tau >= 2)."""
+    check = Check(f"T rises and is convex, tau = {float(tau):g}, n = {classes}")
+    with flint.ctx.workprec(BITS):
+        values = [
+            transform(flint.arb(i) / pieces, tau, classes) if i else flint.arb(0)
+            for i in range(pieces + 1)
+        ]
+        steps = [b - a for a, b in itertools.pairwise(values)]
+        for i, step in enumerate(steps):
+            check.decide(bool(step > 0), bool(step <= 0), f"T falls at b = {i}/{pieces}")
+        for i, (a, b) in enumerate(itertools.pairwise(steps)):
+            second = b - a
+            straight = tau >= 2 and bool(abs(second) < flint.arb((1, -100)))
+            check.decide(
+                bool(second > 0) or straight,
+                bool(second < 0) and not straight,
+                f"T is not convex at b = {i + 1}/{pieces}",
+            )
+    return check
+
+
+def limit(tau: Exact, classes: int, *, transform: Transform = theory.transform_ball) -> Check:
+    """T is continuous at tau: |T_(tau +- e) - T_tau| <= 8 n e for e = 2^-10 ... 2^-40.
+
+    (At 2 from below, e log(1/e) might be feared; T_tau(b) tends to b / n linearly, as the power
+    mean ((1+b)^a + (1-b)^a)/2)^(1/a) of exponent a = 1/e does: to 1 + b, but for e log 2.)
+    """
+    check = Check(f"the limit tau -> {float(tau):g}, n = {classes}")
+    with flint.ctx.workprec(BITS):
+        for bits in range(10, 41, 6):
+            e = Fraction(1, 2**bits)
+            for b, near in itertools.product(REGRETS, (Fraction(tau) - e, Fraction(tau) + e)):
+                off = abs(
+                    transform(flint.arb(b), near, classes) - transform(flint.arb(b), tau, classes)
+                )
+                most = 8 * classes * ball(e)
+                check.decide(
+                    bool(off <= most),
+                    bool(off > most),
+                    f"tau = {float(near)}, b = {b:g}",
+                )
+    return check
+
+
+def derivation() -> Check:
+    """SymPy's T, from the conditional regret, less the published one is 0 (tau <= 2)."""
+    check = Check("T derived from the conditional regret is the published T")
+    for branch in theory.BRANCHES:
+        excess = theory.excess_over_published(branch)
+        if branch == "tau >= 2":
+            at_two = sympy.simplify(excess.subs(theory.TAU, 2))
+            check.decide(at_two == 0, at_two != 0, f"tau = 2: {at_two}")
+            check.notes.append(f"for tau > 2 it is larger by {excess}")
+        else:
+            check.decide(excess == 0, excess != 0, f"{branch}: {excess}")
+    return check
+
+
+def inverse(tau: Exact, classes: int) -> Check:
+    """Gamma(T(b)) = b: T at b (1 +- 2^-90) encloses, in balls, what Gamma of mpmath inverts."""
+    check = Check(f"Gamma is the inverse of T, tau = {float(tau):g}, n = {classes}")
+    with flint.ctx.workprec(2 * BITS):
+        for y_over in (2.0**-40, 0.01, 0.3, 0.9):
+            y = Fraction(y_over * float(theory.transform(1, tau, classes)))
+            found = theory.gamma(y, tau, classes, 120)
+            mantissa, exponent = (int(v) for v in found.man_exp)
+            b, width = flint.arb((mantissa, exponent)), flint.arb((1, -90))
+            low, high = (theory.transform_ball(b * (1 + s * width), tau, classes) for s in (-1, 1))
+            check.decide(
+                bool(low < ball(y)) and bool(high > ball(y)),
+                bool(low > ball(y)) or bool(high < ball(y)),
+                f"y = {float(y)}",
+            )
+    return check
+
+
+def adversarial(
+    tau: Exact, *, trials: int = 20, seed: int = 0, constant: float = 1.0, nu_over: float = 1.0
+) -> Check:
+    """Phi_tau(1) (R01 - E[1 - max p]) <= R_smooth - E[C*], adversarially, for linear scores.
+
+    Two or three points in the plane, 2 to 4 classes.  The left-hand side is multiplied by
+    ``constant``, and nu by ``nu_over``: what the tests falsify.
+    """
+    check = Check(f"the smooth adversarial bound, tau = {float(tau):g}")
+    rng, xp = np.random.default_rng([seed, int(2**20 * float(tau))]), balls()
+    with flint.ctx.workprec(BITS):
+        for _ in range(trials):
+            instance = _random_adversarial(rng)
+            decided = _adversarial_sides(instance, tau, nu_over)
+            if decided is None:
+                continue
+            regret, smooth = decided
+            left = constant * phi(flint.arb(1), tau, xp) * regret
+            check.decide(bool(left <= smooth), bool(left > smooth), instance)
+    return check
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Linear scores in the plane, points with weights and probabilities, rho and gamma."""
+
+    weights: tuple[tuple[float, ...], ...]
+    offsets: tuple[float, ...]
+    gamma: float
+    rho: float
+    points: tuple[tuple[float, ...], ...]
+    shares: tuple[Fraction, ...]
+    p: tuple[tuple[Fraction, ...], ...]
+
+
+def _random_adversarial(rng: np.random.Generator) -> Adversarial:
+    classes, size = int(rng.integers(2, 5)), int(rng.integers(2, 4))
+    scale = float(rng.choice([0.3, 1.0, 4.0]))
+    return Adversarial(
+        tuple(map(tuple, (scale * rng.normal(size=(classes, 2))).tolist())),
+        tuple(rng.normal(size=classes).tolist()),
+        float(rng.choice([0.01, 0.1, 0.5])),
+        float(rng.choice([0.5, 1.0, 2.0])),
+        tuple(map(tuple, (3 * rng.normal(size=(size, 2))).tolist())),
+        _dyadic(rng, size, 2.0),
+        tuple(_dyadic(rng, classes, float(rng.choice([0.3, 1.0, 5.0]))) for _ in range(size)),
+    )
+
+
+def _adversarial_sides(
+    at: Adversarial, tau: Exact, nu_over: float
+) -> tuple[flint.arb, flint.arb] | None:
+    """The 0-1 regret, and the smooth regret or less; None where an error is undecided."""
+    scores, xp = LinearScores(at.weights, at.offsets, at.gamma), balls()
+    n = scores.classes
+    nu = nu_over * flint.arb(n - 1).sqrt() / flint.arb(at.rho)
+    regret, smooth = flint.arb(0), flint.arb(0)
+    for x, share, p in zip(at.points, at.shares, at.p, strict=True):
+        errors = [scores.errs(x, y) for y in range(n)]
+        if None in errors:
+            return None
+        wrong = sum((q for q, err in zip(p, errors, strict=True) if err), Fraction(0))
+        regret += ball(share * (wrong - (1 - max(p))))
+        smooth -= ball(share) * least_adversarial_error(p, tau, xp)
+        for y, q in enumerate(p):
+            margins = np.array(scores.margins(x, y), dtype=object)
+            spread = scores.spread_from_below(y)
+            loss = smooth_adversarial(margins, flint.arb(0), tau, at.rho, 0, xp) + nu * spread
+            smooth += ball(share * q) * loss
+    return regret, smooth
+
+
+def every_check(
+    taus: Sequence[float] = TAUS,
+    classes: Sequence[int] = CLASSES,
+    *,
+    trials: int = 20,
+    seed: int = 0,
+) -> Iterator[Check]:
+    """All statements, for each tau and n."""
+    yield derivation()
+    for n in classes:
+        yield limit(1, n)
+        yield limit(2, n)
+    for tau, n in itertools.product(taus, classes):
+        yield bound_holds(tau, n, trials=trials, seed=seed)
+        yield below_the_infimum(tau, n)
+        yield rises_and_is_convex(tau, n)
+        yield inverse(tau, n)
+    for tau in taus:
+        yield adversarial(tau, trials=trials, seed=seed)

@@ -1,0 +1,1 @@
+"""Implementations that softproof wraps or writes down to verify them."""

@@ -1,0 +1,82 @@
+"""ONNX operators run by ONNX Runtime's CPU provider, on one thread, through NumPy arrays.
+
+Each is a model of one node with dynamic shapes, written in ONNX's text format; its session is kept
+for each number format and rank.  What the provider has no kernel for (bfloat16; Softplus of
+float64), it refuses when the session is made.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..subject import NotApplicable
+
+HEADER = '<ir_version: 10, opset_import: ["": 21]>'  # of 2024: any runtime since 1.18 reads it
+TYPES = {"float16": "float16", "float32": "float", "float64": "double", "int64": "int64"}
+FATAL = 4  # the severity that is logged
+
+Array = NDArray[Any]
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """Operator Softmax."""
+    return _run(f"Softmax <axis = {axis}> (x)", x=x)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """Operator LogSoftmax."""
+    return _run(f"LogSoftmax <axis = {axis}> (x)", x=x)
+
+
+def logsumexp(x: Array, axis: int = -1) -> Array:
+    """Operator ReduceLogSumExp."""
+    return _run("ReduceLogSumExp <keepdims = 0> (x, axes)", x=x, axes=np.array([axis]))
+
+
+def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -> Array:
+    """Operator SoftmaxCrossEntropyLoss without reduction: each row's loss."""
+    ignored = "" if ignore_index is None else f", ignore_index = {ignore_index}"
+    node = f'SoftmaxCrossEntropyLoss <reduction = "none"{ignored}> (x, labels)'
+    return _run(node, x=x, labels=labels)
+
+
+def sigmoid(x: Array) -> Array:
+    """Operator Sigmoid."""
+    return _run("Sigmoid (x)", x=x)
+
+
+def softplus(x: Array) -> Array:
+    """Operator Softplus."""
+    return _run("Softplus (x)", x=x)
+
+
+def _run(node: str, **inputs: Array) -> Array:
+    """The output of a node, given its inputs by name."""
+    if not all(array.flags.c_contiguous for array in inputs.values()):
+        raise NotApplicable("ONNX Runtime has only compact row-major arrays")
+    kinds = tuple((name, array.dtype.name, array.ndim) for name, array in inputs.items())
+    (output,) = _session(node, kinds).run(None, inputs)
+    array: Array = output
+    return array
+
+
+@functools.cache
+def _session(node: str, kinds: tuple[tuple[str, str, int], ...]) -> Any:
+    """The session of a node for inputs of given names, dtypes and ranks."""
+    inputs = ", ".join(
+        f"{TYPES[dtype]}[{', '.join(f'{name}{i}' for i in range(rank))}] {name}"
+        for name, dtype, rank in kinds
+    )
+    model = onnx.parser.parse_model(f"{HEADER} one_node ({inputs}) => (y) {{ y = {node} }}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,1 @@
+"""Where a subject runs: in this process, in a worker process, or as a program."""

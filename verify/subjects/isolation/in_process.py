@@ -1,0 +1,374 @@
+"""Where a subject runs: in this process, in a worker process, or as a program of its own.
+
+In a process of its own a crash, a hang and runaway memory are findings like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from multiprocessing import Pipe
+from typing import IO, Any
+
+import psutil
+from numpy.typing import NDArray
+
+from ....derivations import Definition, Output, lookup
+from .. import subject as faults
+from ..call import call, load
+from ..contract import CHOICES, Contract
+from ..subject import Crashed, Died, Outcome, OutOfMemory, Subject, TimedOut, WrongResult
+
+Array = NDArray[Any]
+
+WORKER = "softproof.verify.subjects.isolation.worker"
+
+FIRST_CALL = 120.0  # seconds: a first call may import a framework and compile
+MEMORY_LIMIT = 4 << 30  # bytes that a process may take beyond what it has when it is loaded
+LARGE = 1 << 15  # bytes that a connection may not take at once
+BETWEEN_LOOKS = 0.5  # seconds between looks at children, and at the memory after short calls
+POLL = 0.05  # seconds between looks at the memory of a busy process
+# A subject that ended its process so often is not called any more: each time costs a new process,
+# a hang its time limit besides.
+MOST_DEATHS = {Crashed: 50, OutOfMemory: 10, TimedOut: 3}
+
+
+def enough(deaths: Counter[type[Died]]) -> Died | None:
+    """What to say in place of a further call after so many deaths; None where it may be made."""
+    for end, most in MOST_DEATHS.items():
+        if deaths[end] >= most:
+            return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
+    return None
+
+
+class LiveSubject(ABC):
+    """A subject that can be called: what the suites are given."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.observed: Mapping[str, str] = {}
+
+    @property
+    def contract(self) -> Contract:
+        """What the subject declares, and what was observed where it declares nothing."""
+        return replace(self.subject.contract, **self.observed)  # type: ignore[arg-type]
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The axes of the contract that the subject declares."""
+        return frozenset(CHOICES) - {*self.subject.contract.undeclared}
+
+    def settle(self, observed: Mapping[str, str]) -> None:
+        """Take what was observed, for some axes of the contract that are not declared."""
+        self.observed = dict(observed)
+
+    @property
+    def definition(self) -> Definition:
+        """What the subject implements."""
+        return lookup(self.subject.definition)
+
+    @property
+    def given_up(self) -> Died | None:
+        """Why the subject is not called any more; None where it is."""
+        return None
+
+    @abstractmethod
+    def load(self) -> None:
+        """Find what will be called; SubjectError where there is nothing of that name."""
+
+    def close(self) -> None:  # noqa: B027  (nothing to end in this process)
+        """End what the subject runs in."""
+
+    def __call__(
+        self,
+        logits: Array,
+        labels: Array | None = None,
+        *,
+        axis: int = -1,
+        layout: str = "contiguous",
+        options: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Call on a batch.
+
+        Raises SubjectFault for an exception, a death of its process, or a result of another form;
+        NotApplicable where the subject cannot be asked this.
+        """
+        options = options or {}
+        arrays = self._call(
+            logits, labels, None if self.definition.elementwise else axis, layout, options
+        )
+        self._demand_form(arrays, logits, axis, weighted="cotangent" in options)
+        return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
+
+    @abstractmethod
+    def _call(
+        self,
+        logits: Array,
+        labels: Array | None,
+        axis: int | None,
+        layout: str,
+        options: Mapping[str, Any],
+    ) -> list[Array]:
+        """The arrays that a call returns."""
+
+    def _demand_form(
+        self, arrays: list[Array], logits: Array, axis: int, *, weighted: bool
+    ) -> None:
+        """WrongResult unless there is a value, or value and gradient, of right shape and dtype.
+
+        A vector has a gradient only where it is ``weighted`` by a cotangent.
+        """
+        if len(arrays) not in (1, 2):
+            raise WrongResult(
+                f"returned a tuple of {len(arrays)}; return an array, or (value, gradient)"
+            )
+        vector = self.definition.output is Output.VECTOR or self.definition.elementwise
+        if vector and len(arrays) == 2 and not weighted:
+            raise WrongResult(f"returned a tuple of 2; {self.subject.definition} is one array")
+        reduced = list(logits.shape)
+        if reduced:
+            reduced.pop(axis)
+        shapes = (logits.shape if vector else tuple(reduced), logits.shape)
+        for what, array, shape in zip(("result", "gradient"), arrays, shapes, strict=False):
+            if array.shape != shape:
+                raise WrongResult(
+                    f"{what} has shape {array.shape}, expected {shape} for logits of {logits.shape}"
+                )
+            if array.dtype != logits.dtype:
+                raise WrongResult(f"{what} has dtype {array.dtype}, expected {logits.dtype}")
+
+
+class InProcess(LiveSubject):
+    """A Python function called here: fast, and what kills it kills us."""
+
+    def __init__(self, subject: Subject, function: Callable[..., Any] | None = None) -> None:
+        """Of the function that the subject's id names, unless one is given."""
+        super().__init__(subject)
+        self._function = function or load(subject.id)
+
+    def load(self) -> None:
+        """Nothing is left to find."""
+
+    def _call(
+        self,
+        logits: Array,
+        labels: Array | None,
+        axis: int | None,
+        layout: str,
+        options: Mapping[str, Any],
+    ) -> list[Array]:
+        return call(
+            self._function,
+            logits,
+            labels,
+            library=self.subject.arrays,
+            device=self.subject.device,
+            axis=axis,
+            layout=layout,
+            options=options,
+        )
+
+
+class Process:
+    """A worker process; started at the first request, and again after a death."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._called: set[str] = set()
+        self._resident: int | None = None  # bytes of memory when the function was loaded
+        self._looked = 0.0
+        self._deaths: defaultdict[str, Counter[type[Died]]] = defaultdict(Counter)
+
+    def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
+        """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
+        if (death := self.given_up(request["id"])) is not None:
+            raise death
+        first = request["id"] not in self._called and len(request) > 1  # more than to load it
+        if first:
+            self._called.add(request["id"])
+        try:
+            if self._process is None:
+                self._start()
+                self._tell({"id": request["id"]}, FIRST_CALL)  # what it imports is not the call's
+            kind, what = self._tell(request, max(limit, FIRST_CALL) if first else limit)
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        except (EOFError, ConnectionError, Died) as fault:
+            death = fault if isinstance(fault, Died) else Crashed(self._obituary())
+            self._deaths[request["id"]][type(death)] += 1
+            self.close()
+            raise death from None
+        return kind, what
+
+    def given_up(self, subject_id: str) -> Died | None:
+        """What to say in place of a further call; None where a subject may be called."""
+        return enough(self._deaths[subject_id])
+
+    def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
+        """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
+        if getattr(request.get("logits"), "nbytes", 0) > LARGE:
+            self._send_large(request, limit)
+        else:
+            self._connection.send(request)
+        self._await(limit)
+        kind, what = self._connection.recv()
+        return str(kind), what
+
+    def _send_large(self, request: dict[str, Any], limit: float) -> None:
+        """A process that does not read would keep us in ``send`` for ever: TimedOut."""
+        watchdog = threading.Timer(limit, self._kill)
+        end = time.monotonic() + limit
+        watchdog.start()
+        try:
+            self._connection.send(request)
+        except ConnectionError:
+            if time.monotonic() >= end:
+                raise TimedOut(f"took no input within {limit:g} s") from None
+            raise
+        finally:
+            watchdog.cancel()
+
+    def _start(self) -> None:
+        self._connection, theirs = Pipe()
+        self._resident = None
+        # Nothing is ever written here: that it closes tells the worker that we are gone.
+        for_worker, self._lifeline = os.pipe()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
+            pass_fds=[theirs.fileno(), for_worker],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        )
+        theirs.close()
+        os.close(for_worker)
+        self._connection.send(sys.path)
+
+    def _await(self, limit: float) -> None:
+        """Wait for a reply, looking at the clock and at the memory now and then."""
+        assert self._process is not None
+        end = time.monotonic() + limit
+        while not self._connection.poll(POLL):
+            if time.monotonic() > end:
+                raise TimedOut(f"no result within {limit:g} s")
+            if self._process.poll() is not None and not self._connection.poll():
+                raise EOFError  # a child of its may hold the connection open
+            self._look_at_memory()
+        if time.monotonic() - self._looked > BETWEEN_LOOKS:  # it may grow a little in each call
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        """OutOfMemory where the process and its children grew by too much since it was loaded."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            worker = psutil.Process(self._process.pid)
+            resident = worker.memory_info().rss
+            if self._resident is None:
+                self._resident = resident
+            if time.monotonic() - self._looked > BETWEEN_LOOKS:  # they are dear to find
+                resident += sum(c.memory_info().rss for c in worker.children(recursive=True))
+                self._looked = time.monotonic()
+            if resident - self._resident > MEMORY_LIMIT:
+                raise OutOfMemory(f"took more than {MEMORY_LIMIT >> 30} GiB of memory")
+
+    def _obituary(self) -> str:
+        """How the process ended, and the last line it wrote to stderr."""
+        assert self._process is not None
+        assert self._stderr is not None
+        return how_it_ended(self._process.wait(), self._stderr)
+
+    def close(self) -> None:
+        """End the process, and all that it started."""
+        if self._process is None:
+            return
+        self._kill()
+        self._process.wait()
+        self._connection.close()
+        os.close(self._lifeline)
+        if self._stderr is not None:
+            self._stderr.close()
+        self._process = None
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def how_it_ended(status: int, stderr: IO[bytes]) -> str:
+    """A sentence on an exit status, with the last line of what was written to stderr."""
+    if status < 0:
+        named = -status in set(signal.Signals)  # a real-time signal has no name
+        how = f"killed by {signal.Signals(-status).name if named else f'signal {-status}'}"
+    else:
+        how = f"exited with status {status}"
+    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 4096))
+    lines = stderr.read().decode(errors="replace").strip().splitlines()
+    return f"{how}: {lines[-1]}" if lines else how
+
+
+class Worker(LiveSubject):
+    """A Python function called in a worker process."""
+
+    def __init__(self, subject: Subject, process: Process) -> None:
+        super().__init__(subject)
+        self._process = process
+
+    def _call(
+        self,
+        logits: Array,
+        labels: Array | None,
+        axis: int | None,
+        layout: str,
+        options: Mapping[str, Any],
+    ) -> list[Array]:
+        request = {
+            "id": self.subject.id,
+            "logits": logits,
+            "labels": labels,
+            "library": self.subject.arrays,
+            "device": self.subject.device,
+            "axis": axis,
+            "layout": layout,
+            "options": dict(options),
+        }
+        arrays: list[Array] = self._ask(request)
+        return arrays
+
+    @property
+    def given_up(self) -> Died | None:
+        """Too many deaths of the process in its calls."""
+        return self._process.given_up(self.subject.id)
+
+    def load(self) -> None:
+        """Import the function in the worker."""
+        self._ask({"id": self.subject.id})
+
+    def close(self) -> None:
+        """End the process, which other subjects may share."""
+        self._process.close()
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        kind, what = self._process.ask(request, self.subject.time_limit)
+        if kind != "done":
+            error: Exception = getattr(faults, kind)(what)
+            raise error
+        return what

@@ -1,0 +1,59 @@
+"""The process in which subjects run: ``python -m softproof.verify.subjects.isolation.worker FD``.
+
+It answers requests of ``hosts.Worker`` over an inherited pipe until that is closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..call import call, load
+from ..subject import NotApplicable, SubjectError, SubjectFault, SubjectRaised
+
+
+def answer(request: dict[str, Any]) -> tuple[str, Any]:
+    """The reply to a request to load or to call: how it ended, and its arrays or its message."""
+    try:
+        function = load(request.pop("id"))
+        return "done", call(function, **request) if request else []
+    except (SubjectFault, SubjectError, NotApplicable) as outcome:
+        return type(outcome).__name__, str(outcome)
+    except BaseException as error:  # no Ctrl-C of the user's: this process has its own session
+        return "SubjectRaised", str(SubjectRaised.of(error))
+
+
+def _end_with_the_parent(lifeline: int) -> None:
+    """Have the kernel end this process when the other end of a pipe is closed.
+
+    A thread that waits for it would wait on while a hanging call holds the interpreter.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
+
+
+def main() -> None:
+    """Serve until the other end of the pipe is closed."""
+    _end_with_the_parent(int(sys.argv[2]))
+    connection = Connection(int(sys.argv[1]))
+    sys.path[:] = connection.recv()
+    ours = os.getpid()
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            # Not sys.exit: a library's threads, or its exit handlers, may hang.
+            os._exit(0)
+        reply = answer(request)
+        if os.getpid() != ours:  # a child that the function forked and that returned from it
+            os._exit(1)
+        connection.send(reply)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The suites: what is checked of a subject, on which inputs, one entry each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...derivations.arithmetic.formats import Format
+from ...derivations.definition import Definition, Output
+from ..inputs.families import PAIRS, Batch
+from ..subjects.isolation.in_process import LiveSubject
+from . import (
+    agreement as consistency,
+)
+from . import (
+    collapse,
+    exhaustive,
+    invariance,
+    layouts,
+    regressions,
+    special_values,
+    values,
+)
+from .verdicts import Observation, Verdict, Violation
+
+__all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named property with the input families it is checked on.
+
+    ``families`` are for logits, ``real_families`` for functions of one real; a suite without
+    families makes its own inputs in ``check_own``.  It is part of runs of ``budget`` and above,
+    and ``applies`` where there is something to check.  ``observes`` are the axes of a contract on
+    which its verdicts depend: what is not declared of them is observed.
+    """
+
+    name: str
+    summary: str
+    check: Callable[[LiveSubject, Definition, Format, Batch], Verdict] | None
+    families: tuple[str, ...] = ()
+    real_families: tuple[str, ...] = ()
+    check_own: Callable[[LiveSubject, Definition, Format], list[tuple[Batch, Verdict]]] | None = (
+        None
+    )
+    budget: str = "quick"
+    applies: Callable[[Definition, Format], bool] = lambda definition, fmt: True
+    observes: tuple[str, ...] = ("flush_to_zero",)
+
+
+SPECIAL_VALUES = ("all_masked", "pos_inf", "nan", "flush_to_zero")
+
+BUDGETS = ("quick", "standard", "exhaustive")
+
+
+def _may_come_with_a_gradient(definition: Definition, fmt: Format) -> bool:
+    """Of a loss, or another single number of each row; a vector has a matrix."""
+    return definition.output is Output.REAL and not definition.elementwise
+
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "accuracy",
+            "every value within its error bound of the exact one",
+            values.check_value,
+            (
+                "normal",
+                "lengths",
+                "every_length",
+                "positions",
+                "wide",
+                "bit_patterns",
+                "dominant",
+                "ties",
+                "ordered",
+                "spike",
+                "subnormal_results",
+            ),
+            ("reals",),
+        ),
+        Suite(
+            "overflow",
+            "the same where exponentials, sums or differences leave the range of the format",
+            values.check_value,
+            ("beyond_exp", "offset", "masks", "mask_positions", "extremes", "all_patterns"),
+            ("far_reals",),
+        ),
+        Suite(
+            "special-values",
+            "masks, infinities, NaN, empty axes and length 1 by contract",
+            special_values.check_rows,
+            check_own=special_values.check,
+            observes=(*SPECIAL_VALUES, "empty"),
+        ),
+        Suite(
+            "invariance",
+            "every declared fact of the definition",
+            invariance.check,
+            ("normal", "wide", "bit_patterns", "ties"),
+            ("reals",),
+        ),
+        Suite(
+            "gradient",
+            "every returned gradient within its error bound of the exact one",
+            values.check_gradient,
+            ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
+            applies=_may_come_with_a_gradient,
+        ),
+        Suite(
+            "collapse",
+            "no result 0 unless the exact one rounds to 0, where that is promised; else from where",
+            collapse.check,
+            ("gaps",),
+            ("gaps_below_zero",),
+        ),
+        Suite(
+            "consistency",
+            "agreement with our kernels, and of functions that tell one another",
+            consistency.check,
+            ("normal", "wide", "dominant", "ties"),
+            applies=consistency.applies,
+        ),
+        Suite(
+            "layouts",
+            "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
+            layouts.check_rows,
+            check_own=layouts.check,
+        ),
+        Suite(
+            "regressions",
+            "every bug on record",
+            None,
+            check_own=regressions.check_own,
+            observes=(*SPECIAL_VALUES, "bitwise_batch"),
+        ),
+        Suite(
+            "every-value",
+            "16-bit formats: every number in every place",
+            exhaustive.check,
+            ("every_value",),
+            ("every_real",),
+            budget="standard",
+            applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
+        ),
+        Suite(
+            "pairs",
+            "16-bit formats: every pair of logits",
+            exhaustive.check,
+            PAIRS,
+            budget="exhaustive",
+            applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
+        ),
+    )
+}

@@ -1,0 +1,383 @@
+"""Batches of very many rows of a 16-bit format, judged in vectorised binary64 with proof.
+
+Asking the oracle takes some 100 us a row, which is three days for all pairs of 16-bit numbers.
+Here the exact value is enclosed in v +- r, computed in binary64 with the error bound below; it
+decides all but a few results in a million, and those go to the oracle.
+
+Proof of the enclosure, u = 2^-53.  It rests on nothing but + - * / of binary64 being correctly
+rounded.  Every 16-bit number x has e^x = M 2^n, 1/2 <= M < 1, in a table that arb filled, M off by
+a relative u at most.
+
+(1) e_k = e^(z_k - m) = (M_k / M_m) 2^(n_k - n_m): relative error 3u, and below the normal range an
+    absolute one of 2^-1074.  Numbers beyond 2^18 are so far from all others that e_k is 0 or 1.
+(2) S, the sum of all K, has relative error (K + 2) u at most, as all terms are positive, and the
+    softmax e_k / S at most (K + 6) u; S >= 1 adds no more than K 2^-1074.
+(3) T, the sum of all but one maximum, has relative error (K + 1) u at most, and log1p(T) the same
+    from it: log1p is concave and vanishes at 0.
+(4) L = log1p(T) = 2 atanh(s), s = T / (2 + T), where T < 1; else 1 + T = 2^j f, 1 <= f < 2, and
+    L = j log 2 + 2 atanh(s), s = (f - 1) / (f + 1).  Always s <= 1/3, off by a relative 2u (f - 1
+    is exact), which atanh passes on times s / ((1 - s^2) atanh s) <= 1.1.  The series of atanh(s)/s
+    in w = s^2 <= 1/9 to w^16 has a remainder below u/50.  By Horner's rule each level c + w q
+    inherits at most 1/8 of the error of q (as w q / c <= 1/8), that of w and of the product: with
+    its own two roundings E <= 2u + (E + 2u) / 8, so E <= 3u.  With the last product 6.3u; with the
+    rounding of 1 + T (an absolute u, but L >= log 2), of j log 2 and of the sum, 10u at most.
+(5) The distances m - z_k are off by a relative u.  So are sums: log-softmax and cross-entropy,
+    D + L, have one sign, and a relative error of at most (K + 1) u + 10u + u.  Log-sum-exp is
+    m + L, off by (K + 11) u L + u |m + L|.
+
+All are taken as (K + 16) u, which covers the terms of second order, plus 2^-1000.
+
+The threshold is that of ``judge``: the promise of the subject or the proven bound,
+evaluated here for many rows at once.  This takes the exponentials and logarithms of the library, as
+bounds.py does; FUZZ allows for a relative difference between both of 2^-30, and what lies within it
+is left to the oracle.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.definition import Definition
+from ...derivations.error_bounds import bounds
+from ..inputs.families import Batch, patterns
+from ..oracle.metrics import histogram
+from ..oracle.truth import OracleError
+from ..subjects.contract import Contract
+from ..subjects.isolation.in_process import LiveSubject
+from .special_values import promise
+from .verdicts import Verdict, Violation, compare
+
+CERTIFIED = ("softmax", "log_softmax", "logsumexp", "cross_entropy")
+U = 2.0**-53
+FUZZ = 2.0**-30
+LOG_2 = float(np.log(2))
+_COEFFICIENTS = tuple(1 / (2 * i + 1) for i in range(17))
+
+Array = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+
+
+def can_judge(definition: Definition, fmt: Format) -> bool:
+    """Whether ``check`` has anything to say of a definition in a format."""
+    return fmt.dtype.itemsize == 2 and (definition.elementwise or definition.name in CERTIFIED)
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
+    """Every value within its error bound, or as the contract says where there is no exact value.
+
+    One violation for each failing row, but all are the worst of the batch: there may be millions.
+    (Functions of one real are few enough for ``judge.compare``.)
+    """
+    if not can_judge(definition, fmt):
+        return Verdict(0, 0.0, [])
+    computed = subject(batch.logits, batch.labels).value
+    if not definition.elementwise:
+        return judge(definition, subject.contract, fmt, batch, computed)
+    return compare(definition, subject.contract, fmt, batch, computed)
+
+
+def judge(
+    definition: Definition, contract: Contract, fmt: Format, batch: Batch, computed: NDArray[Any]
+) -> Verdict:
+    """The verdict of ``judge.compare`` on a batch, and that of the contract on its special rows."""
+    columns = _widen(np.ascontiguousarray(batch.logits.T))
+    exact = (columns < np.inf).all(axis=0) & np.isfinite(columns).any(axis=0)
+    if exact.all():
+        return _judge_exact(definition, contract, fmt, batch, computed)
+    parts = []
+    for part, of in ((_judge_exact, exact), (_judge_special, ~exact)):
+        which = np.flatnonzero(of)
+        if which.size:
+            found = part(definition, contract, fmt, _rows(batch, which), computed[which])
+            parts.append(_renumbered(found, which))
+    return _merged(parts)
+
+
+def _widen(numbers: NDArray[Any]) -> Array:
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return numbers.astype(np.float64)
+
+
+@functools.cache
+def _exponentials(name: str) -> tuple[Array, Array]:
+    """(M, n) with e^x = M 2^n, for all numbers x of a 16-bit format, by their bits.
+
+    At -inf M is 0; at other numbers that are not finite neither means anything.  Beyond 2^18 only
+    n is right, and to 53 bits, which is enough: see (1).
+    """
+    values = _widen(patterns(FORMATS[name]))
+    near = np.abs(values) < 2.0**18
+    with np.errstate(invalid="ignore", over="ignore"):
+        exponent = np.floor(values / LOG_2)
+    mantissa = np.where(np.isneginf(values), 0.0, 0.5)
+    with flint.ctx.workprec(96):
+        for i in np.flatnonzero(near):
+            ball = flint.arb(float(values[i])).exp()
+            assert ball.rel_accuracy_bits() > 90
+            man, exp = (int(v) for v in ball.mid().man_exp())
+            n = man.bit_length() + exp
+            mantissa[i] = float(Fraction(man, 1 << man.bit_length()))
+            exponent[i] = n
+    return mantissa, exponent
+
+
+_POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
+
+
+def enclose(
+    definition: Definition, fmt: Format, logits: NDArray[Any], labels: NDArray[np.int64] | None
+) -> tuple[Array, Array]:
+    """(v, r): the exact values of rows of a 16-bit format lie in v +- r.
+
+    logits: (classes, rows), as NumPy is fast along the last axis; no NaN, no +inf, not all -inf in
+    a row.  v and r: (classes, rows), or (rows,); at masked classes r is 0.
+    """
+    z = _widen(logits)
+    mantissas, exponents = _exponentials(fmt.name)
+    mantissa, exponent = mantissas[logits.view(np.uint16)], exponents[logits.view(np.uint16)]
+    lead = np.argmax(z, axis=0), np.arange(z.shape[1])
+    below = np.minimum(exponent[lead] - exponent, len(_POWERS) - 1)
+    e = mantissa / mantissa[lead] * _POWERS[below.astype(np.int16)]
+    scale = (len(z) + 16) * U
+    if definition.name == "softmax":
+        value = e / np.sum(e, axis=0)
+        return value, np.where(np.isneginf(z), 0.0, scale * value + 2.0**-1000)
+
+    e[lead] = 0.0
+    loss = _log1p(np.sum(e, axis=0))
+    highest = z[lead]
+    if definition.name == "logsumexp":
+        value = highest + loss
+        return value, scale * (loss + np.abs(value)) + 2.0**-1000
+    if definition.name == "log_softmax":
+        value = -((highest - z) + loss)
+    else:
+        assert labels is not None
+        value = (highest - z[labels, lead[1]]) + loss
+    return value, np.where(np.isinf(value), 0.0, scale * np.abs(value) + 2.0**-1000)
+
+
+def _log1p(t: Array) -> Array:
+    """log(1 + t), t >= 0, in correctly rounded operations alone: see (4)."""
+    f, j = np.frexp(1.0 + t)
+    small = t < 1
+    f, j = f * 2, j - 1.0  # 1 <= f < 2
+    s = np.where(small, t / (2.0 + t), (f - 1.0) / (f + 1.0))
+    w = s * s
+    series = np.full_like(s, _COEFFICIENTS[-1])
+    for coefficient in _COEFFICIENTS[-2::-1]:
+        series *= w
+        series += coefficient
+    return np.asarray(2.0 * s * series + np.where(small, 0.0, j) * LOG_2)
+
+
+def limits(
+    definition: Definition,
+    model: bounds.Model,
+    logits: NDArray[Any],
+    labels: NDArray[np.int64] | None,
+) -> Array:
+    """``bounds.bound`` of each row, up to FUZZ; shapes as of ``enclose``."""
+    z = _widen(logits)
+    finite = np.isfinite(z)
+    count = np.sum(finite, axis=0)
+    lead = np.argmax(z, axis=0), np.arange(z.shape[1])
+    d = z[lead] - z
+    near = np.where(finite, d, 0.0)
+    e = np.exp(-d)
+
+    def exponent(units: Any, terms: Any) -> Any:
+        return model.exponent(units) + np.maximum(terms - 1, 0) * model.v / (1 - model.v)
+
+    if definition.name == "softmax":
+        units = bounds.ELEMENTARY + np.log(count) / (1 - model.u) + 1
+        divisor = exponent(units, count) - np.log1p(-count * model.underflow)
+        t = divisor + model.exponent(near + bounds.ELEMENTARY)
+        relative = -np.exp(t - d) * np.expm1(-t) / np.sum(e, axis=0)
+        limit = bounds.SLACK * (relative + model.underflow * np.exp(divisor))
+        return np.where(finite, limit, 0.0)
+
+    e[lead] = 0.0
+    weights = np.exp(-(1 - model.u) * d)
+    weights[lead] = 0.0
+    mean = np.sum(weights * near, axis=0) / np.maximum(np.sum(weights, axis=0), 2.0**-1074)
+    total = np.sum(e, axis=0)
+    loss = np.log1p(total)
+    t = exponent(mean + 2 * bounds.ELEMENTARY, count - 1)
+    below = (count - 1) * model.underflow
+    error = np.where(total == 0, below + 2.0**-1074, loss * np.expm1(t) + below * np.exp(t))
+    if definition.name == "logsumexp":
+        value, first, there = np.abs(z[lead] + loss), np.zeros(()), np.ones((), dtype=bool)
+    else:
+        which: Any = slice(None) if definition.name == "log_softmax" else (labels, lead[1])
+        value, first, there = near[which] + loss, near[which], finite[which]
+    before = model.u * first + error
+    limit = bounds.SLACK * (before + model.u * (value + before)) + model.underflow
+    return np.asarray(np.where(there, limit, 0.0))
+
+
+def _ulp(fmt: Format, magnitude: Array) -> Array:
+    """ulp(x) for x >= 0."""
+    _, exponent = np.frexp(np.maximum(magnitude, 2.0**fmt.tiny_exponent))
+    steps = np.maximum(exponent - 1, fmt.emin) - fmt.precision + 1
+    return np.asarray(np.ldexp(1.0, steps))
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Of each output: the error and the threshold in ulp, whether it fails, and whether we know."""
+
+    error: Array
+    limit: Array
+    failed: Bits
+    known: Bits
+
+
+def _decide(
+    definition: Definition, contract: Contract, fmt: Format, batch: Batch, observed: Array
+) -> _Decision:
+    """``judge.compare`` without its last digits; observed, and all here, is (outputs, rows)."""
+    columns = np.ascontiguousarray(batch.logits.T)
+    value, radius = np.atleast_2d(*enclose(definition, fmt, columns, batch.labels))
+    # Within 2^-30 ulp of a power of two the unit is that of the power, as in the oracle.
+    ulp = _ulp(fmt, np.abs(value) * (1 + FUZZ * float(fmt.unit_roundoff)) + radius)
+    promised = contract.ulps.get(fmt.name)
+    if promised is None:
+        model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
+        upper = np.atleast_2d(limits(definition, model, columns, batch.labels))
+        lower = upper
+    else:
+        upper = promised * ulp
+        lower = promised * _ulp(fmt, np.maximum(np.abs(value) - radius, 0.0))
+
+    # Where the result overflows, infinity is right, and a finite number is measured from the end of
+    # the range, 2^(emax + 1); beyond that only infinity is right.
+    end = 2.0 ** (fmt.emax + 1)
+    edge = end - 2.0 ** (fmt.emax - fmt.precision)
+    low, high = np.abs(value) - radius, np.abs(value) + radius
+    finite = np.isfinite(value)
+    over, beyond = finite & (low >= edge), finite & (low >= end)
+    unclear = finite & (((low < edge) & (high >= edge)) | ((low < end) & (high >= end)))
+    value = np.where(over, np.copysign(np.where(np.isinf(observed), np.inf, end), value), value)
+    radius = np.where(over, 0.0, radius)
+
+    error = np.where(observed == value, 0.0, np.abs(observed - value))
+    error = np.where(np.isnan(error) | (beyond & np.isfinite(observed)), np.inf, error)
+    passed = (error + radius <= lower * (1 - FUZZ)) | ((error == 0) & (radius == 0))
+    failed = (error - radius > upper * (1 + FUZZ)) | np.isinf(error)
+    return _Decision(error / ulp, upper / ulp, failed, (passed | failed) & ~unclear)
+
+
+def ulp_errors(
+    definition: Definition, fmt: Format, batch: Batch, computed: NDArray[Any]
+) -> NDArray[np.float64]:
+    """``metrics.ulp_error`` of each result of rows that have an exact value, (rows, outputs).
+
+    To about 2^-40 ulp, so fast that all numbers of a 16-bit format can be asked for; for the
+    definitions CERTIFIED only.
+    """
+    observed = np.ascontiguousarray(_widen(computed).reshape(len(computed), -1).T)
+    with np.errstate(all="ignore"):
+        return _decide(definition, Contract(), fmt, batch, observed).error.T
+
+
+def _judge_exact(
+    definition: Definition, contract: Contract, fmt: Format, batch: Batch, computed: NDArray[Any]
+) -> Verdict:
+    """Rows that have an exact value; those that are not decided here are put to the oracle."""
+    observed = np.ascontiguousarray(_widen(computed).reshape(len(computed), -1).T)
+    with np.errstate(all="ignore"):
+        found = _decide(definition, contract, fmt, batch, observed)
+    known = found.known.all(axis=0)
+    errors = found.error if known.all() else found.error[:, known]
+    ours = Verdict(
+        errors.size,
+        float(np.max(errors, initial=0.0)),
+        [],
+        histogram(errors * (1 - FUZZ)),  # what is half an ulp, but for rounding here, is correct
+    )
+    bad = np.flatnonzero(found.failed.any(axis=0) & known)
+    if bad.size:
+        with np.errstate(all="ignore"):
+            severity = np.where(found.failed, found.error / found.limit, -1.0)
+        worst = int(bad[np.argmax(np.max(severity[:, bad], axis=0))])
+        told = compare(definition, contract, fmt, batch.row(worst), computed[worst : worst + 1])
+        if not told.violations:
+            raise OracleError(f"two oracles disagree at {batch.logits[worst]}: {definition.name}")
+        ours.violations.extend([replace(told.violations[0], row=worst)] * bad.size)
+    asked = np.flatnonzero(~known)
+    if not asked.size:
+        return ours
+    theirs = compare(definition, contract, fmt, _rows(batch, asked), computed[asked])
+    return _merged([ours, _renumbered(theirs, asked)])
+
+
+def _judge_special(
+    definition: Definition, contract: Contract, fmt: Format, batch: Batch, computed: NDArray[Any]
+) -> Verdict:
+    """Rows with NaN or +inf, or all masked: as the contract says of their places."""
+    rows = _widen(batch.logits)
+    kinds = np.isneginf(rows) + 2 * np.isposinf(rows) + 4 * np.isnan(rows)
+    if batch.labels is not None:
+        kinds = np.column_stack([kinds, batch.labels])
+    _, first, members = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
+    observed = _widen(computed.reshape(len(computed), -1))
+    checks: int = 0
+    violations: list[Violation] = []
+    for group, example in enumerate(first):
+        label = None if batch.labels is None else int(batch.labels[example])
+        promised = promise(definition, contract, rows[example], label)
+        if promised is None:
+            continue
+        which = np.flatnonzero(members.reshape(-1) == group)
+        values, expected = observed[which], np.atleast_1d(promised.values)
+        with np.errstate(invalid="ignore"):
+            close = np.abs(values - expected) <= 4 * float(fmt.unit_roundoff) * np.abs(expected)
+        close &= np.isfinite(values) & np.isfinite(expected)
+        same = (values == expected) | (np.isnan(values) & np.isnan(expected))
+        good = close | same | ~np.asarray(promised.where)
+        checks += good.size
+        bad = np.flatnonzero(~good.all(axis=1))
+        if bad.size:
+            k = int(np.flatnonzero(~good[bad[0]])[0])
+            violation = Violation(
+                row=int(which[bad[0]]),
+                message="a row without an exact value is not what the contract says",
+                index=k,
+                observed=float(values[bad[0], k]),
+                expected=float(expected[k]),
+                source=f"contract: {contract}",
+            )
+            violations += [violation] * bad.size
+    return Verdict(checks, 0.0, violations)
+
+
+def _rows(batch: Batch, which: NDArray[np.intp]) -> Batch:
+    labels = None if batch.labels is None else batch.labels[which]
+    return Batch(batch.family, batch.logits[which], labels)
+
+
+def _renumbered(verdict: Verdict, rows: NDArray[np.intp]) -> Verdict:
+    """The verdict on some rows of a batch, as one on the batch."""
+    different = {id(v): v for v in verdict.violations}
+    moved = {key: replace(v, row=int(rows[v.row])) for key, v in different.items()}
+    return replace(verdict, violations=[moved[id(v)] for v in verdict.violations])
+
+
+def _merged(verdicts: Sequence[Verdict]) -> Verdict:
+    return Verdict(
+        sum(v.checks for v in verdicts),
+        max(v.worst for v in verdicts),
+        [violation for v in verdicts for violation in v.violations],
+        sum((Counter(v.errors) for v in verdicts), Counter()),
+    )
