@@ -289,6 +289,7 @@ def sample():
                 "id": subject,
                 "definition": definition,
                 "contract": contract,
+                "observed": {},
                 "dtypes": dtypes.split(),
                 "arrays": arrays,
                 "device": "cuda:0" if arrays == "torch" else "",

@@ -15,7 +15,7 @@ from ..derivations.arithmetic.formats import FORMATS, Format
 from .inputs.families import Batch
 from .oracle.metrics import hexadecimal
 from .reports.hints import hints
-from .reports.text import counted, quantities, worst_first
+from .reports.text import counted, observed_told, quantities, row_of_numbers, worst_first
 from .runs.run import ROWS, Connect, Failure, Report, Result, plan, run
 from .runs.snippet import LIBRARIES, snippet
 from .subjects.built_in import select
@@ -62,7 +62,8 @@ def assert_conforms(
       both are findings.
     * ``dtype``: of float16, bfloat16, float32, float64; one, or several.
     * ``contract``: where implementations differ legitimately, what this one does, as a Contract or
-      a mapping of its settings.
+      a mapping of its settings.  What it does not say is observed: the function may go any of the
+      legitimate ways, but not two at once.
     * ``suites``: which; all that apply when None.
     * ``budget``: quick or standard; ``seed``: of the inputs.  The same give the same message.
     * ``arrays``, ``device``: the library whose arrays ``fn`` takes (numpy, torch, jax, cupy), and
@@ -287,6 +288,8 @@ class _Teller:
         lines = [
             f"{self._subject.id} does not conform to {self._definition.name} in {', '.join(where)}"
         ]
+        for observed in report.observed.values():
+            lines += [f"observed: {line}" for line in observed_told(observed)]
         told = set()
         for result in failed:
             worst = worst_first(asdict(f) for f in result.failures)[0]
@@ -302,7 +305,7 @@ class _Teller:
     def _case(self, result: Result, failure: Failure) -> Iterator[str]:
         fmt = FORMATS[result.dtype]
         batch = _batch(failure, fmt)
-        rows = [("logits", _row(failure.logits)), ("", _row(_decimal(failure.logits)))]
+        rows = [*zip(("logits", ""), row_of_numbers(failure.logits, MAX_SHOWN), strict=True)]
         if failure.label is not None:
             rows.append(("label", str(failure.label)))
         rows += quantities(asdict(failure))
@@ -391,15 +394,6 @@ def _batch(failure: Failure, fmt: Format) -> Batch:
     row = np.array([[float.fromhex(v) for v in failure.logits]]).astype(fmt.dtype)
     labels = None if failure.label is None else np.array([failure.label])
     return Batch(failure.family, row, labels)
-
-
-def _decimal(values: Sequence[str]) -> list[str]:
-    return [f"{float.fromhex(value):.9g}" for value in values]
-
-
-def _row(values: Sequence[str]) -> str:
-    more = f", ... ({len(values)} in all)" if len(values) > MAX_SHOWN else ""
-    return f"[{', '.join(values[:MAX_SHOWN])}{more}]"
 
 
 def _in_python(detail: str) -> str:

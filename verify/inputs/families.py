@@ -45,6 +45,20 @@ class Batch:
         return Batch(self.family, self.logits[which], labels)
 
 
+def plainness(logits: Logits) -> int:
+    """How ordinary a row is, and so how much a failure at it tells.
+
+    2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
+
+    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, -np.inf])]
+    [0, 1, 2]
+    """
+    if not logits.size:
+        return 0
+    wide = logits.astype(np.float64)
+    return 1 + int((wide < np.inf).all() and np.isfinite(wide).any())
+
+
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:
     """Numbers of the format with low <= |x| <= high, uniform over bit patterns, random signs."""
     bits = np.dtype(f"uint{8 * fmt.dtype.itemsize}")

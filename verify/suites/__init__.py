@@ -33,7 +33,8 @@ class Suite:
 
     ``families`` are for logits, ``real_families`` for functions of one real; a suite without
     families makes its own inputs in ``check_own``.  It is part of runs of ``budget`` and above,
-    and ``applies`` where there is something to check.
+    and ``applies`` where there is something to check.  ``observes`` are the axes of a contract on
+    which its verdicts depend: what is not declared of them is observed.
     """
 
     name: str
@@ -46,7 +47,10 @@ class Suite:
     )
     budget: str = "quick"
     applies: Callable[[Definition, Format], bool] = lambda definition, fmt: True
+    observes: tuple[str, ...] = ("flush_to_zero",)
 
+
+SPECIAL_VALUES = ("all_masked", "pos_inf", "nan", "flush_to_zero")
 
 BUDGETS = ("quick", "standard", "exhaustive")
 
@@ -101,6 +105,7 @@ SUITES: dict[str, Suite] = {
             "masks, infinities, NaN, empty axes and length 1 by contract",
             special_values.check_rows,
             check_own=special_values.check,
+            observes=(*SPECIAL_VALUES, "empty"),
         ),
         Suite(
             "invariance",
@@ -148,6 +153,7 @@ SUITES: dict[str, Suite] = {
             "every bug on record",
             None,
             check_own=regressions.check_own,
+            observes=(*SPECIAL_VALUES, "bitwise_batch"),
         ),
         Suite(
             "every-value",
@@ -157,6 +163,7 @@ SUITES: dict[str, Suite] = {
             ("every_real",),
             budget="standard",
             applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
         ),
         Suite(
             "pairs",
@@ -165,6 +172,7 @@ SUITES: dict[str, Suite] = {
             PAIRS,
             budget="exhaustive",
             applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
         ),
     )
 }

@@ -30,6 +30,7 @@ from softproof.verify.runs.regression_record import (
 )
 from softproof.verify.runs.snippet import snippet
 from softproof.verify.subjects.built_in import ANY_FORMAT, BUILT_IN
+from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.isolation.worker_pool import Workers
 from softproof.verify.subjects.subject import Subject
@@ -45,7 +46,10 @@ def live(function, *, dtypes=ANY_FORMAT, name=None):
     known = ("log_softmax", "logsumexp", "cross_entropy", "softmax")
     definition = next(d for d in known if function.__name__.startswith(d))
     subject = Subject(
-        name or f"softproof.verify.power.broken:{function.__name__}", definition, dtypes=dtypes
+        name or f"softproof.verify.power.broken:{function.__name__}",
+        definition,
+        CONVENTIONAL,
+        dtypes,
     )
     return InProcess(subject, function)
 

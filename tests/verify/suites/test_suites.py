@@ -18,7 +18,7 @@ from softproof.verify.oracle.metrics import ulp_error
 from softproof.verify.runs.run import Report, execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load
-from softproof.verify.subjects.contract import CHOICES, Contract
+from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised
 from softproof.verify.suites import SUITES, invariance
@@ -34,7 +34,7 @@ def _broken_can_be_imported(monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
 
 
-def broken(name, contract=Contract()):  # noqa: B008  (immutable)
+def broken(name, contract=CONVENTIONAL):
     definition = next(d for d in DEFINITIONS if name.startswith(d + "_"))
     return Subject(f"{BROKEN}:{name}", definition, contract, tuple(FORMATS))
 
@@ -69,7 +69,7 @@ def given_row(values, dtype, label=None):
 
 # --- what each suite catches ---
 
-UNSHIFTED = Contract(pos_inf="nan_at")
+UNSHIFTED = dataclasses.replace(CONVENTIONAL, pos_inf="nan_at")
 
 # Only the idea of this suite finds the mistake: all others pass.  (But for layouts, which asks the
 # same elsewhere in memory, and regressions, which asks for what is known.)
@@ -224,7 +224,7 @@ REFUSED = [
     [(s, *case) for s, cases in FOUND_BY_ONE_SUITE.items() for case in cases],
 )
 def test_one_suite_alone_finds_the_mistake(suite, name, dtype):
-    contract = UNSHIFTED if name == "softmax_without_max" else Contract()
+    contract = UNSHIFTED if name == "softmax_without_max" else CONVENTIONAL
     assert failed_suites(broken(name, contract), dtype) == {suite}
 
 

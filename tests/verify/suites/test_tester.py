@@ -15,7 +15,7 @@ from softproof.verify.inputs.user_rows import given_row
 from softproof.verify.oracle.metrics import hexadecimal
 from softproof.verify.runs.run import ROWS, execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
-from softproof.verify.subjects.contract import Contract
+from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised, TimedOut
 from softproof.verify.suites import SUITES
@@ -114,9 +114,11 @@ NAMED = {
         """,
     ),
     # What a contract governs.
-    **found("special-values", f"{SPECIAL}NaN at", "softmax_ignores_nan softmax_nan_at_its_place"),
-    **found("special-values", f"{SPECIAL}NaN at", "softmax_raises_on_nan", kind="raised"),
-    **found("special-values", f"{SPECIAL}+inf at", "softmax_infinity_is_large"),
+    **found(
+        "special-values", f"{SPECIAL}NaN in a row", "softmax_ignores_nan softmax_nan_at_its_place"
+    ),
+    **found("special-values", f"{SPECIAL}NaN in a row", "softmax_raises_on_nan", kind="raised"),
+    **found("special-values", f"{SPECIAL}+inf in a row", "softmax_infinity_is_large"),
     **found(
         "special-values",
         f"{SPECIAL}all masked",
@@ -207,7 +209,7 @@ NOT_ALONE = {
 
 def broken(name):
     definition = next(d for d in DEFINITIONS if name.startswith(f"{d}_"))
-    return Subject(f"{BROKEN}:{name}", definition, dtypes=tuple(FORMATS))
+    return Subject(f"{BROKEN}:{name}", definition, CONVENTIONAL, tuple(FORMATS))
 
 
 def logits_of(failure, dtype):
@@ -315,7 +317,7 @@ def test_the_printed_command_fails_too(name, monkeypatch):
 
 # --- no false alarms ---
 
-IN_FORMAT = Contract(accumulator="input", empty="error")
+IN_FORMAT = dataclasses.replace(CONVENTIONAL, accumulator="input", empty="error")
 NARROW = ("float16", "bfloat16", "float32")
 ALL = (*NARROW, "float64")
 
@@ -326,7 +328,7 @@ def known(subject_id, definition):
 
 
 def right(name, definition, dtypes=NARROW):
-    return Subject(f"right:{name}", definition, dtypes=dtypes)
+    return Subject(f"right:{name}", definition, CONVENTIONAL, dtypes)
 
 
 # The origin of each, and what it is: no two share code, and all of them are ours.

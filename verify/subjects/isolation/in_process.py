@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing import Pipe
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from ....derivations import Definition, Output, lookup
 from .. import subject as faults
 from ..call import Loaded, call, load
-from ..contract import Contract
+from ..contract import CHOICES, Contract
 from ..subject import Crashed, Died, Outcome, OutOfMemory, Subject, TimedOut, WrongResult
 from ..surroundings import Surroundings
 from .descendants import end_marked, marked_environment
@@ -57,11 +58,21 @@ class LiveSubject(ABC):
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self.observed: Mapping[str, str] = {}
 
     @property
     def contract(self) -> Contract:
-        """What the subject declares."""
-        return self.subject.contract
+        """What the subject declares, and what was observed where it declares nothing."""
+        return replace(self.subject.contract, **self.observed)  # type: ignore[arg-type]
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The axes of the contract that the subject declares."""
+        return frozenset(CHOICES) - {*self.subject.contract.undeclared}
+
+    def settle(self, observed: Mapping[str, str]) -> None:
+        """Take what was observed, for some axes of the contract that are not declared."""
+        self.observed = dict(observed)
 
     @property
     def definition(self) -> Definition:
