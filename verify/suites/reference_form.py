@@ -2,8 +2,8 @@
 
 The proven form of a definition (derivations/error_bounds/bounds.py), evaluated in NumPy:
 elementary functions are rounded from binary64, sums are in the order and the accumulator of the
-contract, and the result is rounded to the format once.  An implementation of the same arithmetic should not be many times
-worse on the same rows, whatever its bound allows.
+contract, and the result is rounded to the format once.  An implementation of the same arithmetic
+should not be many times worse on the same rows, whatever its bound allows.
 """
 
 from __future__ import annotations
