@@ -40,3 +40,18 @@ def _no_words_of_waiting(monkeypatch):
     for module, name in (("command_line", "SILENCE"), ("compiling", "PATIENCE")):
         if (loaded := sys.modules.get(f"softproof.verify.cli.{module}")) is not None:
             monkeypatch.setattr(loaded, name, 1e6)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests found out about other libraries, for which nothing of ours fails."""
+    told = {
+        text
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())
+        if name == "news"
+    }
+    if told:
+        terminalreporter.section("news of other libraries")
+        for text in sorted(told):
+            terminalreporter.line(text)

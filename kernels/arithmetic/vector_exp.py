@@ -13,8 +13,11 @@ here is normal, and no element needs a case of its own.
 
 The multiplier a is a pair a_high + a_low, so a scale s costs nothing: n comes from a_high x in the
 low bits of a_high x + 1.5 2^23 (2^52), and f = fma(a_low, x, fma(a_high, x, -n)). That holds while
-|a x| <= FAR. A row with |a M| > FAR is first moved by M: x - M is exact for x between M/2 and 2 M
-(Sterbenz), and every other x is below 2^-CUT of the largest.
+|a x| <= FAR + 2^8 (`exp2_coefficients`). No exponential is formed beyond it: M is at most FAR from
+0, and what is more than CUT below a reference, which is at most HEADROOM below N (of
+`cross_entropy_rows`), counts as CUT: FAR + CUT + HEADROOM = 16580. A row with |a M| > FAR is first
+moved by M: x - M is exact for x between M/2 and 2 M (Sterbenz), and every other x is below 2^-CUT
+of the largest.
 """
 
 import math
@@ -31,9 +34,9 @@ from .simd import FLOAT32, FLOAT64, VECTOR, Vector, fill, fma, larger, scaled
 FAR = 2.0**14
 
 EXP_ERROR = {"float32": 1.41, "float64": 1.65}
-"""Largest relative error of e^x in units of the unit roundoff u: of float32 at every number, by
-`tests/kernels/arithmetic/test_vector_exp.py`; of float64, and of e^(s x) in both, by
-`exp2_coefficients`."""
+"""Largest relative error of e^x in units of the unit roundoff u: of float32 at every number whose
+exponential is formed, from -11493 to 11357, by `tests/kernels/arithmetic/test_vector_exp.py`, which
+tries all; of float64, and of e^(s x) in both, by the proof in `exp2_coefficients`."""
 
 LOG2_E_HIGH = math.log2(math.e)
 LOG2_E_LOW = float.fromhex("0x1.777d0ffda0d24p-56")
@@ -172,7 +175,7 @@ def _(x: Any, r: Any) -> Any:
 
 @inline
 def power_pair(x: Any, high: float, low: float) -> Any:
-    """e^(s x) = w 2^n in every lane, as w and n, for |a x| <= FAR: w right as above."""
+    """e^(s x) = w 2^n in every lane, as w and n, for |a x| <= FAR + 2^8: w right as above."""
     magic, _, _ = layout(x)
     a, round_ = fill(x, high), fill(x, magic)
     z = fma(x, a, round_)

@@ -60,6 +60,9 @@ GRADIENT_ULP_BOUND: dict[str, float] = {
 }
 """The same of the entries of the gradient of a single loss."""
 
+SMOOTHED_GRADIENT_BOUND: dict[str, float] = {"float32": 7.0, "float64": 25.0}
+"""Proven largest error of the same entries with smoothing, in units u of s (W p_k + t_k)."""
+
 REDUCTIONS = ("none", "mean", "sum")
 
 Array = NDArray[Any]
@@ -126,16 +129,25 @@ def cross_entropy_with_gradient(
     receives the gradient: it has the shape and dtype of `logits` and may be `logits` itself.
 
     The entry of the right class is -T/(1 + T) where it is maximal, rather than p - 1: it keeps full
-    relative accuracy when p is 1 to the last bit.
+    relative accuracy when p is 1 to the last bit. (With smoothing so is W p - t, but for p < 1/2.)
 
     Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
     EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
     2 EXP_ERROR + 4u, or in the far rows named in `others`, where T is right within 7.9u, 7.9u +
     EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
     p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
-    weight, mean, cotangent) costs u each in float64. With smoothing W p - t cancels, and the error
-    is relative to W p and t. Where the factor of a row, f = s W times what else there is, is 128 or
-    more, entries are off by up to f 2^-7 times the smallest subnormal more.
+    weight, mean, cotangent) costs u each in float64.
+
+    Error, with smoothing. W p - t cancels, and the error is relative to W p + t. In float64 W is
+    right within 4u, t within 3u, and a product with either rounds by u. Other classes: 12.6u of p,
+    and 5u of s W; 3u of the target; u of the difference: 18.6u (W p + t). The right class where it
+    is not maximal or p < 1/2: p within 7.9u + 1.92u + 2u, then as before: 18.8u. Where it is
+    maximal and p >= 1/2 it is e (sum_(k != y) w_k) / K - W T/(1 + T): 4u of W <= 2 W p, 14.9u of
+    W (1 - p) <= W p, and two roundings: 24.9u. A mean and a cotangent cost u each. In float32 p is
+    right within 5.3u, the target within 2u, and the difference is rounded: 6.3u.
+
+    Where the factor of a row, f = s W times what else there is, is 128 or more, entries are off by
+    up to f 2^-7 times the smallest subnormal more.
 
     >>> loss, gradient = cross_entropy_with_gradient([40.0, 0.0], 0)
     >>> gradient.tolist()
