@@ -37,7 +37,18 @@ Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type
 QUICK = Budget("quick")
 
 
-@verify_app.command()
+HELP = f"""Verify implementations against the exact values of their definitions.
+
+Definitions: {", ".join(REGISTRY)}.
+
+Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
+
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage
+error, 3 for a defect of softproof.
+"""
+
+
+@verify_app.command(help=HELP)
 def verify(
     definitions: Annotated[
         list[str] | None,
@@ -69,7 +80,10 @@ def verify(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs.")] = 0,
     contract: Annotated[
         list[str] | None,
-        typer.Option(help="What the subjects declare, e.g. all_masked=zero (see the README)."),
+        typer.Option(
+            help="What the subjects declare, e.g. all_masked=zero (see the README); of what is not "
+            "declared it is observed what they do."
+        ),
     ] = None,
     logits: Annotated[
         Path | None,
@@ -77,7 +91,10 @@ def verify(
     ] = None,
     row: Annotated[
         str | None,
-        typer.Option(help="Verify on this one row: numbers, in hex or decimal, with commas."),
+        typer.Option(
+            help="Verify on this one row: numbers with commas, in hex, or in decimal, which is "
+            "rounded to the format."
+        ),
     ] = None,
     label: Annotated[int | None, typer.Option(min=0, help="The label of --row; default 0.")] = None,
     store: Annotated[
@@ -88,11 +105,18 @@ def verify(
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
 ) -> None:
-    """Verify implementations against the exact values of their definitions."""
+    """As HELP says."""
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
-    from ..inputs.user_rows import given_file, given_row
+    from ..inputs.user_rows import Given, GivenRow, given_file, given_row
     from ..reports.plain import as_dict
-    from ..reports.terminal import print_collapses, print_failures, print_summary, print_table
+    from ..reports.terminal import (
+        print_collapses,
+        print_explanations,
+        print_failures,
+        print_observed,
+        print_summary,
+        print_table,
+    )
     from ..runs.conformance_file import Declarations, load
     from ..runs.processes import processes_for, run_in_processes
     from ..runs.run import Report, plan, run
@@ -102,7 +126,7 @@ def verify(
     from ..subjects.subject import SubjectError
 
     chosen = [definition(name) for name in definitions or REGISTRY]
-    given = None
+    given: Given | None = None
     dtypes = [d.value for d in dtype] if dtype else None
     if row is not None and logits is not None:
         fail("--row and --logits exclude each other; give one of them")
@@ -155,7 +179,10 @@ def verify(
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers())
         try:
-            workers.load(s for s in tested if s not in BUILT_IN)
+            own = [s for s in tested if s not in BUILT_IN]
+            missing = workers.load(own)
+            if missing and len(missing) == len(tested):  # a slip in the names, and nothing to judge
+                fail("; ".join(map(str, missing)))
             kept = stack.enter_context(Store(store, items, report)) if store else None
         except (SubjectError, StoreError) as error:
             fail(str(error))
@@ -177,9 +204,14 @@ def verify(
     if not report.interrupted and not any(r.checks for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
+    for dtype in dtypes if isinstance(given, GivenRow) else ():
+        if rounding := given.rounding(FORMATS[dtype]):
+            console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
-    print_collapses(report, console)
     print_failures(report, console)
+    print_collapses(report, console)
+    print_observed(report, console)
+    print_explanations(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
     for warning in warnings:

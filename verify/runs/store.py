@@ -36,6 +36,7 @@ from typing import Any
 
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
+from ..suites.verdicts import Excess
 from .run import Collapse, Failure, Item, Report, Result
 
 SCHEMA = 2  # raised when stores written before cannot be read
@@ -44,7 +45,9 @@ DAMAGE = ("malformed", "no such", "Could not decode")  # in SQLite's words
 ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
 
-RECORDS: dict[str, Any] = {"Result": Result, "Failure": Failure, "Collapse": Collapse}
+RECORDS: dict[str, Any] = {
+    record.__name__: record for record in (Result, Failure, Collapse, Excess)
+}
 
 
 class StoreError(Exception):

@@ -257,8 +257,13 @@ def test_a_flagged_sample_is_beyond_its_radius_only_where_it_is_certified():
 def test_an_infinite_exact_radius_does_not_lend_its_bounds_infinity():
     """A radius beyond the largest float: exact rounds to inf, the bounds to the largest float."""
     largest = np.finfo(float).max
-    (sample,) = report(radii([1.0], [2.0], [largest], [INF]))["samples"]
-    assert sample["proven"] == largest
+    laid_out = report(radii([1.0], [2.0], [largest], [INF], [INF]))
+    assert laid_out["samples"][0]["proven"] == largest
+    certified = report(radii([1.0], [2.0], [largest], [INF], [INF]), 1.0, [enclosure(largest, INF)])
+    assert certified["certified"]["disagreeing"] == []
+    assert certified["batch"]["exceeded_by_exact"] == []
+    wrong = report(radii([1.0], [2.0], [largest], [INF], [INF]), None, [enclosure(0.5, 1.5)])
+    assert wrong["certified"]["disagreeing"] == [0]
 
 
 def test_the_best_proven_bound_is_never_below_the_variance():

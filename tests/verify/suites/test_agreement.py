@@ -51,7 +51,7 @@ def test_what_disagrees_is_found_and_told(name, message, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
     definition = next(d for d in ("log_softmax", "logsumexp", "cross_entropy", "softmax")
                       if name.startswith(d + "_"))  # fmt: skip
-    results = run(Subject(f"broken:{name}", definition), "float32")
+    results = run(Subject(f"softproof.verify.power.broken:{name}", definition), "float32")
     told = [f for r in results for f in r.failures]
     assert told
     assert any(f.message.startswith(message) for f in told)
