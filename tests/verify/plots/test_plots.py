@@ -311,7 +311,7 @@ def test_zeros_stand_in_a_band_that_is_called_0_below_the_logarithmic_scale(draw
 
 def test_errors_of_several_subjects_are_drawn_on_one_scale():
     forms = ["softproof.verify.textbook:softmax_*"]
-    figure = over_ordinals.plot("softmax", forms, dtype="float16", inputs=64).figure
+    figure = ordinals.plot("softmax", forms, dtype="float16", inputs=64).figure
     assert len({axes.get_ylim() for axes in figure.axes}) == 1 < len(figure.axes)
 
 
