@@ -17,7 +17,7 @@ from rich.progress import MofNCompleteColumn
 from ...derivations import REGISTRY
 from ...derivations.arithmetic.formats import FORMATS
 from ..subjects.subject import LIBRARIES, Subject
-from ..suites import BUDGETS, SUITES
+from ..suites import BUDGETS, FORMER_NAMES, SUITES, present_name
 from .command_line import (
     Dtype,
     definition,
@@ -31,7 +31,7 @@ from .command_line import (
 
 verify_app = typer.Typer()
 
-SuiteName = enum.Enum("SuiteName", {name: name for name in SUITES}, type=str)  # type: ignore[misc]
+SuiteName = enum.Enum("SuiteName", {name: name for name in (*SUITES, *FORMER_NAMES)}, type=str)  # type: ignore[misc]
 Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
 Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type: ignore[misc]
 QUICK = Budget("quick")
@@ -162,7 +162,9 @@ def verify(
     dtypes = dtypes or [d for d in FORMATS if d in {"float32", "float64", *told}]
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
-    suites = [s.value for s in suite] if suite else default
+    suites = list(dict.fromkeys(present_name(s.value) for s in suite)) if suite else default
+    for former in FORMER_NAMES.keys() & {s.value for s in suite or ()}:
+        typer.echo(f"The suite {former} is called {present_name(former)} now.", err=True)
     try:
         items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
     except ValueError as error:
