@@ -792,7 +792,7 @@ def believed_damage(whole):
     source, path = whole
     content, rng, believed = source.read_bytes(), random.Random(0), 0
     truth = read(source)
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(content)
         for _ in range(rng.choice((1, 8))):
             damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
