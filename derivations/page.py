@@ -345,7 +345,7 @@ def _outcome(proofs: Sequence[Proof], definition: Definition) -> str:
     says_nothing = [proof for proof in proofs if proof.reason == CONSTANT]
     failed = [proof for proof in proofs if not proof.proven and proof not in says_nothing]
     if failed:
-        reasons = dict.fromkeys(p.reason for p in failed if p.reason != NO_PROOF)
+        reasons = dict.fromkeys(p.reason for p in failed if p.reason not in ("", NO_PROOF))
         return f"NOT PROVEN{at(failed)}" + (f" ({'; '.join(reasons)})" if reasons else "")
     if not proven:
         return f"NOT PROVEN{at(says_nothing)} ({CONSTANT})"

@@ -82,6 +82,17 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Undecided:
+    """A row at which the oracle decides nothing: a finding about the definition, of no subject.
+
+    Its value may be singular there, as that of layer normalisation is where all numbers are equal.
+    """
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a property found in a batch."""
 
@@ -90,6 +101,7 @@ class Verdict:
     violations: list[Violation]
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     observations: tuple[Observation, ...] = ()
+    undecided: tuple[Undecided, ...] = ()
 
 
 @functools.lru_cache(maxsize=20_000)
