@@ -243,6 +243,7 @@ def result(rng, subject, definition, dtype, suite):
         "expected": None,
         "failures": [],
         "collapses": [],
+        "undecided": {"count": 0, "rows": []},
     }
     if subject == REFUSED_SUBJECT:
         entry |= {"status": "refused", "checks": 1, "violations": 1, "worst": 0.0, "errors": []}

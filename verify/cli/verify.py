@@ -204,7 +204,7 @@ def verify(
         except StoreError as error:  # a full disk: what is known is still worth telling
             report.interrupted = True
             typer.echo(f"softproof: {error}", err=True)
-    if not report.interrupted and not any(r.checks for r in report.results.values()):
+    if not report.interrupted and not any(r.checks or r.undecided for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
     for dtype in dtypes if isinstance(given, GivenRow) else ():
