@@ -140,7 +140,15 @@ def verify(
     default = [name for name in SUITES if given is None or name != "overflow"]
     suites = [s.value for s in suite] if suite else default
     try:
-        items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
+        items = plan(
+            tested,
+            suites,
+            dtypes,
+            budget=budget.value,
+            seed=seed,
+            given=given,
+            given_in=str(logits or ""),
+        )
     except ValueError as error:
         fail(str(error))
     if not items:

@@ -283,6 +283,7 @@ class _GivenRows:
         names = {f.name: getattr(item, f.name) for f in fields(item)}
         names |= {"definition": item.subject.definition, "subject": item.subject.id}
         names["given"] = self.digest(item.given)
+        del names["given_in"]  # the rows count, not where they lie
         if item.family == "":  # the suite makes its own inputs
             del names["rows"], names["seed"]
         return json.dumps(names, sort_keys=True, separators=(",", ":"))
@@ -477,9 +478,19 @@ def _find(module: str) -> ModuleSpec | None:
             if spec is None:
                 break
             name = f"{name}.{part}"
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+            spec = _find_within(list(spec.submodule_search_locations or []), name, part)
         return spec
     return None
+
+
+def _find_within(folders: list[str], name: str, part: str) -> ModuleSpec | None:
+    """A part of a package; a folder without ``__init__.py`` is one, too, of no file."""
+    try:
+        return PathFinder.find_spec(name, folders)
+    except KeyError:  # of a folder in such a folder, which would have to be imported
+        inner = ModuleSpec(name, None, is_package=True)
+        inner.submodule_search_locations = [str(Path(folder, part)) for folder in folders]
+        return inner
 
 
 def _digest_files(paths: Sequence[Path]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 CHOICES = {
     "all_masked": ("nan", "zero", "uniform"),
@@ -14,6 +14,7 @@ CHOICES = {
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
     "collapse_free": ("no", "yes"),
+    "layouts": ("any", "writable", "contiguous"),
 }
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
@@ -33,6 +34,9 @@ class Contract:
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
     * ``collapse_free``: whether no result is 0, and no probability 1, unless the exact one rounds
       to that: losses and gradients keep their relative accuracy until they underflow.
+    * ``layouts``: which arrays it takes: any; any that it may write; or those in C order, aligned,
+      that it may write.  None where nothing is declared: refusing others by an exception is then
+      observed, and no failure.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
@@ -44,12 +48,14 @@ class Contract:
     empty: str = "empty"
     bitwise_batch: str = "no"
     collapse_free: str = "no"
+    layouts: str | None = None
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """ValueError for a value that is none of the choices."""
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+            undeclared = name == "layouts" and getattr(self, name) is None
+            if not undeclared and getattr(self, name) not in choices:
                 raise ValueError(
                     f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"
                 )
@@ -84,11 +90,11 @@ class Contract:
         return [
             f"{name}={getattr(self, name)}"
             for name in CHOICES
-            if getattr(self, name) != getattr(other, name)
+            if getattr(self, name) not in (None, getattr(other, name))
         ]
 
     def __str__(self) -> str:
         """The declared choices on one line."""
         return " ".join(
-            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "ulps"
+            f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
