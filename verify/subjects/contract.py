@@ -17,6 +17,9 @@ CHOICES = {
     "layouts": ("any", "writable", "contiguous"),
 }
 
+# What is observed of a subject that does not declare it; anything else has a default.
+OBSERVED = ("layouts",)
+
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
 
@@ -54,7 +57,7 @@ class Contract:
     def __post_init__(self) -> None:
         """ValueError for a value that is none of the choices."""
         for name, choices in CHOICES.items():
-            undeclared = name == "layouts" and getattr(self, name) is None
+            undeclared = name in OBSERVED and getattr(self, name) is None
             if not undeclared and getattr(self, name) not in choices:
                 raise ValueError(
                     f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"

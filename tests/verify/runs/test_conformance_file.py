@@ -335,7 +335,7 @@ MISTAKES = {
     "contract without settings": (
         CONTRACT,
         "contract 1 declares nothing; give one of all_masked, pos_inf, nan, accumulator, "
-        "flush_to_zero, empty, bitwise_batch, collapse_free, ulps",
+        "flush_to_zero, empty, bitwise_batch, collapse_free, layouts, ulps",
     ),
     "contract of no definition": (
         CONTRACT + 'nan = "at"\ndefinition = "softmin"',
