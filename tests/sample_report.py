@@ -271,6 +271,7 @@ def sample():
         "empty": "empty",
         "bitwise_batch": "no",
         "collapse_free": "no",
+        "layouts": None,
         "ulps": {"float32": 2.5},
     }
     return {

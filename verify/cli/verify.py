@@ -166,7 +166,15 @@ def verify(
     for former in FORMER_NAMES.keys() & {s.value for s in suite or ()}:
         typer.echo(f"The suite {former} is called {present_name(former)} now.", err=True)
     try:
-        items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
+        items = plan(
+            tested,
+            suites,
+            dtypes,
+            budget=budget.value,
+            seed=seed,
+            given=given,
+            given_in=str(logits or ""),
+        )
     except ValueError as error:
         fail(str(error))
     if not items:

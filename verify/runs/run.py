@@ -50,6 +50,7 @@ class Item:
     rows: int
     seed: int
     given: tuple[Batch, ...] = ()
+    given_in: str = ""  # the file that holds these rows; "" where they stand on the command line
 
 
 @dataclass(frozen=True)
@@ -246,11 +247,13 @@ def plan(
     budget: str = "quick",
     seed: int = 0,
     given: Callable[[Definition, Format], tuple[Batch, ...]] | None = None,
+    given_in: str = "",
 ) -> list[Item]:
     """All items of a run; those that share inputs stand together, so that truths are found once.
 
     With ``given``, the user's rows take the place of the input families (and the suite of special
-    values, which makes its own rows, is held against the given row alone).
+    values, which makes its own rows, is held against the given row alone); ``given_in`` is the
+    file that holds them.
     """
     subjects, items = list(subjects), []
     for name in dict.fromkeys(s.definition for s in subjects):
@@ -262,7 +265,7 @@ def plan(
                     continue
                 for family in _families(suite, definition, budget, given is not None):
                     items += [
-                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given)
+                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given, given_in)
                         for s in subjects
                         if s.definition == name
                         and dtype in s.dtypes
@@ -515,10 +518,10 @@ def _failure(
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _of_row(logits, label)
-    elif not (own_row or no_row or item.given):
-        if not alone:
+    elif item.given or not (own_row or no_row):
+        if not (alone or no_row) and (violation.only_in_batch or not one_given):
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
-        command += _of_seed(item)
+        command += _of_inputs(item)
     return Failure(
         family=batch.family or item.family,
         kind=violation.kind,
@@ -559,7 +562,10 @@ def _of_row(logits: tuple[str, ...], label: int | None) -> str:
     return f" --row={','.join(logits)}" + ("" if label is None else f" --label {label}")
 
 
-def _of_seed(item: Item) -> str:
+def _of_inputs(item: Item) -> str:
+    """What gives all rows of an item again."""
+    if item.given:
+        return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""
     budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
     budget = max(next(budgets, "quick"), SUITES[item.suite].budget, key=BUDGETS.index)
     return f" --budget {budget} --seed {item.seed}"
@@ -579,8 +585,8 @@ def _collapse(item: Item, seen: Observation) -> Collapse:
     command = _command(item)
     if logits:
         command += _of_row(logits, label)
-    elif not item.given:
-        command += _of_seed(item)
+    else:
+        command += _of_inputs(item)
     told = {name: getattr(seen, name) for name in ("result", "classes", "leader", "gap", "cause")}
     return Collapse(
         **told,
