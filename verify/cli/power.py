@@ -29,7 +29,7 @@ def power(
         list[str] | None,
         typer.Argument(
             metavar="[DEFINITION]...",
-            help="Mistakes of which functions; all that have planted ones.",
+            help="Mistakes of which functions; default all.",
         ),
     ] = None,
     suite: Annotated[

@@ -15,7 +15,7 @@ AT_MOST_NAMED = 60  # mistakes that no suite sees
 
 
 def print_power(power: Power, console: Console) -> None:
-    """Three tables: planted mistakes by suite, the smallest sizes, the tails; and what is unseen."""
+    """Planted mistakes by suite, those that none sees, the smallest sizes, and the tails."""
     setting = power.setting
     seeds = f"{len(setting.seeds)} seed{'s' if len(setting.seeds) > 1 else ''}"
     where = f"{setting.dtype}, budget {setting.budget}, {seeds}"

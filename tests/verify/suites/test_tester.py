@@ -362,7 +362,7 @@ ORIGINS = {
     },
 }
 # Families that hardly depend on the seed: of few numbers, in every length or at every place.
-FIXED = ("lengths", "positions", "mask_positions")
+FIXED = ("lengths", "drawn_lengths", "tails", "tall", "large", "positions", "mask_positions")
 
 
 def test_at_least_three_origins_of_each_definition():
