@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.power import broken
-from softproof.verify.subjects.contract import Contract
+from softproof.verify.subjects.contract import CONVENTIONAL, Contract
 from softproof.verify.suites import SUITES
 from softproof.verify.testing import Conformance, NothingToCheck, assert_conforms
 
@@ -168,7 +168,7 @@ HINTS = [
 
 @pytest.mark.parametrize(("name", "definition", "dtype", "suite", "hint"), HINTS)
 def test_what_to_fix(name, definition, dtype, suite, hint):
-    arguments = {"dtype": dtype, "suites": suite}
+    arguments = {"dtype": dtype, "suites": suite, "contract": CONVENTIONAL}
     assert hint in message_of(getattr(broken, name), definition, **arguments)
 
 
@@ -202,7 +202,8 @@ DECLARED = [
 def test_what_may_be_meant_is_named_and_passes_when_declared(name, dtype, suite, contract):
     fn, arguments = getattr(broken, name), {"dtype": dtype, "suites": suite}
     setting = re.sub("'", '"', str(contract))
-    assert f"if meant  declare contract={setting}" in message_of(fn, **arguments)
+    told = message_of(fn, **arguments, contract=CONVENTIONAL)
+    assert f"if meant  declare contract={setting}" in told
     assert_conforms(fn, "softmax", **arguments, contract=contract)
     assert_conforms(fn, "softmax", **arguments, contract=Contract(**contract))
 
@@ -213,7 +214,7 @@ def test_an_exception_for_an_empty_axis_may_be_meant():
             raise ValueError("no classes")
         return softmax(x)
 
-    message = message_of(raising, suites="special-values")
+    message = message_of(raising, suites="special-values", contract={"empty": "empty"})
     assert 'where that is meant, declare it: contract={"empty": "error"}' in message
     assert_conforms(raising, "softmax", suites="special-values", contract={"empty": "error"})
 

@@ -37,8 +37,26 @@ class Batch:
 
     def row(self, i: int) -> Batch:
         """One row, as a batch of its own."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.family, self.logits[i : i + 1], labels)
+        return self.rows(slice(i, i + 1))
+
+    def rows(self, which: slice | NDArray[Any]) -> Batch:
+        """Some rows, as a batch of their own."""
+        labels = None if self.labels is None else self.labels[which]
+        return Batch(self.family, self.logits[which], labels)
+
+
+def plainness(logits: Logits) -> int:
+    """How ordinary a row is, and so how much a failure at it tells.
+
+    2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
+
+    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, -np.inf])]
+    [0, 1, 2]
+    """
+    if not logits.size:
+        return 0
+    wide = logits.astype(np.float64)
+    return 1 + int((wide < np.inf).all() and np.isfinite(wide).any())
 
 
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:

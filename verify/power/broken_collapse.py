@@ -112,9 +112,11 @@ def logsumexp_log_of_sum(x):
 
 
 def log_softmax_log_of_sum(x):
-    """d - log(1 + T)."""
+    """d - log(1 + T), of exponentials and a logarithm that are rounded correctly, or nearly so."""
     d = x - x.max(axis=1, keepdims=True)
-    return d - np.log(np.exp(d).sum(axis=1, keepdims=True, dtype=x.dtype))
+    e = np.exp(d.astype(np.float64)).astype(x.dtype)
+    total = e.sum(axis=1, keepdims=True, dtype=x.dtype).astype(np.float64)
+    return d - np.log(total).astype(x.dtype)
 
 
 def softplus_log_of_sum(x):

@@ -17,8 +17,11 @@ from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES, Suite
+from ..suites.grades import weakest
 from . import sized
 from .mistakes import Mistake, planted
+
+GRADED = ("accuracy", "overflow")
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class Power:
     * ``seen``: for each planted mistake, the suites that see it, each with the share of the seeds.
     * ``smallest``: for each (definition, family, classes) the smallest size that is seen, for all
       seeds; None where none is.
+    * ``lowering``: the same of the smallest size that lowers the grade of a right implementation.
     * ``tails``: for each (definition, kind, longer_than) how many of how many were seen.
     """
 
     setting: Setting
     seen: dict[str, dict[str, float]] = field(default_factory=dict)
     smallest: dict[tuple[str, str, int], float | None] = field(default_factory=dict)
+    lowering: dict[tuple[str, str, int], float | None] = field(default_factory=dict)
     tails: dict[tuple[str, str, int], tuple[int, int]] = field(default_factory=dict)
     interrupted: bool = False
 
@@ -58,7 +63,13 @@ class Power:
             "interrupted": self.interrupted,
             "mistakes": self.seen,
             "sizes": [
-                {"definition": d, "family": f, "classes": k, "smallest_seen": size}
+                {
+                    "definition": d,
+                    "family": f,
+                    "classes": k,
+                    "smallest_seen": size,
+                    "smallest_that_lowers_the_grade": self.lowering.get((d, f, k)),
+                }
                 for (d, f, k), size in self.smallest.items()
             ],
             "tails": [
@@ -86,7 +97,11 @@ def measure(power: Power, definitions: Sequence[str]) -> Iterator[tuple[int, int
             done += 1
         for d, family, classes in sizes:
             yield done, count, f"{family.name}, {classes} classes"
-            power.smallest[d, family.name, classes] = _smallest(power.setting, d, family, classes)
+            place = d, family.name, classes
+            power.smallest[place] = _smallest(power.setting, d, family, classes)
+            power.lowering[place] = _smallest_that_lowers_the_grade(
+                power.setting, d, family, classes
+            )
             done += 1
         for d, kind, longer_than in tails:
             yield done, count, f"{kind}, K > {longer_than}"
@@ -114,14 +129,57 @@ def _smallest(
     """The last size, from the gravest on, that some suite sees for every seed."""
     lengths = sized.around(classes)
     smallest = None
-    for size in family.sizes:
-        if family.name == "classes lost at the end" and size >= classes / 2 + 1:
-            continue  # there are not so many
+    for size in family.sizes_of(classes):
         function = family.planted(definition, size, lengths)
         if not all(_seen(setting, definition, function, lengths, s) for s in setting.seeds):
             break
         smallest = size
     return smallest
+
+
+def _smallest_that_lowers_the_grade(
+    setting: Setting, definition: str, family: sized.Family, classes: int
+) -> float | None:
+    """The last size, from the gravest on, whose grade is below that of none, for every seed."""
+    lengths = sized.around(classes)
+    right = sized.RIGHT.planted(definition, 0.0, lengths)
+    best = [_grade(setting, definition, right, lengths, seed) for seed in setting.seeds]
+    smallest = None
+    if None in best:  # no batch of these lengths has a grade
+        return None
+    for size in family.sizes_of(classes):
+        function = family.planted(definition, size, lengths)
+        grades = [_grade(setting, definition, function, lengths, seed) for seed in setting.seeds]
+        if not all(weakest([g, b]) == g != b for g, b in zip(grades, best, strict=True)):
+            break
+        smallest = size
+    return smallest
+
+
+def _grade(
+    setting: Setting,
+    definition: str,
+    function: sized.Function,
+    wrong_at: sized.Lengths,
+    seed: int,
+) -> str | None:
+    """The weakest grade of a function at batches of some lengths; None where there is none."""
+    live, fmt = _live(definition, function), FORMATS[setting.dtype]
+    verdicts = (
+        SUITES[item.suite].check(live, live.definition, fmt, batch)  # type: ignore[misc]
+        for item in plan(
+            [live.subject], setting.suites, [setting.dtype], budget=setting.budget, seed=seed
+        )
+        if item.family and SUITES[item.suite].name in GRADED
+        for batch in draw(item.family, fmt, item.rows, item.seed, live.definition.labelled)
+        if wrong_at(batch.logits.shape[1])
+    )
+    return weakest(verdict.grade for verdict in verdicts)
+
+
+def _live(definition: str, function: sized.Function) -> LiveSubject:
+    subject = Subject("softproof.verify.power.sized", definition, Contract(), tuple(FORMATS))
+    return InProcess(subject, function)
 
 
 def share_of_tails(
@@ -144,8 +202,7 @@ def _seen(
     seed: int,
 ) -> bool:
     """Whether any suite sees a function that is wrong at some lengths alone."""
-    subject = Subject("softproof.verify.power.sized", definition, Contract(), tuple(FORMATS))
-    live = InProcess(subject, function)
+    live = _live(definition, function)
     return any(_suite_sees(setting, suite, live, seed, wrong_at) for suite in setting.suites)
 
 

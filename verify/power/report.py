@@ -52,17 +52,27 @@ def _percent(share: float, count: int) -> str:
 def _print_sizes(power: Power, console: Console, where: str) -> None:
     if not power.smallest:
         return
-    table = Table(title=f"smallest mistake that is seen: {where}", box=box.SIMPLE)
+    title = f"smallest mistake that fails / that lowers the grade: {where}"
+    table = Table(title=title, box=box.SIMPLE)
     table.add_column("definition, mistake")
     for classes in CLASSES:
         table.add_column(f"K = {classes:,}".replace(",", " "), justify="right")
     for definition in dict.fromkeys(d for d, _, _ in power.smallest):
         table.add_row(definition)
         for family in FAMILIES:
-            known = [power.smallest.get((definition, family.name, k), 0.0) for k in CLASSES]
-            cells = ["" if size == 0.0 else "-" if size is None else f"{size:g}" for size in known]
+            places = [(definition, family.name, k) for k in CLASSES]
+            cells = [
+                f"{_size(power.smallest[place])} / {_size(power.lowering[place])}"
+                if place in power.lowering
+                else ""
+                for place in places
+            ]
             table.add_row(f"  {family.name}", *cells)
     console.print(table)
+
+
+def _size(size: float | None) -> str:
+    return "-" if size is None else f"{size:g}"
 
 
 def _print_tails(power: Power, console: Console, where: str) -> None:

@@ -42,6 +42,12 @@ class Family:
     exponentials: Callable[[Array, Array, float], Array] = lambda e, d, size: e
     total: Callable[[Array, float], Array] = lambda e, size: e.sum(axis=-1)
 
+    def sizes_of(self, classes: int) -> tuple[float, ...]:
+        """The sizes that rows of about so many classes can have: no more of them can be lost."""
+        if self.total is not _without_the_last:
+            return self.sizes
+        return tuple(size for size in self.sizes if size < classes / 2 or size == 1)
+
     def planted(self, definition: str, size: float, wrong_at: Lengths) -> Function:
         """An implementation of a definition with the mistake, at the lengths that are named."""
 

@@ -19,6 +19,8 @@ from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
+from ..suites.observe import observe
+from ..suites.special_values import TWO_WAYS
 
 TAILS = {width + 1 for width in (4, 8, 16, 32, 64, 128, 256, 512, 1024)}
 
@@ -127,7 +129,7 @@ def hints(
             return _passes(connect(tried), suite, finding.definition, fmt, row)
 
         if not passes(subject, batch):  # an experiment needs a failure to take away
-            told = _by_contract(subject, batch, passes) or _by_shift(subject, finding, passes)
+            told = _by_contract(subject, finding, passes) or _by_shift(subject, finding, passes)
             if told:
                 return told
     causes = [cause for holds, cause in BY_CASE if holds(finding)]
@@ -140,12 +142,14 @@ def hints(
 Passes = Callable[[Subject, Batch], bool]
 
 
-def _by_contract(subject: Subject, batch: Batch, passes: Passes) -> list[tuple[str, str]]:
-    """The setting of the contract that lets the case pass."""
+def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tuple[str, str]]:
+    """The setting of the contract that lets the case pass; none lets two ways at once pass."""
+    if TWO_WAYS in finding.failure.message:
+        return []
     for name, choices in CHOICES.items():
         for choice in choices:
             tried = subject.declaring([f"{name}={choice}"])
-            if tried != subject and passes(tried, batch):
+            if tried != subject and passes(tried, finding.batch):
                 cause = [("likely", BY_SETTING[name])] if name in BY_SETTING else []
                 return [*cause, ("if meant", f'declare contract={{"{name}": "{choice}"}}')]
     return []
@@ -171,6 +175,7 @@ def _passes(
     if check is None:  # a suite of recorded cases takes no other rows
         return False
     try:
+        subject.settle(observe(subject, fmt, SUITES[suite].observes))
         verdict = check(subject, definition, fmt, batch)
     except (SubjectFault, NotApplicable):
         return False

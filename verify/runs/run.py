@@ -18,14 +18,19 @@ import numpy as np
 
 from ...derivations import Definition, Output, lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
-from ..inputs.families import Batch, draw
+from ..inputs.families import Batch, draw, plainness
 from ..inputs.shrink import MAX_TRIALS, shrink
 from ..oracle.metrics import hexadecimal
 from ..subjects.built_in import registered
+from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
-from ..suites.verdicts import no_result
+from ..suites.grades import weakest
+from ..suites.observe import observe
+from ..suites.reference_form import SUSPICIOUS
+from ..suites.verdicts import Excess, no_result
 from .snippet import snippet
 
 OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
@@ -100,7 +105,10 @@ class Result:
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
+    observed: Mapping[str, str] = field(default_factory=dict)  # of the contract, undeclared
     expected: str | None = None  # why it may fail, where that was declared
+    grade: str | None = None  # the sharpest class that all results fit (suites/grades.py)
+    excess: Excess | None = None  # where errors exceed those of the reference form by most
 
     def merge(self, other: Result) -> Result:
         """Both together."""
@@ -112,12 +120,30 @@ class Result:
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
             collapses=self.collapses + other.collapses,
+            grade=weakest([self.grade, other.grade]),
+            excess=max(
+                (e for e in (self.excess, other.excess) if e is not None),
+                key=lambda e: e.ratio,
+                default=None,
+            ),
+            observed={**self.observed, **other.observed},
         )
 
     @property
     def passed(self) -> bool:
         """Whether nothing was violated."""
         return self.violations == 0
+
+    @property
+    def warning(self) -> str | None:
+        """What is suspicious of results that pass; None where nothing is."""
+        if self.status != "pass" or self.excess is None or self.excess.ratio <= SUSPICIOUS:
+            return None
+        return (
+            f"errors up to {self.excess.ratio:.3g} times those of the reference form "
+            f"({self.excess.error:.3g} against {self.excess.reference:.3g} ulp, "
+            f"{self.excess.family})"
+        )
 
     @property
     def status(self) -> str:
@@ -155,6 +181,20 @@ class Report:
     expected: Sequence[ExpectedFailure] = ()
     results: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
     interrupted: bool = False
+
+    @property
+    def observed(self) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+        """What was observed of (definition, subject), by format and axis of the contract."""
+        found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+        for r in self.results.values():
+            if r.observed:
+                of_subject = found.setdefault((r.definition, r.subject), {})
+                of_subject.setdefault(r.dtype, {}).update(r.observed)
+        order = list(CHOICES)
+        return {
+            key: {d: dict(sorted(o.items(), key=lambda i: order.index(i[0]))) for d, o in v.items()}
+            for key, v in found.items()
+        }
 
     @property
     def versions(self) -> dict[str, str]:
@@ -239,9 +279,17 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
     GivenUp where a run does not call the subject any more.
     """
-    subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
+    subject.settle({})  # what was observed in another format
+    with our_own():
+        return _executed(item, subject)
+
+
+def _executed(item: Item, subject: LiveSubject) -> Result:
+    """The result of an item of a subject."""
+    fmt = FORMATS[item.dtype]
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
@@ -251,7 +299,13 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
         cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
+    result = replace(result, observed=dict(subject.observed))
     worst: tuple[Batch, Violation] | None = None
+
+    def telling(batch: Batch, violation: Violation) -> tuple[int, float]:
+        """Wrong numbers at ordinary input tell more than what becomes of no input at all."""
+        return plainness(batch.logits[violation.row]), violation.severity
+
     for batch, verdict in cases:
         found = replace(
             result,
@@ -260,10 +314,12 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
             worst=verdict.worst,
             errors=verdict.errors,
             collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
+            grade=verdict.grade,
+            excess=verdict.excess,
         )
         result = result.merge(found)
         for violation in verdict.violations:
-            if worst is None or violation.severity > worst[1].severity:
+            if worst is None or telling(batch, violation) > telling(*worst):
                 worst = (batch, violation)
     if worst is not None:
         result = replace(result, failures=(_failure(item, subject, fmt, *worst),))
@@ -281,7 +337,9 @@ def cases_of(
     if refusal is not None:
         batch, violation = refusal
         yield batch, Verdict(1, 0.0, [violation])
-    elif item.family == "" and suite.check_own is not None:
+        return
+    subject.settle(observe(subject, fmt, suite.observes))
+    if item.family == "" and suite.check_own is not None:
         yield from suite.check_own(subject, definition, fmt)
     else:
         batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
@@ -373,11 +431,12 @@ def _failure(
     def fails(candidate: Batch) -> bool:
         return bool(violations(candidate))
 
-    own_row = violation.message.startswith("preflight") or item.family == ""
+    own_row = item.family == ""  # the suite makes it, and asks more of it than numbers
+    no_row = suite.check is None or violation.message.startswith("preflight")
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
     trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
     # (What makes it hang was found by asking for this row alone, or is known of the batch only.)
-    may_fail = not own_row and row.logits.size > 0 and not violation.only_in_batch
+    may_fail = not no_row and row.logits.size > 0 and not violation.only_in_batch
     alone = may_fail and (trials == 0 or fails(row))
     if alone and not one_given:
         row = shrink(row, fails, trials)
@@ -393,7 +452,7 @@ def _failure(
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _of_row(logits, label)
-    elif not own_row and not item.given:
+    elif not (own_row or no_row or item.given):
         if not alone:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
         command += _of_seed(item)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 CHOICES = {
     "all_masked": ("nan", "zero", "uniform"),
     "pos_inf": ("nan_all", "nan_at", "mass"),
     "nan": ("row", "at"),
     "accumulator": ("input", "float32", "float64"),
+    "summation": ("blocked", "pairwise", "any"),
+    "arithmetic": ("input", "float32", "float64"),
     "flush_to_zero": ("no", "yes"),
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
     "collapse_free": ("no", "yes"),
 }
+
+# What is observed of a subject that does not declare it; anything else has a default.
+OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch")
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
@@ -23,11 +28,19 @@ SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only wh
 class Contract:
     """What a subject promises where the definition leaves a choice.
 
+    The axes of ``OBSERVED`` are None where the subject declares nothing about them: which of the
+    choices it makes is then found out by asking it, and only making none of them, or two at once,
+    is a failure.  What is declared is held.
+
     * ``all_masked``: a row of -inf gives NaN, zeros, or the uniform distribution.
     * ``pos_inf``: +inf gives NaN in the whole row, NaN at its place (0 elsewhere), or takes the
       whole mass (shared equally by several).
     * ``nan``: NaN spreads to the whole row, or stays at its place.
     * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
+    * ``summation``: in which order terms are added: in blocks of at most 128 one by one, and the
+      sums of blocks pairwise; pairwise throughout; or in any order, one by one included.
+    * ``arithmetic``: the format of what is between the operations: the input format, or at least
+      float32 or float64, where results are rounded to the input format once, at the end.
     * ``flush_to_zero``: whether results below the normal range may be 0.
     * ``empty``: an empty axis gives an empty result, or raises.
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
@@ -36,20 +49,23 @@ class Contract:
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
-    all_masked: str = "nan"
-    pos_inf: str = "nan_all"
-    nan: str = "row"
+    all_masked: str | None = None
+    pos_inf: str | None = None
+    nan: str | None = None
     accumulator: str = "float32"
-    flush_to_zero: str = "no"
-    empty: str = "empty"
-    bitwise_batch: str = "no"
+    summation: str = "blocked"
+    arithmetic: str = "float32"
+    flush_to_zero: str | None = None
+    empty: str | None = None
+    bitwise_batch: str | None = None
     collapse_free: str = "no"
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """ValueError for a value that is none of the choices."""
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+            undeclared = name in OBSERVED and getattr(self, name) is None
+            if not undeclared and getattr(self, name) not in choices:
                 raise ValueError(
                     f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"
                 )
@@ -84,11 +100,32 @@ class Contract:
         return [
             f"{name}={getattr(self, name)}"
             for name in CHOICES
-            if getattr(self, name) != getattr(other, name)
+            if getattr(self, name) not in (None, getattr(other, name))
         ]
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """The axes about which nothing is declared.
+
+        >>> Contract(all_masked="zero", pos_inf="mass", nan="at").undeclared
+        ('flush_to_zero', 'empty', 'bitwise_batch')
+        """
+        return tuple(name for name in OBSERVED if getattr(self, name) is None)
 
     def __str__(self) -> str:
         """The declared choices on one line."""
         return " ".join(
-            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "ulps"
+            f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
+
+
+# What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
+# value.  Nothing of it is left to be observed.
+CONVENTIONAL = Contract(
+    all_masked="nan",
+    pos_inf="nan_all",
+    nan="row",
+    flush_to_zero="no",
+    empty="empty",
+    bitwise_batch="no",
+)

@@ -1,5 +1,6 @@
 """Very many rows of 16-bit formats: enclosures hold, and the verdicts are those of the oracle."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from fractions import Fraction
@@ -17,17 +18,17 @@ from softproof.derivations.arithmetic.formats import (
 from softproof.derivations.error_bounds import bounds
 from softproof.verify.inputs.families import PAIRS, Batch, draw, ordinals, patterns
 from softproof.verify.oracle.truth import OracleError, truth
-from softproof.verify.subjects.contract import CHOICES, Contract
+from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import exhaustive
-from softproof.verify.suites.exhaustive import CERTIFIED, check, enclose, judge, limits
-from softproof.verify.suites.verdicts import compare
+from softproof.verify.suites.exhaustive import CERTIFIED, check, enclose, judge
+from softproof.verify.suites.verdicts import compare, model_of
 
 each_format = pytest.mark.parametrize("fmt", [BINARY16, BFLOAT16], ids=lambda fmt: fmt.name)
 each_definition = pytest.mark.parametrize("name", CERTIFIED)
 INF = np.inf
-IN_FORMAT = Contract(accumulator="input")
+IN_FORMAT = Contract(accumulator="input", summation="any", arithmetic="input")
 
 
 def widened(x):
@@ -135,16 +136,16 @@ def test_log1p_of_correctly_rounded_operations(exponent):
 @each_format
 @each_definition
 @pytest.mark.parametrize("contract", [Contract(), IN_FORMAT, Contract(flush_to_zero="yes")])
-def test_limits_are_those_of_the_proven_bounds(name, fmt, contract):
-    model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
+def test_the_bounds_of_many_rows_are_those_of_each(name, fmt, contract):
+    model = model_of(contract, fmt)
     for classes in (1, 2, 3, 17):
         logits = hazards(fmt, classes, rows=40)
         labels = labels_for(name, logits)
         with np.errstate(all="ignore"):
-            ours = limits(lookup(name), model, columns(logits), labels).T
+            together = bounds.bound(name, columns(logits), model, label=labels).T
             for i, row in enumerate(logits):
                 limit = bounds.bound(name, row, model, label=label_at(labels, i))
-                np.testing.assert_allclose(ours[i], limit, rtol=1e-13)
+                np.testing.assert_allclose(together[i], limit, rtol=1e-13)
 
 
 # --- the verdict ---
@@ -246,7 +247,7 @@ def test_two_oracles_that_disagree_raise(monkeypatch):
 @each_definition
 @pytest.mark.parametrize("choice", CHOICES["pos_inf"])
 def test_every_nan_and_infinity_is_held_against_the_contract(name, fmt, choice):
-    definition, contract = lookup(name), Contract(pos_inf=choice)
+    definition, contract = lookup(name), dataclasses.replace(CONVENTIONAL, pos_inf=choice)
     kinds = np.array([0.5, INF, -INF, np.nan])
     logits = np.array([(a, b) for a in kinds for b in kinds]).astype(fmt.dtype)
     labels = None if not definition.labelled else np.zeros(len(logits), dtype=np.int64)
@@ -282,7 +283,7 @@ def softmax(x):
     return (e / e.sum(axis=1, keepdims=True)).astype(x.dtype)
 
 
-def run(function, family, fmt, definition="softmax", contract=Contract()):  # noqa: B008
+def run(function, family, fmt, definition="softmax", contract=CONVENTIONAL):
     """The rows that a function fails in a family (one of each batch), and how many were checked."""
     live = InProcess(Subject("tests:function", definition, contract), function)
     found, checks = [], 0
