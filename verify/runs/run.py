@@ -312,7 +312,7 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
     try:
-        for case in _cases(item, suite, subject, definition, fmt):
+        for case in cases_of(item, suite, subject, definition, fmt):
             cases.append(case)
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
@@ -348,7 +348,7 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
     return result
 
 
-def _cases(
+def cases_of(
     item: Item, suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format
 ) -> Iterator[tuple[Batch, Verdict]]:
     """The batches of an item with their verdicts."""
