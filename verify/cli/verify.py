@@ -201,8 +201,8 @@ def verify(
     if not report.interrupted and not any(r.checks for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
-    for dtype in dtypes if isinstance(given, GivenRow) else ():
-        if rounding := given.rounding(FORMATS[dtype]):
+    if isinstance(given, GivenRow):
+        for rounding in filter(None, (given.rounding(FORMATS[name]) for name in dtypes)):
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
     print_failures(report, console)
