@@ -43,7 +43,7 @@ Definitions: {", ".join(REGISTRY)}.
 
 Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
 
-Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage \
 error, 3 for a defect of softproof.
 """
 
@@ -57,7 +57,8 @@ def verify(
     subject: Annotated[
         list[str] | None,
         typer.Option(
-            help="A known subject (glob), your own as module:attribute, or a program's command."
+            help="A known subject (glob), your own as module:attribute, or a program's command; "
+            "of several definitions your own is asked of the one in its name."
         ),
     ] = None,
     arrays: Annotated[
