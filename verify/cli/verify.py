@@ -43,8 +43,8 @@ Definitions: {", ".join(REGISTRY)}.
 
 Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
 
-Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage \
-error, 3 for a defect of softproof.
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a \
+usage error, 3 for a defect of softproof.
 """
 
 
