@@ -264,6 +264,8 @@ def sample():
         "pos_inf": "nan_all",
         "nan": "row",
         "accumulator": "float32",
+        "summation": "blocked",
+        "arithmetic": "float32",
         "flush_to_zero": "no",
         "empty": "empty",
         "bitwise_batch": "no",

@@ -213,9 +213,5 @@ def right_class_bound(logits: NDArray[Any], label: int, model: bounds.Model) -> 
     others = finite & (np.arange(len(z)) != label)
     if not others.any():
         return 0.0
-    d = np.max(z[finite]) - z
-    p = np.exp(-d[others]) / np.sum(np.exp(-d[finite]))
-    error = bounds.logsumexp_gradient(z[finite], model)[others[finite]]
-    summing = float(model.exponent(0, int(others.sum())))
-    of_the_sum = float(np.sum(error) * np.exp(summing) + np.sum(p) * np.expm1(summing))
-    return bounds.SLACK * (of_the_sum + model.u * (float(np.sum(p)) + of_the_sum)) + model.underflow
+    of_the_sum = bounds.sum_of_the_others(z, label, model)
+    return float(model.rounded(of_the_sum.value, bounds.SLACK * of_the_sum.error))

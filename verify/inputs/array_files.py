@@ -90,8 +90,7 @@ def _load(path: Path, name: str, half_precision: bool = False) -> tuple[NDArray[
             array, entry = loaded, ""
         else:
             entry = _entry(path, name, loaded.files)
-            with _reading(path, name):
-                array = loaded[entry]
+            array = _stored_array(path, name, loaded, entry)
     if half_precision and array.dtype in (np.float16, np.dtype("V2")):
         return array if array.dtype == np.float16 else array.view(BFLOAT16.dtype), entry
     if array.dtype.type not in (np.float32, np.float64):
@@ -102,15 +101,40 @@ def _load(path: Path, name: str, half_precision: bool = False) -> tuple[NDArray[
     return array, entry
 
 
+def load_labels(path: str | Path) -> NDArray[Any] | None:
+    """The entry "labels" of a file of logits, as stored; None where there is none.
+
+    ValueError where the entry cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        return None
+    with path.open("rb") as file:
+        with _reading(path, "labels"):
+            loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray) or "labels" not in loaded:
+            return None
+        return _stored_array(path, "labels", loaded, "labels")
+
+
+def _stored_array(path: Path, name: str, archive: Any, entry: str) -> NDArray[Any]:
+    """An entry of an archive; ValueError where it cannot be read, or is no array."""
+    with _reading(path, name):
+        stored = archive[entry]
+        if not isinstance(stored, np.ndarray):  # NumPy gives the bytes of any other file
+            raise ValueError(f"its entry {entry} is no array in the format .npy")
+    return stored
+
+
 @contextmanager
 def _reading(path: Path, name: str) -> Iterator[None]:
     """Report whatever NumPy raises on a file that it cannot or must not read as a ValueError."""
     try:
         yield
     except Exception as error:  # a damaged file surfaces as nearly anything, even a TokenError
+        kind = "integers" if name == "labels" else "float32 or float64"
         raise ValueError(
-            f"{name}: cannot read {path} ({error}): "
-            "store a plain float32 or float64 array with numpy.save"
+            f"{name}: cannot read {path} ({error}): store a plain array of {kind} with numpy.save"
         ) from error
 
 

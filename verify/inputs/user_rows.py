@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import Format
 from ..oracle.metrics import hexadecimal
-from .array_files import load_array
+from .array_files import load_array, load_labels
 from .families import Batch
 
 Given = Callable[[Definition, Format], tuple[Batch, ...]]
@@ -114,19 +114,16 @@ def given_file(path: Path) -> tuple[Given, str]:
 def _stored_labels(path: Path, logits: NDArray[Any]) -> NDArray[np.int64]:
     """The entry ``labels`` of an archive; otherwise the classes in turn."""
     rows, classes = logits.shape
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            if "labels" in archive:
-                labels = archive["labels"]
-                if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-                    raise ValueError(
-                        f"labels in {path} are {labels.dtype} of shape {labels.shape}; "
-                        f"store {rows} integers"
-                    )
-                if rows and not (labels.min() >= 0 and labels.max() < classes):
-                    raise ValueError(f"labels in {path} must be in 0 ... {classes - 1}")
-                return np.asarray(labels, dtype=np.int64)
-    return np.asarray(np.arange(rows) % classes, dtype=np.int64)
+    labels = load_labels(path)
+    if labels is None:
+        return np.asarray(np.arange(rows) % classes, dtype=np.int64)
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels in {path} are {labels.dtype} of shape {labels.shape}; store {rows} integers"
+        )
+    if rows and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"labels in {path} must be in 0 ... {classes - 1}")
+    return np.asarray(labels, dtype=np.int64)
 
 
 def _batch(

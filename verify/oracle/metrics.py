@@ -48,6 +48,24 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     return np.where(value == rounded, np.abs(truth.offset), error)
 
 
+def signed_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
+    """computed - exact in units in the last place of the exact result.
+
+    NaN or infinite where one of them is.
+
+    >>> from softproof.derivations import lookup
+    >>> from softproof.derivations.arithmetic.formats import BINARY32
+    >>> from softproof.verify.oracle.truth import truth
+    >>> exact = truth(lookup("softmax"), np.float32([0, 0, 0]), BINARY32)
+    >>> signed_error(np.float32([1 / 3, 0.3333333, 0.33333337]), exact).round(2)
+    array([ 0.33, -0.67,  1.33])
+    """
+    value = np.asarray(computed).astype(np.float64)
+    with np.errstate(all="ignore"):
+        rounded = np.ldexp(truth.rounded.astype(np.float64), -truth.ulp_exponent)
+        return np.asarray(np.ldexp(value, -truth.ulp_exponent) - rounded - truth.offset)
+
+
 CORRECT = -1  # key of a histogram: at most half an ulp
 INFINITE = 2000
 

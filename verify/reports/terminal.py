@@ -61,10 +61,16 @@ def print_table(report: Report, console: Console) -> None:
             f"  {escape(short_id(subject))}",
             dtype,
             *(_cell(result) for result in found),
-            _ulps(max((r.worst for r in found if r is not None), default=0.0)),
+            _worst([r for r in found if r is not None]),
         )
         previous = definition
     console.print(table)
+
+
+def _worst(results: list[Result]) -> str:
+    """The largest error of a subject; "-" where no number of it was judged."""
+    judged = [r.worst for r in results if r.status not in ("refused", "empty")]
+    return _ulps(max(judged)) if judged else "-"
 
 
 def _table(title: str, gap: int = 1) -> Table:

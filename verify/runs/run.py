@@ -25,11 +25,15 @@ from ..subjects.built_in import registered
 from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
+from ..suites.grades import weakest
 from ..suites.observe import observe
-from ..suites.verdicts import no_result
+from ..suites.reference_form import SUSPICIOUS
+from ..suites.verdicts import Excess, no_result
 from .snippet import snippet
 
+OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}
 
 
@@ -103,6 +107,8 @@ class Result:
     collapses: tuple[Collapse, ...] = ()
     observed: Mapping[str, str] = field(default_factory=dict)  # of the contract, undeclared
     expected: str | None = None  # why it may fail, where that was declared
+    grade: str | None = None  # the sharpest class that all results fit (suites/grades.py)
+    excess: Excess | None = None  # where errors exceed those of the reference form by most
 
     def merge(self, other: Result) -> Result:
         """Both together."""
@@ -114,6 +120,12 @@ class Result:
             errors=dict(Counter(self.errors) + Counter(other.errors)),
             failures=self.failures + other.failures,
             collapses=self.collapses + other.collapses,
+            grade=weakest([self.grade, other.grade]),
+            excess=max(
+                (e for e in (self.excess, other.excess) if e is not None),
+                key=lambda e: e.ratio,
+                default=None,
+            ),
             observed={**self.observed, **other.observed},
         )
 
@@ -121,6 +133,17 @@ class Result:
     def passed(self) -> bool:
         """Whether nothing was violated."""
         return self.violations == 0
+
+    @property
+    def warning(self) -> str | None:
+        """What is suspicious of results that pass; None where nothing is."""
+        if self.status != "pass" or self.excess is None or self.excess.ratio <= SUSPICIOUS:
+            return None
+        return (
+            f"errors up to {self.excess.ratio:.3g} times those of the reference form "
+            f"({self.excess.error:.3g} against {self.excess.reference:.3g} ulp, "
+            f"{self.excess.family})"
+        )
 
     @property
     def status(self) -> str:
@@ -229,7 +252,7 @@ def plan(
                         if s.definition == name
                         and dtype in s.dtypes
                         # Hundreds of shapes take a subject that compiles for each a minute.
-                        and not (s.slow and family == "every_length" and budget == "quick")
+                        and not (s.slow and family in OF_MANY_LENGTHS and budget == "quick")
                     ]
     return items
 
@@ -256,10 +279,17 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
     GivenUp where a run does not call the subject any more.
     """
-    subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
     subject.settle({})  # what was observed in another format
+    with our_own():
+        return _executed(item, subject)
+
+
+def _executed(item: Item, subject: LiveSubject) -> Result:
+    """The result of an item of a subject."""
+    fmt = FORMATS[item.dtype]
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
@@ -284,6 +314,8 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
             worst=verdict.worst,
             errors=verdict.errors,
             collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
+            grade=verdict.grade,
+            excess=verdict.excess,
         )
         result = result.merge(found)
         for violation in verdict.violations:
@@ -318,6 +350,7 @@ def _cases(
                 break  # every further death costs a start, or a time limit
 
 
+MOST_ROWS_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
 DEADLY = {death.kind for death in Died.__subclasses__()}
 
 
@@ -338,7 +371,7 @@ def _judge(
     except SubjectFault as fault:
         found, row, in_batch = fault, 0, len(batch.logits) > 1
     if in_batch:
-        for i in range(len(batch.logits)):
+        for i in range(min(len(batch.logits), MOST_ROWS_ALONE)):
             try:
                 check(batch.row(i))
             except SubjectFault as fault:

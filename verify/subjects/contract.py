@@ -10,6 +10,8 @@ CHOICES = {
     "pos_inf": ("nan_all", "nan_at", "mass"),
     "nan": ("row", "at"),
     "accumulator": ("input", "float32", "float64"),
+    "summation": ("blocked", "pairwise", "any"),
+    "arithmetic": ("input", "float32", "float64"),
     "flush_to_zero": ("no", "yes"),
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
@@ -35,6 +37,10 @@ class Contract:
       whole mass (shared equally by several).
     * ``nan``: NaN spreads to the whole row, or stays at its place.
     * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
+    * ``summation``: in which order terms are added: in blocks of at most 128 one by one, and the
+      sums of blocks pairwise; pairwise throughout; or in any order, one by one included.
+    * ``arithmetic``: the format of what is between the operations: the input format, or at least
+      float32 or float64, where results are rounded to the input format once, at the end.
     * ``flush_to_zero``: whether results below the normal range may be 0.
     * ``empty``: an empty axis gives an empty result, or raises.
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
@@ -47,6 +53,8 @@ class Contract:
     pos_inf: str | None = None
     nan: str | None = None
     accumulator: str = "float32"
+    summation: str = "blocked"
+    arithmetic: str = "float32"
     flush_to_zero: str | None = None
     empty: str | None = None
     bitwise_batch: str | None = None

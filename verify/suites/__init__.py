@@ -10,20 +10,28 @@ from ...derivations.definition import Definition, Output
 from ..inputs.families import PAIRS, Batch
 from ..subjects.isolation.in_process import LiveSubject
 from . import (
-    agreement as consistency,
-)
-from . import (
+    agreement,
     collapse,
     exhaustive,
     invariance,
     layouts,
+    parameters,
     regressions,
     special_values,
     values,
 )
 from .verdicts import Observation, Verdict, Violation
 
-__all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
+__all__ = [
+    "BUDGETS",
+    "FORMER_NAMES",
+    "SUITES",
+    "Observation",
+    "Suite",
+    "Verdict",
+    "Violation",
+    "present_name",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,9 @@ SUITES: dict[str, Suite] = {
                 "normal",
                 "lengths",
                 "every_length",
+                "drawn_lengths",
+                "tall",
+                "large",
                 "positions",
                 "wide",
                 "bit_patterns",
@@ -79,13 +90,21 @@ SUITES: dict[str, Suite] = {
                 "spike",
                 "subnormal_results",
             ),
-            ("reals",),
+            ("reals", "tall"),
         ),
         Suite(
             "overflow",
             "the same where exponentials, sums or differences leave the range of the format",
             values.check_value,
-            ("beyond_exp", "offset", "masks", "mask_positions", "extremes", "all_patterns"),
+            (
+                "beyond_exp",
+                "offset",
+                "masks",
+                "mask_positions",
+                "tails",
+                "extremes",
+                "all_patterns",
+            ),
             ("far_reals",),
         ),
         Suite(
@@ -106,7 +125,7 @@ SUITES: dict[str, Suite] = {
             "gradient",
             "every returned gradient within its error bound of the exact one",
             values.check_gradient,
-            ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
+            ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks", "tails"),
             applies=_may_come_with_a_gradient,
         ),
         Suite(
@@ -117,17 +136,24 @@ SUITES: dict[str, Suite] = {
             ("gaps_below_zero",),
         ),
         Suite(
-            "consistency",
+            "agreement",
             "agreement with our kernels, and of functions that tell one another",
-            consistency.check,
+            agreement.check,
             ("normal", "wide", "dominant", "ties"),
-            applies=consistency.applies,
+            applies=agreement.applies,
         ),
         Suite(
             "layouts",
             "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
             layouts.check_rows,
             check_own=layouts.check,
+        ),
+        Suite(
+            "parameters",
+            "scale, smoothing, weights, ignored samples, reductions, where they are taken",
+            None,
+            check_own=parameters.check,
+            applies=parameters.applies,
         ),
         Suite(
             "regressions",
@@ -157,3 +183,15 @@ SUITES: dict[str, Suite] = {
         ),
     )
 }
+
+FORMER_NAMES = {"consistency": "agreement"}
+"""What suites were called before, with their names of today: commands, files and old results."""
+
+
+def present_name(suite: str) -> str:
+    """The name of today for a suite that may be called by a former one.
+
+    >>> present_name("consistency"), present_name("accuracy")
+    ('agreement', 'accuracy')
+    """
+    return FORMER_NAMES.get(suite, suite)

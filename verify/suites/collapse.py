@@ -29,7 +29,15 @@ from ..oracle.metrics import histogram, ulp_error
 from ..oracle.truth import Truth
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome
-from .verdicts import Observation, Verdict, Violation, has_truth, reference, threshold
+from .verdicts import (
+    Observation,
+    Verdict,
+    Violation,
+    has_truth,
+    model_of,
+    reference,
+    threshold,
+)
 
 # Relative errors: from which gap on they are exceeded is told, those alone that are many times u.
 LOST = (1e-4, 1e-2, 0.5)
@@ -97,7 +105,7 @@ class _Judged:
         self.subject, self.definition, self.fmt, self.batch = subject, definition, fmt, batch
         contract = subject.contract
         self.promises = contract.collapse_free == "yes"
-        self.model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
+        self.model = model_of(contract, fmt)
         # ulps that a lost result is wrong by at least, and below which it does not count.
         self.admissible = contract.ulps.get(fmt.name, bounds.UNDERFLOW)
         self.normal = 2.0**fmt.emin

@@ -27,10 +27,8 @@ a relative u at most.
 
 All are taken as (K + 16) u, which covers the terms of second order, plus 2^-1000.
 
-The threshold is that of ``judge``: the promise of the subject or the proven bound,
-evaluated here for many rows at once.  This takes the exponentials and logarithms of the library, as
-bounds.py does; FUZZ allows for a relative difference between both of 2^-30, and what lies within it
-is left to the oracle.
+The threshold is that of ``judge``: the promise of the subject or the proven bound.  FUZZ allows
+for a relative difference of 2^-30 between both, and what lies within it is left to the oracle.
 """
 
 from __future__ import annotations
@@ -54,8 +52,9 @@ from ..oracle.metrics import histogram
 from ..oracle.truth import OracleError
 from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
+from .grades import grade, weakest
 from .special_values import promise
-from .verdicts import Verdict, Violation, compare
+from .verdicts import Verdict, Violation, compare, model_of
 
 CERTIFIED = ("softmax", "log_softmax", "logsumexp", "cross_entropy")
 U = 2.0**-53
@@ -98,7 +97,7 @@ def judge(
     for part, of in ((_judge_exact, exact), (_judge_special, ~exact)):
         which = np.flatnonzero(of)
         if which.size:
-            found = part(definition, contract, fmt, _rows(batch, which), computed[which])
+            found = part(definition, contract, fmt, batch.rows(which), computed[which])
             parts.append(_renumbered(found, which))
     return _merged(parts)
 
@@ -131,7 +130,8 @@ def _exponentials(name: str) -> tuple[Array, Array]:
     return mantissa, exponent
 
 
-_POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
+with np.errstate(under="ignore"):  # whatever an importing program has set
+    _POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
 
 
 def enclose(
@@ -181,49 +181,16 @@ def _log1p(t: Array) -> Array:
     return np.asarray(2.0 * s * series + np.where(small, 0.0, j) * LOG_2)
 
 
-def limits(
+def _limits(
     definition: Definition,
     model: bounds.Model,
-    logits: NDArray[Any],
+    columns: NDArray[Any],
     labels: NDArray[np.int64] | None,
 ) -> Array:
-    """``bounds.bound`` of each row, up to FUZZ; shapes as of ``enclose``."""
-    z = _widen(logits)
-    finite = np.isfinite(z)
-    count = np.sum(finite, axis=0)
-    lead = np.argmax(z, axis=0), np.arange(z.shape[1])
-    d = z[lead] - z
-    near = np.where(finite, d, 0.0)
-    e = np.exp(-d)
-
-    def exponent(units: Any, terms: Any) -> Any:
-        return model.exponent(units) + np.maximum(terms - 1, 0) * model.v / (1 - model.v)
-
-    if definition.name == "softmax":
-        units = bounds.ELEMENTARY + np.log(count) / (1 - model.u) + 1
-        divisor = exponent(units, count) - np.log1p(-count * model.underflow)
-        t = divisor + model.exponent(near + bounds.ELEMENTARY)
-        relative = -np.exp(t - d) * np.expm1(-t) / np.sum(e, axis=0)
-        limit = bounds.SLACK * (relative + model.underflow * np.exp(divisor))
-        return np.where(finite, limit, 0.0)
-
-    e[lead] = 0.0
-    weights = np.exp(-(1 - model.u) * d)
-    weights[lead] = 0.0
-    mean = np.sum(weights * near, axis=0) / np.maximum(np.sum(weights, axis=0), 2.0**-1074)
-    total = np.sum(e, axis=0)
-    loss = np.log1p(total)
-    t = exponent(mean + 2 * bounds.ELEMENTARY, count - 1)
-    below = (count - 1) * model.underflow
-    error = np.where(total == 0, below + 2.0**-1074, loss * np.expm1(t) + below * np.exp(t))
-    if definition.name == "logsumexp":
-        value, first, there = np.abs(z[lead] + loss), np.zeros(()), np.ones((), dtype=bool)
-    else:
-        which: Any = slice(None) if definition.name == "log_softmax" else (labels, lead[1])
-        value, first, there = near[which] + loss, near[which], finite[which]
-    before = model.u * first + error
-    limit = bounds.SLACK * (before + model.u * (value + before)) + model.underflow
-    return np.asarray(np.where(there, limit, 0.0))
+    """The proven bound of each output of each row, (outputs, rows)."""
+    limit = bounds.bound(definition.name, _widen(columns), model, label=labels)
+    assert limit is not None
+    return np.atleast_2d(limit)
 
 
 def _ulp(fmt: Format, magnitude: Array) -> Array:
@@ -235,10 +202,11 @@ def _ulp(fmt: Format, magnitude: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Decision:
-    """Of each output: the error and the threshold in ulp, whether it fails, and whether we know."""
+    """Of each output: error and threshold in ulp, the ulp, whether it fails, whether we know."""
 
     error: Array
     limit: Array
+    ulp: Array
     failed: Bits
     known: Bits
 
@@ -253,9 +221,7 @@ def _decide(
     ulp = _ulp(fmt, np.abs(value) * (1 + FUZZ * float(fmt.unit_roundoff)) + radius)
     promised = contract.ulps.get(fmt.name)
     if promised is None:
-        model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
-        upper = np.atleast_2d(limits(definition, model, columns, batch.labels))
-        lower = upper
+        upper = lower = _limits(definition, model_of(contract, fmt), columns, batch.labels)
     else:
         upper = promised * ulp
         lower = promised * _ulp(fmt, np.maximum(np.abs(value) - radius, 0.0))
@@ -275,7 +241,7 @@ def _decide(
     error = np.where(np.isnan(error) | (beyond & np.isfinite(observed)), np.inf, error)
     passed = (error + radius <= lower * (1 - FUZZ)) | ((error == 0) & (radius == 0))
     failed = (error - radius > upper * (1 + FUZZ)) | np.isinf(error)
-    return _Decision(error / ulp, upper / ulp, failed, (passed | failed) & ~unclear)
+    return _Decision(error / ulp, upper / ulp, ulp, failed, (passed | failed) & ~unclear)
 
 
 def ulp_errors(
@@ -300,11 +266,13 @@ def _judge_exact(
         found = _decide(definition, contract, fmt, batch, observed)
     known = found.known.all(axis=0)
     errors = found.error if known.all() else found.error[:, known]
+    errors = errors * (1 - FUZZ)  # what is half an ulp, but for rounding here, is correct
     ours = Verdict(
         errors.size,
         float(np.max(errors, initial=0.0)),
         [],
-        histogram(errors * (1 - FUZZ)),  # what is half an ulp, but for rounding here, is correct
+        histogram(errors),
+        grade=_grade(definition, contract, fmt, batch.rows(known), errors, found.ulp[:, known]),
     )
     bad = np.flatnonzero(found.failed.any(axis=0) & known)
     if bad.size:
@@ -318,8 +286,28 @@ def _judge_exact(
     asked = np.flatnonzero(~known)
     if not asked.size:
         return ours
-    theirs = compare(definition, contract, fmt, _rows(batch, asked), computed[asked])
+    theirs = compare(definition, contract, fmt, batch.rows(asked), computed[asked])
     return _merged([ours, _renumbered(theirs, asked)])
+
+
+def _grade(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    errors: Array,
+    ulp: Array,
+) -> str:
+    """The grade of rows with these errors in ulp; both arrays are (outputs, rows)."""
+    columns = np.ascontiguousarray(batch.logits.T)
+
+    def fits(model: bounds.Model, rows: NDArray[np.intp]) -> Bits:
+        labels = None if batch.labels is None else batch.labels[rows]
+        limits = _limits(definition, model, columns[:, rows], labels)
+        return np.asarray((errors[:, rows] * ulp[:, rows] <= limits).all(axis=0))
+
+    with np.errstate(all="ignore"):
+        return grade(errors.T, fmt, contract.flush_to_zero == "yes", fits)
 
 
 def _judge_special(
@@ -362,11 +350,6 @@ def _judge_special(
     return Verdict(checks, 0.0, violations)
 
 
-def _rows(batch: Batch, which: NDArray[np.intp]) -> Batch:
-    labels = None if batch.labels is None else batch.labels[which]
-    return Batch(batch.family, batch.logits[which], labels)
-
-
 def _renumbered(verdict: Verdict, rows: NDArray[np.intp]) -> Verdict:
     """The verdict on some rows of a batch, as one on the batch."""
     different = {id(v): v for v in verdict.violations}
@@ -380,4 +363,5 @@ def _merged(verdicts: Sequence[Verdict]) -> Verdict:
         max(v.worst for v in verdicts),
         [violation for v in verdicts for violation in v.violations],
         sum((Counter(v.errors) for v in verdicts), Counter()),
+        grade=weakest(v.grade for v in verdicts),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,18 @@ from ...derivations.arithmetic.formats import BINARY64, FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ..inputs.families import Batch
-from ..oracle.metrics import histogram, ulp_error
+from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
-from ..subjects.contract import Contract
+from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Died, Outcome, SubjectFault
+from .grades import grade, have_a_common_part
+from .reference_form import LEAST, evaluate
 
 NON_INFERIORITY = 4.0
+MOST_ROWS_ALONE = 100  # of a batch whose results differ, to see whether one does so alone
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
+MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are asked next
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,20 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Excess:
+    """Errors beside those of the reference form on the same rows, in ulp."""
+
+    family: str
+    error: float
+    reference: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times those of the reference form; that is taken to be off by LEAST."""
+        return self.error / max(self.reference, LEAST)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a property found in a batch."""
 
@@ -90,6 +108,8 @@ class Verdict:
     violations: list[Violation]
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     observations: tuple[Observation, ...] = ()
+    grade: str | None = None
+    excess: Excess | None = None
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -105,6 +125,9 @@ def _truth(
         gradient=gradient,
         cross_check=cross_check,
     )
+
+
+_truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
 
 
 def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
@@ -134,8 +157,21 @@ def reference(
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
-    ask = _truth if batch.logits.shape[1] <= MOST_KEPT else _truth.__wrapped__
+    classes = batch.logits.shape[1]
+    brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
+    ask = _truth if classes <= MOST_KEPT else brief
     return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
+
+
+def model_of(contract: Contract, fmt: Format) -> bounds.Model:
+    """The arithmetic that a contract declares, in a format."""
+    return bounds.Model.of(
+        fmt,
+        contract.accumulator,
+        contract.flush_to_zero == "yes",
+        contract.summation,
+        contract.arithmetic,
+    )
 
 
 def threshold(
@@ -154,30 +190,77 @@ def threshold(
     bound is proven, NON_INFERIORITY times the error that the definition's own formulas make in the
     same format at the same row (the best of them), and at least as many ulps.
     """
+    limits, source = _thresholds(
+        definition, contract, fmt, batch.row(i), [exact], gradient=gradient
+    )
+    return limits[0], source
+
+
+def _thresholds(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    truths: Sequence[Truth],
+    *,
+    gradient: bool,
+) -> tuple[NDArray[np.float64], str]:
+    """``threshold`` of all rows of a batch."""
     promised = contract.ulps.get(fmt.name)
     if promised is not None and not gradient:
         source = "promised by the subject's contract"
-        return np.full(exact.rounded.shape, promised), source
-    label = None if batch.labels is None else int(batch.labels[i])
-    model = bounds.Model.of(fmt, contract.accumulator, contract.flush_to_zero == "yes")
-    with np.errstate(all="ignore"):
-        absolute = bounds.bound(
-            definition.name, batch.logits[i], model, label=label, gradient=gradient
-        )
-    if absolute is not None:
+        return np.full((len(truths), *truths[0].rounded.shape), promised), source
+    limits = bounds_in_ulp(
+        definition, model_of(contract, fmt), fmt, batch, truths, gradient=gradient
+    )
+    if limits is not None:
         source = (
             f"proven bound of {'the gradient of ' if gradient else ''}{definition.name} in "
-            f"{fmt.name}, accumulator {contract.accumulator} (derivations/error_bounds/bounds.py)"
+            f"{fmt.name}, accumulator {contract.accumulator}, summation {contract.summation}, "
+            f"arithmetic {contract.arithmetic} (derivations/error_bounds/bounds.py)"
         )
-        with np.errstate(all="ignore"):
-            limit = absolute / np.ldexp(1.0, exact.ulp_exponent)
-        # Where the exact result is infinite, or far beyond the range, only infinity is right.
-        infinite = np.isinf(exact.rounded.astype(np.float64))
-        far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
-        return np.where(far, 0.0, limit), source
-    honest = _honest_error(definition, fmt, batch.logits[i], label, exact, gradient)
+        return limits, source
+    honest = [
+        _honest_error(definition, fmt, row, _label(batch, i), truths[i], gradient)
+        for i, row in enumerate(batch.logits)
+    ]
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
-    return np.full(exact.rounded.shape, NON_INFERIORITY * max(1.0, honest)), source
+    limits = np.empty((len(truths), *truths[0].rounded.shape))
+    for limit, error in zip(limits, honest, strict=True):
+        limit[...] = NON_INFERIORITY * max(1.0, error)
+    return limits, source
+
+
+def _label(batch: Batch, i: int) -> int | None:
+    return None if batch.labels is None else int(batch.labels[i])
+
+
+def bounds_in_ulp(
+    definition: Definition,
+    model: bounds.Model,
+    fmt: Format,
+    batch: Batch,
+    truths: Sequence[Truth],
+    *,
+    gradient: bool = False,
+) -> NDArray[np.float64] | None:
+    """The proven bound at each row of a batch, in ulp, aligned with outputs; None without one."""
+    with np.errstate(all="ignore"):
+        absolute = bounds.bound(
+            definition.name,
+            batch.logits.T.astype(np.float64),
+            model,
+            label=batch.labels,
+            gradient=gradient,
+        )
+        if absolute is None:
+            return None
+        steps = np.stack([exact.ulp_exponent for exact in truths])
+        limits = absolute.T / np.ldexp(1.0, steps)
+    # Where the exact result is infinite, or far beyond the range, only infinity is right.
+    infinite = np.isinf(np.stack([exact.rounded for exact in truths]).astype(np.float64))
+    far = infinite & (steps != fmt.emax - fmt.precision + 1)
+    return np.where(far, 0.0, limits)
 
 
 def _honest_error(
@@ -220,7 +303,8 @@ def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
     if same:
         return outcome
     # A row that shows it alone, if there is one.
-    rows = (i for i in range(len(batch.logits)) if not twice(batch.row(i))[1])
+    first = range(min(len(batch.logits), MOST_ROWS_ALONE))
+    rows = (i for i in first if not twice(batch.row(i))[1])
     message = "two calls on the same input gave different results"
     return Verdict(1, 0.0, [Violation(next(rows, 0), message, kind="not deterministic")])
 
@@ -235,36 +319,191 @@ def compare(
     gradient: bool = False,
 ) -> Verdict:
     """Hold a batch of results against the truth, output by output."""
-    checks, worst, violations = 0, 0.0, []
-    errors: Counter[int] = Counter()
-    what = "gradient" if gradient else "value"
-    for i in range(len(batch.logits)):
-        if not has_truth(definition, batch.logits[i]):
-            continue
-        if gradient and batch.labels is not None and batch.logits[i, batch.labels[i]] == -np.inf:
-            continue  # the right class is masked: an infinite loss has no gradient
-        exact = reference(definition, fmt, batch, i, gradient=gradient)
-        limit, source = threshold(definition, contract, fmt, batch, i, exact, gradient=gradient)
-        error = ulp_error(computed[i], exact)
-        checks += error.size
-        worst = max(worst, float(np.max(error, initial=0.0)))
-        errors.update(histogram(error))
-        # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
-        bad = np.flatnonzero(~((error <= limit) & np.isfinite(error)))
-        if bad.size:
-            with np.errstate(all="ignore"):
-                k = int(bad[np.argmax((error / limit).reshape(-1)[bad])])
-            violations.append(
-                Violation(
-                    row=i,
-                    message=f"{what} beyond its error bound",
-                    index=k,
-                    observed=float(np.asarray(computed[i]).reshape(-1)[k]),
-                    expected=float(exact.rounded.reshape(-1)[k]),
-                    error=float(error.reshape(-1)[k]),
-                    threshold=float(limit.reshape(-1)[k]),
-                    source=source,
-                    in_gradient=gradient,
-                )
+    rows = [
+        i
+        for i in range(len(batch.logits))
+        if has_truth(definition, batch.logits[i])
+        # Where the right class is masked, the loss is infinite and has no gradient.
+        and not (gradient and batch.labels is not None and _is_masked(batch, i))
+    ]
+    if not rows:
+        return Verdict(0, 0.0, [])
+    truths = [reference(definition, fmt, batch, i, gradient=gradient) for i in rows]
+    judged = batch.rows(np.array(rows))
+    results = computed[rows]
+    limits, source = _thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
+    errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
+    # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
+    bad = ~((errors <= limits) & np.isfinite(errors))
+    failed = np.flatnonzero(bad.reshape(len(rows), -1).any(axis=1))
+    hints = (
+        _admitting(definition, contract, fmt, judged, truths, errors, failed, gradient=gradient)
+        if failed.size
+        else {}
+    )
+    violations = []
+    for n in failed:
+        error, limit = errors[n].reshape(-1), limits[n].reshape(-1)
+        places = np.flatnonzero(bad[n])
+        with np.errstate(all="ignore"):
+            k = int(places[np.argmax((error / limit)[places])])
+        violations.append(
+            Violation(
+                row=rows[n],
+                message=f"{'gradient' if gradient else 'value'} beyond its error bound",
+                detail=hints.get(int(n), ""),
+                index=k,
+                observed=float(np.asarray(results[n]).reshape(-1)[k]),
+                expected=float(truths[n].rounded.reshape(-1)[k]),
+                error=float(error[k]),
+                threshold=float(limit[k]),
+                source=source,
+                in_gradient=gradient,
             )
-    return Verdict(checks, worst, violations, errors)
+        )
+    return Verdict(
+        errors.size,
+        float(np.max(errors, initial=0.0)),
+        violations,
+        histogram(errors),
+        grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
+        excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
+    )
+
+
+def _is_masked(batch: Batch, i: int) -> bool:
+    """Whether the right class of a row is masked."""
+    return batch.labels is not None and bool(batch.logits[i, batch.labels[i]] == -np.inf)
+
+
+def _grade(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    truths: Sequence[Truth],
+    results: NDArray[Any],
+    errors: NDArray[np.float64],
+    gradient: bool,
+) -> str | None:
+    """The grade of the results of a batch; None where no class has a proven bound."""
+    if definition.name not in (bounds.GRADIENT_BOUNDS if gradient else bounds.BOUNDS):
+        return None
+    flat = errors.reshape(len(errors), -1)
+
+    def fits(model: bounds.Model, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        some, exact = batch.rows(rows), [truths[n] for n in rows]
+        limits = bounds_in_ulp(definition, model, fmt, some, exact, gradient=gradient)
+        assert limits is not None
+        within = (flat[rows] <= limits.reshape(len(rows), -1)) & np.isfinite(flat[rows])
+        found = np.asarray(within.all(axis=1))
+        if gradient or not found.any():
+            return found
+        signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
+        ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
+        return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
+
+    return grade(flat, fmt, contract.flush_to_zero == "yes", fits)
+
+
+def wider_contracts(contract: Contract) -> Iterator[list[str]]:
+    """Settings that make an accuracy contract admit more: the fewest changes first.
+
+    >>> next(wider_contracts(Contract()))
+    ['summation=any']
+    """
+    axes = []
+    for name in ("summation", "arithmetic", "accumulator"):
+        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
+        now = getattr(contract, name)
+        axes.append([None, *(f"{name}={wide}" for wide in order[order.index(now) + 1 :])])
+    combined = ([s for s in chosen if s] for chosen in itertools.product(*axes))
+    yield from sorted(filter(None, combined), key=len)
+
+
+def _admitting(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    truths: Sequence[Truth],
+    errors: NDArray[np.float64],
+    failed: NDArray[np.intp],
+    *,
+    gradient: bool,
+) -> dict[int, str]:
+    """For rows that failed, the words on the contract that would have admitted them."""
+    if fmt.name in contract.ulps and not gradient:
+        return {}
+    hints: dict[int, str] = {}
+    tried = {model_of(contract, fmt)}
+    left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]
+    for settings in wider_contracts(contract):
+        model = model_of(contract.with_settings(settings), fmt)
+        if model in tried or not left.size:
+            continue
+        tried.add(model)
+        exact = [truths[n] for n in left]
+        limits = bounds_in_ulp(definition, model, fmt, batch.rows(left), exact, gradient=gradient)
+        if limits is None:
+            return {}
+        admitted = (errors[left] <= limits).reshape(len(left), -1).all(axis=1)
+        declared = " ".join(f"--contract {setting}" for setting in settings)
+        words = f"It is within the bound of {', '.join(settings)}: if it is made so, {declared}"
+        hints |= dict.fromkeys(map(int, left[admitted]), words)
+        left = left[~admitted]
+    return hints
+
+
+def _excess(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    truths: Sequence[Truth],
+    errors: NDArray[np.float64],
+    *,
+    gradient: bool,
+) -> Excess | None:
+    """The largest error of a batch beside that of the reference form on the same rows.
+
+    None where the reference form gives nothing finite, as where its intermediate results overflow.
+    Results below the normal range are left out where they may be flushed.
+    """
+    worst = least = 0.0
+    compared = False
+    for i, exact in enumerate(truths):
+        counts = np.ones(errors[i].shape, dtype=bool)
+        if contract.flush_to_zero == "yes":
+            counts = np.abs(exact.rounded.astype(np.float64)) >= 2.0**fmt.emin
+        theirs = _reference_error(definition, contract, fmt, batch, i, exact, gradient)
+        if math.isfinite(theirs) and counts.any():
+            compared = True
+            worst = max(worst, float(np.max(errors[i][counts])))
+            least = max(least, theirs)
+    return Excess(batch.family, worst, least) if compared else None
+
+
+def _reference_error(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: Batch,
+    i: int,
+    exact: Truth,
+    gradient: bool,
+) -> float:
+    """The largest error of the reference form at row i, kept for the other subjects."""
+    row, label = batch.logits[i], _label(batch, i)
+    key = (definition.name, fmt.name, row.tobytes(), label, gradient)
+    key = (*key, contract.arithmetic, contract.accumulator, contract.summation)
+    if key not in _reference_errors:
+        if len(_reference_errors) >= MOST_REFERENCES:
+            _reference_errors.clear()
+        found = evaluate(definition, contract, fmt, row, label, gradient=gradient)
+        _reference_errors[key] = float(np.max(ulp_error(found, exact), initial=0.0))
+    return _reference_errors[key]
+
+
+MOST_REFERENCES = 20_000
+_reference_errors: dict[tuple[Any, ...], float] = {}

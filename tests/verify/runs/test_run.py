@@ -217,7 +217,7 @@ def again(command):
 
 @pytest.mark.parametrize(("name", "definition", "suite", "dtype", "classes"), FAILING)
 def test_a_failure_is_small_and_its_command_shows_it_again(name, definition, suite, dtype, classes):
-    subject = Subject(f"broken:{name}", definition)
+    subject = Subject(f"softproof.verify.power.broken:{name}", definition)
     results = [execute(item) for item in plan([subject], [suite], [dtype])]
     failures = [failure for result in results for failure in result.failures]
     assert failures
@@ -232,7 +232,7 @@ def test_a_failure_is_small_and_its_command_shows_it_again(name, definition, sui
 @pytest.mark.parametrize(
     ("subject", "setting", "suite"),
     [
-        ("broken:softmax_sticky_sum", "accumulator=float64", "accuracy"),
+        ("softproof.verify.power.broken:softmax_sticky_sum", "accumulator=float64", "accuracy"),
         ("softproof.kernels:online", "all_masked=zero", "special-values"),
         ("softproof.kernels:online", "empty=error", "special-values"),
     ],
@@ -250,14 +250,14 @@ def test_the_command_repeats_what_was_declared(subject, setting, suite):
 
 def test_one_given_row_is_shown_as_it_was_given():
     given = (Batch("given", np.float32([[40, 3, 2, 1, 0]]), None),)
-    subject = Subject("broken:log_softmax_log_for_log1p", "log_softmax")
+    subject = Subject("softproof.verify.power.broken:log_softmax_log_for_log1p", "log_softmax")
     (item,) = plan([subject], ["accuracy"], ["float32"], given=lambda definition, fmt: given)
     assert len(execute(item).failures[0].logits) == 5
 
 
 def test_many_given_rows_are_shrunk():
     logits = np.float32([[0, 0, 0, 0, 0], [40, 3, 2, 1, 0]])
-    subject = Subject("broken:log_softmax_log_for_log1p", "log_softmax")
+    subject = Subject("softproof.verify.power.broken:log_softmax_log_for_log1p", "log_softmax")
     given = (Batch("given", logits, None),)
     (item,) = plan([subject], ["accuracy"], ["float32"], given=lambda definition, fmt: given)
     assert len(execute(item).failures[0].logits) == 2

@@ -1,0 +1,82 @@
+"""The reference form of a definition in the arithmetic that a contract declares, and its errors.
+
+The proven form of a definition (derivations/error_bounds/bounds.py), evaluated in NumPy:
+elementary functions are rounded from binary64, sums are in the order and the accumulator of the
+contract, and the result is rounded to the format once.  An implementation of the same arithmetic
+should not be many times worse on the same rows, whatever its bound allows.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations import Definition
+from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.systems import OBJECT, Arithmetic, ieee
+from ...derivations.error_bounds.bounds import PROVEN_FORM
+from ..subjects.contract import Contract
+
+SUSPICIOUS = 3.0  # times the errors of the reference form; right ones stay within 2
+LEAST = 1.0  # ulp: what the reference form is taken to be wrong by at least
+
+
+@dataclass(frozen=True)
+class _Reference(Arithmetic):
+    """IEEE arithmetic with another sum."""
+
+    accumulator: np.dtype[Any] = OBJECT
+    one_by_one: bool = False
+
+    def sum(self, terms: Any) -> Any:
+        """In the accumulator, NumPy's own order or one by one; rounded to the arithmetic."""
+        wide = np.asarray(terms).astype(self.accumulator)
+        total = np.add.accumulate(wide)[-1] if self.one_by_one else np.sum(wide)
+        return self.dtype.type(total)
+
+    def max(self, values: Any) -> Any:
+        """The largest."""
+        return np.max(values)
+
+
+@functools.cache
+def _arithmetic(fmt: Format, arithmetic: str, accumulator: str, summation: str) -> Arithmetic:
+    between, sums = (
+        min((fmt, fmt if n == "input" else FORMATS[n]), key=lambda f: f.unit_roundoff)
+        for n in (arithmetic, accumulator)
+    )
+    plain = ieee(between)
+
+    def rounded(function: Any) -> Any:
+        return lambda x: function(np.asarray(x, dtype=np.float64)).astype(between.dtype)[()]
+
+    narrow = {n: rounded(getattr(np, n)) for n in ("exp", "log", "log1p", "expm1")}
+    plain = replace(plain, **narrow) if between.precision < 53 else plain
+    table = {f.name: getattr(plain, f.name) for f in fields(plain)}
+    return _Reference(**table, accumulator=sums.dtype, one_by_one=summation == "any")
+
+
+def evaluate(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    row: NDArray[Any],
+    label: int | None,
+    *,
+    gradient: bool,
+) -> NDArray[Any]:
+    """The results of the reference form at a row, in the format."""
+    xp = _arithmetic(fmt, contract.arithmetic, contract.accumulator, contract.summation)
+    form = (
+        definition.gradient
+        if gradient
+        else definition.forms.get(PROVEN_FORM.get(definition.name, ""), definition.formula)
+    )
+    assert form is not None
+    arguments = [row.astype(xp.dtype)] if label is None else [row.astype(xp.dtype), label]
+    with np.errstate(all="ignore"):
+        return np.asarray(form(*arguments, xp)).astype(fmt.dtype)
