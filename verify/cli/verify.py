@@ -43,8 +43,8 @@ Definitions: {", ".join(REGISTRY)}.
 
 Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
 
-Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage
-error, 3 for a defect of softproof.
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a \
+usage error, 3 for a defect of softproof.
 """
 
 
@@ -57,7 +57,8 @@ def verify(
     subject: Annotated[
         list[str] | None,
         typer.Option(
-            help="A known subject (glob), your own as module:attribute, or a program's command."
+            help="A known subject (glob), your own as module:attribute, or a program's command; "
+            "of several definitions your own is asked of the one in its name."
         ),
     ] = None,
     arrays: Annotated[
@@ -215,8 +216,8 @@ def verify(
     if not report.interrupted and not any(r.checks or r.undecided for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
-    for dtype in dtypes if isinstance(given, GivenRow) else ():
-        if rounding := given.rounding(FORMATS[dtype]):
+    if isinstance(given, GivenRow):
+        for rounding in filter(None, (given.rounding(FORMATS[name]) for name in dtypes)):
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
     print_failures(report, console)

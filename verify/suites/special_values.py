@@ -175,7 +175,8 @@ def legitimate(definition: Definition, row: Row, label: int | None) -> dict[str,
         return {"nan": [nan], "zero": [zero, infinite], "uniform": [uniform]}
     ways = {}
     for way in CHOICES[axis]:
-        told = promise(definition, replace(Contract(), **{axis: way}), row, label)
+        declared = Contract().with_settings([f"{axis}={way}"])
+        told = promise(definition, declared, row, label)
         if told is not None:
             ways[way] = [told.values]
     if kind(definition) == "log-probabilities" and axis == "all_masked":

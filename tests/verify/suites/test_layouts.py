@@ -8,6 +8,7 @@ from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.inputs.families import Batch
 from softproof.verify.power import broken_layouts
+from softproof.verify.runs.run import execute, plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.layouts import FAR, LAYOUTS, lay_out
@@ -349,3 +350,20 @@ def test_a_given_row_is_tried_in_the_layouts_that_one_row_has():
         "layout strided",
         "layout reversed",
     }
+
+
+def softmax_over_the_axis_and_all_behind_it(x, axis=-1):
+    """The axis is flattened together with those behind it; without rows it cannot be."""
+    rows = int(np.prod(x.shape[: axis % x.ndim]))
+    flat = x.reshape(rows, -1)  # numpy: cannot reshape an array of size 0 into (0, -1)
+    e = np.exp(flat - flat.max(axis=-1, keepdims=True))
+    return (e / e.sum(axis=-1, keepdims=True)).reshape(x.shape)
+
+
+def test_wrong_numbers_along_an_axis_are_shown_before_what_becomes_of_no_rows():
+    subject = Subject(f"{__name__}:softmax_over_the_axis_and_all_behind_it", "softmax")
+    (item,) = plan([subject], ["layouts"], ["float32"])
+    result = execute(item, lambda s: InProcess(s, softmax_over_the_axis_and_all_behind_it))
+    (failure,) = result.failures
+    assert failure.message == "2 dimensions, axis 0: value beyond its error bound"
+    assert float.fromhex(failure.observed) < float.fromhex(failure.expected)
