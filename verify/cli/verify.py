@@ -84,6 +84,10 @@ def verify(
         Path | None,
         typer.Option(help="Keep results in this SQLite file as they come; go on with it later."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Warnings about suspicious errors fail, too (status 1)."),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
@@ -92,7 +96,13 @@ def verify(
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
     from ..inputs.user_rows import given_file, given_row
     from ..reports.plain import as_dict
-    from ..reports.terminal import print_collapses, print_failures, print_summary, print_table
+    from ..reports.terminal import (
+        print_collapses,
+        print_failures,
+        print_summary,
+        print_table,
+        print_warnings,
+    )
     from ..runs.conformance_file import Declarations, load
     from ..runs.processes import processes_for, run_in_processes
     from ..runs.run import Report, plan, run
@@ -180,6 +190,7 @@ def verify(
     print_table(report, console)
     print_collapses(report, console)
     print_failures(report, console)
+    print_warnings(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
     for warning in warnings:
@@ -187,7 +198,7 @@ def verify(
     laid_out = as_dict(report)
     write_json(laid_out, json)
     _write_pages(laid_out, junit, html)
-    raise typer.Exit(0 if report.passed else 1)
+    raise typer.Exit(0 if report.passed and not (strict and report.warned) else 1)
 
 
 def _when(suite: str) -> str:
@@ -289,7 +300,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
 ) -> None:
     """Make other forms of a stored report."""
-    from ..reports.plain import SCHEMA
+    from ..reports.plain import READABLE
 
     if junit is None and html is None:
         fail("nothing to write: give --junit or --html")
@@ -297,8 +308,9 @@ def report(
         data = load_json(stored.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
             raise ValueError("that is no report of `verify --json`")
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {SCHEMA}")
+        if data["schema"] not in READABLE:
+            readable = " and ".join(map(str, READABLE))
+            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {readable}")
     except (OSError, ValueError) as error:
         fail(f"{stored}: {error}")
     _write_pages(data, junit, html)

@@ -211,6 +211,7 @@ def _cell(result: Result) -> str:
     count = result["violations"] if status in ("fail", "expected") else None
     brief = number(result["worst"], 2) if status in ("pass", "fixed") and result["worst"] else ""
     brief = collapse_in_short(result.get("collapses", ())) or brief
+    brief += " ⚠" if result.get("warning") else ""
     text = f"{SYMBOLS[status]} {brief if count is None else short_count(count)}".rstrip()
     name = f"{result['subject']}, {result['suite']}, {result['dtype']}: {status}. {summary(result)}"
     where = f'data-word="{_short(result["dtype"])} {escape(result["suite"])}"'

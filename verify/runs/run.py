@@ -197,6 +197,11 @@ class Report:
         self.results[key] = self.results[key].merge(result) if key in self.results else result
 
     @property
+    def warned(self) -> list[Result]:
+        """The results that pass, but are suspicious."""
+        return [result for result in self.results.values() if result.warning]
+
+    @property
     def passed(self) -> bool:
         """Whether all was run, and nothing failed that was not expected to."""
         failed = any(r.status in ("fail", "refused") for r in self.results.values())

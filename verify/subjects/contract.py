@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 CHOICES = {
@@ -100,3 +101,21 @@ class Contract:
         return " ".join(
             f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "ulps"
         )
+
+
+AXES = ("summation", "arithmetic", "accumulator")  # of a contract: what a bound depends on
+
+
+def wider_contracts(contract: Contract) -> Iterator[list[str]]:
+    """Settings that make an accuracy contract admit more: the fewest changes first.
+
+    >>> next(wider_contracts(Contract()))
+    ['summation=any']
+    """
+    axes = []
+    for name in AXES:
+        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
+        now = getattr(contract, name)
+        axes.append([None, *(f"{name}={wide}" for wide in order[order.index(now) + 1 :])])
+    combined = ([s for s in chosen if s] for chosen in itertools.product(*axes))
+    yield from sorted(filter(None, combined), key=len)

@@ -1,9 +1,9 @@
 """The reference form of a definition in the arithmetic that a contract declares, and its errors.
 
-The proven form of a definition (derivations/error_bounds/bounds.py), evaluated in NumPy: elementary functions
-are rounded from binary64, sums are in the order and the accumulator of the contract, and the result
-is rounded to the format once.  An implementation of the same arithmetic should not be many times
-worse on the same rows, whatever its bound allows.
+The form of a definition that its bound is proven for (derivations/error_bounds/bounds.py), in
+NumPy: elementary functions are rounded from binary64, sums are in the order and the accumulator of
+the contract, and the result is rounded to the format once.  An implementation in the same
+arithmetic should not be many times worse on the same rows, whatever its bound allows.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from ...derivations.error_bounds import bounds
 from ..inputs.families import Batch
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
-from ..subjects.contract import CHOICES, Contract
+from ..subjects.contract import Contract, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Died, Outcome, SubjectFault
 from .grades import grade, have_a_common_part
@@ -396,21 +395,6 @@ def _grade(
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
 
     return grade(flat, fmt, contract.flush_to_zero == "yes", fits)
-
-
-def wider_contracts(contract: Contract) -> Iterator[list[str]]:
-    """Settings that make an accuracy contract admit more: the fewest changes first.
-
-    >>> next(wider_contracts(Contract()))
-    ['summation=any']
-    """
-    axes = []
-    for name in ("summation", "arithmetic", "accumulator"):
-        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
-        now = getattr(contract, name)
-        axes.append([None, *(f"{name}={wide}" for wide in order[order.index(now) + 1 :])])
-    combined = ([s for s in chosen if s] for chosen in itertools.product(*axes))
-    yield from sorted(filter(None, combined), key=len)
 
 
 def _admitting(

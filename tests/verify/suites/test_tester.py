@@ -314,7 +314,7 @@ def test_the_printed_command_fails_too(name, monkeypatch):
 
 # --- no false alarms ---
 
-IN_FORMAT = Contract(accumulator="input", empty="error")
+IN_FORMAT = Contract(accumulator="input", arithmetic="input", empty="error")
 NARROW = ("float16", "bfloat16", "float32")
 
 
