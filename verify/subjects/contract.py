@@ -112,10 +112,11 @@ def wider_contracts(contract: Contract) -> Iterator[list[str]]:
     >>> next(wider_contracts(Contract()))
     ['summation=any']
     """
-    axes = []
+    single = []
     for name in AXES:
         order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
-        now = getattr(contract, name)
-        axes.append([None, *(f"{name}={wide}" for wide in order[order.index(now) + 1 :])])
-    combined = ([s for s in chosen if s] for chosen in itertools.product(*axes))
-    yield from sorted(filter(None, combined), key=len)
+        wider = order[order.index(getattr(contract, name)) + 1 :]
+        single.append([f"{name}={choice}" for choice in wider])
+    for count in range(1, len(AXES) + 1):
+        for axes in itertools.combinations(single, count):
+            yield from map(list, itertools.product(*axes))

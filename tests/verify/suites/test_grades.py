@@ -90,7 +90,7 @@ def test_16_bits_are_rounded_once(dtype):
 
 # --- grades ---
 
-SPREADS = [(2, 0.5), (2, 1), (10, 1), (100, 0.25), (100, 0.6), (1000, 0.25), (1000, 0.6)]
+SPREADS = [(2, 0.5), (2, 1), (10, 1), (100, 0.25), (100, 0.6), (1000, 0.25), (1000, 0.5)]
 
 
 @pytest.mark.parametrize(("classes", "deviation"), SPREADS)
@@ -176,8 +176,8 @@ def right(x):
     return softmax_off_by(0.0, x)
 
 
-def off_by_3e_6(x):
-    return softmax_off_by(3e-6, x)
+def off_by_1e_6(x):
+    return softmax_off_by(1e-6, x)
 """
 
 
@@ -200,7 +200,7 @@ def namespace():
 
 
 def test_errors_of_many_times_the_reference_form_are_a_warning_and_no_failure():
-    report = ran(namespace()["off_by_3e_6"])
+    report = ran(namespace()["off_by_1e_6"])
     assert report.passed
     (result,) = report.warned
     assert result.status == "pass"
@@ -223,13 +223,13 @@ def test_a_right_implementation_is_no_warning():
 def test_a_warning_ends_with_status_1_only_where_that_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "slightly_off.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
-    row = ",".join(map(str, normal(10, 1, 1).logits[0]))
+    row = ",".join(float(v).hex() for v in normal(10, 1, 1).logits[0])
     arguments = ["verify", "softmax", "--suite", "accuracy", "--dtype", "float32", f"--row={row}"]
-    arguments += ["--subject", "slightly_off:off_by_3e_6", "--json", "report.json"]
+    arguments += ["--subject", "slightly_off:off_by_1e_6", "--json", "report.json"]
     plain = CliRunner().invoke(app, arguments)
     assert plain.exit_code == 0, plain.output
     assert (
-        "warning: softmax slightly_off:off_by_3e_6 float32 accuracy: errors up to" in plain.output
+        "warning: softmax slightly_off:off_by_1e_6 float32 accuracy: errors up to" in plain.output
     )
     assert "all passed with 1 warning" in plain.output
     assert json.loads((tmp_path / "report.json").read_text())["results"][0]["warning"]
