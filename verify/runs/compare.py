@@ -114,9 +114,11 @@ class Change:
     @property
     def grade_fell(self) -> bool:
         """Whether a weaker class is needed than before."""
-        before, after = (None if t is None else t.grade for t in (self.before, self.after))
-        known = before is not None and after is not None
-        return known and GRADES.index(after) > GRADES.index(before)  # type: ignore[arg-type]
+        before = None if self.before is None else self.before.grade
+        after = None if self.after is None else self.after.grade
+        if before is None or after is None:
+            return False
+        return GRADES.index(after) > GRADES.index(before)
 
 
 @dataclass(frozen=True)

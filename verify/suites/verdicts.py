@@ -391,7 +391,8 @@ def _grade(
         if gradient or not found.any():
             return found
         signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
-        ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
+        with np.errstate(over="ignore"):  # of a result far beyond the range
+            ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
 
     return grade(flat, fmt, contract.flush_to_zero == "yes", fits)
@@ -471,8 +472,8 @@ def _reference_error(
 ) -> float:
     """The largest error of the reference form at row i, kept for the other subjects."""
     row, label = batch.logits[i], _label(batch, i)
-    key = (definition.name, fmt.name, row.tobytes(), label, gradient)
-    key = (*key, contract.arithmetic, contract.accumulator, contract.summation)
+    what = (definition.name, fmt.name, row.tobytes(), label, gradient)
+    key = (*what, contract.arithmetic, contract.accumulator, contract.summation)
     if key not in _reference_errors:
         if len(_reference_errors) >= MOST_REFERENCES:
             _reference_errors.clear()
