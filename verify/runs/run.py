@@ -498,13 +498,15 @@ def _collapse(item: Item, seen: Observation) -> Collapse:
     )
 
 
-def _sort(violation: Violation) -> tuple[str, str]:
+def _sort(violation: Violation) -> tuple[str, str, tuple[str, ...]]:
     """What stays the same of a violation while its row is shrunk.
 
     Of a fault the kind, and the exception's class: its message may name a shape or an address.
+    Of a value the contract that would admit it: a smaller error may need less.
     """
     words = violation.message if violation.kind == "value" else violation.message.split(":")[0]
-    return violation.kind, words if violation.kind in ("value", "raised") else ""
+    told = words if violation.kind in ("value", "raised") else ""
+    return violation.kind, told, violation.admitted_by
 
 
 def _snippet(subject: Subject, row: Batch, violation: Violation) -> str | None:

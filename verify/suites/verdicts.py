@@ -48,6 +48,7 @@ class Violation:
     kind: str = "value"  # or the kind of the SubjectFault that it was
     in_gradient: bool = False
     only_in_batch: bool = False  # no row alone was seen to fail
+    admitted_by: tuple[str, ...] = ()  # settings of a contract that would admit it
 
     @property
     def severity(self) -> float:
@@ -327,7 +328,7 @@ def compare(
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
     bad = ~((errors <= limits) & np.isfinite(errors))
     failed = np.flatnonzero(bad.reshape(len(rows), -1).any(axis=1))
-    hints = (
+    admitted = (
         _admitting(definition, contract, fmt, judged, truths, errors, failed, gradient=gradient)
         if failed.size
         else {}
@@ -342,7 +343,7 @@ def compare(
             Violation(
                 row=rows[n],
                 message=f"{'gradient' if gradient else 'value'} beyond its error bound",
-                detail=hints.get(int(n), ""),
+                detail=_told(admitted.get(int(n), ())),
                 index=k,
                 observed=float(np.asarray(results[n]).reshape(-1)[k]),
                 expected=float(truths[n].rounded.reshape(-1)[k]),
@@ -350,6 +351,7 @@ def compare(
                 threshold=float(limit[k]),
                 source=source,
                 in_gradient=gradient,
+                admitted_by=admitted.get(int(n), ()),
             )
         )
     return Verdict(
@@ -408,11 +410,11 @@ def _admitting(
     failed: NDArray[np.intp],
     *,
     gradient: bool,
-) -> dict[int, str]:
-    """For rows that failed, the words on the contract that would have admitted them."""
+) -> dict[int, tuple[str, ...]]:
+    """For rows that failed, the settings of a contract that would have admitted them."""
     if fmt.name in contract.ulps and not gradient:
         return {}
-    hints: dict[int, str] = {}
+    found: dict[int, tuple[str, ...]] = {}
     tried = {model_of(contract, fmt)}
     left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]
     for settings in wider_contracts(contract):
@@ -425,11 +427,17 @@ def _admitting(
         if limits is None:
             return {}
         admitted = (errors[left] <= limits).reshape(len(left), -1).all(axis=1)
-        declared = " ".join(f"--contract {setting}" for setting in settings)
-        words = f"It is within the bound of {', '.join(settings)}: if it is made so, {declared}"
-        hints |= dict.fromkeys(map(int, left[admitted]), words)
+        found |= dict.fromkeys(map(int, left[admitted]), tuple(settings))
         left = left[~admitted]
-    return hints
+    return found
+
+
+def _told(settings: Sequence[str]) -> str:
+    """What a finding says of the settings that would admit it."""
+    if not settings:
+        return ""
+    declared = " ".join(f"--contract {setting}" for setting in settings)
+    return f"It is within the bound of {', '.join(settings)}: if it is made so, {declared}"
 
 
 def _excess(
@@ -478,7 +486,9 @@ def _reference_error(
         if len(_reference_errors) >= MOST_REFERENCES:
             _reference_errors.clear()
         found = evaluate(definition, contract, fmt, row, label, gradient=gradient)
-        _reference_errors[key] = float(np.max(ulp_error(found, exact), initial=0.0))
+        _reference_errors[key] = max(
+            float(np.max(ulp_error(form, exact), initial=0.0)) for form in found
+        )
     return _reference_errors[key]
 
 

@@ -38,7 +38,7 @@ def normal(classes, deviation, rows, fmt=BINARY32, numbers=0):
 
 
 def computed(batch, fmt, contract=PLAIN):
-    rows = [evaluate(SOFTMAX, contract, fmt, r, None, gradient=False) for r in batch.logits]
+    rows = [evaluate(SOFTMAX, contract, fmt, r, None, gradient=False)[0] for r in batch.logits]
     return np.stack(rows)
 
 

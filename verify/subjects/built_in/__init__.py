@@ -27,6 +27,8 @@ SHIFTED = replace(IN_FORMAT, empty="error")  # NumPy's max of nothing raises
 # As many sums as a vector has lanes, each one by one: of many classes that a leader absorbs, a
 # sixteenth was lost (PyTorch 2.13, ONNX Runtime 1.32, AVX-512, 2^10 to 2^17 classes).
 IN_LANES = Contract(summation="any")
+# The gradient is e^l less 1 at the label, with log-softmax l as it is stored, in the input format.
+FROM_STORED_LOGARITHMS = replace(IN_LANES, arithmetic="input")
 
 
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
@@ -196,6 +198,7 @@ EAGER_TORCH = (
         f"{TORCH}:cross_entropy",
         "cross_entropy",
         'torch.nn.functional.cross_entropy(x, labels, reduction="none")',
+        FROM_STORED_LOGARITHMS,
     ),
     _torch("torch:sigmoid", "sigmoid", "torch.sigmoid(x)"),
     _torch("torch.nn.functional:softplus", "softplus", "torch.nn.functional.softplus(x)"),
@@ -218,6 +221,7 @@ COMPILED_TORCH = (
         "cross_entropy",
         "torch.compile(torch.nn.functional.cross_entropy, dynamic=True)"
         '(x, labels, reduction="none")',
+        FROM_STORED_LOGARITHMS,
         compiled=True,
     ),
 )
