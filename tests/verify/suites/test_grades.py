@@ -234,3 +234,16 @@ def test_a_warning_ends_with_status_1_only_where_that_is_asked_for(tmp_path, mon
     assert "all passed with 1 warning" in plain.output
     assert json.loads((tmp_path / "report.json").read_text())["results"][0]["warning"]
     assert CliRunner().invoke(app, [*arguments, "--strict"]).exit_code == 1
+
+
+def test_a_report_from_before_there_were_grades_can_still_be_read(tmp_path):
+    report = as_dict(ran(namespace()["right"]))
+    report["schema"] = 1
+    for result in report["results"]:
+        for name in ("grade", "excess", "warning"):
+            del result[name]
+    (tmp_path / "old.json").write_text(json.dumps(report))
+    page = tmp_path / "page.html"
+    told = CliRunner().invoke(app, ["report", str(tmp_path / "old.json"), "--html", str(page)])
+    assert told.exit_code == 0, told.output
+    assert "no violation" in page.read_text()
