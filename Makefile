@@ -9,7 +9,7 @@ LESSONS := $(wildcard notebooks/[0-9]_*.py)
 BUILT := $(LESSONS:notebooks/%.py=build/notebooks/%.ipynb)
 SOURCES := $(wildcard notebooks/*.py) $(shell find kernels derivations verify -name '*.py')
 
-.PHONY: verify test notebooks docs browser clean
+.PHONY: verify test check notebooks docs browser clean
 
 verify: .venv/installed
 	@# Exit status 1 means findings: the naive forms and SciPy have some, that is what the table is for.
@@ -26,6 +26,14 @@ test: .venv/installed .venv/checkout/softproof browser
 	@# Stealing leaves nearly every file with one process, which makes its fixtures once, and ends
 	@# all processes at the same time, which handing out whole files does not.
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+# What a contributor runs while working: lint, types, and the tests of one folder of the packages.
+FOLDER ?= .
+check: .venv/installed .venv/checkout/softproof
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/$(FOLDER)
 
 # What is built already, from what is unchanged, is kept: an interrupted build goes on.
 notebooks: $(BUILT)

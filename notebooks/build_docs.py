@@ -14,7 +14,9 @@ import importlib
 import itertools
 import json
 import operator
+import os
 import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -119,10 +121,27 @@ def html(markdown: str) -> str:
 # --- guide and commands ---
 
 
+GUIDE = {
+    "README.md": "guide.html",
+    **{
+        f"notebooks/pages/{name}.md": f"guide/{name}.html"
+        for name in ("verifying", "step_radii", "formulas_and_plots", "kernels", "claims")
+    },
+    "CONTRIBUTING.md": "guide/contributing.html",
+    "CHANGELOG.md": "guide/changelog.html",
+}
+
+
 def write_guide(output: Path) -> None:
-    """Write the README as a page."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    write_page(output, "guide.html", html(readme), "Guide")
+    """Write the README and the pages that it leads to; their links lead to each other's pages."""
+    for name, page in GUIDE.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target, target_page in GUIDE.items():
+            source = os.path.relpath(ROOT / target, (ROOT / name).parent)
+            link = os.path.relpath(target_page, Path(page).parent)
+            text = re.sub(rf"\]\({re.escape(source)}(?=[)#])", f"]({link}", text)
+        title = text.splitlines()[0].removeprefix("# ")
+        write_page(output, page, html(text), title)
 
 
 def write_commands(output: Path) -> None:

@@ -31,3 +31,18 @@ def stream_from(monkeypatch):
             monkeypatch.setattr(tuning, name, 0)
 
     return set_thresholds
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests found out about other libraries, for which nothing of ours fails."""
+    told = {
+        text
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())
+        if name == "news"
+    }
+    if told:
+        terminalreporter.section("news of other libraries")
+        for text in sorted(told):
+            terminalreporter.line(text)

@@ -1,9 +1,12 @@
 """Right implementations that share no code with softproof: no suite may say a word against them.
 
-Two origins are written here: NumPy with Python floats and exact sums, and compositions of PyTorch's
-primitives in float64, with its autograd, by other formulas than anyone's softmax uses.
+Two origins are written here: Python floats with exact sums, and Python's decimal numbers with 28
+digits.  No other library's softmax is among them: what that returns depends on its version and on
+the processor (test_other_libraries.py tells what it is).
 """
 
+import decimal
+import functools
 import math
 
 import mpmath
@@ -74,50 +77,93 @@ def exact_softmax(x):
         return np.array([[float(e / sum(row)) for e in row] for row in powers]).astype(x.dtype)
 
 
-# --- PyTorch's primitives ---
+# --- decimal numbers ---
+
+DIGITS = decimal.Context(prec=28, Emin=-(10**6), Emax=10**6, traps=[])
+LOWEST = -20_000  # e to that is 0 in every format
+SMALL = decimal.Decimal("1e-6")  # where three terms of the series are enough
 
 
-def torch_log_softmax(x):
-    """log p of the leader is log sigmoid of its lead; all others are less by their distances."""
-    from torch.nn.functional import softplus
-
-    wide = x.double()
-    if not x.shape[1]:
-        return x.clone()
-    lead, where = wide.max(dim=-1, keepdim=True)
-    others = (wide - lead).scatter(-1, where, -math.inf)
-    rest = softplus(others.logsumexp(-1, keepdim=True), threshold=700) + 0 * lead  # 0, or NaN
-    return (wide - lead - rest).to(x.dtype)
+@functools.lru_cache(maxsize=4096)
+def _power(difference):
+    """e^difference, for a difference of two numbers."""
+    return DIGITS.exp(difference) if difference > LOWEST else decimal.Decimal(0)
 
 
-def torch_logsumexp(x):
-    """The leader, and softplus of what the others add to it; infinities are their own."""
-    from torch.nn.functional import softplus
-
-    if not x.shape[1]:
-        return x.new_full((len(x),), -math.inf)
-    wide = x.double()
-    lead, where = wide.max(dim=-1, keepdim=True)
-    others = (wide - lead).scatter(-1, where, -math.inf)
-    finite = (lead + softplus(others.logsumexp(-1, keepdim=True), threshold=700)).squeeze(-1)
-    return finite.where(lead.squeeze(-1).isfinite(), lead.squeeze(-1)).to(x.dtype)
+def _log_of_1_plus(rest):
+    """log(1 + rest), to 18 digits and more."""
+    if rest < SMALL:
+        series = (decimal.Decimal(1) / 3, decimal.Decimal(-1) / 2, decimal.Decimal(1))
+        return functools.reduce(lambda s, c: DIGITS.multiply(rest, DIGITS.add(c, s)), series, 0)
+    return DIGITS.ln(DIGITS.add(rest, decimal.Decimal(1)))
 
 
-def torch_cross_entropy(x, labels):
-    """softplus of the lead of the other classes over the label; autograd's gradient.
+def _sum(numbers):
+    return functools.reduce(DIGITS.add, numbers, decimal.Decimal(0))
 
-    A finite number, so low that nothing of it is left, keeps the label out of the others: the
-    gradient of a log-sum-exp of nothing would be NaN.  Their maximum is taken out first: that of
-    ``torch.logsumexp`` is exp(x - lse), which at two equal logits of 2^99 is 1 and 1.
-    """
-    import torch
-    from torch.nn.functional import softplus
 
-    wide = x.detach().double().requires_grad_()
-    label = labels[:, None]
-    others = wide.scatter(-1, label, -1e300)
-    top = others.detach().amax(-1, keepdim=True)
-    lead = (others - top).logsumexp(-1) + (top - wide.gather(-1, label)).squeeze(-1)
-    loss = softplus(lead, threshold=700)
-    (gradient,) = torch.autograd.grad(loss.sum(), wide)
-    return loss.detach().to(x.dtype), gradient.to(x.dtype)
+def _decimal_rows(x):
+    """Of each row its leader, the differences to that, and the powers; None where it is special."""
+    for row in x.astype(np.float64).tolist():
+        if not row or max(row) in (math.inf, -math.inf) or any(map(math.isnan, row)):
+            yield None
+            continue
+        exact = [decimal.Decimal(value) for value in row]
+        lead = row.index(max(row))
+        d = [DIGITS.subtract(v, exact[lead]) if v.is_finite() else v for v in exact]
+        yield exact[lead], lead, d, [_power(value) for value in d]
+
+
+def _rounded(rows, x):
+    return np.array([[float(v) for v in row] for row in rows]).reshape(x.shape).astype(x.dtype)
+
+
+def decimal_softmax(x):
+    def shares(row):
+        if row is None:
+            return [math.nan] * x.shape[1]
+        *_, powers = row
+        total = _sum(powers)
+        return [DIGITS.divide(power, total) for power in powers]
+
+    return _rounded(map(shares, _decimal_rows(x)), x)
+
+
+def _decimal_logs(row):
+    """The logarithms of a row's probabilities, leader and all."""
+    _, lead, d, powers = row
+    rest = _log_of_1_plus(_sum(powers[:lead] + powers[lead + 1 :]))
+    return [DIGITS.subtract(value, rest) for value in d]
+
+
+def decimal_log_softmax(x):
+    nothing = [math.nan] * x.shape[1]
+    return _rounded((_decimal_logs(row) if row else nothing for row in _decimal_rows(x)), x)
+
+
+def decimal_logsumexp(x):
+    results = []
+    for row, given in zip(_decimal_rows(x), x.astype(np.float64), strict=True):
+        if row is None:
+            results.append(np.max(given, initial=-np.inf))  # NaN of NaN
+            continue
+        leader, lead, _, powers = row
+        rest = _log_of_1_plus(_sum(powers[:lead] + powers[lead + 1 :]))
+        results.append(float(DIGITS.add(leader, rest)))
+    return np.array(results).astype(x.dtype)
+
+
+def decimal_cross_entropy(x, labels):
+    losses, slopes = [], []
+    for row, label in zip(_decimal_rows(x), labels.tolist(), strict=True):
+        if row is None:
+            losses.append(math.nan)
+            slopes.append([math.nan] * x.shape[1])
+            continue
+        *_, powers = row
+        total = _sum(powers)
+        losses.append(float(-_decimal_logs(row)[label]))
+        slope = [DIGITS.divide(power, total) for power in powers]
+        slope[label] = -DIGITS.divide(_sum(powers[:label] + powers[label + 1 :]), total)
+        slopes.append(slope)
+    return np.array(losses).astype(x.dtype), _rounded(slopes, x)

@@ -295,6 +295,7 @@ def sample():
                 "id": subject,
                 "definition": definition,
                 "contract": contract,
+                "observed": {},
                 "dtypes": dtypes.split(),
                 "arrays": arrays,
                 "device": "cuda:0" if arrays == "torch" else "",

@@ -16,7 +16,7 @@ from ..derivations.arithmetic.formats import FORMATS, Format
 from .inputs.families import Batch
 from .oracle.metrics import hexadecimal
 from .reports.hints import hints
-from .reports.text import counted, quantities, worst_first
+from .reports.text import counted, observed_told, quantities, row_of_numbers, worst_first
 from .runs.run import ROWS, Connect, Failure, Report, Result, plan, run
 from .runs.snippet import LIBRARIES, snippet
 from .subjects.built_in import select
@@ -25,7 +25,8 @@ from .subjects.contract import Contract
 from .subjects.isolation.in_process import InProcess
 from .subjects.isolation.worker_pool import Workers
 from .subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
-from .suites import SUITES
+from .subjects.surroundings import Surroundings, our_own
+from .suites import FORMER_NAMES, SUITES, present_name
 
 MAX_SHOWN = 8  # logits of a row in a message
 
@@ -56,12 +57,14 @@ def assert_conforms(
 
     * ``fn``: called with logits of shape (rows, classes), and labels of shape (rows,) for a loss;
       returns an array of their dtype, or (loss, gradient).  A callable, closures and methods
-      included, runs in this process: a crash takes the tests with it, and a hang stops them.  Its
-      name ``"module:attribute"``, or the command line of a program, runs in a process of its own,
-      where both are findings.
+      included, runs in this process, under the floating-point environment and ``np.seterr`` that
+      the caller has: a crash takes the tests with it, and a hang stops them.  Its name
+      ``"module:attribute"``, or the command line of a program, runs in a process of its own, where
+      both are findings.
     * ``dtype``: of float16, bfloat16, float32, float64; one, or several.
     * ``contract``: where implementations differ legitimately, what this one does, as a Contract or
-      a mapping of its settings.
+      a mapping of its settings.  What it does not say is observed: the function may go any of the
+      legitimate ways, but not two at once.
     * ``suites``: which; all that apply when None.
     * ``budget``: quick or standard; ``seed``: of the inputs.  The same give the same message.
     * ``arrays``, ``device``: the library whose arrays ``fn`` takes (numpy, torch, jax, cupy), and
@@ -107,7 +110,7 @@ class Conformance:
             raise ValueError(f"definition: {error.args[0]}") from None
         _names("dtype", self.dtype, FORMATS)
         if self.suites is not None:
-            _names("suites", self.suites, SUITES)
+            _names("suites", self.suites, {**SUITES, **FORMER_NAMES})
         _one("budget", self.budget, ROWS)
         _one("arrays", self.arrays, LIBRARIES)
         if not isinstance(self.seed, int) or self.seed < 0:
@@ -126,7 +129,10 @@ class Conformance:
     @property
     def chosen_suites(self) -> tuple[str, ...]:
         """The suites to run, in their order: of those that were named, or of all, what applies."""
-        chosen = SUITES if self.suites is None else _names("suites", self.suites, SUITES)
+        named: Iterable[str] = SUITES
+        if self.suites is not None:
+            named = _names("suites", self.suites, {**SUITES, **FORMER_NAMES})
+        chosen = {present_name(name) for name in named}
         anyone = Subject("", self.definition, dtypes=self.dtypes)
         return tuple(
             suite
@@ -149,10 +155,16 @@ class Conformance:
     def check(self, fn: Function | str) -> None:
         """Do what ``assert_conforms`` says."""
         __tracebackhide__ = True
+        surroundings = Surroundings()  # of the function: what the caller has
+        with our_own():
+            self._check(fn, surroundings)
+
+    def _check(self, fn: Function | str, surroundings: Surroundings) -> None:
+        __tracebackhide__ = True
         subject = self._subject(fn)
         report = Report(self.seed, self.budget, [subject])
         items = plan([subject], self.chosen_suites, self.dtypes, budget=self.budget, seed=self.seed)
-        with _hosts(subject, fn) as connect:
+        with _hosts(subject, fn, surroundings) as connect:
             for _ in run(items, report, connect):
                 pass
             if report.interrupted:
@@ -248,17 +260,15 @@ def _name(fn: Function) -> str:
 
 
 @contextlib.contextmanager
-def _hosts(subject: Subject, fn: Function | str) -> Iterator[Connect]:
+def _hosts(subject: Subject, fn: Function | str, surroundings: Surroundings) -> Iterator[Connect]:
     """What calls the function, as it is declared or with another contract."""
     if not isinstance(fn, str):
-        here = InProcess(subject, fn)
-        yield lambda other: here if other == subject else InProcess(other, fn)
+        here = InProcess(subject, fn, surroundings)
+        yield lambda other: here if other == subject else InProcess(other, fn, surroundings)
         return
     with Workers() as workers:
-        try:
-            workers.load([subject])
-        except SubjectError as error:
-            raise ValueError(f"fn {fn!r}: {error}") from None
+        for error in workers.load([subject]):
+            raise ValueError(f"fn {fn!r}: {error}")
         yield workers.connect
 
 
@@ -282,6 +292,8 @@ class _Teller:
         lines = [
             f"{self._subject.id} does not conform to {self._definition.name} in {', '.join(where)}"
         ]
+        for observed in report.observed.values():
+            lines += [f"observed: {line}" for line in observed_told(observed)]
         told = set()
         for result in failed:
             worst = worst_first(asdict(f) for f in result.failures)[0]
@@ -297,7 +309,7 @@ class _Teller:
     def _case(self, result: Result, failure: Failure) -> Iterator[str]:
         fmt = FORMATS[result.dtype]
         batch = _batch(failure, fmt)
-        rows = [("logits", _row(failure.logits)), ("", _row(_decimal(failure.logits)))]
+        rows = [*zip(("logits", ""), row_of_numbers(failure.logits, MAX_SHOWN), strict=True)]
         if failure.label is not None:
             rows.append(("label", str(failure.label)))
         rows += quantities(asdict(failure))
@@ -386,15 +398,6 @@ def _batch(failure: Failure, fmt: Format) -> Batch:
     row = np.array([[float.fromhex(v) for v in failure.logits]]).astype(fmt.dtype)
     labels = None if failure.label is None else np.array([failure.label])
     return Batch(failure.family, row, labels)
-
-
-def _decimal(values: Sequence[str]) -> list[str]:
-    return [f"{float.fromhex(value):.9g}" for value in values]
-
-
-def _row(values: Sequence[str]) -> str:
-    more = f", ... ({len(values)} in all)" if len(values) > MAX_SHOWN else ""
-    return f"[{', '.join(values[:MAX_SHOWN])}{more}]"
 
 
 def _in_python(detail: str) -> str:

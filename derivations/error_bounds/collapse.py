@@ -43,6 +43,8 @@ What makes zeros of what is not zero, from the computed S on:
   since below 1 numbers are u apart and the tie goes to 1: g >= (p + 1) ln 2 + ln(K - 1), less
   log1p(-u / 2).  So it is for e^(log p) - 1, however right log p is.
 * t itself is 0 where it is at most half the smallest subnormal number 2^e: g >= (1 - e) ln 2.
+* log1p(T) and T / S, which are T up to a relative T, are 0 where T is at most that, and below the
+  normal range 2^m, where such numbers are flushed, from T < 2^m on: g > -m ln 2 + ln(K - 1).
 * log1p(T), T / S and t / S collapse nowhere before that.
 """
 
@@ -140,6 +142,14 @@ def causes(fmt: Format, losers: int) -> list[Cause]:
         found.append(Cause(underflow_gap(wide), f"e^-gap underflows in {wide.name}"))
         flushed = f"e^-gap below the normal range of {wide.name} is taken for 0"
         found.append(Cause(underflow_gap(wide, flushes=True), flushed))
+        if losers > 1:
+            underflown = f"the sum of all losers underflows in {wide.name}"
+            exponent = 1 - wide.tiny_exponent
+            text = f"{underflown}: {exponent} ln 2 + ln {losers}"
+            found.append(Cause(underflow_gap(wide, losers), text))
+            below = f"the sum of all losers below the normal range of {wide.name} is taken for 0"
+            text = f"{below}: {-wide.emin} ln 2 + ln {losers}"
+            found.append(Cause(underflow_gap(wide, losers, flushes=True), text))
     return found
 
 

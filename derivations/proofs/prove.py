@@ -214,7 +214,7 @@ def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[
 def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
-    >>> from .catalogue import lookup
+    >>> from ..catalogue import lookup
     >>> all(p.proven for p in prove(lookup("softplus")))
     True
     """

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.directed import two_product
 from ..arithmetic.exp import exp_pair, scale, two_sum
 from ..runtime import rows
+from ..runtime.arguments import as_number
 from ..runtime.jit import jit
 from .tables import (
     NORMAL_TAIL,
@@ -201,7 +202,7 @@ def smoothed_rsqrt_derivative(
 
 
 def _checked_scale(name: str, value: float) -> float:
-    if not 1 / LARGEST_SCALE <= value <= LARGEST_SCALE:
+    if not 1 / LARGEST_SCALE <= as_number(name, value) <= LARGEST_SCALE:
         raise ValueError(f"{name} must lie between 2^-64 and 2^64, got {value!r}")
     return float(value)
 

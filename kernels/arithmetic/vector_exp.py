@@ -13,8 +13,11 @@ here is normal, and no element needs a case of its own.
 
 The multiplier a is a pair a_high + a_low, so a scale s costs nothing: n comes from a_high x in the
 low bits of a_high x + 1.5 2^23 (2^52), and f = fma(a_low, x, fma(a_high, x, -n)). That holds while
-|a x| <= FAR. A row with |a M| > FAR is first moved by M: x - M is exact for x between M/2 and 2 M
-(Sterbenz), and every other x is below 2^-CUT of the largest.
+|a x| <= FAR + 2^8 (`exp2_coefficients`). No exponential is formed beyond it: M is at most FAR from
+0, and what is more than CUT below a reference, which is at most HEADROOM below N (of
+`cross_entropy_rows`), counts as CUT: FAR + CUT + HEADROOM = 16580. A row with |a M| > FAR is first
+moved by M: x - M is exact for x between M/2 and 2 M (Sterbenz), and every other x is below 2^-CUT
+of the largest.
 """
 
 import math
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from ..runtime.arguments import as_number
 from ..runtime.jit import inline
 from .exp2_coefficients import EXP2_FLOAT32, EXP2_FLOAT64
 from .simd import FLOAT32, FLOAT64, VECTOR, Vector, fill, fma, larger, scaled
@@ -30,9 +34,9 @@ from .simd import FLOAT32, FLOAT64, VECTOR, Vector, fill, fma, larger, scaled
 FAR = 2.0**14
 
 EXP_ERROR = {"float32": 1.41, "float64": 1.65}
-"""Largest relative error of e^x in units of the unit roundoff u: of float32 at every number, by
-`tests/kernels/arithmetic/test_vector_exp.py`; of float64, and of e^(s x) in both, by
-`exp2_coefficients`."""
+"""Largest relative error of e^x in units of the unit roundoff u: of float32 at every number whose
+exponential is formed, from -11493 to 11357, by `tests/kernels/arithmetic/test_vector_exp.py`, which
+tries all; of float64, and of e^(s x) in both, by the proof in `exp2_coefficients`."""
 
 LOG2_E_HIGH = math.log2(math.e)
 LOG2_E_LOW = float.fromhex("0x1.777d0ffda0d24p-56")
@@ -75,25 +79,26 @@ class Near(NamedTuple):
 def multiplier(scale: float, dtype: Any) -> tuple[float, float]:
     """Return a = scale log2(e) as a pair of numbers, right to 2^-47 relative (float64: 2^-104).
 
-    `dtype` is that of the logits; 16-bit ones are computed in float32. ValueError unless the scale
-    is from 2^-100 to 2^100.
+    `dtype` is that of the logits; 16-bit ones are computed in float32. TypeError unless the scale
+    is a number, ValueError unless it is from 2^-100 to 2^100.
 
     >>> multiplier(1.0, np.float32)
     (1.4426950216293335, 1.925963033500011e-08)
     """
-    if scale == 1.0:
+    s = scale if type(scale) is float else as_number("scale", scale)
+    if s == 1.0:
         return OF_ONE[dtype == np.float64]
-    if not 2.0**-100 <= scale <= 2.0**100:
+    if not 2.0**-100 <= s <= 2.0**100:
         raise ValueError(f"scale must be from 2**-100 to 2**100, got {scale!r}")
-    product = scale * LOG2_E_HIGH
+    product = s * LOG2_E_HIGH
     if dtype != np.float64:
         high = float(np.float32(product))
         return high, float(np.float32(product - high))
     # scale LOG2_E_HIGH - product, exactly: Dekker's product by 27 bits.
-    high_scale, high_log = (_upper_half(x) for x in (scale, LOG2_E_HIGH))
-    low_scale, low_log = scale - high_scale, LOG2_E_HIGH - high_log
+    high_scale, high_log = (_upper_half(x) for x in (s, LOG2_E_HIGH))
+    low_scale, low_log = s - high_scale, LOG2_E_HIGH - high_log
     error = high_scale * high_log - product + high_scale * low_log + low_scale * high_log
-    return product, error + low_scale * low_log + scale * LOG2_E_LOW
+    return product, error + low_scale * low_log + s * LOG2_E_LOW
 
 
 def _upper_half(x: float) -> float:
@@ -170,7 +175,7 @@ def _(x: Any, r: Any) -> Any:
 
 @inline
 def power_pair(x: Any, high: float, low: float) -> Any:
-    """e^(s x) = w 2^n in every lane, as w and n, for |a x| <= FAR: w right as above."""
+    """e^(s x) = w 2^n in every lane, as w and n, for |a x| <= FAR + 2^8: w right as above."""
     magic, _, _ = layout(x)
     a, round_ = fill(x, high), fill(x, magic)
     z = fma(x, a, round_)

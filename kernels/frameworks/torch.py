@@ -38,11 +38,8 @@ from torch import nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..training.clip import ClipRecord, check_settings, clip_step
+from ..training.clip import ClipRecord, check_settings, check_slopes, clip_step
 from .torch_wrapper import OptimizerWrapper
-
-SLOPES = ("jvp", "difference")
-"""How the slopes along the update are computed: forward-mode derivative, or finite difference."""
 
 # Of the RuntimeError for an autograd.Function in the style of before PyTorch 2.0; those for a
 # missing formula are NotImplementedErrors.
@@ -79,7 +76,7 @@ def radius_clip(
     model
         The module. Not its wrapper by torch.compile or DistributedDataParallel: what they wrap.
     logits
-        logits(model, *inputs) -> tensor of shape (..., K), the classes last; by default
+        logits(model, *inputs) -> tensor of two axes or more, (..., K), the classes last; by default
         model(*inputs). To be given where a model returns something else, has its classes on
         another axis, where padded positions are to be left out, or where one logit z stands for
         two classes, whose logits are then torch.stack([z, torch.zeros_like(z)], -1): a single
@@ -120,6 +117,8 @@ def radius_clip(
     * Attention runs on the backend that has a forward derivative (SDPBackend.MATH).
     * float16 and bfloat16 logits are converted to float32, which is exact; their own rounding
       remains. Logits are moved to the CPU, where the radius is computed.
+    * Hooks of `register_step_post_hook`, the wrapped optimiser's and those of all optimisers, see
+      the clipped parameters and the new record in `log`; a step that is refused calls none.
     * GradScaler: `scaler.step(optimizer, inputs)`. Autocast is in force if `step` is called in it.
     * Memory: two copies of the parameters, while `step` runs, and the activations of one forward
       with their derivatives, two layers at a time, as nothing is kept for a backward pass.
@@ -138,9 +137,6 @@ def radius_clip(
 class RadiusClip(OptimizerWrapper):
     """What `radius_clip` returns; arguments as there. All but `step` is the wrapped optimiser's."""
 
-    # GradScaler would hand its scale to this object instead of the optimiser that asks for it.
-    _step_supports_amp_scaling = False
-
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
@@ -154,8 +150,7 @@ class RadiusClip(OptimizerWrapper):
     ) -> None:
         _check_types(optimizer, model)
         check_settings(bound, aggregate, r)
-        if slopes not in SLOPES:
-            raise ValueError(f"slopes must be one of {', '.join(SLOPES)}, got {slopes!r}")
+        check_slopes(slopes)
         if _processes() > 1:
             raise NotImplementedError(
                 "radius_clip works in one process: each of several would clip by its own batch, "
@@ -214,21 +209,60 @@ class RadiusClip(OptimizerWrapper):
             )
         parameters = self._parameters()
         old = {name: p.detach().clone() for name, p in parameters.items()}
-        result = self.optimizer.step() if closure is None else self.optimizer.step(closure)
-        try:
-            with torch.no_grad():
-                update = {name: p - old[name] for name, p in parameters.items()}
-                record = self._record(old, update, inputs, keywords)
-                if record.factor < 1.0:
+
+        def clip() -> None:
+            try:
+                with torch.no_grad():
+                    update = {name: p - old[name] for name, p in parameters.items()}
+                    record = self._record(old, update, inputs, keywords)
+                    if record.factor < 1.0:
+                        for name, p in parameters.items():
+                            p.copy_(torch.add(old[name], update[name], alpha=record.factor))
+            except BaseException:
+                with torch.no_grad():
                     for name, p in parameters.items():
-                        p.copy_(torch.add(old[name], update[name], alpha=record.factor))
-        except BaseException:
-            with torch.no_grad():
-                for name, p in parameters.items():
-                    p.copy_(old[name])
-            raise
-        self.log.append(record)
-        return result
+                        p.copy_(old[name])
+                raise
+            self.log.append(record)
+
+        return self._step_and(clip, closure)
+
+    def _step_and(self, clip: Callable[[], None], closure: Callable[[], Any] | None) -> Any:
+        """Take the wrapped optimiser's step and clip it before any hook sees the parameters.
+
+        PyTorch calls the post hooks of an optimiser, and those of all optimisers, at the end of its
+        own step: the clip is the first of them for this one step. A subclass that calls the step of
+        its base calls them there too, in the middle: the outermost end is that of the step. An
+        optimiser without hooks (one that never called Optimizer.__init__) is clipped when its step
+        has returned.
+        """
+        arguments = () if closure is None else (closure,)
+        hooked = self.optimizer
+        while isinstance(hooked, OptimizerWrapper):
+            hooked = hooked.optimizer
+        if not getattr(type(hooked).step, "hooked", False):
+            result = self.optimizer.step(*arguments)
+            clip()
+            return result
+        depth = 0
+
+        def enter(*_: Any) -> None:
+            nonlocal depth
+            depth += 1
+
+        def leave(*_: Any) -> None:
+            nonlocal depth
+            depth -= 1
+            if depth == 0:
+                clip()
+
+        handles = hooked.register_step_pre_hook(enter), hooked.register_step_post_hook(leave)
+        hooked._optimizer_step_post_hooks.move_to_end(handles[1].id, last=False)
+        try:
+            return self.optimizer.step(*arguments)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _record(
         self, old: _Tensors, update: _Tensors, inputs: tuple[Any, ...], keywords: dict[str, Any]
@@ -378,6 +412,13 @@ def _rows(logits: torch.Tensor) -> Any:
     """An array of shape (N, K) for the radius."""
     if logits.ndim == 0:
         raise ValueError("logits must have shape (..., classes), got a scalar: not the loss")
+    if logits.ndim == 1:
+        raise ValueError(
+            f"logits must have shape (samples, classes), got ({len(logits)},): where the model "
+            "gives one logit z per sample, pass logits=lambda model, *inputs: "
+            "torch.stack([z, torch.zeros_like(z)], -1) with z = model(*inputs); where it gives the "
+            "classes of a single sample, logits=lambda model, *inputs: model(*inputs)[None]"
+        )
     return _widened(logits.detach()).reshape(-1, logits.shape[-1]).cpu().numpy()
 
 

@@ -13,6 +13,12 @@ import torch
 class OptimizerWrapper(torch.optim.Optimizer):  # type: ignore[misc]
     """An optimiser that is the wrapped one in all but what a subclass overrides."""
 
+    # Fused optimisers unscale their gradients and skip infinite ones in their own step, by what a
+    # GradScaler sets on the optimiser that it is given. That would be set on the wrapper, where the
+    # wrapped optimiser does not look, and the wrapper would see scaled gradients. So the scaler is
+    # told to do both itself, before it calls step.
+    _step_supports_amp_scaling = False
+
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         # The wrapped optimiser holds the groups and the state: super() is not called.
         self.optimizer = optimizer

@@ -28,6 +28,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..runtime.arguments import as_number
 from ..runtime.jit import jit
 
 TRANSFORM_ULP_BOUND = 10.0
@@ -80,9 +81,9 @@ def _checked(x: ArrayLike, name: str, tau: float, classes: int) -> NDArray[np.fl
     array = np.asarray(x)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, got {array.dtype}")
-    if not 0 <= tau < math.inf:
+    if not 0 <= as_number("tau", tau) < math.inf:
         raise ValueError(f"tau must be finite and not negative, got {tau!r}")
-    if not classes >= 2:
+    if not as_number("classes", classes) >= 2:
         raise ValueError(f"classes must be at least 2, got {classes!r}")
     return array.astype(np.float64)
 

@@ -41,6 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.simd import fill, keep, lanes, load_part, pointer
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows, tuning
+from ..runtime.arguments import as_number
 from ..runtime.jit import jit
 from ..runtime.labels import checked_labels
 from ..softmax_family import row_state
@@ -58,6 +59,9 @@ GRADIENT_ULP_BOUND: dict[str, float] = {
     "bfloat16": 0.51,
 }
 """The same of the entries of the gradient of a single loss."""
+
+SMOOTHED_GRADIENT_BOUND: dict[str, float] = {"float32": 7.0, "float64": 25.0}
+"""Proven largest error of the same entries with smoothing, in units u of s (W p_k + t_k)."""
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -98,7 +102,7 @@ def cross_entropy(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     shape = p.labels.shape if reduction == "none" else ()
     result = rows.output(out, shape, p.logits)
     _reduce(_run(p, None, None, threads), p, result)
@@ -125,16 +129,25 @@ def cross_entropy_with_gradient(
     receives the gradient: it has the shape and dtype of `logits` and may be `logits` itself.
 
     The entry of the right class is -T/(1 + T) where it is maximal, rather than p - 1: it keeps full
-    relative accuracy when p is 1 to the last bit.
+    relative accuracy when p is 1 to the last bit. (With smoothing so is W p - t, but for p < 1/2.)
 
     Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
     EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
     2 EXP_ERROR + 4u, or in the far rows named in `others`, where T is right within 7.9u, 7.9u +
     EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
     p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
-    weight, mean, cotangent) costs u each in float64. With smoothing W p - t cancels, and the error
-    is relative to W p and t. Where the factor of a row, f = s W times what else there is, is 128 or
-    more, entries are off by up to f 2^-7 times the smallest subnormal more.
+    weight, mean, cotangent) costs u each in float64.
+
+    Error, with smoothing. W p - t cancels, and the error is relative to W p + t. In float64 W is
+    right within 4u, t within 3u, and a product with either rounds by u. Other classes: 12.6u of p,
+    and 5u of s W; 3u of the target; u of the difference: 18.6u (W p + t). The right class where it
+    is not maximal or p < 1/2: p within 7.9u + 1.92u + 2u, then as before: 18.8u. Where it is
+    maximal and p >= 1/2 it is e (sum_(k != y) w_k) / K - W T/(1 + T): 4u of W <= 2 W p, 14.9u of
+    W (1 - p) <= W p, and two roundings: 24.9u. A mean and a cotangent cost u each. In float32 p is
+    right within 5.3u, the target within 2u, and the difference is rounded: 6.3u.
+
+    Where the factor of a row, f = s W times what else there is, is 128 or more, entries are off by
+    up to f 2^-7 times the smallest subnormal more.
 
     >>> loss, gradient = cross_entropy_with_gradient([40.0, 0.0], 0)
     >>> gradient.tolist()
@@ -143,7 +156,7 @@ def cross_entropy_with_gradient(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     gradient = rows.output(out, p.logits.shape, p.logits, axis)
     loss = np.empty(p.labels.shape if reduction == "none" else (), p.logits.dtype)
     _reduce(_run(_streamed(p, gradient, out), None, gradient, threads), p, loss)
@@ -176,12 +189,13 @@ def cross_entropy_gradient(
     p = _problem(
         logits, labels, axis, scale, class_weights, ignore_index, label_smoothing, reduction
     )
-    rows.check_threads(threads)
+    threads = rows.check_threads(threads)
     gradient = rows.output(out, p.logits.shape, p.logits, axis)
     p = _streamed(p, gradient, out)
     cotangents = None
     if cotangent is not None:
         cotangents = _cotangents(cotangent, p.labels.shape if reduction == "none" else ())
+        cotangents = rows.apart(cotangents, gradient)
         if reduction != "none":
             factor = p.options.factor * float(cotangents)
             p, cotangents = p._replace(options=p.options._replace(factor=factor)), None
@@ -216,8 +230,9 @@ def _problem(
 ) -> Problem:
     x = rows.as_logits(logits, axis)
     high, low = multiplier(scale, x.dtype)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+    smoothing = as_number("label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing!r}")
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     weights = None if class_weights is None else _class_weights(class_weights, x)
@@ -231,9 +246,7 @@ def _problem(
             count = _sum(weights[targets[counted]].astype(np.float64))
     total = float(x.shape[-1]) if weights is None else math.fsum(weights.tolist())
     factor = float(scale) / count if count else math.inf
-    options = Options(
-        float(scale), high, low, float(label_smoothing), total, ignored, factor, False
-    )
+    options = Options(float(scale), high, low, smoothing, total, ignored, factor, False)
     return Problem(x, targets, weights, reduction, count, options)
 
 

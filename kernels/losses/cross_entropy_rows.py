@@ -265,8 +265,11 @@ def tabulate_factors(p: Any, here: int, classes: int, states: Any, table: Any, o
         d, rest = two_sum(x, 0.0 - m)
         mantissa, n = power(d, rest, 0.0, o.high, o.low)
         p_y = times_power(mantissa / (1.0 + t), n)
-        at_top = of_others - whole * (t / (1.0 + t))  # p - 1 would cancel
-        right = g * (at_top if x == m else whole * p_y - (own + o.smoothing * w / classes))
+        # Of the largest logit p - 1 would cancel. Where p < 1/2 and the target is not 1, T/(1 + T)
+        # would: both sides of that difference may be far above W p and t.
+        at_top = of_others - whole * (t / (1.0 + t))
+        is_at_top = x == m and (o.smoothing == 0.0 or not t > 1.0)
+        right = g * (at_top if is_at_top else whole * p_y - (own + o.smoothing * w / classes))
         f = g * whole
         table[RIGHT, i] = right + (f - f)
         n = np.float64((np.float64(abs(f)).view(np.int64) >> 52) - 1023)

@@ -23,7 +23,7 @@ def apply_wide(
     rows.apply(kernel, tuple(wide), tuple(written), threads)
     for result, computed in zip(writes, written, strict=True):
         if _is_narrow(result):
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", under="ignore"):
                 result[...] = computed
 
 

@@ -7,9 +7,11 @@ bit, on shape, strides or threads.
 
 import functools
 import math
+import operator
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,15 @@ def as_logits(
             f"{name} must have at least one axis, the last one runs over the classes; "
             "got a scalar, pass a 1-D array"
         )
-    return np.moveaxis(array, normalize_axis_index(axis, array.ndim, "axis"), -1)
+    return np.moveaxis(array, _axis(axis, array.ndim), -1)
+
+
+def _axis(axis: int, ndim: int) -> int:
+    """The axis from 0 on; TypeError if it is no integer, ValueError if it is not there."""
+    try:
+        return normalize_axis_index(operator.index(axis), ndim, "axis")
+    except TypeError:
+        raise TypeError(f"axis must be an integer, got {axis!r}") from None
 
 
 def as_floats(name: str, values: ArrayLike) -> Array:
@@ -103,8 +113,8 @@ def output(
 
     `shape` is what the result must have once its axis is last. `out` may be the memory of `logits`,
     element upon element. Raises TypeError if it is no array or has another dtype than `logits`;
-    ValueError for a wrong shape, an array that is read-only, or one that overlaps `logits` in any
-    other way.
+    ValueError for a wrong shape, an array that is read-only, one whose own elements overlap, or one
+    that overlaps `logits` in any other way.
     """
     if out is None:
         if axis == -1 or len(shape) < 2:
@@ -126,6 +136,11 @@ def output(
         raise ValueError(f"out must have shape {wanted}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array; pass a copy")
+    if overlaps_itself(out):
+        raise ValueError(
+            f"out overlaps itself: elements of shape {out.shape} and strides {out.strides} share "
+            "memory; pass an array in which each has its own, such as out.copy()"
+        )
     if (
         np.may_share_memory(out, logits)  # by their bounds, which is quick
         and not is_same_memory(moved, logits)
@@ -135,6 +150,34 @@ def output(
             f"out overlaps {name} in part; pass {name} itself, or an array that shares no memory"
         )
     return moved
+
+
+def overlaps_itself(array: Array) -> bool:
+    """Whether two elements of the array share memory, as in what `as_strided` can make."""
+    if array.flags.c_contiguous:
+        return False
+    axes = sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1)
+    reach = array.itemsize  # of all axes so far: the next one must step over it
+    for stride, length in axes:
+        if stride < reach:
+            break
+        reach += stride * (length - 1)
+    else:
+        return False
+    if array.size == 0:
+        return False
+    # Axes that reach into each other's steps, which is rare: every element is looked at.
+    starts = np.zeros(1, np.intp)
+    for stride, length in axes:
+        starts = np.add.outer(starts, stride * np.arange(length)).reshape(-1)
+    starts.sort()
+    return bool((np.diff(starts) < array.itemsize).any())
+
+
+def apart(array: Array, out: Array) -> Array:
+    """The array, or a copy of it where writing to `out` would change it."""
+    shared = np.may_share_memory(array, out) and np.shares_memory(array, out)
+    return array.copy() if shared else array
 
 
 def is_same_memory(a: Array, b: Array) -> bool:
@@ -160,9 +203,13 @@ def past_caches(out: Array | None, result: Array, *reads: Array, least: int | No
 
 def check_threads(threads: int) -> int:
     """Return how many threads to use; ValueError unless `threads` is an integer of at least 1."""
-    if not isinstance(threads, int) or threads < 1:
+    try:
+        count = operator.index(threads)
+    except TypeError:
+        count = 0
+    if count < 1:
         raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
-    return min(threads, _CORES)  # more would only cut the work small
+    return min(count, _CORES)  # more would only cut the work small
 
 
 def apply(
@@ -212,13 +259,35 @@ def apply(
 
 
 def in_parallel(run: Callable[[int], None], starts: Iterable[int], threads: int) -> None:
-    """Call `run` with every start, in so many threads; raise what one of them raised."""
-    if threads < 2:
-        for start in starts:
+    """Call `run` with every start, in so many threads; raise what one of them raised.
+
+    The calling thread is one of them, and does what others cannot: once the main thread has ended
+    Python starts no work in other threads, and a system may refuse to start threads at any time.
+    """
+    waiting = deque(starts)
+
+    def work() -> None:
+        while True:
+            try:
+                start = waiting.popleft()
+            except IndexError:
+                return
             run(start)
-    else:
-        for _ in _pool(threads).map(run, starts):
-            pass
+
+    helpers = []
+    try:
+        for _ in range(min(threads, len(waiting)) - 1):
+            helpers.append(_pool(threads).submit(work))
+    except RuntimeError:  # the interpreter is ending, or no more threads may be started
+        pass
+    try:
+        work()
+    finally:
+        waiting.clear()
+        running = [helper for helper in helpers if not helper.cancel()]
+        wait(running)
+    for helper in running:
+        helper.result()
 
 
 @functools.cache

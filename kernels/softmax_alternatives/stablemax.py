@@ -125,9 +125,7 @@ def stablemax_vjp(
     x = rows.as_logits(logits, axis)
     g = rows.as_vector(cotangent, x, axis, name="cotangent", like_name="logits")
     result = rows.output(out, x.shape, x, axis)
-    if np.may_share_memory(result, g) and np.shares_memory(result, g):
-        g = g.copy()
-    apply_wide(_stablemax_vjp, (x, g), (result,), threads)
+    apply_wide(_stablemax_vjp, (x, rows.apart(g, result)), (result,), threads)
     return result if axis == -1 else np.moveaxis(result, -1, axis)
 
 

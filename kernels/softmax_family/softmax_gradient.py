@@ -139,6 +139,7 @@ def _run(
     if out is not None:
         rows.output(out, p.shape, v, axis, name=name)
     multiplier(scale, p.dtype)  # refuses a scale out of range
+    scale = float(scale)
     streams = rows.past_caches(out, y, p, v)
     if threads != 1 and _is_long(p, v, y, rows.check_threads(threads)):
         long_rows = (rows.as_compiled(a.reshape(-1, a.shape[-1])) for a in (p, v, y))

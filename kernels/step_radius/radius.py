@@ -94,7 +94,8 @@ class Radius(NamedTuple):
     exact: NDArray[np.float64]
     """rho within `error`, never below `variance`; inf where F has no zero, NaN if flagged."""
     error: NDArray[np.float64]
-    """A proven bound of |exact - rho|; 0 where `exact` is inf, NaN if flagged."""
+    """A proven bound of |exact - rho|: 0 where F has no zero, inf where rho is beyond the largest
+    float and `exact` is inf for that, NaN if flagged."""
     flagged: NDArray[np.bool_]
     """Samples too hard for this tier: `variance` is a proven lower bound for them, too."""
 
@@ -130,7 +131,8 @@ def radius(logits: ArrayLike, slopes: ArrayLike) -> Radius:
 
         * All radii are inf where F has no zero: a single unmasked class, or equal slopes.
         * Two unmasked classes have a closed form: `exact` is faithfully rounded.
-        * A radius beyond the largest float is reported as that float by the bounds, inf by `exact`.
+        * A radius beyond the largest float is reported as that float by the bounds, and as inf with
+          the error inf by `exact`.
         * An empty batch (0, K) gives empty arrays.
 
     Raises
@@ -171,7 +173,8 @@ def safe_radius(logits: ArrayLike, slopes: ArrayLike, bound: str = "exact") -> N
         As for `radius`.
     bound
         One of `BOUNDS`, from the cheapest to the closest. "exact" is the lower end of the interval
-        exact -+ error, rounded down, and the variance bound where the sample is flagged.
+        exact -+ error, rounded down; the variance bound where the sample is flagged, and the
+        largest float where rho is beyond it.
 
     Returns
     -------
@@ -197,8 +200,10 @@ def safe_radius(logits: ArrayLike, slopes: ArrayLike, bound: str = "exact") -> N
         wanted: NDArray[np.float64] = rows[rung]
         return wanted
     _, half_mass, variance, exact, error = rows
-    lower = np.nextafter(exact - error, -np.inf)
-    lower[exact == np.inf] = np.inf
+    lower = half_mass.copy()  # what is known where rho, or its error, is beyond the largest float
+    known = error < np.inf
+    lower[known] = np.nextafter(exact[known] - error[known], -np.inf)
+    lower[known & (exact == np.inf)] = np.inf
     safe: NDArray[np.float64] = np.where(np.isnan(exact), variance, np.maximum(half_mass, lower))
     return safe
 
@@ -326,7 +331,7 @@ def _rungs(
             rho = binary_radius(z[i, top], z[i, other], low, high)
             rows[_HALF_MASS:_EXACT, i] = max(spread, down(rho))
             rows[_EXACT, i] = rho
-            rows[_ERROR, i] = up(rho) - rho if rho < np.inf else 0.0
+            rows[_ERROR, i] = up(rho) - rho if rho < np.inf else np.inf
             continue
         exponent = scale_exponent(low, high)
         size = load(z[i], a[i], count, top, exponent, gap, rise)

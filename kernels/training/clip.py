@@ -58,6 +58,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..step_radius.radius import BOUNDS, safe_radius
 
+SLOPES = ("jvp", "difference")
+"""How `frameworks` computes slopes along an update: forward-mode derivative, finite difference."""
+
 _FEW = 16  # samples whose costly bound may turn out not to be needed
 
 
@@ -183,6 +186,12 @@ def check_settings(bound: str, aggregate: str | float, r: float) -> None:
     _check_number("r", r, "pass the largest normalised step, such as 1.0")
     if not r > 0.0:
         raise ValueError(f"r must be above 0 (inf never clips), got {r!r}")
+
+
+def check_slopes(slopes: str) -> None:
+    """Raise ValueError if `slopes` is not one of `SLOPES`."""
+    if not isinstance(slopes, str) or slopes not in SLOPES:
+        raise ValueError(f"slopes must be one of {', '.join(SLOPES)}, got {slopes!r}")
 
 
 def _is_quantile(value: object) -> bool:

@@ -27,7 +27,7 @@ ROOMS = {
     ),
     "verify": (
         "oracle inputs subjects subjects/isolation subjects/implementations subjects/built_in "
-        "suites runs studies reports plots bench testing pytest_plugin claims cli __init__"
+        "suites runs power studies reports plots bench testing pytest_plugin claims cli __init__"
     ),
 }
 MOST_MODULES = 16  # in one folder

@@ -19,6 +19,7 @@ from .command_line import (
     fail,
     make_console,
     progress_bar,
+    write_files,
     write_json,
 )
 
@@ -58,6 +59,7 @@ def _bench_kernels(
     from ..bench.plot import draw_bad_days, draw_cases, draw_row_lengths
     from ..bench.problems import BAD_DAY_SHAPES, SHAPES, demand_memory, parse_shape
     from ..plots.plot import demand_ending, save
+    from ..reports.strict_json import write_json as write_strictly
 
     if distributions and roofline:
         fail("--distributions and --roofline are two measurements; give one of them")
@@ -119,12 +121,11 @@ def _bench_kernels(
     console.print(_machine_told(measured), markup=False, soft_wrap=True, highlight=False)
     if laid_out["failed"]:
         console.print(f"warning: {laid_out['failed']}", markup=False, soft_wrap=True)
-    write_json({**measured, **laid_out, key: found}, json)
-    if plot and found:
-        try:
-            save(draw(found, measured), plot)
-        except OSError as error:
-            fail(str(error))
+    figures = {**measured, **laid_out, key: found}
+    write_files(
+        (json, lambda path: write_strictly(figures, path)),
+        (plot if found else None, lambda path: save(draw(found, measured), path)),
+    )
     if laid_out["interrupted"]:
         console.print("interrupted: what was measured until then is above")
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,8 +68,17 @@ def write_json(report: dict[str, Any], path: Path | None) -> None:
     """Write a report, if a file was named; a usage error where that cannot be written."""
     from ..reports.strict_json import write_json
 
+    write_files((path, lambda path: write_json(report, path)))
+
+
+def write_files(*files: tuple[Path | None, Callable[[Path], None]]) -> None:
+    """Write each file by its function, if one was named.
+
+    Where some cannot be written, the others are, and a usage error names those.
+    """
+    from ..reports.whole_files import write_each
+
     try:
-        if path is not None:
-            write_json(report, path)
+        write_each(*files)
     except OSError as error:
         fail(str(error))

@@ -35,6 +35,7 @@ Data = Annotated[Path | None, typer.Option(help="Write the numbers to this file,
 def _draw(output: Path, data: Path | None, make: Callable[[Progress], Plot]) -> None:
     """What all kinds have in common: check the paths, show progress, write the files."""
     from ..plots.plot import demand_ending
+    from ..reports.whole_files import write_each
 
     try:
         demand_ending(output)  # before the work, not after it
@@ -45,9 +46,7 @@ def _draw(output: Path, data: Path | None, make: Callable[[Progress], Plot]) -> 
         with progress_bar(MofNCompleteColumn()) as bar:
             task = bar.add_task("plot", total=None)
             plot = make(lambda done, total: bar.update(task, completed=done, total=total))
-        plot.save(output)
-        if data is not None:
-            plot.write_csv(data)
+        write_each((output, plot.save), (data, plot.write_csv))
     except (ValueError, OSError, SubjectError) as error:
         fail(str(error))
     for path in (output, data):

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
-from json import loads as load_json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from rich.progress import MofNCompleteColumn
 from ...derivations import REGISTRY
 from ...derivations.arithmetic.formats import FORMATS
 from ..subjects.subject import LIBRARIES, Subject
-from ..suites import BUDGETS, SUITES
+from ..suites import BUDGETS, FORMER_NAMES, SUITES, present_name
 from .command_line import (
     Dtype,
     definition,
@@ -26,18 +25,30 @@ from .command_line import (
     fail,
     make_console,
     progress_bar,
+    write_files,
     write_json,
 )
 
 verify_app = typer.Typer()
 
-SuiteName = enum.Enum("SuiteName", {name: name for name in SUITES}, type=str)  # type: ignore[misc]
+SuiteName = enum.Enum("SuiteName", {name: name for name in (*SUITES, *FORMER_NAMES)}, type=str)  # type: ignore[misc]
 Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
 Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type: ignore[misc]
 QUICK = Budget("quick")
 
 
-@verify_app.command()
+HELP = f"""Verify implementations against the exact values of their definitions.
+
+Definitions: {", ".join(REGISTRY)}.
+
+Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
+
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage
+error, 3 for a defect of softproof.
+"""
+
+
+@verify_app.command(help=HELP)
 def verify(
     definitions: Annotated[
         list[str] | None,
@@ -69,7 +80,10 @@ def verify(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs.")] = 0,
     contract: Annotated[
         list[str] | None,
-        typer.Option(help="What the subjects declare, e.g. all_masked=zero (see the README)."),
+        typer.Option(
+            help="What the subjects declare, e.g. all_masked=zero (see the README); of what is not "
+            "declared it is observed what they do."
+        ),
     ] = None,
     logits: Annotated[
         Path | None,
@@ -77,7 +91,10 @@ def verify(
     ] = None,
     row: Annotated[
         str | None,
-        typer.Option(help="Verify on this one row: numbers, in hex or decimal, with commas."),
+        typer.Option(
+            help="Verify on this one row: numbers with commas, in hex, or in decimal, which is "
+            "rounded to the format."
+        ),
     ] = None,
     label: Annotated[int | None, typer.Option(min=0, help="The label of --row; default 0.")] = None,
     store: Annotated[
@@ -92,13 +109,15 @@ def verify(
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
 ) -> None:
-    """Verify implementations against the exact values of their definitions."""
+    """As HELP says."""
     # Imported here: the suites load the kernels and the oracles, which `--help` does not need.
-    from ..inputs.user_rows import given_file, given_row
+    from ..inputs.user_rows import Given, GivenRow, given_file, given_row
     from ..reports.plain import as_dict
     from ..reports.terminal import (
         print_collapses,
+        print_explanations,
         print_failures,
+        print_observed,
         print_summary,
         print_table,
         print_warnings,
@@ -112,7 +131,7 @@ def verify(
     from ..subjects.subject import SubjectError
 
     chosen = [definition(name) for name in definitions or REGISTRY]
-    given = None
+    given: Given | None = None
     dtypes = [d.value for d in dtype] if dtype else None
     if row is not None and logits is not None:
         fail("--row and --logits exclude each other; give one of them")
@@ -148,7 +167,9 @@ def verify(
     dtypes = dtypes or [d for d in FORMATS if d in {"float32", "float64", *told}]
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
-    suites = [s.value for s in suite] if suite else default
+    suites = list(dict.fromkeys(present_name(s.value) for s in suite)) if suite else default
+    for former in FORMER_NAMES.keys() & {s.value for s in suite or ()}:
+        typer.echo(f"The suite {former} is called {present_name(former)} now.", err=True)
     try:
         items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
     except ValueError as error:
@@ -165,7 +186,10 @@ def verify(
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers())
         try:
-            workers.load(s for s in tested if s not in BUILT_IN)
+            own = [s for s in tested if s not in BUILT_IN]
+            missing = workers.load(own)
+            if missing and len(missing) == len(tested):  # a slip in the names, and nothing to judge
+                fail("; ".join(map(str, missing)))
             kept = stack.enter_context(Store(store, items, report)) if store else None
         except (SubjectError, StoreError) as error:
             fail(str(error))
@@ -187,17 +211,21 @@ def verify(
     if not report.interrupted and not any(r.checks for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
+    for dtype in dtypes if isinstance(given, GivenRow) else ():
+        if rounding := given.rounding(FORMATS[dtype]):
+            console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
-    print_collapses(report, console)
     print_failures(report, console)
     print_warnings(report, console)
+    print_collapses(report, console)
+    print_observed(report, console)
+    print_explanations(report, console)
     print_summary(report, console)
     warnings = declared.unmatched([*BUILT_IN, *found]) + declared.fixed(report.results.values())
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     laid_out = as_dict(report)
-    write_json(laid_out, json)
-    _write_pages(laid_out, junit, html)
+    _write_reports(laid_out, json, junit, html)
     raise typer.Exit(0 if report.passed and not (strict and report.warned) else 1)
 
 
@@ -220,17 +248,20 @@ def _with_arrays(
     return replace(subject, arrays=library, device=device or "", requires=needed)
 
 
-def _write_pages(report: dict[str, Any], junit: Path | None, html: Path | None) -> None:
+def _write_reports(
+    report: dict[str, Any], json: Path | None, junit: Path | None, html: Path | None
+) -> None:
+    """The files that were named, each whole or not at all; one that fails keeps no other back."""
     from ..reports.html import html as page
     from ..reports.junit import junit as xml
+    from ..reports.strict_json import write_json
+    from ..reports.whole_files import write_whole
 
-    try:
-        if junit is not None:
-            junit.write_text(xml(report), encoding="utf-8")
-        if html is not None:
-            html.write_text(page(report), encoding="utf-8")
-    except OSError as error:
-        fail(str(error))
+    write_files(
+        (json, lambda path: write_json(report, path)),
+        (junit, lambda path: write_whole(path, xml(report))),
+        (html, lambda path: write_whole(path, page(report))),
+    )
 
 
 @verify_app.command()
@@ -300,20 +331,15 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML page.")] = None,
 ) -> None:
     """Make other forms of a stored report."""
-    from ..reports.plain import READABLE
+    from ..reports.stored import load
 
     if junit is None and html is None:
         fail("nothing to write: give --junit or --html")
     try:
-        data = load_json(stored.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
-            raise ValueError("that is no report of `verify --json`")
-        if data["schema"] not in READABLE:
-            readable = " and ".join(map(str, READABLE))
-            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {readable}")
+        data = load(stored)
     except (OSError, ValueError) as error:
-        fail(f"{stored}: {error}")
-    _write_pages(data, junit, html)
+        fail(str(error))
+    _write_reports(data, None, junit, html)
 
 
 @verify_app.command()

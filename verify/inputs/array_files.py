@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations.arithmetic.formats import BFLOAT16
 
-def load_array(path: str | Path, name: str) -> NDArray[Any]:
+
+def load_array(path: str | Path, name: str, *, half_precision: bool = False) -> NDArray[Any]:
     """Read one float32 or float64 array from a .npy or .npz file.
 
     Parameters
@@ -20,6 +22,8 @@ def load_array(path: str | Path, name: str) -> NDArray[Any]:
         The file. Of an .npz archive the entry called `name` is read, else its only entry.
     name
         What the array stands for, "logits", "slopes" or "curvatures"; also used in messages.
+    half_precision
+        Whether float16 and bfloat16 are taken as well; NumPy stores the latter as two raw bytes.
 
     Returns
     -------
@@ -35,7 +39,7 @@ def load_array(path: str | Path, name: str) -> NDArray[Any]:
         pickled, and unpickling runs code, so it is always refused), or is an archive in which
         the entry cannot be told.
     TypeError
-        If the array is not float32 or float64.
+        If the array is none of these.
 
     Examples
     --------
@@ -47,7 +51,7 @@ def load_array(path: str | Path, name: str) -> NDArray[Any]:
     array([[1., 1., 1.],
            [1., 1., 1.]])
     """
-    return _load(Path(path), name)[0]
+    return _load(Path(path), name, half_precision)[0]
 
 
 def load_samples(logits: str | Path, slopes: str | Path) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -71,7 +75,7 @@ def load_samples(logits: str | Path, slopes: str | Path) -> tuple[NDArray[Any], 
     return z, a
 
 
-def _load(path: Path, name: str) -> tuple[NDArray[Any], str]:
+def _load(path: Path, name: str, half_precision: bool = False) -> tuple[NDArray[Any], str]:
     """The array, and the entry of the archive that it was; "" in a .npy file."""
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(
@@ -86,8 +90,9 @@ def _load(path: Path, name: str) -> tuple[NDArray[Any], str]:
             array, entry = loaded, ""
         else:
             entry = _entry(path, name, loaded.files)
-            with _reading(path, name):
-                array = loaded[entry]
+            array = _stored_array(path, name, loaded, entry)
+    if half_precision and array.dtype in (np.float16, np.dtype("V2")):
+        return array if array.dtype == np.float16 else array.view(BFLOAT16.dtype), entry
     if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{name}: {path} holds {array.dtype}, not float32 or float64: "
@@ -96,15 +101,40 @@ def _load(path: Path, name: str) -> tuple[NDArray[Any], str]:
     return array, entry
 
 
+def load_labels(path: str | Path) -> NDArray[Any] | None:
+    """The entry "labels" of a file of logits, as stored; None where there is none.
+
+    ValueError where the entry cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        return None
+    with path.open("rb") as file:
+        with _reading(path, "labels"):
+            loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray) or "labels" not in loaded:
+            return None
+        return _stored_array(path, "labels", loaded, "labels")
+
+
+def _stored_array(path: Path, name: str, archive: Any, entry: str) -> NDArray[Any]:
+    """An entry of an archive; ValueError where it cannot be read, or is no array."""
+    with _reading(path, name):
+        stored = archive[entry]
+        if not isinstance(stored, np.ndarray):  # NumPy gives the bytes of any other file
+            raise ValueError(f"its entry {entry} is no array in the format .npy")
+    return stored
+
+
 @contextmanager
 def _reading(path: Path, name: str) -> Iterator[None]:
     """Report whatever NumPy raises on a file that it cannot or must not read as a ValueError."""
     try:
         yield
     except Exception as error:  # a damaged file surfaces as nearly anything, even a TokenError
+        kind = "integers" if name == "labels" else "float32 or float64"
         raise ValueError(
-            f"{name}: cannot read {path} ({error}): "
-            "store a plain float32 or float64 array with numpy.save"
+            f"{name}: cannot read {path} ({error}): store a plain array of {kind} with numpy.save"
         ) from error
 
 

@@ -25,11 +25,15 @@ Logits = NDArray[Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one length, with labels where the definition takes them."""
+    """Rows of one length, with labels where the definition takes them.
+
+    ``period``: row i is row i - period once more, with its label; 0 where rows do not repeat.
+    """
 
     family: str
     logits: Logits
     labels: NDArray[np.int64] | None
+    period: int = 0
 
     def row(self, i: int) -> Batch:
         """One row, as a batch of its own."""
@@ -39,6 +43,20 @@ class Batch:
         """Some rows, as a batch of their own."""
         labels = None if self.labels is None else self.labels[which]
         return Batch(self.family, self.logits[which], labels)
+
+
+def plainness(logits: Logits) -> int:
+    """How ordinary a row is, and so how much a failure at it tells.
+
+    2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
+
+    >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, -np.inf])]
+    [0, 1, 2]
+    """
+    if not logits.size:
+        return 0
+    wide = logits.astype(np.float64)
+    return 1 + int((wide < np.inf).all() and np.isfinite(wide).any())
 
 
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:
@@ -74,7 +92,7 @@ def normal(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 def lengths(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     """Every length around and between vector widths, and a long one."""
     for classes in (*range(1, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257):
-        yield _gaussian(rng, fmt, 2, (max(1, rows // 8), classes))
+        yield _gaussian(rng, fmt, 2, (max(2, rows // 8), classes))
     yield rng.choice(_gaussian(rng, fmt, 2, (16,)), (1, 5003))
 
 
@@ -90,6 +108,64 @@ def every_length(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
     for power in range(8, 13 if rows < STANDARD else 21):
         for classes in (2**power - 1, 2**power, 2**power + 1):
             yield rng.choice(numbers, (1, classes))
+
+
+RESIDUES = 64  # of a row's length by the widest block of a loop that is unrolled
+
+
+def drawn_lengths(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Lengths drawn from 131 to 4127, one with each remainder by 32; the last logit leads.
+
+    In two rows just so that it has half of the mass, in the third by 40.  The lengths are uniform
+    in the logarithm: a fault of an octave, of odd lengths or of every second row is met.
+    """
+    for residue in np.tile(rng.permutation(32), max(1, rows // 16)):
+        classes = int(np.exp(rng.uniform(np.log(131), np.log(LONG))))
+        classes += (int(residue) - classes) % 32
+        x = rng.choice(rng.standard_normal(3), (3, classes))
+        x[:, -1] = (np.log(classes), np.log(classes), 40)
+        x[2] -= 45  # (padding with 0 would lead)
+        yield x.astype(fmt.dtype)
+
+
+def tails(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Lengths above 4096, one with each remainder by 64: the last logit leads, far below 0.
+
+    It leads by more than an exponential holds, so that it is seen where the maximum, the sum or the
+    result leaves out the last class, or takes 0 for one.  Up to 40 classes before it are masked.
+    (Few numbers make up a row, so that its truth costs little.)
+    """
+    limit = float(fmt.emax * np.log(2))
+    for residue in np.tile(rng.permutation(RESIDUES), max(1, rows // 16)):
+        classes = LONG + RESIDUES * int(rng.integers(4)) + (int(residue) or RESIDUES)
+        row = rng.choice(rng.standard_normal(3), classes) - 3.5 * limit
+        row[classes - 1 - int(rng.integers(41)) :] = -np.inf
+        row[-1] = -1.75 * limit
+        yield row.astype(fmt.dtype)[None]
+
+
+PERIOD = 7  # rows that differ; no power of two is a multiple, so no lost bit of an index hides
+
+
+def tall(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Many short rows: around powers of two up to 2^17, where an index of few bits runs over."""
+    few = rows < STANDARD
+    for power in (int(rng.integers(7, 16)), 16) if few else range(7, 18):
+        for count in (2**power + 1,) if few else (2**power - 1, 2**power + 1):
+            classes = int(rng.integers(2, 4))
+            yield np.resize(_gaussian(rng, fmt, 3, (PERIOD, classes)), (count, classes))
+
+
+def large(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
+    """Rows enough, and long enough, for the threads that share a batch to work at one time.
+
+    The rows differ in their spread, so that one in the place of another is seen.
+    """
+    classes = 3000 + int(rng.integers(RESIDUES))
+    spreads = np.arange(1, PERIOD + 1)[:, None] / 4
+    drawn = rng.choice(_gaussian(rng, fmt, 1, (16,)), (PERIOD, classes)).astype(np.float64)
+    count = 128 if rows < STANDARD else 400
+    yield np.resize((spreads * drawn).astype(fmt.dtype), (count, classes))
 
 
 VECTORS = (4, 8, 16, 32, 64)
@@ -348,6 +424,10 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
         normal,
         lengths,
         every_length,
+        drawn_lengths,
+        tails,
+        tall,
+        large,
         positions,
         mask_positions,
         wide,
@@ -366,6 +446,9 @@ FAMILIES: dict[str, Callable[[Rng, Format, int], Iterator[Logits]]] = {
         far_reals,
     )
 }
+
+REPEATING = ("tall", "large")  # the same rows over and over
+
 
 # Families without chance.
 LADDERS: dict[str, Callable[[Format, int], Iterator[Logits]]] = {
@@ -397,7 +480,10 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
             logits = next(drawn, None)
         if logits is None:
             return
-        yield Batch(family, logits, _labels(family, rng, logits) if labelled else None)
+        labels = _labels(family, rng, logits) if labelled else None
+        if family in REPEATING:
+            labels = None if labels is None else np.resize(labels[:PERIOD], len(labels))
+        yield Batch(family, logits, labels, PERIOD if family in REPEATING else 0)
 
 
 def _labels(family: str, rng: Rng, logits: Logits) -> NDArray[np.int64]:
@@ -409,4 +495,7 @@ def _labels(family: str, rng: Rng, logits: Logits) -> NDArray[np.int64]:
     with np.errstate(invalid="ignore"):  # a signalling NaN
         labels[::3] = np.argmax(logits.astype(np.float64), axis=1)[::3]
     labels[1::3] = classes - 1
+    if family in ("drawn_lengths", "tails"):  # of a masked class there is no gradient
+        lead = np.argmax(logits.astype(np.float64), axis=1)
+        labels = np.where(np.isneginf(logits[np.arange(rows), labels]), lead, labels)
     return labels

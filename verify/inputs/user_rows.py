@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +13,98 @@ from numpy.typing import NDArray
 
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import Format
-from .array_files import load_array
+from ..oracle.metrics import hexadecimal
+from .array_files import load_array, load_labels
 from .families import Batch
 
 Given = Callable[[Definition, Format], tuple[Batch, ...]]
 
 
-def given_row(text: str, label: int) -> Given:
+@dataclass(frozen=True)
+class GivenRow:
+    """One row, as it was typed: hex numbers are exact, decimals are rounded to the format."""
+
+    tokens: tuple[str, ...]
+    label: int
+
+    def __call__(self, definition: Definition, fmt: Format) -> tuple[Batch, ...]:
+        """The row in a format; ValueError where a number is not one of it."""
+        row = np.array([_rounded(token, fmt) for token in self.tokens]).astype(fmt.dtype)
+        labels = np.array([self.label]) if definition.labelled else None
+        return (Batch("given", row[None, :], labels),)
+
+    def rounding(self, fmt: Format) -> str:
+        """What rounding made of the decimals; "" where all are numbers of the format.
+
+        >>> from softproof.derivations.arithmetic.formats import BINARY32
+        >>> given_row("0.1,2", 0).rounding(BINARY32)
+        '--row in float32: 0.1 is taken as 0x1.99999ap-4 (0.100000001)'
+        """
+        changed = {
+            token: value
+            for token in self.tokens
+            if not _is_special(token)
+            and Fraction(value := float(_rounded(token, fmt))) != _exact(token)
+        }
+        told = ", ".join(f"{t} is taken as {hexadecimal(v)} ({v:.9g})" for t, v in changed.items())
+        return f"--row in {fmt.name}: {told}" if told else ""
+
+
+def given_row(text: str, label: int) -> GivenRow:
     """One row of numbers with commas, in hex or decimal; ValueError names what is none."""
-    values = []
-    for token in text.split(","):
+    tokens = tuple(token.strip() for token in text.split(","))
+    for token in tokens:
         try:
-            value = float.fromhex(token) if "0x" in token.lower() else float(token)
+            value = float.fromhex(token) if _is_hex(token) else float(token)
         except (ValueError, OverflowError):
             raise ValueError(f"--row holds {token!r}, which is no binary64 number") from None
         if np.isinf(value) and "inf" not in token.lower():
             raise ValueError(f"--row holds {token!r}, which overflows; write inf to mean it")
-        values.append(value)
-    row = np.array(values)
-    if label >= len(row):
+    if label >= len(tokens):
         raise ValueError(
-            f"--label is {label}, but --row has {len(row)} classes, 0 ... {len(row) - 1}"
+            f"--label is {label}, but --row has {len(tokens)} classes, 0 ... {len(tokens) - 1}"
         )
-    return lambda definition, fmt: (_batch(definition, fmt, row[None, :], np.array([label])),)
+    return GivenRow(tokens, label)
+
+
+def _is_hex(token: str) -> bool:
+    return "0x" in token.lower()
+
+
+def _is_special(token: str) -> bool:
+    """Whether it is no number: inf or nan."""
+    return not _is_hex(token) and not np.isfinite(float(token))
+
+
+def _exact(token: str) -> Fraction:
+    return Fraction(float.fromhex(token)) if _is_hex(token) else Fraction(token)
+
+
+def _rounded(token: str, fmt: Format) -> Any:
+    """A number in a format; ValueError where that is infinite, or another than the hex one."""
+    if _is_special(token):
+        return fmt.dtype.type(float(token))
+    value = fmt.round(_exact(token))
+    if np.isinf(float(value)):
+        raise ValueError(
+            f"--row holds {token!r}, which overflows {fmt.name}; write inf to mean it, or choose "
+            "another --dtype"
+        )
+    if _is_hex(token) and Fraction(float(value)) != _exact(token):
+        raise ValueError(
+            f"--row holds {token}, which is not representable in {fmt.name} (nearest "
+            f"{hexadecimal(float(value))}); round it first, write it in decimal, or choose another "
+            "--dtype"
+        )
+    return value
 
 
 def given_file(path: Path) -> tuple[Given, str]:
-    """The rows of a .npy or .npz file, with the name of the dtype they are stored in."""
-    array = load_array(path, "logits")
+    """The rows of a .npy or .npz file, with the name of the dtype they are stored in.
+
+    All formats are taken; two raw bytes, as which NumPy stores it, are bfloat16.
+    """
+    array = load_array(path, "logits", half_precision=True)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"logits in {path} have shape {array.shape}; store rows x classes")
     labels = _stored_labels(path, array)
@@ -48,19 +114,16 @@ def given_file(path: Path) -> tuple[Given, str]:
 def _stored_labels(path: Path, logits: NDArray[Any]) -> NDArray[np.int64]:
     """The entry ``labels`` of an archive; otherwise the classes in turn."""
     rows, classes = logits.shape
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            if "labels" in archive:
-                labels = archive["labels"]
-                if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-                    raise ValueError(
-                        f"labels in {path} are {labels.dtype} of shape {labels.shape}; "
-                        f"store {rows} integers"
-                    )
-                if rows and not (labels.min() >= 0 and labels.max() < classes):
-                    raise ValueError(f"labels in {path} must be in 0 ... {classes - 1}")
-                return np.asarray(labels, dtype=np.int64)
-    return np.asarray(np.arange(rows) % classes, dtype=np.int64)
+    labels = load_labels(path)
+    if labels is None:
+        return np.asarray(np.arange(rows) % classes, dtype=np.int64)
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels in {path} are {labels.dtype} of shape {labels.shape}; store {rows} integers"
+        )
+    if rows and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"labels in {path} must be in 0 ... {classes - 1}")
+    return np.asarray(labels, dtype=np.int64)
 
 
 def _batch(

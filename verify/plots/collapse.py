@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ...derivations import lookup
@@ -31,6 +33,8 @@ SUBJECTS = (
 FORMAT, CLASSES, GAPS = "float32", 2, 200
 
 EXACT: dict[str, Any] = {"color": "0.75", "linestyle": "-", "linewidth": 3.0}
+DECADES, MOST_TICKS = (1, 2, 4, 8, 20, 40, 80), 7
+BAND = 0.2  # of the height of the upper axes, for results that are 0
 ZERO: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 3.0}
 
 VALUES = ("loss", "gradient")
@@ -47,7 +51,7 @@ def plot(
 ) -> Plot:
     """Loss and gradient of a row [0, -gap, ..., -gap] with label 0, of subjects and in truth.
 
-    Above: the values, down to where e^-gap underflows; a cross at the lower edge is an exact 0.
+    Above: the values, down to where e^-gap underflows; a cross in the band below is an exact 0.
     Below: their relative errors, 1 where what should be positive is 0.  Subjects, patterns as of
     ``verify --subject``, are of cross_entropy (with or without a gradient), log_softmax or
     logsumexp; one of your own is taken to be of cross_entropy.
@@ -113,10 +117,33 @@ def _draw(above: Axes, below: Axes, curves: CollapseCurves, what: str) -> None:
         axes.set_yscale("log")
         axes.axvline(absorption_gap(FORMATS[curves.dtype].precision), **style.GUIDE)
         axes.set_xlim(0, curves.gaps[-1])
-    low, high = above.get_ylim()
-    above.set_ylim(low * (low / high) ** 0.25, high)  # room for the crosses
     style.finish(above, y=UNITS[what])
+    if any(np.any(getattr(curve, what) == 0) for curve in curves.of.values()):
+        _band_of_zeros(above)
     style.finish(below, "gap to the other logits", f"relative error of the {what}")
+
+
+def _band_of_zeros(axes: Axes) -> None:
+    """Room for the crosses below the logarithmic scale, which has no place for 0."""
+    low, high = axes.get_ylim()
+    lowest, highest = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    step = next(step for step in DECADES if (highest - lowest) / step <= MOST_TICKS)
+    axes.set_ylim(low * (low / high) ** (BAND / (1 - BAND)), high)
+    axes.set_yticks([10.0**e for e in range(lowest, highest + 1) if e % step == 0])
+    axes.minorticks_off()
+    frame = {"facecolor": "0.95", "edgecolor": "black", "linewidth": 0.5, "zorder": 0}
+    axes.add_patch(Rectangle((0, 0), 1, BAND, transform=axes.transAxes, **frame))
+    axes.annotate(
+        "0",
+        (0, BAND / 2),
+        (-5, 0),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=style.SMALL,
+        annotation_clip=False,
+    )
 
 
 def _styled(curves: CollapseCurves) -> Iterator[tuple[Curve, dict[str, Any]]]:

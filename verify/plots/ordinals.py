@@ -104,9 +104,11 @@ def plot(
         found.append(_Errors(subject, bits, _blocks(ordinals, bits)))
 
     figure = style.new_figure(1.3 + 1.45 * len(found))
-    panels = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    panels = figure.subplots(len(found), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, errors in zip(panels, found, strict=True):
         _draw(axes, ordinals, errors, fmt)
+    # One scale for all, so that what is larger looks larger.
+    panels[-1].set_ylim(0, max(1.0, panels[-1].get_ylim()[1]) * 1.15)
     panels[-1].set_xlabel(f"x ({fmt.name}, spaced by bit pattern)", fontsize=style.TEXT)
     _tick(panels[-1], fmt)
     style.legend(figure, _legend(found, fmt))
@@ -220,7 +222,6 @@ def _draw(axes: Axes, ordinals: NDArray[np.int64], errors: _Errors, fmt: Format)
         axes.axhline(np.log2(1 + promised), **style.BOUND)
     axes.axhline(np.log2(1.5), **style.GUIDE)
     axes.set_xlim(-_most(fmt), _most(fmt))
-    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.15)
     style.finish(axes, y="error (bits)")
     title = short_id(errors.subject.subject.id)
     axes.set_title(title, fontsize=style.TEXT, loc="left", pad=3)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..reports.whole_files import write_whole
+
 ENDINGS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 300
 
@@ -47,13 +49,14 @@ class Plot:
         """Write the table: a line ``# command``, the header, the rows.
 
         Numbers are written so that reading gives them back; None is an empty cell.  OSError where
-        the file cannot be written.
+        the file cannot be written, and then nothing is.
         """
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            file.write(f"# {self.command}\n")
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.columns)
-            writer.writerows(self.rows)
+        text = io.StringIO()
+        text.write(f"# {self.command}\n")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        write_whole(path, text.getvalue())
 
 
 def demand_ending(path: str | Path) -> None:
@@ -66,7 +69,9 @@ def demand_ending(path: str | Path) -> None:
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format that the ending of the path names: .png, .svg or .pdf.
 
-    ValueError for any other ending; OSError where the file cannot be written.
+    ValueError for any other ending; OSError where the file cannot be written, and then nothing is.
     """
     demand_ending(path)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix[1:], dpi=DOTS_PER_INCH)
+    write_whole(path, buffer.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from . import style
 from .plot import Cell, Plot, Progress, ignore
 from .subject_values import connected
 
+AS_PUBLISHED = "as published"  # what a reader is told of the form PUBLISHED
+BOUND: dict[str, Any] = {"linestyle": "-", "linewidth": 2.4, "alpha": 0.5, "zorder": 1.5}
 FINITE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "fillstyle": "none", "linestyle": ""}
 OBSERVED: dict[str, Any] = {"markersize": 3.0, "linestyle": "", "zorder": 3}
 NOT_FINITE: dict[str, Any] = {"marker": "x", "markersize": 5.0, "linestyle": ""}
@@ -63,8 +65,9 @@ def plot(
 ) -> Plot:
     """Error against precision of a definition: every form, subjects, formats, the proven bound.
 
-    Upper axes: maximum relative error.  Lower axes: the same in units of u = 2^-p, where a form
-    whose error is proportional to u is a level line.  For softmax these are the forms that
+    The maximum relative error is drawn in units of u = 2^-p, where a form that loses a bit of
+    accuracy with each bit of precision is a level line.  The bound has the colour of the form that
+    it is proven for, and says nothing of the others.  For softmax these are the forms that
     Blanchard, Higham and Higham compare (2021, IMA J. Numer. Anal. 41(4)): unshifted, shifted and
     division-free.  ``subjects`` are patterns as of ``verify --subject``.  ``progress(done, total)``
     counts precisions.
@@ -85,15 +88,12 @@ def plot(
 
 def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str] = ()) -> Plot:  # noqa: B006
     """Draw errors that have been computed; those ``observed`` of subjects by id and format."""
-    figure = style.new_figure(5.3)
-    relative, in_units = figure.subplots(2, 1, sharex=True)
-    _draw_errors(relative, data, observed, lambda p: 1.0, tick_bits=16)
-    _draw_errors(in_units, data, observed, lambda p: 2.0**p, tick_bits=2)
-
-    relative.set_title(data.name, fontsize=style.TEXT, pad=16)
-    style.finish(relative, y="maximum relative error")
-    style.finish(in_units, "significand precision p (bits)", "maximum relative error / u")
-    _name_formats(relative)
+    figure = style.new_figure(4.0)
+    axes = figure.subplots()
+    _draw_errors(axes, data, observed)
+    axes.set_title(data.name, fontsize=style.TEXT, pad=16)
+    style.finish(axes, "significand precision p (bits)", "maximum relative error / u")
+    _name_formats(axes)
     style.legend(figure, _legend(data, observed))
     command = style.command("precision", data.name, subject=patterns)
     style.caption(figure, _described(data), command)
@@ -101,26 +101,19 @@ def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str]
     return Plot(figure, command, columns, list(_rows(data, observed)))
 
 
-def _draw_errors(
-    axes: Axes,
-    data: PrecisionErrors,
-    observed: Subjects,
-    scale: Callable[[int], float],
-    tick_bits: int,
-) -> None:
-    """Curves, markers, bound and u, every error times ``scale(p)``."""
-    factors = np.array([scale(p) for p in data.precisions])
-    units = np.array([2.0**-p for p in data.precisions])
-    axes.plot(data.precisions, units * factors, **style.GUIDE)
+def _draw_errors(axes: Axes, data: PrecisionErrors, observed: Subjects) -> None:
+    """Curves, markers, bound and u, every error in units of u."""
+    factors = np.array([2.0**p for p in data.precisions])
+    axes.plot(data.precisions, np.ones(len(factors)), **style.GUIDE)
     for form, line in _styled(data):
         axes.plot(data.precisions, data.errors[form] * factors, linewidth=1.0, **line)
-        _mark(axes, data.formats[form], scale, color=line["color"], **FINITE)
-    axes.plot(data.precisions, data.bounds * factors, **style.BOUND)
+        _mark(axes, data.formats[form], color=line["color"], **FINITE)
+    axes.plot(data.precisions, data.bounds * factors, **_bound(data))
     for marker, errors in zip(itertools.cycle(SUBJECTS), observed.values(), strict=False):
-        _mark(axes, errors, scale, **marker, **OBSERVED)
+        _mark(axes, errors, **marker, **OBSERVED)
 
     axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_locator(LogLocator(base=2.0**tick_bits))
+    axes.yaxis.set_major_locator(LogLocator(base=4.0))
     axes.yaxis.set_major_formatter(LogFormatterMathtext(base=2))
     axes.xaxis.set_major_locator(MultipleLocator(16))
     axes.minorticks_off()
@@ -130,15 +123,24 @@ def _draw_errors(
     axes.set_ylim(bottom, top_error * (top_error / bottom) ** 0.1)  # room for the crosses
 
 
-def _mark(
-    axes: Axes, errors: Mapping[str, float], scale: Callable[[int], float], **marker: Any
-) -> None:
+def _bound(data: PrecisionErrors) -> dict[str, Any]:
+    """The look of the bound: a thick line, of the colour of the form that it is proven for."""
+    colours = {form: line["color"] for form, line in _styled(data)}
+    return {**BOUND, "color": colours.get(_proven_form(data), style.BOUND["color"])}
+
+
+def _proven_form(data: PrecisionErrors) -> str:
+    proven = PROVEN_FORM[data.name]
+    return PUBLISHED if proven == AS_PUBLISHED else proven
+
+
+def _mark(axes: Axes, errors: Mapping[str, float], **marker: Any) -> None:
     """Errors in the named formats, at their p."""
     for name, error in errors.items():
         p = FORMATS[name].precision
         if math.isfinite(error):
-            axes.plot(p, error * scale(p), **marker)
-        else:  # there is no such error: at the top of the axes, whatever their scale
+            axes.plot(p, error * 2.0**p, **marker)
+        else:  # there is no such error: at the top of the axes
             top = axes.get_xaxis_transform()
             axes.plot(p, 0.95, color=marker["color"], transform=top, **NOT_FINITE)
 
@@ -165,11 +167,11 @@ def _styled(data: PrecisionErrors) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _legend(data: PrecisionErrors, observed: Subjects) -> Iterator[Line2D]:
     for form, line in _styled(data):
-        label = "as published" if form == PUBLISHED else form
+        label = AS_PUBLISHED if form == PUBLISHED else form
         yield Line2D([], [], linewidth=1.0, label=label, **line)
     if np.isfinite(data.bounds).any():
-        label = f"bound proven for: {PROVEN_FORM[data.name]}"
-        yield Line2D([], [], label=label, **style.BOUND)
+        label = f"bound of “{PROVEN_FORM[data.name]}” alone"
+        yield Line2D([], [], label=label, **_bound(data))
     yield Line2D([], [], label="u = $2^{-p}$", **style.GUIDE)
     yield Line2D([], [], color="black", label="named format", **FINITE)
     for marker, subject in zip(itertools.cycle(SUBJECTS), observed, strict=False):
@@ -203,4 +205,6 @@ def _described(data: PrecisionErrors) -> str:
         sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
         if definition.partition_function:  # the letters of derivations.error_bounds
             sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")
+        if len(data.errors) > 1:
+            sentences.append("Other forms may lie above it: they have bounds of their own.")
     return " ".join(sentences)

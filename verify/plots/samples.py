@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.array_files import load_samples
+from ..inputs.array_files import load_labels, load_samples
 
 DIGITS = files("softproof.verify") / "data" / "digits.npz"
 
@@ -84,12 +84,9 @@ def read_row(
 
 
 def _labels(path: Path, logits: NDArray[Any]) -> NDArray[np.int64] | None:
-    if path.suffix != ".npz":
+    labels = load_labels(path)
+    if labels is None:
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        if "labels" not in archive:
-            return None
-        labels = archive["labels"]
     if labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(f"labels in {path} must be {len(logits)} integers")
     return np.asarray(labels, dtype=np.int64)

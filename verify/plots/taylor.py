@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import flint
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -29,8 +30,11 @@ STEPS = 161  # points of each curve
 FRACTIONS = (0.5, 0.8, 0.95, 1.1, 1.25, 1.5)  # radii at which the error is drawn against the order
 BITS = 1024
 
+# One hue for the orders, two others for the sides of the radius, in both panels.
+ORDERS = colormaps["Greens"]
 INSIDE: dict[str, Any] = {"color": style.BLUE, "linestyle": "-", "linewidth": 1.0}
 OUTSIDE: dict[str, Any] = {"color": style.VERMILION, "linestyle": "--", "linewidth": 1.0}
+SIDE: dict[str, Any] = {"alpha": 0.1, "linewidth": 0, "zorder": 0}
 
 Reals = NDArray[np.float64]
 
@@ -134,14 +138,21 @@ def _loss(z: Sequence[float], a: Sequence[float], y: int, t: float) -> flint.arb
 
 
 def _draw_sums(axes: Axes, curves: _Curves, radius: float) -> Iterator[Line2D]:
-    for (n, sums), line in zip(curves.sums.items(), itertools.cycle(style.LINES), strict=False):
-        (handle,) = axes.plot(curves.t, sums, linewidth=1.0, label=f"order {n}", **line)
+    shades = np.linspace(0.45, 0.95, len(curves.sums))
+    for (n, sums), shade, line in zip(
+        curves.sums.items(), shades, itertools.cycle(style.LINES), strict=False
+    ):
+        look = {"color": ORDERS(shade), "linestyle": line["linestyle"], "linewidth": 1.2}
+        (handle,) = axes.plot(curves.t, sums, label=f"order {n}", **look)
         yield handle
     (handle,) = axes.plot(curves.t, curves.loss, label="loss", **style.BOUND)
     yield handle
     for edge in (-radius, radius):
         axes.axvline(edge, **style.GUIDE)
     yield Line2D([], [], label=r"$t = \pm\rho$", **style.GUIDE)
+    axes.axvspan(-radius, radius, facecolor=INSIDE["color"], **SIDE)
+    for outer in (-REACH * radius, REACH * radius):
+        axes.axvspan(math.copysign(radius, outer), outer, facecolor=OUTSIDE["color"], **SIDE)
     low, high = float(curves.loss.min()), float(curves.loss.max())
     axes.set_ylim(low - 0.3 * (high - low), high + 0.3 * (high - low))
     axes.set_xlim(float(curves.t[0]), float(curves.t[-1]))

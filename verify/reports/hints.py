@@ -20,6 +20,8 @@ from ..subjects.contract import AXES, CHOICES, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
+from ..suites.observe import observe
+from ..suites.special_values import TWO_WAYS
 
 TAILS = {width + 1 for width in (4, 8, 16, 32, 64, 128, 256, 512, 1024)}
 
@@ -130,7 +132,7 @@ def hints(
             return _passes(connect(tried), suite, finding.definition, fmt, row)
 
         if not passes(subject, batch):  # an experiment needs a failure to take away
-            told = _by_contract(subject, batch, passes) or _by_shift(subject, finding, passes)
+            told = _by_contract(subject, finding, passes) or _by_shift(subject, finding, passes)
             if told:
                 return told
     causes = [cause for holds, cause in BY_CASE if holds(finding)]
@@ -143,12 +145,14 @@ def hints(
 Passes = Callable[[Subject, Batch], bool]
 
 
-def _by_contract(subject: Subject, batch: Batch, passes: Passes) -> list[tuple[str, str]]:
-    """The settings of the contract that let the case pass: the fewest."""
+def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tuple[str, str]]:
+    """The settings of the contract that let the case pass, the fewest; none lets two ways pass."""
+    if TWO_WAYS in finding.failure.message:
+        return []
     others = [[f"{name}={c}"] for name in CHOICES if name not in AXES for c in CHOICES[name]]
     for settings in (*others, *wider_contracts(subject.contract)):
         tried = subject.declaring(settings)
-        if tried != subject and passes(tried, batch):
+        if tried != subject and passes(tried, finding.batch):
             meant = dict(setting.split("=") for setting in settings)
             likely = [("likely", BY_SETTING[name]) for name in meant if name in BY_SETTING]
             return [*likely[:1], ("if meant", f"declare contract={json.dumps(meant)}")]
@@ -175,6 +179,7 @@ def _passes(
     if check is None:  # a suite of recorded cases takes no other rows
         return False
     try:
+        subject.settle(observe(subject, fmt, SUITES[suite].observes))
         verdict = check(subject, definition, fmt, batch)
     except (SubjectFault, NotApplicable):
         return False

@@ -23,6 +23,7 @@ from .text import (
     counted,
     legal,
     number,
+    observed_told,
     quantities,
     short_count,
     skipped,
@@ -282,11 +283,14 @@ def _declaration(subject: dict[str, Any]) -> str:
     contract = [
         f"{name}={json.dumps(value) if isinstance(value, dict) else value}"
         for name, value in subject["contract"].items()
-        if value != {}
+        if value not in ({}, None)
     ]
+    observed = "; ".join(observed_told(subject.get("observed", {})))  # older reports have none
+    observed = f" Observed: {observed}." if observed else ""
     place = f" on {subject['device']}" if subject["device"] else ""
     versions = "".join(f", {name} {version}" for name, version in subject["versions"].items())
-    text = f"Contract: {', '.join(contract)}. Takes {subject['arrays']} arrays{place}{versions}."
+    text = f"Contract: {', '.join(contract)}.{observed}"
+    text += f" Takes {subject['arrays']} arrays{place}{versions}."
     return f'<p class="declaration">{escape(text)}</p>'
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from .text import legal, quantities, summary, worst_first
+from .text import legal, quantities, row_of_numbers, summary, worst_first
 
 
 def junit(report: dict[str, Any]) -> str:
@@ -77,7 +77,10 @@ def _suite(
     about |= {f"version.{name}": version for name, version in report["versions"].items()}
     for known in report["subjects"]:
         if (known["definition"], known["id"]) == (definition, subject):
-            about |= {f"contract.{name}": value for name, value in known["contract"].items()}
+            contract = {n: value for n, value in known["contract"].items() if value is not None}
+            about |= {f"contract.{name}": value for name, value in contract.items()}
+            for dtype, ways in known.get("observed", {}).items():
+                about |= {f"observed.{dtype}.{name}": way for name, way in ways.items()}
             about |= {f"version.{name}": version for name, version in known["versions"].items()}
     properties = SubElement(suite, "properties")
     for name, value in about.items():
@@ -113,7 +116,8 @@ def _text(failure: dict[str, Any]) -> str:
     lines += [failure["detail"]] if failure["detail"] else []
     rows = [("inputs", failure["family"])] if failure["family"] else []
     if failure["logits"]:
-        rows.append(("logits", ", ".join(failure["logits"])))
+        row = row_of_numbers(failure["logits"], len(failure["logits"]))
+        rows += zip(("logits", ""), (numbers[1:-1] for numbers in row), strict=True)
     if failure["label"] is not None:
         rows.append(("label", str(failure["label"])))
     rows += [*quantities(failure), ("reproduce", failure["reproduce"])]

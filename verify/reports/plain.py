@@ -26,7 +26,11 @@ def as_dict(report: Report) -> dict[str, Any]:
         "passed": report.passed,
         "unit": UNIT,
         "skipped": dict(report.skipped),
-        "subjects": [_subject(subject, report.versions) for subject in report.subjects],
+        "subjects": [
+            _subject(subject, report.versions)
+            | {"observed": report.observed.get((subject.definition, subject.id), {})}
+            for subject in report.subjects
+        ],
         "results": [_result(result) for result in report.results.values()],
     }
 

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from .whole_files import write_whole
+
 
 def write_json(report: dict[str, Any], path: str | Path) -> None:
     """Write a report as strictly valid JSON: infinity as the number 1e999, NaN as null.
@@ -15,7 +17,7 @@ def write_json(report: dict[str, Any], path: str | Path) -> None:
     the grammar (RFC 8259, section 6), and parsers that read numbers as binary64 round it
     to infinity: Python, JavaScript and jq among them.
 
-    Raises OSError if the file cannot be written.
+    The file is written whole or not at all; OSError, which names it, if it cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +32,7 @@ def write_json(report: dict[str, Any], path: str | Path) -> None:
     }
     <BLANKLINE>
     """
-    Path(path).write_text(json_text(report, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json_text(report, indent=1) + "\n")
 
 
 def json_text(report: dict[str, Any], indent: int | None = None) -> str:

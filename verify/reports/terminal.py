@@ -16,7 +16,16 @@ from ..runs.run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
 from ..suites.grades import weakest
-from .text import collapse_in_short, collapse_told, counted, skipped
+from .text import (
+    collapse_in_short,
+    collapse_told,
+    counted,
+    hex_and_decimal,
+    observed_told,
+    row_of_numbers,
+    skipped,
+    worst_first,
+)
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12
@@ -55,7 +64,7 @@ def print_table(report: Report, console: Console) -> None:
             f"  {escape(short_id(subject))}",
             dtype,
             *(_cell(result) for result in found),
-            _ulps(max((r.worst for r in found if r is not None), default=0.0)),
+            _worst([r for r in found if r is not None]),
             SHORT_GRADES.get(weakest(r.grade for r in found if r is not None) or "", "-"),
         )
         previous = definition
@@ -71,6 +80,12 @@ SHORT_GRADES = {
     "input format": "input",
     "beyond all classes": "beyond",
 }
+
+
+def _worst(results: list[Result]) -> str:
+    """The largest error of a subject; "-" where no number of it was judged."""
+    judged = [r.worst for r in results if r.status not in ("refused", "empty")]
+    return _ulps(max(judged)) if judged else "-"
 
 
 def _table(title: str, gap: int = 1) -> Table:
@@ -131,7 +146,7 @@ def _print_shares(seen: dict[tuple[str, str, str, str], Seen], console: Console)
 
 def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
     """Of the fewest and the most classes in a line each, and a command for each result."""
-    console.print(f"\n[bold]Softmax collapse[/]: {LOST}\n")
+    console.print("\n[bold]Softmax collapse[/], from which gap on a result is lost:\n")
     for result, told in seen.values():
         name = f"{result.definition} {short_id(result.subject)} {result.dtype}"
         console.print(f"[bold]{escape(name)}[/]")
@@ -185,7 +200,6 @@ def _print_gaps(seen: dict[tuple[str, str, str, str], Seen], console: Console) -
         previous = definition
     console.print(table)
     shown = _shortest(c for _, told in seen.values() for c in told)
-    console.print(f"That is {LOST}", markup=False)
     console.print("--html and --json tell all, with commands such as", markup=False)
     console.print(f"    {shown.reproduce}\n", markup=False, soft_wrap=True)
 
@@ -205,7 +219,7 @@ def print_failures(report: Report, console: Console) -> None:
     if not failed:
         return
     told = _told(report, failed)
-    console.print(f"\n[bold]Failures[/], the worst case of each.  {escape(UNIT)}\n")
+    console.print("\n[bold]Failures[/], the most telling case of each:\n")
     for result, worst in told:
         families = ", ".join(dict.fromkeys(f.family for f in result.failures if f.family))
         console.print(
@@ -227,7 +241,7 @@ def _told(report: Report, failed: list[Result]) -> list[tuple[Result, Failure]]:
     shown: dict[tuple[str, ...], tuple[Result, Failure]] = {}
     one_subject = len({(r.definition, r.subject) for r in failed}) == 1
     for result in failed:
-        worst = max(result.failures, key=lambda f: (_severity(f), -len(f.logits)))
+        worst = Failure(**worst_first(asdict(f) for f in result.failures)[0])
         key: tuple[str, ...] = (result.definition, result.subject)
         if worst.family == "preflight":
             key = (*key, worst.message)  # it is the same in every suite and format
@@ -241,23 +255,18 @@ def _told(report: Report, failed: list[Result]) -> list[tuple[Result, Failure]]:
     return [shown[key] for key in first]
 
 
-def _severity(failure: Failure) -> float:
-    return failure.error / failure.threshold if failure.threshold else math.inf
-
-
 def _lines(failure: Failure) -> list[str]:
     lines = [failure.message]
     if failure.logits:
-        shown = ", ".join(failure.logits[:MAX_SHOWN])
-        more = f", ... ({len(failure.logits)} in all)" if len(failure.logits) > MAX_SHOWN else ""
+        shown, decimal = row_of_numbers(failure.logits, MAX_SHOWN)
         label = "" if failure.label is None else f"   label {failure.label}"
-        lines.append(f"logits    [{shown}{more}]{label}")
+        lines += [f"logits    {shown}{label}", f"          {decimal}"]
     if failure.detail:
         lines.append(failure.detail)
     if failure.observed is not None and failure.expected is not None:
         place = "" if failure.index is None else f" at {failure.index}"
-        lines.append(f"observed  {_hex_and_decimal(failure.observed)}{place}")
-        lines.append(f"expected  {_hex_and_decimal(failure.expected)}")
+        lines.append(f"observed  {hex_and_decimal(failure.observed)}{place}")
+        lines.append(f"expected  {hex_and_decimal(failure.expected)}")
     if failure.observed is not None and failure.threshold is not None:
         lines.append(
             f"error     {failure.error:.4g} ulp ({bits(failure.error):.1f} bits), "
@@ -288,9 +297,38 @@ def print_warnings(report: Report, console: Console) -> None:
         )
 
 
-def _hex_and_decimal(text: str) -> str:
-    value = float.fromhex(text)
-    return f"{text} ({value:.9g})" if math.isfinite(value) else text
+def print_observed(report: Report, console: Console) -> None:
+    """What subjects do where they declare nothing, in a line each."""
+    for (definition, subject), observed in report.observed.items():
+        whose = "" if len(report.observed) == 1 else f" of {definition} {short_id(subject)}"
+        for line in observed_told(observed):
+            console.print(f"observed{whose}: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_explanations(report: Report, console: Console) -> None:
+    """What the words and numbers before mean, of those that were used."""
+    results = report.results.values()
+    told = []
+    if any(r.status in ("fail", "refused") for r in results):
+        told.append(UNIT)
+    if any(r.collapses for r in results):
+        told.append(LOST)
+    if report.observed:
+        told.append(UNDECLARED)
+    if told:
+        console.print()
+    for text in told:
+        console.print(text, markup=False, highlight=False)
+
+
+LOST = (
+    "Softmax collapse: the gap, of the leader's logit to all others, from which on a result is 0, "
+    "or a probability 1, although the exact one is not; derived in derivations/collapse.py."
+)
+UNDECLARED = (
+    "Observed: what a subject does where its definition leaves a choice and nothing is declared. "
+    "To hold it to that, declare it, as --contract empty=error."
+)
 
 
 def print_summary(report: Report, console: Console) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from ..inputs.families import plainness
 from ..subjects.subject import short_id
 
 # A symbol and a word as well as a colour: print and colour-blind readers have no colour.
@@ -86,14 +89,48 @@ def hex_and_decimal(text: str) -> str:
     return f"{text} ({value:.9g})" if math.isfinite(value) else text
 
 
+def row_of_numbers(values: Sequence[str], most: int) -> tuple[str, str]:
+    """A row that a report gives in hex, in hex and in decimal; the first numbers of a long one.
+
+    >>> row_of_numbers(["0x1p+0", "0x1.99999ap-4", "inf"], 2)
+    ('[0x1p+0, 0x1.99999ap-4, ... (3 in all)]', '[1, 0.100000001, ... (3 in all)]')
+    """
+    more = f", ... ({len(values)} in all)" if len(values) > most else ""
+    decimal = [f"{float.fromhex(value):.9g}" for value in values[:most]]
+    return f"[{', '.join(values[:most])}{more}]", f"[{', '.join(decimal)}{more}]"
+
+
 def worst_first(failures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Failures by how far they are beyond their threshold, and the shorter rows first."""
-    return sorted(failures, key=lambda f: (-_severity(f), len(f["logits"])))
+    """Failures, the most telling first.
+
+    Ordinary rows before those with infinities or NaN, and these before no row at all; then by how
+    far they are beyond their threshold, and the shorter rows first.
+    """
+    return sorted(failures, key=lambda f: (-_plainness(f), -_severity(f), len(f["logits"])))
+
+
+def _plainness(failure: dict[str, Any]) -> int:
+    return plainness(np.array([float.fromhex(value) for value in failure["logits"]]))
 
 
 def _severity(failure: dict[str, Any]) -> float:
     error, threshold = failure["error"], failure["threshold"]
     return error / threshold if threshold and error is not None else math.inf
+
+
+def observed_told(observed: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What was observed of a subject, in a line; one for each format where they differ.
+
+    >>> ways = {"all_masked": "nan", "empty": "error"}
+    >>> observed_told({"float32": ways, "float64": ways})
+    ['all_masked=nan empty=error']
+    >>> observed_told({"float32": ways, "float64": ways | {"empty": "empty"}})
+    ['float32: all_masked=nan empty=error', 'float64: all_masked=nan empty=empty']
+    """
+    lines = {d: " ".join(f"{axis}={way}" for axis, way in o.items()) for d, o in observed.items()}
+    if len(set(lines.values())) == 1:
+        return [*set(lines.values())]
+    return [f"{dtype}: {line}" for dtype, line in lines.items()]
 
 
 def summary(result: dict[str, Any]) -> str:

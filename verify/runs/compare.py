@@ -29,6 +29,7 @@ from rich.table import Table
 
 from ..oracle.metrics import CORRECT, INFINITE, UNIT
 from ..subjects.subject import short_id
+from ..suites import present_name
 from ..suites.grades import GRADES, weakest
 from .run import Failure, Result
 from .store import Difference, Stored, differences
@@ -185,7 +186,7 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     with Stored(before) as a, Stored(after) as b:
         for results in _pairs(a, b):
             known = next(r for r in results if r is not None)
-            row = (known.definition, known.subject, known.dtype, known.suite)
+            row = (known.definition, known.subject, known.dtype, present_name(known.suite))
             tallies = single if None in results else paired
             for tally, result in zip(
                 tallies.setdefault(row, (Tally(), Tally())), results, strict=True

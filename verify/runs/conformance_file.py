@@ -43,7 +43,7 @@ from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.definition import REGISTRY
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.subject import LIBRARIES, Subject, matches
-from ..suites import SUITES
+from ..suites import FORMER_NAMES, SUITES, present_name
 
 if TYPE_CHECKING:
     from .run import Result
@@ -183,8 +183,10 @@ def parse(text: str, path: Path) -> Declarations:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and that of an endless integer
         raise ValueError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep; no entry needs more than 4 levels") from None
     file = Table(data, str(path), ("subject", "contract", "expected_failure"))
     subjects = tuple(_subject(entry, path) for entry in file.entries("subject", SUBJECT_KEYS))
     contracts = tuple(map(_contract_entry, file.entries("contract", CONTRACT_ENTRY_KEYS)))
@@ -261,7 +263,7 @@ def _expected_failure(table: Table) -> ExpectedFailure:
     return ExpectedFailure(
         table.text("subject", "give an id or a glob"),
         table.choice("definition", REGISTRY) if "definition" in table else None,
-        table.choice("suite", SUITES) if "suite" in table else None,
+        present_name(table.choice("suite", (*SUITES, *FORMER_NAMES))) if "suite" in table else None,
         table.choice("dtype", FORMATS) if "dtype" in table else None,
         table.text("reason", "say why it fails"),
         table.where,

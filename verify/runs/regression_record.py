@@ -15,6 +15,8 @@ from ..inputs.families import Batch
 from ..oracle.metrics import hexadecimal
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Subject, short_id
+from ..suites import SUITES
+from ..suites.observe import observe
 from ..suites.regression_cases import Case, load
 from ..suites.regressions import Answer, ask, is_promised
 from ..suites.verdicts import Violation
@@ -70,10 +72,11 @@ def check(case: Case, live: LiveSubject) -> Outcome:
     verdict, findings = NOT_ASKED, []
     for probe in case.probes:
         for dtype in live.subject.dtypes:
+            live.settle(observe(live, FORMATS[dtype], SUITES["regressions"].observes))
             for answer in ask(case, probe, live, FORMATS[dtype]):
                 found = PASS if answer.verdict.checks else NOT_ASKED
                 if answer.verdict.violations:
-                    found = FAIL if is_promised(probe, live.contract) else VARIES
+                    found = FAIL if is_promised(probe, live.subject.contract) else VARIES
                 if found == FAIL:
                     findings.append(_finding(live.subject, dtype, answer))
                 verdict = min(verdict, found, key=VERDICTS.index)

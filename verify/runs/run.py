@@ -18,18 +18,22 @@ import numpy as np
 
 from ...derivations import Definition, Output, lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
-from ..inputs.families import Batch, draw
+from ..inputs.families import Batch, draw, plainness
 from ..inputs.shrink import MAX_TRIALS, shrink
 from ..oracle.metrics import hexadecimal
 from ..subjects.built_in import registered
+from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from ..suites.grades import weakest
+from ..suites.observe import observe
 from ..suites.reference_form import SUSPICIOUS
 from ..suites.verdicts import Excess, no_result
 from .snippet import snippet
 
+OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}
 
 
@@ -101,6 +105,7 @@ class Result:
     errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
+    observed: Mapping[str, str] = field(default_factory=dict)  # of the contract, undeclared
     expected: str | None = None  # why it may fail, where that was declared
     grade: str | None = None  # the sharpest class that all results fit (suites/grades.py)
     excess: Excess | None = None  # where errors exceed those of the reference form by most
@@ -121,6 +126,7 @@ class Result:
                 key=lambda e: e.ratio,
                 default=None,
             ),
+            observed={**self.observed, **other.observed},
         )
 
     @property
@@ -175,6 +181,20 @@ class Report:
     expected: Sequence[ExpectedFailure] = ()
     results: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
     interrupted: bool = False
+
+    @property
+    def observed(self) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+        """What was observed of (definition, subject), by format and axis of the contract."""
+        found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+        for r in self.results.values():
+            if r.observed:
+                of_subject = found.setdefault((r.definition, r.subject), {})
+                of_subject.setdefault(r.dtype, {}).update(r.observed)
+        order = list(CHOICES)
+        return {
+            key: {d: dict(sorted(o.items(), key=lambda i: order.index(i[0]))) for d, o in v.items()}
+            for key, v in found.items()
+        }
 
     @property
     def versions(self) -> dict[str, str]:
@@ -237,7 +257,7 @@ def plan(
                         if s.definition == name
                         and dtype in s.dtypes
                         # Hundreds of shapes take a subject that compiles for each a minute.
-                        and not (s.slow and family == "every_length" and budget == "quick")
+                        and not (s.slow and family in OF_MANY_LENGTHS and budget == "quick")
                     ]
     return items
 
@@ -264,9 +284,17 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
     GivenUp where a run does not call the subject any more.
     """
-    subject, fmt = connect(item.subject), FORMATS[item.dtype]
+    subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
+    subject.settle({})  # what was observed in another format
+    with our_own():
+        return _executed(item, subject)
+
+
+def _executed(item: Item, subject: LiveSubject) -> Result:
+    """The result of an item of a subject."""
+    fmt = FORMATS[item.dtype]
     definition, suite = subject.definition, SUITES[item.suite]
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
@@ -276,7 +304,13 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
         cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
+    result = replace(result, observed=dict(subject.observed))
     worst: tuple[Batch, Violation] | None = None
+
+    def telling(batch: Batch, violation: Violation) -> tuple[int, float]:
+        """Wrong numbers at ordinary input tell more than what becomes of no input at all."""
+        return plainness(batch.logits[violation.row]), violation.severity
+
     for batch, verdict in cases:
         found = replace(
             result,
@@ -290,7 +324,7 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
         )
         result = result.merge(found)
         for violation in verdict.violations:
-            if worst is None or violation.severity > worst[1].severity:
+            if worst is None or telling(batch, violation) > telling(*worst):
                 worst = (batch, violation)
     if worst is not None:
         result = replace(result, failures=(_failure(item, subject, fmt, *worst),))
@@ -308,7 +342,9 @@ def _cases(
     if refusal is not None:
         batch, violation = refusal
         yield batch, Verdict(1, 0.0, [violation])
-    elif item.family == "" and suite.check_own is not None:
+        return
+    subject.settle(observe(subject, fmt, suite.observes))
+    if item.family == "" and suite.check_own is not None:
         yield from suite.check_own(subject, definition, fmt)
     else:
         batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
@@ -319,6 +355,7 @@ def _cases(
                 break  # every further death costs a start, or a time limit
 
 
+MOST_ROWS_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
 DEADLY = {death.kind for death in Died.__subclasses__()}
 
 
@@ -339,7 +376,7 @@ def _judge(
     except SubjectFault as fault:
         found, row, in_batch = fault, 0, len(batch.logits) > 1
     if in_batch:
-        for i in range(len(batch.logits)):
+        for i in range(min(len(batch.logits), MOST_ROWS_ALONE)):
             try:
                 check(batch.row(i))
             except SubjectFault as fault:
@@ -399,11 +436,12 @@ def _failure(
     def fails(candidate: Batch) -> bool:
         return bool(violations(candidate))
 
-    own_row = violation.message.startswith("preflight") or item.family == ""
+    own_row = item.family == ""  # the suite makes it, and asks more of it than numbers
+    no_row = suite.check is None or violation.message.startswith("preflight")
     one_given = sum(len(b.logits) for b in item.given) == 1  # the user's row stays as it is
     trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
     # (What makes it hang was found by asking for this row alone, or is known of the batch only.)
-    may_fail = not own_row and row.logits.size > 0 and not violation.only_in_batch
+    may_fail = not no_row and row.logits.size > 0 and not violation.only_in_batch
     alone = may_fail and (trials == 0 or fails(row))
     if alone and not one_given:
         row = shrink(row, fails, trials)
@@ -419,7 +457,7 @@ def _failure(
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _of_row(logits, label)
-    elif not own_row and not item.given:
+    elif not (own_row or no_row or item.given):
         if not alone:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
         command += _of_seed(item)

@@ -7,7 +7,8 @@ came before it.
 
 What is lost, and found again by the next run: with the process, the item in work and at most
 ``INTERVAL`` seconds of results.  With the power, the same where the disk keeps what it was told to
-keep (``synchronous=FULL``); where it does not, the last results, and the file is still whole.  WAL
+keep (``synchronous=FULL``); where it does not, the last results, and the file is still whole.  Each
+entry has a digest beside it, so that a file that was damaged since is refused, not believed.  WAL
 needs a local disk; while a run writes, two files stand beside (``-wal``, ``-shm``), and a copy must
 take them along.
 """
@@ -38,8 +39,10 @@ from ..subjects.subject import Subject
 from ..suites.verdicts import Excess
 from .run import Collapse, Failure, Item, Report, Result
 
-SCHEMA = 1  # raised when stores written before cannot be read
+SCHEMA = 2  # raised when stores written before cannot be read
 APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
+DAMAGE = ("malformed", "no such", "Could not decode")  # in SQLite's words
+ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
 
 RECORDS: dict[str, Any] = {
@@ -77,16 +80,41 @@ class _Database:
         """Errors of SQLite, as ours."""
         try:
             yield
+        except UnicodeDecodeError as error:  # of a message of SQLite that quotes the file
+            raise self._damaged(str(error)) from error
         except sqlite3.Error as error:
             if "locked" in str(error):
                 what = "another process is using it: wait for that to end, or choose another file"
             elif "not a database" in str(error):
                 what = "that is no SQLite file; choose another file"
+            elif any(word in str(error) for word in DAMAGE):
+                raise self._damaged(str(error)) from error
             elif "unable to open" in str(error) or "readonly" in str(error):
                 what = f"{error}: is there such a folder, and may you write to it?"
             else:
                 what = str(error)
             raise StoreError(f"store {self.path}: {what}") from error
+
+    def _damaged(self, how: str) -> StoreError:
+        return StoreError(
+            f"store {self.path}: it is damaged ({how}); take a copy from before, or start anew "
+            "with another file"
+        )
+
+    def _demand_whole(self) -> None:
+        """StoreError where the file, or an entry in it, is not what was written."""
+        for (found,) in self._connection.execute("PRAGMA quick_check(1)"):
+            if found != "ok":
+                raise self._damaged(" ".join(found.split()))
+        for name in ("plan", "started"):
+            self._entry(name)
+        for row in self._connection.execute("SELECT item, result, digest FROM results"):
+            self._demand_digest(*row)
+
+    def _demand_digest(self, name: Any, text: Any, digest: Any) -> None:
+        is_text = isinstance(name, str) and isinstance(text, str)
+        if not is_text or digest != _digest_entry(name, text):
+            raise self._damaged(f"what it holds of {name} is not what was written")
 
     def _is_new(self) -> bool:
         """Whether there is nothing in the file; StoreError where there is something foreign."""
@@ -107,10 +135,25 @@ class _Database:
         return False
 
     def _entry(self, name: str) -> Any:
-        (text,) = self._connection.execute(
-            "SELECT value FROM run WHERE name = ?", (name,)
+        entry = self._connection.execute(
+            "SELECT value, digest FROM run WHERE name = ?", (name,)
         ).fetchone()
+        if entry is None:
+            raise self._damaged(f"it has no {name}")
+        text, digest = entry
+        self._demand_digest(name, text, digest)
         return json.loads(text)
+
+    def _result(self, key: str, text: str, digest: str) -> Result:
+        """The result that was written with these; StoreError where it cannot be read."""
+        self._demand_digest(key, text, digest)
+        try:
+            return decode(text)
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            raise StoreError(
+                f"store {self.path}: {key} cannot be read ({error}); was it written by another "
+                f"version of softproof ({self._entry('plan')['versions']['softproof']})?"
+            ) from error
 
 
 class Store(_Database):
@@ -163,7 +206,9 @@ class Store(_Database):
         if self._is_new():
             self._create(described)
             self._commit()
-        elif found := differences(self._entry("plan"), described):
+            return
+        self._demand_whole()
+        if found := differences(self._entry("plan"), described):
             # The digest over all items says something only where nothing else does.
             found = [d for d in found if d.name != "plan"] or found
             told = "; ".join(str(difference) for difference in found[:5])
@@ -177,25 +222,29 @@ class Store(_Database):
         execute = self._connection.execute
         execute(f"PRAGMA application_id = {APPLICATION}")
         execute(f"PRAGMA user_version = {SCHEMA}")
-        execute("CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-        execute("CREATE TABLE results (item TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID")
+        digested = "TEXT NOT NULL, digest TEXT NOT NULL"
+        execute(f"CREATE TABLE run (name TEXT PRIMARY KEY, value {digested})")
+        execute(f"CREATE TABLE results (item TEXT PRIMARY KEY, result {digested}) WITHOUT ROWID")
         started = datetime.now(UTC).isoformat(timespec="seconds")
         for name, value in (("plan", described), ("started", started)):
-            execute("INSERT INTO run VALUES (?, ?)", (name, json.dumps(value)))
+            text = json.dumps(value)
+            execute("INSERT INTO run VALUES (?, ?, ?)", (name, text, _digest_entry(name, text)))
 
     def get(self, item: Item) -> Result | None:
         """The result of an item, where it is known."""
+        key = self._given.key(item)
         with self._telling():
             row = self._connection.execute(
-                "SELECT result FROM results WHERE item = ?", (self._given.key(item),)
+                "SELECT result, digest FROM results WHERE item = ?", (key,)
             ).fetchone()
-        return None if row is None else decode(row[0])
+        return None if row is None else self._result(key, *row)
 
     def put(self, item: Item, result: Result) -> None:
         """Keep the result of an item; StoreError where it has one already."""
+        key, text = self._given.key(item), encode(result)
         with self._telling():
             self._connection.execute(
-                "INSERT INTO results VALUES (?, ?)", (self._given.key(item), encode(result))
+                "INSERT INTO results VALUES (?, ?, ?)", (key, text, _digest_entry(key, text))
             )
             if time.monotonic() - self._committed >= INTERVAL:
                 self._commit()
@@ -245,6 +294,7 @@ class Stored(_Database):
                 if self._is_new():
                     raise StoreError(f"store {self.path}: it is empty; no run was started in it")
                 self._connection.execute("BEGIN")  # one snapshot for all that is read
+                self._demand_whole()
                 self.plan: dict[str, Any] = self._entry("plan")
                 self.started: str = self._entry("started")
         except BaseException:
@@ -254,20 +304,20 @@ class Stored(_Database):
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""
         with self._telling():
-            for key, text in self._connection.execute("SELECT * FROM results ORDER BY item"):
-                try:
-                    yield key, decode(text)
-                except (TypeError, ValueError, KeyError) as error:
-                    raise StoreError(
-                        f"store {self.path}: {key} cannot be read ({error}); was it written by "
-                        f"another version of softproof ({self.plan['versions']['softproof']})?"
-                    ) from error
+            for key, *entry in self._connection.execute(ORDERED):
+                yield key, self._result(key, *entry)
 
     def __enter__(self) -> Stored:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _digest_entry(name: str, text: str) -> str:
+    """What stands beside an entry: 16 hexadecimal digits of the SHA-256 of its name and text."""
+    content = f"{name}\0{text}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 # --- the names of an item ---
@@ -454,8 +504,13 @@ def encode(result: Result) -> str:
 
 
 def decode(text: str) -> Result:
-    """The result that ``encode`` wrote; fields that were added since have their defaults."""
-    result: Result = _restored(json.loads(text))
+    """The result that ``encode`` wrote; fields that were added since have their defaults.
+
+    TypeError, ValueError, KeyError for any other text.
+    """
+    result = _restored(json.loads(text))
+    if not isinstance(result, Result):
+        raise TypeError(f"it is a {type(result).__name__}, not a result")
     return result
 
 

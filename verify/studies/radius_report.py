@@ -185,7 +185,8 @@ def report(
 
 def _proven(radii: Radius) -> list[float]:
     """The best lower bound that is proven without certificates."""
-    below = np.nextafter(radii.exact - radii.error, -np.inf)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        below = np.nextafter(radii.exact - radii.error, -np.inf)
     # `variance` where there is no exact radius, or an infinite one: it is inf if F has no zero, and
     # the largest float if the radius merely overflows.
     finite = np.isfinite(radii.exact) & ~radii.flagged
@@ -257,7 +258,7 @@ def _comparison(samples: Sequence[dict[str, Any]], done: int) -> dict[str, Any]:
 def _disagrees(sample: dict[str, Any]) -> bool:
     lower, upper = sample["lower"], sample["upper"]
     bounds = [sample[key] for key in ("spread", "half_mass", "variance")]
-    if not sample["flagged"]:
+    if not sample["flagged"] and sample["error"] < math.inf:
         # Rounded outward, as these two differences are rounded themselves.
         bounds.append(math.nextafter(sample["exact"] - sample["error"], -math.inf))
         if math.nextafter(sample["exact"] + sample["error"], math.inf) < lower:

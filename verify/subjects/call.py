@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import importlib
 import inspect
@@ -11,6 +10,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from .layouts import lay_out
 from .subject import (
     EnvironmentChanged,
     InputChanged,
+    NoSuchSubject,
     NotApplicable,
     SubjectError,
     SubjectRaised,
     WrongResult,
 )
+from .surroundings import Surroundings
 
 Array = NDArray[Any]
 
@@ -42,23 +44,57 @@ MOVED_MODULES = {
 MOST_LARGER = 16  # than the logits: a result beyond is not looked at
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A function, and what it runs under."""
+
+    function: Callable[..., Any]
+    surroundings: Surroundings
+
+
+_surroundings: dict[str, Surroundings] = {}  # by the name of a module
+
+
 @functools.cache
-def load(subject_id: str) -> Callable[..., Any]:
-    """The function named ``module:attribute``; SubjectError where that fails."""
+def load(subject_id: str) -> Loaded:
+    """The function named ``module:attribute``.
+
+    SubjectError where its module cannot be imported; its subclass NoSuchSubject where there is
+    nothing of that name.
+    """
     module_name, _, attribute = subject_id.partition("@")[0].partition(":")  # f@cuda is f
     # As `python -m` does: a user's module in the working directory can be named.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    surroundings = _surroundings.setdefault(module_name, Surroundings())
+    fault = SubjectError
     try:
-        target: Any = importlib.import_module(MOVED_MODULES.get(module_name, module_name))
+        with surroundings.of_an_import():
+            target: Any = importlib.import_module(MOVED_MODULES.get(module_name, module_name))
+        fault = NoSuchSubject
         for part in attribute.split("."):
             target = getattr(target, part)
-    except (Exception, SystemExit) as error:  # whatever a user's module does on import
-        raise SubjectError(f"{subject_id}: {type(error).__name__}: {error}") from error
+    except ModuleNotFoundError as error:
+        # A module that it imports may be missing, too: then it is there, and cannot be loaded.
+        ours = f"{module_name}.".startswith(f"{error.name}.")
+        kind = NoSuchSubject if ours else SubjectError
+        raise kind(f"{subject_id}: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # whatever a user's module does on import
+        if isinstance(error, KeyboardInterrupt) and not _alone:
+            raise
+        raise fault(f"{subject_id}: {type(error).__name__}: {error}") from error
     if not callable(target):
-        raise SubjectError(f"{subject_id} is a {type(target).__name__}, not callable")
-    function: Callable[..., Any] = target
-    return function
+        raise NoSuchSubject(f"{subject_id} is a {type(target).__name__}, not callable")
+    return Loaded(target, surroundings)
+
+
+_alone = False
+
+
+def have_no_terminal() -> None:
+    """Take a KeyboardInterrupt for the subject's: this process has a session of its own."""
+    global _alone
+    _alone = True
 
 
 def keywords_of(function: Callable[..., Any], library: str) -> tuple[str, ...]:
@@ -73,19 +109,8 @@ def _article(thing: object) -> str:
     return "None" if thing is None else f"a {type(thing).__name__}"
 
 
-def _flushes_subnormals() -> bool:
-    tiny = np.full(1, np.finfo(np.float64).smallest_subnormal)
-    return bool((tiny * 1.0)[0] == 0)
-
-
-def _default_environment() -> None:
-    """The floating-point environment of a new process, where we know how to ask for it."""
-    if sys.platform == "linux":
-        ctypes.CDLL("libm.so.6").fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of the GNU library
-
-
 def call(
-    function: Callable[..., Any],
+    loaded: Loaded,
     logits: Array,
     labels: Array | None,
     *,
@@ -94,12 +119,16 @@ def call(
     axis: int | None,
     layout: str,
     options: Mapping[str, Any],
+    may_flush: bool = False,
 ) -> list[Array]:
     """The result of a call as NumPy arrays, copied: a subject may reuse its buffers.
 
     ``axis`` goes to the parameter ``axis`` or ``dim`` where the function has one; None for a
-    function of single numbers.  Raises SubjectRaised, InputChanged or NotApplicable.
+    function of single numbers.  Raises SubjectRaised, EnvironmentChanged (a processor that takes
+    subnormal numbers for 0 is accepted where the subject ``may_flush``), InputChanged or
+    NotApplicable.
     """
+    function, surroundings = loaded.function, loaded.surroundings
     names = keywords_of(function, library)
     keywords: dict[str, Any] = {}
     if axis is not None:
@@ -116,12 +145,13 @@ def call(
     if labels is not None:
         labels = labels.copy()
         arguments.append(to_native(labels, library, device))
-    before = [to_numpy(argument).tobytes() for argument in arguments]
+    before = [_seen(argument) for argument in arguments]
     silence = contextlib.redirect_stdout(io.StringIO())  # stdout is the report's
     try:
-        with silence, np.errstate(all="ignore"), warnings.catch_warnings():
+        with silence, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a subject's warnings are no finding
-            result = function(*arguments, **keywords)
+            with surroundings.of_a_call():
+                result = function(*arguments, **keywords)
             results = result if isinstance(result, tuple) else (result,)
             for r in results:
                 if r is None or isinstance(r, (list, dict, str)):
@@ -130,7 +160,8 @@ def call(
     except (NotApplicable, WrongResult):
         raise
     except (Exception, SystemExit) as error:
-        raise SubjectRaised.of(error) from error
+        under = surroundings.errors if isinstance(error, FloatingPointError) else ""
+        raise SubjectRaised.of(error, f" under {under}" if under else "") from error
     for array in arrays:
         # (And not unpickled elsewhere, which would run the subject's code there.)
         if array.dtype.hasobject or array.size > MOST_LARGER * max(logits.size, 1):
@@ -138,9 +169,24 @@ def call(
                 f"a result has dtype {array.dtype} and shape {array.shape}, for {logits.dtype} "
                 f"logits of {logits.shape}"
             )
-    if _flushes_subnormals():
-        _default_environment()
-        raise EnvironmentChanged("it makes the processor take subnormal numbers for 0")
-    if before != [to_numpy(argument).tobytes() for argument in arguments]:
+    if words := surroundings.offences(may_flush=may_flush):
+        raise EnvironmentChanged(words)
+    after = [_seen(argument) for argument in arguments]
+    if [numbers for *_, numbers in before] != [numbers for *_, numbers in after]:
         raise InputChanged("the input was changed in place")
+    for (dtype, shape, strides, _), changed in zip(before, after, strict=True):
+        if (dtype, shape, strides) != changed[:3]:
+            raise InputChanged(
+                f"the input's {_form(dtype, shape, strides)} became {_form(*changed[:3])}"
+            )
     return arrays
+
+
+def _seen(argument: Any) -> tuple[str, tuple[int, ...], tuple[int, ...], bytes]:
+    """All of an array that a call may not change."""
+    array = to_numpy(argument)
+    return str(array.dtype), array.shape, array.strides, array.tobytes()
+
+
+def _form(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
+    return f"shape {shape}, strides {strides}, dtype {dtype}"

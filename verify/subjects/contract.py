@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 CHOICES = {
     "all_masked": ("nan", "zero", "uniform"),
@@ -19,12 +19,19 @@ CHOICES = {
     "collapse_free": ("no", "yes"),
 }
 
+# What is observed of a subject that does not declare it; anything else has a default.
+OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch")
+
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
 
 @dataclass(frozen=True)
 class Contract:
     """What a subject promises where the definition leaves a choice.
+
+    The axes of ``OBSERVED`` are None where the subject declares nothing about them: which of the
+    choices it makes is then found out by asking it, and only making none of them, or two at once,
+    is a failure.  What is declared is held.
 
     * ``all_masked``: a row of -inf gives NaN, zeros, or the uniform distribution.
     * ``pos_inf``: +inf gives NaN in the whole row, NaN at its place (0 elsewhere), or takes the
@@ -43,22 +50,23 @@ class Contract:
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
-    all_masked: str = "nan"
-    pos_inf: str = "nan_all"
-    nan: str = "row"
+    all_masked: str | None = None
+    pos_inf: str | None = None
+    nan: str | None = None
     accumulator: str = "float32"
     summation: str = "blocked"
     arithmetic: str = "float32"
-    flush_to_zero: str = "no"
-    empty: str = "empty"
-    bitwise_batch: str = "no"
+    flush_to_zero: str | None = None
+    empty: str | None = None
+    bitwise_batch: str | None = None
     collapse_free: str = "no"
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """ValueError for a value that is none of the choices."""
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
+            undeclared = name in OBSERVED and getattr(self, name) is None
+            if not undeclared and getattr(self, name) not in choices:
                 raise ValueError(
                     f"contract {name}={getattr(self, name)!r} is none of {', '.join(choices)}"
                 )
@@ -93,13 +101,22 @@ class Contract:
         return [
             f"{name}={getattr(self, name)}"
             for name in CHOICES
-            if getattr(self, name) != getattr(other, name)
+            if getattr(self, name) not in (None, getattr(other, name))
         ]
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """The axes about which nothing is declared.
+
+        >>> Contract(all_masked="zero", pos_inf="mass", nan="at").undeclared
+        ('flush_to_zero', 'empty', 'bitwise_batch')
+        """
+        return tuple(name for name in OBSERVED if getattr(self, name) is None)
 
     def __str__(self) -> str:
         """The declared choices on one line."""
         return " ".join(
-            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "ulps"
+            f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
 
 
@@ -120,3 +137,15 @@ def wider_contracts(contract: Contract) -> Iterator[list[str]]:
     for count in range(1, len(AXES) + 1):
         for axes in itertools.combinations(single, count):
             yield from map(list, itertools.product(*axes))
+
+
+# What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
+# value.  Nothing of it is left to be observed.
+CONVENTIONAL = Contract(
+    all_masked="nan",
+    pos_inf="nan_all",
+    nan="row",
+    flush_to_zero="no",
+    empty="empty",
+    bitwise_batch="no",
+)

@@ -30,6 +30,10 @@ class SubjectError(Exception):
     """A subject that cannot be used: the message says why and what to do."""
 
 
+class NoSuchSubject(SubjectError):
+    """There is nothing callable of the name that was given."""
+
+
 class NotApplicable(Exception):
     """What a subject cannot be asked: it has no such keyword, or cannot express the layout."""
 
@@ -51,7 +55,9 @@ class InputChanged(SubjectFault):
 
 
 class EnvironmentChanged(SubjectFault):
-    """The floating-point environment was changed: what is computed next would be wrong."""
+    """The floating-point environment is another one: what is computed in it is wrong."""
+
+    kind = "environment"
 
 
 class SubjectRaised(SubjectFault):
@@ -60,8 +66,8 @@ class SubjectRaised(SubjectFault):
     kind = "raised"
 
     @classmethod
-    def of(cls, error: BaseException) -> SubjectRaised:
-        """The exception, and the innermost line it came from."""
+    def of(cls, error: BaseException, under: str = "") -> SubjectRaised:
+        """The exception, what it was raised under, and the innermost line it came from."""
         frame = traceback.extract_tb(error.__traceback__)[-1]
         try:
             words = str(error).encode(errors="backslashreplace").decode()  # reports are UTF-8
@@ -69,7 +75,9 @@ class SubjectRaised(SubjectFault):
             words = f"(without a message: {type(another).__name__} from its __str__)"
         first, *more = words.splitlines() or [""]
         words = first[:MOST_TEXT] + (" ..." if more or len(first) > MOST_TEXT else "")
-        return cls(f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})")
+        return cls(
+            f"raised {type(error).__name__}: {words}{under} ({frame.filename}:{frame.lineno})"
+        )
 
 
 class Died(SubjectFault):

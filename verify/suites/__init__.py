@@ -10,20 +10,28 @@ from ...derivations.definition import Definition, Output
 from ..inputs.families import PAIRS, Batch
 from ..subjects.isolation.in_process import LiveSubject
 from . import (
-    agreement as consistency,
-)
-from . import (
+    agreement,
     collapse,
     exhaustive,
     invariance,
     layouts,
+    parameters,
     regressions,
     special_values,
     values,
 )
 from .verdicts import Observation, Verdict, Violation
 
-__all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
+__all__ = [
+    "BUDGETS",
+    "FORMER_NAMES",
+    "SUITES",
+    "Observation",
+    "Suite",
+    "Verdict",
+    "Violation",
+    "present_name",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class Suite:
 
     ``families`` are for logits, ``real_families`` for functions of one real; a suite without
     families makes its own inputs in ``check_own``.  It is part of runs of ``budget`` and above,
-    and ``applies`` where there is something to check.
+    and ``applies`` where there is something to check.  ``observes`` are the axes of a contract on
+    which its verdicts depend: what is not declared of them is observed.
     """
 
     name: str
@@ -45,7 +54,10 @@ class Suite:
     )
     budget: str = "quick"
     applies: Callable[[Definition, Format], bool] = lambda definition, fmt: True
+    observes: tuple[str, ...] = ("flush_to_zero",)
 
+
+SPECIAL_VALUES = ("all_masked", "pos_inf", "nan", "flush_to_zero")
 
 BUDGETS = ("quick", "standard", "exhaustive")
 
@@ -66,6 +78,9 @@ SUITES: dict[str, Suite] = {
                 "normal",
                 "lengths",
                 "every_length",
+                "drawn_lengths",
+                "tall",
+                "large",
                 "positions",
                 "wide",
                 "bit_patterns",
@@ -75,13 +90,21 @@ SUITES: dict[str, Suite] = {
                 "spike",
                 "subnormal_results",
             ),
-            ("reals",),
+            ("reals", "tall"),
         ),
         Suite(
             "overflow",
             "the same where exponentials, sums or differences leave the range of the format",
             values.check_value,
-            ("beyond_exp", "offset", "masks", "mask_positions", "extremes", "all_patterns"),
+            (
+                "beyond_exp",
+                "offset",
+                "masks",
+                "mask_positions",
+                "tails",
+                "extremes",
+                "all_patterns",
+            ),
             ("far_reals",),
         ),
         Suite(
@@ -89,6 +112,7 @@ SUITES: dict[str, Suite] = {
             "masks, infinities, NaN, empty axes and length 1 by contract",
             special_values.check_rows,
             check_own=special_values.check,
+            observes=(*SPECIAL_VALUES, "empty"),
         ),
         Suite(
             "invariance",
@@ -101,7 +125,7 @@ SUITES: dict[str, Suite] = {
             "gradient",
             "every returned gradient within its error bound of the exact one",
             values.check_gradient,
-            ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks"),
+            ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks", "tails"),
             applies=_may_come_with_a_gradient,
         ),
         Suite(
@@ -112,11 +136,11 @@ SUITES: dict[str, Suite] = {
             ("gaps_below_zero",),
         ),
         Suite(
-            "consistency",
+            "agreement",
             "agreement with our kernels, and of functions that tell one another",
-            consistency.check,
+            agreement.check,
             ("normal", "wide", "dominant", "ties"),
-            applies=consistency.applies,
+            applies=agreement.applies,
         ),
         Suite(
             "layouts",
@@ -125,10 +149,18 @@ SUITES: dict[str, Suite] = {
             check_own=layouts.check,
         ),
         Suite(
+            "parameters",
+            "scale, smoothing, weights, ignored samples, reductions, where they are taken",
+            None,
+            check_own=parameters.check,
+            applies=parameters.applies,
+        ),
+        Suite(
             "regressions",
             "every bug on record",
             None,
             check_own=regressions.check_own,
+            observes=(*SPECIAL_VALUES, "bitwise_batch"),
         ),
         Suite(
             "every-value",
@@ -138,6 +170,7 @@ SUITES: dict[str, Suite] = {
             ("every_real",),
             budget="standard",
             applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
         ),
         Suite(
             "pairs",
@@ -146,6 +179,19 @@ SUITES: dict[str, Suite] = {
             PAIRS,
             budget="exhaustive",
             applies=exhaustive.can_judge,
+            observes=SPECIAL_VALUES,
         ),
     )
 }
+
+FORMER_NAMES = {"consistency": "agreement"}
+"""What suites were called before, with their names of today: commands, files and old results."""
+
+
+def present_name(suite: str) -> str:
+    """The name of today for a suite that may be called by a former one.
+
+    >>> present_name("consistency"), present_name("accuracy")
+    ('agreement', 'accuracy')
+    """
+    return FORMER_NAMES.get(suite, suite)

@@ -130,7 +130,8 @@ def _exponentials(name: str) -> tuple[Array, Array]:
     return mantissa, exponent
 
 
-_POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
+with np.errstate(under="ignore"):  # whatever an importing program has set
+    _POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
 
 
 def enclose(

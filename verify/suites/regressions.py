@@ -19,7 +19,7 @@ from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Died, NotApplicable, Outcome, SubjectFault, SubjectRaised
 from .regression_cases import Case, Probe, load
-from .special_values import promise
+from .special_values import axis_of, promise
 from .verdicts import Verdict, Violation, compare, no_result
 
 CONTRACT_ROUNDINGS = 4  # of 1 / K or its logarithm, which a contract promises
@@ -73,7 +73,7 @@ def check_own(
         for probe in case.probes:
             for answer in ask(case, probe, subject, fmt):
                 verdict = answer.verdict
-                if not is_promised(probe, subject.contract):
+                if not is_promised(probe, subject.subject.contract):
                     verdict = dataclasses.replace(verdict, violations=[])
                 found.append((answer.batch, verdict))
     return found
@@ -218,6 +218,10 @@ def _by_contract(
     promised = promise(subject.definition, subject.contract, row, label)
     if promised is None:
         return Verdict(0, 0.0, [])
+    axis = axis_of(row)
+    source = f"contract: {subject.contract}"
+    if axis not in subject.declared:
+        source = f"observed: {axis}={getattr(subject.contract, axis)} of other rows"
     value, expected = np.atleast_1d(computed.astype(np.float64)), np.atleast_1d(promised.values)
     allowed = CONTRACT_ROUNDINGS * float(fmt.unit_roundoff) * np.abs(expected)
     with np.errstate(invalid="ignore"):
@@ -235,7 +239,7 @@ def _by_contract(
                 index=k,
                 observed=float(value[k]),
                 expected=float(expected[k]),
-                source=f"contract: {subject.contract}",
+                source=source,
             )
         )
     return Verdict(value.size, 0.0, violations)

@@ -2,6 +2,10 @@
 
 Each case puts one special row between two ordinary rows, which must come out bit for bit as they
 do without it.
+
+What a contract declares of a row is held.  Where it declares nothing, ``observe.py`` has found out
+which way the subject goes, and a row is held against that: it fails where it goes none of the
+legitimate ways, or another one than most rows.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from ...derivations.definition import Definition, Output
 from ...derivations.proofs.facts import ShiftEquivariant, SumsTo
 from ..inputs.families import Batch
 from ..oracle.truth import truth
-from ..subjects.contract import Contract
+from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
 from .verdicts import Verdict, Violation, has_truth, no_result, threshold
@@ -32,6 +36,9 @@ BOUNDARIES = {
     1027: (127, 128, 255, 256, 511, 512, 1023, 1024, 1026),
     4097: (2047, 2048, 4095, 4096),
 }
+
+TWO_WAYS = "two ways at once"
+ROUNDINGS = 4  # of a value such as 1 / 19 or log(1 / 2), which a contract promises
 
 Row = NDArray[np.float64]
 
@@ -83,6 +90,24 @@ class Promise:
     where: NDArray[np.bool_] | bool = True
 
 
+def axis_of(row: Row) -> str:
+    """The axis of a contract that governs a row without an exact value."""
+    if np.isnan(row).any():
+        return "nan"
+    return "pos_inf" if np.isposinf(row).any() else "all_masked"
+
+
+def is_free(definition: Definition, axis: str) -> bool:
+    """Whether the definition leaves a choice on an axis of special values."""
+    if definition.elementwise:
+        return False
+    if axis == "nan":
+        return definition.output is Output.VECTOR
+    if axis == "empty":
+        return not definition.labelled  # a loss has no label to point at
+    return kind(definition) != "logsumexp"
+
+
 def promise(
     definition: Definition, contract: Contract, row: Row, label: int | None
 ) -> Promise | None:
@@ -99,10 +124,14 @@ def promise(
     nan = np.full(shape, np.nan)
 
     if np.isnan(row).any():
+        if contract.nan is None and definition.output is Output.VECTOR:
+            return None
         at_its_place = contract.nan == "at" and definition.output is Output.VECTOR
         return Promise(nan, np.isnan(row) if at_its_place else True)
 
     at = np.isposinf(row)
+    if which == "logsumexp":
+        return Promise(np.array(np.inf if at.any() else -np.inf))
     if not at.any():
         all_masked = {
             "probabilities": {
@@ -111,12 +140,11 @@ def promise(
                 "uniform": np.full(shape, 1 / size),
             },
             "log-probabilities": {"nan": nan, "zero": np.full(shape, -np.inf)},
-            "logsumexp": dict.fromkeys(("nan", "zero", "uniform"), np.array(-np.inf)),
             "loss": {"nan": nan},
-        }[which].get(contract.all_masked)
+        }[which].get(contract.all_masked or "")
         return None if all_masked is None else Promise(all_masked)
 
-    if which == "loss" and at[label]:
+    if contract.pos_inf is None or (which == "loss" and at[label]):
         return None
     share = 1 / at.sum()
     values = {
@@ -130,10 +158,70 @@ def promise(
             "nan_at": np.where(at, np.nan, -np.inf),
             "mass": np.where(at, np.log(share), -np.inf),
         },
-        "logsumexp": dict.fromkeys(("nan_all", "nan_at", "mass"), np.array(np.inf)),
         "loss": {"nan_all": nan, "nan_at": np.array(np.inf), "mass": np.array(np.inf)},
     }
     return Promise(values[which][contract.pos_inf])
+
+
+def legitimate(definition: Definition, row: Row, label: int | None) -> dict[str, list[Row]]:
+    """The results that each way of the governing axis may give a row; empty where all are free.
+
+    (Stricter than what may be declared: NaN that is at its place is nowhere else, and a loss of a
+    masked row is NaN, that of no probability, 0 or infinite, or that of a uniform distribution.)
+    """
+    axis = axis_of(row)
+    if kind(definition) == "loss" and axis == "all_masked":
+        uniform = np.array(np.log(len(row)))
+        nan, zero, infinite = (np.array(v) for v in (np.nan, 0.0, np.inf))
+        return {"nan": [nan], "zero": [zero, infinite], "uniform": [uniform]}
+    ways = {}
+    for way in CHOICES[axis]:
+        told = promise(definition, replace(Contract(), **{axis: way}), row, label)
+        if told is not None:
+            ways[way] = [told.values]
+    if kind(definition) == "log-probabilities" and axis == "all_masked":
+        ways["uniform"] = [np.full(len(row), -np.log(len(row)))]
+    return ways
+
+
+def ways_of(
+    definition: Definition, fmt: Format, row: Row, label: int | None, value: Row
+) -> set[str] | None:
+    """The ways of the governing axis that a result may come from; None where all are free."""
+    if axis_of(row) == "nan" and definition.output is Output.VECTOR:
+        if np.isnan(value).all():
+            return {"row", "at"} if np.isnan(row).all() else {"row"}
+        return {"at"} if np.array_equal(np.isnan(value), np.isnan(row)) else set()
+    allowed = legitimate(definition, row, label)
+    if not allowed:
+        return None
+    return {
+        way
+        for way, results in allowed.items()
+        if any(_agrees(fmt, value, expected).all() for expected in results)
+    }
+
+
+def _agrees(fmt: Format, value: Row, expected: Row) -> NDArray[np.bool_]:
+    """Where a result is what it should be, as 1 / 19 or log(1 / 2) with a few roundings."""
+    with np.errstate(invalid="ignore"):
+        close = np.abs(value - expected) <= ROUNDINGS * float(fmt.unit_roundoff) * np.abs(expected)
+    close &= np.isfinite(value) & np.isfinite(expected)  # (an infinity allows infinite errors)
+    same = (value == expected) | (np.isnan(value) & np.isnan(expected))
+    return np.atleast_1d(close | same)
+
+
+def named(definition: Definition, row: Row) -> str:
+    """What is special about a row, in a word or two; the same when the row is made smaller."""
+    words = [w for w, found in (("NaN", np.isnan), ("+inf", np.isposinf)) if found(row).any()]
+    if definition.elementwise:
+        words += ["-inf"] if np.isneginf(row).any() else []
+        return f"argument {' and '.join(words)}"
+    if words:
+        return f"{' and '.join(words)} in a row"
+    if np.isneginf(row).all():
+        return "all masked"
+    return "one class" if len(row) == 1 else "masked classes"
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[tuple[Batch, Verdict]]:
@@ -160,16 +248,22 @@ def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch:
     return Verdict(checks, 0.0, violations)
 
 
+def between_ordinary_rows(batch: Batch) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """A row between two ordinary ones, with the label of the row for all three."""
+    row = batch.logits[0]
+    ordinary = np.linspace(-1, 1, len(row)).astype(row.dtype)
+    labels = None if batch.labels is None else np.repeat(batch.labels[:1], 3)
+    return np.stack([ordinary, row, ordinary[::-1]]), labels
+
+
 def _check_special(
     subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch
 ) -> Verdict:
     """One row, between two ordinary rows."""
     row = batch.logits[0]
-    ordinary = np.linspace(-1, 1, len(row)).astype(fmt.dtype)
-    stack = np.stack([ordinary, row, ordinary[::-1]])
-    label = None if batch.labels is None else int(batch.labels[0])
-    labels = None if label is None else np.full(3, label)
-    family = f"special value: {batch.family}"
+    wide = row.astype(np.float64)
+    stack, labels = between_ordinary_rows(batch)
+    message = f"special value: {named(definition, wide)}"
 
     plain = stack.copy()
     plain[1] = plain[0]
@@ -177,46 +271,87 @@ def _check_special(
         observed = subject(stack.copy(), labels)
         undisturbed = subject(plain, labels)
     except SubjectFault as fault:
-        return no_result(fault, family)
+        return no_result(fault, message)
     violations = []
     if not all(observed.equals(undisturbed, i) for i in (0, 2)):
         violations.append(
-            Violation(0, f"{family}: a special row changes the results of other rows")
+            Violation(0, f"{message}: a special row changes the results of other rows")
         )
-    value = observed.value[1].astype(np.float64)
-    where: NDArray[np.bool_] | bool = True
-    if has_truth(definition, row):
-        exact = truth(definition, row, fmt, label=label)
-        limit, source = threshold(definition, subject.contract, fmt, batch, 0, exact)
-        expected = exact.rounded.astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):  # an infinite result: limit 0
-            allowed = limit * np.ldexp(1.0, exact.ulp_exponent)
-    else:
-        source = f"contract: {subject.contract}"
-        promised = promise(definition, subject.contract, row.astype(np.float64), label)
-        if promised is None:
-            return Verdict(1, 0.0, violations)
-        expected, where = promised.values, promised.where
-        # A value such as 1 / 19 or log(1 / 2): rounded, and computed with a few roundings.
-        allowed = 4 * float(fmt.unit_roundoff) * np.abs(expected)
-    with np.errstate(invalid="ignore"):
-        close = np.abs(value - expected) <= allowed
-    close &= np.isfinite(value) & np.isfinite(expected)  # (an infinity allows infinite errors)
-    same = (value == expected) | (np.isnan(value) & np.isnan(expected))
-    good = np.atleast_1d(close | same | ~np.asarray(where))
-    if not good.all():
-        k = int(np.flatnonzero(~good)[0])
-        violations.append(
-            Violation(
-                row=0,
-                message=family,
-                index=k,
-                observed=float(np.atleast_1d(value)[k]),
-                expected=float(np.atleast_1d(expected)[k]),
-                source=source,
-            )
-        )
+    value = np.asarray(observed.value[1].astype(np.float64))
+    violation = (
+        _beyond_its_bound(subject, definition, fmt, batch, value)
+        if has_truth(definition, row)
+        else _against_the_contract(subject, definition, fmt, batch, value)
+    )
+    if violation is not None:
+        why = f": {violation.message}" if violation.message else ""
+        violations.append(replace(violation, message=message + why))
     return Verdict(1, 0.0, violations)
+
+
+def _beyond_its_bound(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch, value: Row
+) -> Violation | None:
+    """The first result of a row that has an exact value which is not within its error bound."""
+    label = None if batch.labels is None else int(batch.labels[0])
+    exact = truth(definition, batch.logits[0], fmt, label=label)
+    limit, source = threshold(definition, subject.contract, fmt, batch, 0, exact)
+    expected = np.asarray(exact.rounded.astype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite result: limit 0
+        allowed = limit * np.ldexp(1.0, exact.ulp_exponent)
+        good = np.abs(value - expected) <= allowed
+    good &= np.isfinite(value) & np.isfinite(expected)  # (an infinity allows infinite errors)
+    good |= (value == expected) | (np.isnan(value) & np.isnan(expected))
+    return _first(np.atleast_1d(good), value, expected, source)
+
+
+def _against_the_contract(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch, value: Row
+) -> Violation | None:
+    """What a row without an exact value has in place of what is declared, or observed of most."""
+    row = batch.logits[0].astype(np.float64)
+    label = None if batch.labels is None else int(batch.labels[0])
+    axis = axis_of(row)
+    declared = axis in subject.declared
+    if declared or not is_free(definition, axis):
+        promised = promise(definition, subject.contract, row, label)
+        if promised is None:
+            return None
+        good = _agrees(fmt, value, promised.values) | ~np.asarray(promised.where)
+        source = f"contract: {subject.contract}" if declared else "the limit"
+        return _first(good, value, promised.values, source)
+    found = ways_of(definition, fmt, row, label, value)
+    way = getattr(subject.contract, axis)
+    if found is None or way in found or (way is None and found):
+        return None
+    allowed = legitimate(definition, row, label)
+    expected = allowed.get(way or CHOICES[axis][0], next(iter(allowed.values())))[0]
+    good = _agrees(fmt, value, expected)
+    if axis == "nan" and way == "at":  # elsewhere it may be any number
+        good = np.atleast_1d(np.isnan(value) == np.isnan(row))
+    if not found:
+        told = f"none of the ways {', '.join(allowed)}"
+        return _first(good, value, expected, "what may be declared", told)
+    told = f"{TWO_WAYS}, {axis}={min(found, key=CHOICES[axis].index)} here"
+    source = f"observed: {axis}={way} of other rows"
+    return _first(good, value, expected, source, told)
+
+
+def _first(
+    good: NDArray[np.bool_], value: Row, expected: Row, source: str, message: str = ""
+) -> Violation | None:
+    """The first result that is not good; None where all are."""
+    if good.all():
+        return None
+    k = int(np.flatnonzero(~good)[0])
+    return Violation(
+        row=0,
+        message=message,
+        index=k,
+        observed=float(np.atleast_1d(value)[k]),
+        expected=float(np.atleast_1d(expected)[k]),
+        source=source,
+    )
 
 
 def _check_empty(
@@ -234,7 +369,7 @@ def _check_empty(
     except SubjectFault as fault:
         return batch, no_result(fault, "empty axis")
     violations = []
-    if (value is None) != (subject.contract.empty == "error"):
+    if "empty" in subject.declared and (value is None) != (subject.contract.empty == "error"):
         did, other = ("raised", "error") if value is None else ("returned", "empty")
         violations.append(
             Violation(

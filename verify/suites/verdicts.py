@@ -25,7 +25,9 @@ from .grades import grade, have_a_common_part
 from .reference_form import LEAST, evaluate
 
 NON_INFERIORITY = 4.0
+MOST_ROWS_ALONE = 100  # of a batch whose results differ, to see whether one does so alone
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
+MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are asked next
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,9 @@ def _truth(
     )
 
 
+_truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
+
+
 def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
     """Whether the definition has an exact value at a row; elsewhere the contract governs."""
     values = row.astype(np.float64)
@@ -152,7 +157,9 @@ def reference(
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
-    ask = _truth if batch.logits.shape[1] <= MOST_KEPT else _truth.__wrapped__
+    classes = batch.logits.shape[1]
+    brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
+    ask = _truth if classes <= MOST_KEPT else brief
     return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
 
 
@@ -296,7 +303,8 @@ def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
     if same:
         return outcome
     # A row that shows it alone, if there is one.
-    rows = (i for i in range(len(batch.logits)) if not twice(batch.row(i))[1])
+    first = range(min(len(batch.logits), MOST_ROWS_ALONE))
+    rows = (i for i in first if not twice(batch.row(i))[1])
     message = "two calls on the same input gave different results"
     return Verdict(1, 0.0, [Violation(next(rows, 0), message, kind="not deterministic")])
 

@@ -57,6 +57,27 @@ def first_gap(is_lost, precision):
     return float(high)
 
 
+# --- the cause of a gap ---
+
+
+@pytest.mark.parametrize("losers", [2, 49, 999])
+def test_a_sum_of_losers_that_is_flushed_is_named_as_the_cause(losers):
+    def first(limit):  # the first float32 gap at which exact math makes the sum smaller
+        gap = np.float32(float(MP.log(losers) - MP.log(MP.mpf(limit))))
+        while losers * MP.exp(-MP.mpf(float(gap))) >= limit:
+            gap = np.nextafter(gap, np.float32(np.inf))
+        return float(gap)
+
+    fmt = FORMATS["float32"]
+    assert explain(first(MP.mpf(2) ** -126), fmt, losers) == (
+        "the sum of all losers below the normal range of float32 is taken for 0: "
+        f"126 ln 2 + ln {losers}"
+    )
+    assert explain(first(MP.mpf(2) ** -150), fmt, losers) == (
+        f"the sum of all losers underflows in float32: 150 ln 2 + ln {losers}"
+    )
+
+
 # --- (1) absorption ---
 
 

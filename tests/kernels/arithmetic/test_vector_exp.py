@@ -12,12 +12,15 @@ from softproof.kernels.arithmetic.simd import after, fill, keep, lanes, load, po
 from softproof.kernels.arithmetic.vector_exp import (
     EXP_ERROR,
     FAR,
+    OF_ONE,
     exponential,
     layout,
     multiplier,
     power_pair,
     reference,
+    reference_at,
 )
+from softproof.kernels.losses.cross_entropy_rows import HEADROOM
 
 compiled = numba.njit(error_model="numpy")
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -58,6 +61,16 @@ def bias_and_cut(x):
     return bias, cut
 
 
+@compiled
+def lowest_formed(x, maximum, raised):
+    """The least x whose own exponential is formed under the raised reference of a maximum."""
+    p = pointer(x)
+    r = reference(p, maximum, *OF_ONE[0])
+    lowest = reference_at(p, r.exponent - raised, r.shift, *OF_ONE[0]).lowest
+    keep(x)
+    return lowest
+
+
 def worst_error(x):
     """Largest relative error of w 2^n = e^x over float32 x, in units of 2^-24.
 
@@ -73,14 +86,29 @@ def worst_error(x):
 needs_x87 = pytest.mark.skipif(np.finfo(np.longdouble).nmant != 63, reason="80-bit long double")
 
 
+CUT = bias_and_cut(np.zeros(16, np.float32))[1]
+HIGHEST = np.float32(FAR / math.log2(math.e))
+LOWEST = -np.float32((FAR + CUT + HEADROOM + 1) / math.log2(math.e))
+
+
 def every_float32(step):
-    """Blocks of every `step`-th float32 of modulus 2^-30 ... 11356, where |x log2 e| < FAR."""
-    first, last = (int(np.float32(x).view(np.int32)) for x in (2.0**-30, FAR / math.log2(math.e)))
-    for start in range(first, last, step << 20):
-        bits = np.arange(start, start + (step << 20), step, np.int32)
-        magnitude = np.minimum(bits, last).view(np.float32)
-        yield magnitude
-        yield -magnitude
+    """Blocks of every `step`-th float32 from LOWEST to -2^-30, and from 2^-30 to HIGHEST."""
+    for sign, end in ((1, HIGHEST), (-1, LOWEST)):
+        first, last = (int(np.float32(abs(x)).view(np.int32)) for x in (2.0**-30, end))
+        for start in range(first, last, step << 20):
+            bits = np.arange(start, start + (step << 20), step, np.int32)
+            yield np.float32(sign) * np.minimum(bits, last).view(np.float32)
+
+
+def test_every_exponential_that_is_formed_is_tried():
+    """The lowest is CUT below a reference that cross_entropy has raised by HEADROOM."""
+    high, _ = OF_ONE[0]
+    near = np.float32(FAR / high)  # the largest M that a row is not moved by, or the next
+    near = near if near * high <= FAR else np.nextafter(near, np.float32(0))
+    formed = lowest_formed(np.zeros(16, np.float32), -float(near), HEADROOM)
+    tried = [float(x) for block in every_float32(997) for x in (block.min(), block.max())]
+    assert min(tried) <= formed < -11490
+    assert max(tried) >= near
 
 
 @needs_x87
@@ -89,9 +117,17 @@ def test_exp_of_a_sample_of_float32():
 
 
 @needs_x87
+def test_exp_where_the_exponents_are_largest():
+    """Every 31st float32 from LOWEST to the lowest maximum that a row is not moved by."""
+    first, last = (int(abs(x).view(np.int32)) for x in (HIGHEST, LOWEST))
+    x = -np.arange(first, last + 1, 31, np.int32).view(np.float32)
+    assert worst_error(x[: x.size // 16 * 16]) <= EXP_ERROR["float32"]
+
+
+@needs_x87
 @pytest.mark.long
 def test_exp_of_every_float32():
-    """Below 2^-30 e^x is 1 to the last bit, beyond FAR no exponential is formed."""
+    """Below 2^-30 e^x is 1 to the last bit, beyond LOWEST and HIGHEST no exponential is formed."""
     worst = max(map(worst_error, every_float32(1)))
     print(f"largest error of e^x over all float32: {worst:.4f} units of 2^-24")
     assert worst <= EXP_ERROR["float32"]

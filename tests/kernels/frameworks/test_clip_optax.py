@@ -12,7 +12,9 @@ optax = pytest.importorskip("optax", reason=REASON)
 
 import jax.numpy as jnp  # noqa: E402
 from softproof.kernels import BOUNDS, ClipRecord, clip_step  # noqa: E402
+from softproof.kernels.frameworks import optax as hook  # noqa: E402
 from softproof.kernels.frameworks.optax import radius_clip  # noqa: E402
+from softproof.kernels.training.clip import SLOPES  # noqa: E402
 
 OPTIMIZERS = {
     "sgd": lambda: optax.sgd(50.0),
@@ -211,8 +213,6 @@ def test_the_float32_record_is_rounded_to_the_safe_side():
 
 
 def test_rounding_to_nearest_is_caught(monkeypatch):
-    from softproof.kernels.frameworks import optax as hook
-
     def nearest(record, dtype):
         return ClipRecord(*(np.asarray(value, dtype) for value in record))
 
@@ -243,6 +243,175 @@ def test_half_precision_logits_and_updates(dtype, rng):
     assert 0.0 < float(record.factor) < 0.9
     expected = float(record.factor) * np.asarray(10.0 * update, np.float32)
     assert np.allclose(np.asarray(updates, np.float32), expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("slopes", SLOPES)
+def test_float32_updates_of_bfloat16_parameters_stay_float32(slopes, rng):
+    x = jnp.asarray(rng.normal(size=(24, 6)), np.float32)
+    weights = jnp.asarray(rng.normal(size=(6, 4)), jnp.bfloat16)
+    update = jnp.asarray(10.0 * rng.normal(size=(6, 4)), np.float32)
+    clip = radius_clip(linear, bound="spread", slopes=slopes)
+    got, record = clip.update(update, clip.init(weights), weights, batch=x)
+    assert got.dtype == np.float32
+    assert np.array_equal(got, update * record.factor)
+    spread = np.ptp(np.asarray(x, float) @ np.asarray(update, float), axis=1).max()
+    # The slopes are those of a model in bfloat16; its finite difference keeps u^(2/3).
+    assert float(record.r) == pytest.approx(spread / math.pi, rel=0.01 if slopes == "jvp" else 0.1)
+    assert optax.apply_updates(weights, got).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("slopes", SLOPES)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_integer_parameters_neither_count_nor_move(compiled, slopes, rng):
+    x, y = problem(rng, np.float32)
+    weights = jnp.asarray(rng.normal(size=(6, 4)), np.float32)
+    chain = optax.chain(optax.adam(50.0), radius_clip(linear, bound="spread", slopes=slopes))
+    g = gradient(linear, weights, x, y)
+    alone, state = chain.update(g, chain.init(weights), weights, batch=x)
+
+    def pick(params, x):
+        return linear(params["w"], x[:, params["columns"]])
+
+    chain = optax.chain(optax.adam(50.0), radius_clip(pick, bound="spread", slopes=slopes))
+    params = {"columns": jnp.arange(6), "w": weights}
+    step = jax.jit(chain.update) if compiled else chain.update
+    with_integers = {"columns": jnp.zeros(6, int), "w": g}
+    got, state_2 = step(with_integers, chain.init(params), params, batch=x)
+    assert np.allclose(got["w"], alone, rtol=1e-5)
+    assert float(state_2[-1].factor) == pytest.approx(float(state[-1].factor), rel=1e-5)
+    assert float(state_2[-1].factor) < 0.9
+    assert optax.apply_updates(params, got)["columns"].tolist() == list(range(6))
+
+
+def test_parameters_that_are_all_integers_are_no_step():
+    clip = radius_clip(lambda weights, x: x @ weights.astype(np.float32))
+    weights = jnp.ones((2, 2), int)
+    got, record = clip.update(jnp.zeros((2, 2)), clip.init(weights), weights, batch=jnp.eye(2))
+    assert [float(value) for value in record] == [0.0, math.inf, 0.0, 1.0]
+    assert not got.any()
+
+
+# --- slopes ---
+
+
+@jax.custom_vjp
+def squared(x):
+    return x * x
+
+
+squared.defvjp(lambda x: (x * x, x), lambda x, g: (2.0 * x * g,))
+
+
+def check_difference_against_jvp(rng):
+    for dtype, tolerance in ((np.float64, 1e-8), (np.float32, 1e-3)):
+        x, _ = problem(rng, dtype)
+        for size in (1e-3, 1.0, 1e3):
+            params, update = mlp_params(rng, dtype), mlp_params(rng, dtype)
+            update = jax.tree.map(lambda d, size=size: size * d, update)
+            records = []
+            for slopes in SLOPES:
+                clip = radius_clip(mlp, bound="spread", slopes=slopes)
+                records.append(clip.update(update, clip.init(params), params, batch=x)[1])
+            assert np.allclose(*records, rtol=tolerance), (dtype, size)
+
+
+@pytest.mark.usefixtures("x64")
+def test_difference_and_jvp_agree(rng):
+    check_difference_against_jvp(rng)
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_whole_update_in_place_of_a_small_difference_is_caught(rng, monkeypatch):
+    def secant(forward, old, update, tau):
+        z = forward(old)
+        return z, forward([p + d for p, d in zip(old, update, strict=True)]) - z
+
+    monkeypatch.setattr(hook, "_central_difference", secant)
+    with pytest.raises(AssertionError):
+        check_difference_against_jvp(rng)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_without_a_forward_derivative_the_error_names_the_difference_and_it_works(compiled, rng):
+    def with_squares(logits):
+        return lambda weights, x: logits(weights, x) ** 2
+
+    def custom(weights, x):
+        return squared(linear(weights, x))
+
+    x, _ = problem(rng, np.float32)
+    weights, update = (jnp.asarray(rng.normal(size=(6, 4)), np.float32) for _ in range(2))
+    records = []
+    for logits, slopes in ((with_squares(linear), "jvp"), (custom, "difference")):
+        clip = radius_clip(logits, slopes=slopes, bound="spread")
+        step = jax.jit(clip.update) if compiled else clip.update
+        records.append(step(update, clip.init(weights), weights, batch=x)[1])
+    assert np.allclose(*records, rtol=1e-3)
+    clip = radius_clip(custom)
+    with pytest.raises(TypeError) as caught:
+        clip.update(update, clip.init(weights), weights, batch=x)
+    assert "pass slopes='difference'" in "".join(caught.value.__notes__)
+
+
+def test_the_difference_starts_at_parameters_of_zero(rng):
+    x, _ = problem(rng, np.float32)
+    update = jnp.asarray(rng.normal(size=(6, 4)), np.float32)
+    clip = radius_clip(linear, slopes="difference", bound="spread")
+    weights = jnp.zeros((6, 4))
+    _, record = clip.update(update, clip.init(weights), weights, batch=x)
+    spread = np.ptp(np.asarray(x @ update), axis=1).max()
+    assert float(record.r) == pytest.approx(spread / math.pi, rel=1e-4)
+
+
+# --- parameters of which the optimiser moves a part ---
+
+
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        lambda inner: optax.partition(
+            {"move": inner, "stay": optax.set_to_zero()}, {"in": "stay", "out": "move"}
+        ),
+        lambda inner: optax.chain(
+            optax.masked(inner, {"in": False, "out": True}),
+            optax.masked(optax.set_to_zero(), {"in": True, "out": False}),
+        ),
+    ],
+    ids=["partition", "masked"],
+)
+def test_frozen_parameters_stay_and_the_others_are_clipped(freeze, rng):
+    x, y = problem(rng, np.float32)
+    params = mlp_params(rng)
+    g = gradient(mlp, params, x, y)
+    optimizer = optax.chain(freeze(optax.sgd(100.0)), radius_clip(mlp))
+    got, state = optimizer.update(g, optimizer.init(params), params, batch=x)
+    # The last layer alone is linear in its parameters.
+    hidden, update = np.tanh(x @ params["in"]), -100.0 * g["out"]
+    expected = clip_step(
+        np.asarray(hidden @ params["out"]),
+        np.asarray(hidden @ update),
+        float(np.linalg.norm(update)),
+    )
+    assert np.allclose(state[-1], expected, rtol=1e-4)
+    assert expected.factor < 0.9
+    assert np.allclose(got["out"], expected.factor * update, rtol=1e-4)
+    assert not got["in"].any()
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda inner: optax.masked(inner, {"in": False, "out": True}),
+        lambda inner: optax.partition(
+            {"move": inner, "stay": optax.set_to_zero()}, {"in": "stay", "out": "move"}
+        ),
+    ],
+    ids=["masked", "partition"],
+)
+def test_inside_a_mask_it_says_where_to_go(hide, rng):
+    optimizer = hide(optax.chain(optax.sgd(1.0), radius_clip(mlp)))
+    with pytest.raises(ValueError, match=r"sees a part of them: put it behind, as in optax.chain"):
+        optimizer.init(mlp_params(rng))
 
 
 def test_logits_of_more_axes_count_one_sample_per_position(rng):
@@ -297,6 +466,14 @@ def test_apply_if_finite_skips_such_steps():
     bad = jnp.full((2, 2), jnp.nan)
     updates, _ = jax.jit(optimizer.update)(bad, optimizer.init(weights), weights, batch=jnp.eye(2))
     assert not updates.any()
+
+
+@pytest.mark.parametrize("slopes", SLOPES)
+def test_one_number_per_sample_is_not_taken_for_the_classes_of_one_sample(slopes):
+    weights, x = jnp.ones(3), jnp.ones((24, 3))
+    clip = radius_clip(lambda weights, x: x @ weights, slopes=slopes)
+    with pytest.raises(ValueError, match=r"shape \(samples, classes\), got \(24,\): one logit z"):
+        clip.update(jnp.ones(3), clip.init(weights), weights, batch=x)
 
 
 @pytest.mark.parametrize("missing", ["params", "batch"])

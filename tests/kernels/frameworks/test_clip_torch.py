@@ -12,8 +12,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from softproof.kernels import BOUNDS, clip_step  # noqa: E402
 from softproof.kernels.frameworks import torch as hook  # noqa: E402
 from softproof.kernels.frameworks.torch import RadiusClip, radius_clip  # noqa: E402
+from softproof.kernels.frameworks.torch_perp_grad import perp_grad  # noqa: E402
+from softproof.kernels.training.clip import SLOPES  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.functional import cross_entropy  # noqa: E402
+from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=50.0),
@@ -185,7 +188,7 @@ def test_a_target_beyond_reach_changes_nothing_bit_for_bit(name):
     assert {record.factor for record in clipped.log} == {1.0}
 
 
-@pytest.mark.parametrize("slopes", hook.SLOPES)
+@pytest.mark.parametrize("slopes", SLOPES)
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_buffers_and_random_numbers_are_those_of_an_unclipped_run(slopes, momentum):
     def model():
@@ -269,7 +272,7 @@ def test_difference_and_jvp_agree():
     for dtype, tolerance in ((torch.float64, 1e-8), (torch.float32, 1e-3)):
         for lr in (1e-3, 1.0, 1e3):
             logs = []
-            for slopes in hook.SLOPES:
+            for slopes in SLOPES:
                 torch.manual_seed(5)
                 model, (x, y) = mlp(dtype), batch(dtype=dtype)
                 optimizer = torch.optim.Adam(model.parameters(), lr=lr)
@@ -303,7 +306,7 @@ def test_both_draws_of_a_difference_see_the_same_dropout():
     model = nn.Sequential(nn.Linear(6, 8), nn.Dropout(), nn.Linear(8, 4)).double()
     x, y = batch()
     rho = {}
-    for slopes in hook.SLOPES:
+    for slopes in SLOPES:
         net = copy.deepcopy(model)
         torch.manual_seed(11)
         optimizer = radius_clip(torch.optim.SGD(net.parameters(), lr=1.0), net, slopes=slopes)
@@ -426,6 +429,94 @@ def test_it_is_an_optimizer_with_groups_state_hooks_and_a_name():
     assert "Adam" in repr(optimizer)
     optimizer.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+class DecaysAtTheEnd(torch.optim.SGD):
+    """An optimiser that calls the step of its base class, and then goes on."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(0.5)
+        return loss
+
+
+class WithoutHooks(torch.optim.Optimizer):
+    """An optimiser that never called Optimizer.__init__ and so has no hooks."""
+
+    def __init__(self, parameters, lr):
+        self.param_groups = [{"params": list(parameters), "lr": lr}]
+        self.state = {}
+
+    def zero_grad(self, set_to_none=True):
+        for p in self.param_groups[0]["params"]:
+            p.grad = None
+
+    def state_dict(self):
+        return {"state": {}, "param_groups": [{"lr": self.param_groups[0]["lr"]}]}
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda optimizer, hook: optimizer.register_step_post_hook(hook),
+        lambda optimizer, hook: optimizer.optimizer.register_step_post_hook(hook),
+        lambda _, hook: register_optimizer_step_post_hook(hook),
+    ],
+    ids=["of the wrapper", "of the wrapped optimiser", "of all optimisers"],
+)
+def test_post_hooks_see_the_clipped_parameters_and_their_record(register):
+    model, (x, y) = linear(), batch()
+    optimizer = radius_clip(torch.optim.SGD(model.parameters(), lr=100.0), model)
+    seen = []
+    handle = register(
+        optimizer, lambda *_: seen.append((model.weight.detach().clone(), optimizer.log[-1]))
+    )
+    try:
+        for _ in range(2):
+            train(optimizer, model, x, y, steps=1)
+            weight, record = seen[-1]
+            assert torch.equal(weight, model.weight)
+            assert record is optimizer.log[-1]
+            assert record.factor < 0.9
+        assert len(seen) == 2
+    finally:
+        handle.remove()
+
+
+def test_the_hooks_of_an_optimiser_inside_another_wrapper_see_the_clipped_parameters():
+    model, (x, y) = linear(), batch()
+    inner = perp_grad(torch.optim.SGD(model.parameters(), lr=100.0))
+    optimizer, seen = radius_clip(inner, model), []
+    optimizer.register_step_post_hook(lambda *_: seen.append(model.weight.detach().clone()))
+    train(optimizer, model, x, y, steps=1)
+    assert optimizer.log[0].factor < 0.9
+    assert torch.equal(seen[0], model.weight)
+
+
+@pytest.mark.parametrize("make", [DecaysAtTheEnd, WithoutHooks])
+def test_the_whole_of_an_unusual_step_is_clipped_once(make):
+    torch.optim.SGD(linear().parameters(), lr=1.0)  # from now on its own step calls hooks too
+    check_against_the_linear_truth(RadiusClip, lambda p: make(p, lr=50.0))
+
+
+def test_a_refused_step_calls_no_post_hook():
+    model, (x, y) = linear(), batch()
+    optimizer, seen = radius_clip(torch.optim.SGD(model.parameters(), lr=1.0), model), []
+    optimizer.register_step_post_hook(lambda *_: seen.append(1))
+    with pytest.raises(ValueError, match="holds NaN or inf"):
+        train(optimizer, model, math.inf * x, y, steps=1)
+    assert not seen
+    train(optimizer, model, x, y, steps=1)  # nothing of the refused step is left behind
+    assert seen == [1]
+    assert len(optimizer.log) == 1
 
 
 def test_model_and_optimiser_can_be_copied_together():
@@ -567,7 +658,7 @@ def test_several_modules_in_a_list():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("slopes", hook.SLOPES)
+@pytest.mark.parametrize("slopes", SLOPES)
 def test_half_precision_logits_are_widened(dtype, slopes):
     model, (x, y) = linear(dtype), batch(dtype=dtype)
     old = model.weight.detach().clone()
@@ -673,6 +764,26 @@ def test_a_loss_in_place_of_logits_is_refused():
     optimizer = radius_clip(optimizer, model, logits=lambda m, x: m(x).sum())
     with pytest.raises(ValueError, match=r"logits must have shape \(..., classes\), got a scalar"):
         train(optimizer, model, x, y, steps=1)
+
+
+@pytest.mark.parametrize("slopes", SLOPES)
+def test_one_number_per_sample_is_not_taken_for_the_classes_of_one_sample(slopes):
+    x = torch.randn(24, 6, dtype=torch.float64)
+    model, message = nn.Linear(6, 1).double(), r"logits must have shape .*, got \(24,\): where"
+
+    def take(logits):
+        inner = torch.optim.SGD(model.parameters(), lr=1e4)
+        optimizer = radius_clip(inner, model, logits=logits, slopes=slopes)
+        optimizer.zero_grad()
+        nn.functional.softplus(model(x)).mean().backward()
+        optimizer.step(x)
+
+    with pytest.raises(ValueError, match=message) as caught:
+        take(lambda model, x: model(x)[:, 0])
+    # What the message says to do works.
+    assert "torch.stack([z, torch.zeros_like(z)], -1)" in str(caught.value)
+    take(lambda model, x: (z := model(x)[:, 0], torch.stack([z, torch.zeros_like(z)], -1))[1])
+    take(lambda model, x: model(x[0])[None])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from softproof.kernels import cross_entropy, cross_entropy_with_gradient
 from softproof.kernels.losses.cross_entropy import (
     GRADIENT_ULP_BOUND,
+    SMOOTHED_GRADIENT_BOUND,
     ULP_BOUND,
     cross_entropy_gradient,
 )
@@ -68,6 +69,26 @@ def check(row, label, smoothing=0.0, bits=2300):
                 assert ulp_error(computed, slope, row.dtype) <= GRADIENT_ULP_BOUND[name]
             else:  # p - t cancels: relative to 1
                 assert abs(flint.arb(computed) - slope) <= 8 * float(ml_dtypes.finfo(name).eps)
+
+
+def smoothed_errors(row, label, smoothing, weights=None, scale=1.0, entries=None):
+    """The errors of entries of the gradient (all unless given) in units u of s (W p + t)."""
+    _, gradient = cross_entropy_with_gradient(
+        row, label, label_smoothing=smoothing, class_weights=weights, scale=scale
+    )
+    u = float(np.finfo(row.dtype).eps) / 2
+    least = float(np.finfo(row.dtype).smallest_subnormal)
+    w = [flint.arb(float(x)) for x in (np.ones(row.size) if weights is None else weights)]
+    with flint.ctx.workprec(200):
+        highest, e, s = flint.arb(float(row.max())), flint.arb(smoothing), flint.arb(scale)
+        powers = [(s * (flint.arb(float(x)) - highest)).exp() for x in row]
+        targets = [e / row.size * x for x in w]
+        targets[label] += (1 - e) * w[label]
+        sum_, whole = sum(powers, flint.arb(0)), sum(targets, flint.arb(0))
+        for k in range(row.size) if entries is None else entries:
+            p, t = whole * powers[k] / sum_, targets[k]
+            off = abs(flint.arb(float(gradient[k])) - s * (p - t))
+            yield float((off / (u * s * (p + t) + least)).upper())
 
 
 def random_samples(samples, classes, dtype=np.float64, spread=4.0):
@@ -159,6 +180,48 @@ def test_bounds_on_searched_rows(dtype, spread):
         check(np.array(elements, dtype), label, smoothing)
 
     search()
+
+
+CANCELLING = {
+    "the right class has no weight": (0.1, 0.0),
+    "the right class has little weight": (0.1, 1e-9),
+    "the target is uniform": (1.0, None),
+    "the target is nearly uniform": (1 - 2.0**-40, None),
+}
+
+
+@pytest.mark.parametrize("classes", [2, 50, 1000, 100_000])
+@pytest.mark.parametrize("name", CANCELLING)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_smoothed_gradient_keeps_its_bound_where_a_small_target_is_the_top_class(
+    dtype, name, classes
+):
+    """There p and t may be 1/K of W: W T/(1 + T) is no way to write the entry."""
+    smoothing, weight = CANCELLING[name]
+    row = (np.random.default_rng(0).normal(size=classes) * 1e-3).astype(dtype)
+    label = int(row.argmax())
+    weights = None
+    if weight is not None:
+        weights = np.ones(classes)
+        weights[label] = weight
+    entries = {label, 0, classes - 1}
+    worst = max(smoothed_errors(row, label, smoothing, weights, entries=entries))
+    assert worst <= SMOOTHED_GRADIENT_BOUND[row.dtype.name]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_smoothed_gradient_keeps_its_bound_on_random_rows(dtype):
+    """Weights of all sizes, the right class at the top and elsewhere, p of it from 0 to 1."""
+    rng = np.random.default_rng(4)
+    for _ in range(150):
+        classes, spread = int(rng.integers(1, 40)), 10 ** rng.uniform(-3, 2)
+        row = (rng.normal(size=classes) * spread).astype(dtype)
+        weights = (10 ** rng.uniform(-9, 3, classes)).astype(dtype)
+        weights[rng.random(classes) < 0.2] = 0
+        label = int(rng.choice([row.argmax(), rng.integers(classes)]))
+        smoothing, scale = float(rng.choice([1e-9, 0.1, 0.9, 1.0])), float(rng.choice([1, 0.3]))
+        errors = smoothed_errors(row, label, smoothing, weights, scale)
+        assert max(errors) <= SMOOTHED_GRADIENT_BOUND[row.dtype.name], (row, label, weights)
 
 
 def test_the_sum_behind_smoothing_does_not_lose_digits_with_the_length():

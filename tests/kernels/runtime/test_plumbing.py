@@ -4,15 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from softproof import kernels
 from softproof.kernels import ALGORITHMS, cross_entropy, log_softmax, logsumexp
 from softproof.kernels import cross_entropy_with_gradient as with_gradient
+from softproof.kernels.runtime import rows as kernel_rows
 from softproof.kernels.runtime.rows import BLOCK_BYTES
 
 KERNELS = Path(kernels.__file__).parent
@@ -152,6 +156,51 @@ def test_unfit_out_is_refused():
         kernels.softmax(logits, out=read_only)
 
 
+# As strides of five rows of eight numbers, in bytes.
+ITSELF = {
+    "windows": (8, 8),
+    "windows that share their ends": (56, 8),
+    "one row for all": (0, 8),
+    "one element for all": (64, 0),
+    "half an element further": (64, 4),
+    "every third and every second": (24, 16),  # 3 i + 2 j is 6 for (0, 3) and (2, 0)
+}
+
+
+@pytest.mark.parametrize("strides", ITSELF.values(), ids=ITSELF)
+def test_out_that_overlaps_itself_is_refused(strides):
+    logits, out = random_logits(5, 8), as_strided(np.zeros(100), (5, 8), strides)
+    with pytest.raises(ValueError, match=r"out overlaps itself.*out\.copy"):
+        kernels.softmax(logits, out=out)
+    kernels.softmax(logits, out=out.copy())
+
+
+def test_logits_that_overlap_themselves_are_no_place_for_the_result():
+    windows = sliding_window_view(random_logits(12), 8, writeable=True)
+    with pytest.raises(ValueError, match="out overlaps itself"):
+        kernels.softmax(windows, out=windows)
+
+
+def test_out_whose_axes_reach_into_each_other_without_meeting_is_taken():
+    buffer = np.full(100, np.nan)
+    # 3 i + 2 j: all different for two rows of up to three.
+    out = as_strided(buffer, (2, 3), (24, 16))
+    logits = random_logits(2, 3)
+    np.testing.assert_array_equal(kernels.softmax(logits, out=out), kernels.softmax(logits))
+
+
+def test_a_cotangent_in_the_memory_of_out_is_read_before_it_is_overwritten():
+    logits = random_logits(4, 5)
+    labels, cotangent = labels_for(logits), np.array([1.0, -2.0, 3.0, 0.5])
+    expected = kernels.cross_entropy_gradient(logits, labels, cotangent)
+    out = np.empty((4, 5))
+    out.reshape(-1)[3:7] = cotangent
+    shared = out.reshape(-1)[3:7]
+    np.testing.assert_array_equal(
+        kernels.cross_entropy_gradient(logits, labels, shared, out=out), expected
+    )
+
+
 # --- threads ---
 
 
@@ -169,6 +218,83 @@ def test_less_than_one_thread_is_refused(function, threads):
         ValueError, match=f"threads must be an integer of at least 1, got {threads}"
     ):
         function([[0.0, 1.0]], threads=threads)
+
+
+@pytest.mark.parametrize("threads", [np.int64(2), np.uint8(2), True])
+def test_any_kind_of_integer_is_a_number_of_threads(threads):
+    logits = random_logits(3, 70_000)
+    for rows in (logits, logits[0]):
+        np.testing.assert_array_equal(kernels.softmax(rows, threads=threads), kernels.softmax(rows))
+        np.testing.assert_array_equal(log_softmax(rows, threads=threads), log_softmax(rows))
+
+
+LATE = """
+import atexit, threading
+import numpy as np
+from softproof.kernels import softmax
+from softproof.kernels.runtime import rows
+
+rows._CORES = 2
+logits = np.random.default_rng(0).normal(size=(4, 1 << 17)).astype(np.float32)
+expected = softmax(logits)
+
+def call(when):
+    for part in (slice(None), slice(1)):  # rows for each thread, and one row for both
+        print(when, np.array_equal(softmax(logits[part], threads=2), expected[part]), flush=True)
+
+def after_the_main_thread():
+    threading.main_thread().join()
+    call("after")
+
+if {pool}:
+    call("before")
+threading.Thread(target=after_the_main_thread).start()
+atexit.register(call, "at exit")
+"""
+
+
+@pytest.mark.parametrize("pool", [False, True], ids=["new threads", "threads that wait"])
+def test_threads_are_done_without_once_the_interpreter_is_ending(pool):
+    result = subprocess.run(
+        [sys.executable, "-c", LATE.replace("{pool}", str(pool))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines == ["before True"] * 2 * pool + ["after True"] * 2 + ["at exit True"] * 2
+
+
+def test_every_part_is_done_once_where_no_thread_can_be_started(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    kernel_rows._pool.cache_clear()
+    done = []
+    kernel_rows.in_parallel(done.append, range(10), 3)
+    assert done == list(range(10))
+    monkeypatch.undo()
+    kernel_rows.in_parallel(done.append, range(10, 20), 3)  # what could not start does nothing now
+    assert sorted(done) == list(range(20))
+    kernel_rows._pool.cache_clear()
+
+
+def test_what_one_thread_raises_is_raised_when_the_others_have_ended():
+    started = threading.Barrier(2)
+    ended = []
+
+    def run(start):
+        started.wait()
+        if start == 0:
+            raise ZeroDivisionError
+        time.sleep(0.05)
+        ended.append(start)
+
+    with pytest.raises(ZeroDivisionError):
+        kernel_rows.in_parallel(run, [0, 1], 2)
+    assert ended == [1]
 
 
 # --- dtypes ---
@@ -257,6 +383,48 @@ def test_a_scale_out_of_range_is_refused(function, scale):
         function(np.zeros(3), scale=scale)
 
 
+@pytest.mark.parametrize("number", [np.float32, np.float64, ml_dtypes.bfloat16, np.array])
+@pytest.mark.parametrize("function", NARROW.values(), ids=NARROW)
+def test_a_scale_of_any_type_is_the_number_that_it_stands_for(function, number):
+    logits, scale = random_logits(4, 67), number(0.3)
+    np.testing.assert_array_equal(
+        function(logits, scale=scale), function(logits, scale=float(scale))
+    )
+
+
+NUMBERS = {
+    **{f"{name} scale": (f, "scale") for name, f in NARROW.items()},
+    "loss label_smoothing": (loss, "label_smoothing"),
+    "softmax_vjp scale": (partial(kernels.softmax_vjp, np.ones(3)), "scale"),
+    "log_softmax_jvp scale": (partial(kernels.log_softmax_jvp, np.zeros(3)), "scale"),
+    "comp_sum tau": (partial(kernels.comp_sum, labels=0), "tau"),
+    "smoothed_rsqrt width": (kernels.smoothed_rsqrt, "width"),
+    "normal_cdf beta": (kernels.ria, "beta"),
+    "consistency_gamma tau": (partial(kernels.consistency_gamma, classes=3), "tau"),
+    "consistency_gamma classes": (partial(kernels.consistency_gamma, tau=1.0), "classes"),
+}
+
+
+@pytest.mark.parametrize("value", [None, "2", [1.0, 2.0], np.ones(2), 1j])
+@pytest.mark.parametrize(("function", "name"), NUMBERS.values(), ids=NUMBERS)
+def test_what_is_no_number_is_refused_by_the_name_of_its_argument(function, name, value):
+    with pytest.raises(TypeError, match=f"{name} must be a number, got"):
+        function(np.zeros(3), **{name: value})
+
+
+@pytest.mark.parametrize("scale", [10**400, -(10**400)])
+def test_an_integer_beyond_the_floats_is_out_of_range(scale):
+    with pytest.raises(ValueError, match=r"scale must be from 2\*\*-100 to 2\*\*100"):
+        kernels.softmax(np.zeros(3), scale=scale)
+
+
+@pytest.mark.parametrize("axis", [None, 0.0, (0, 1), "0"])
+@pytest.mark.parametrize("function", [*SAME_SHAPE.values(), logsumexp])
+def test_an_axis_that_is_no_integer_is_refused(function, axis):
+    with pytest.raises(TypeError, match="axis must be an integer, got"):
+        function(np.zeros((2, 3)), axis=axis)
+
+
 @each_function
 def test_lists_of_floats_are_float64(function):
     np.testing.assert_array_equal(function([[1.0, 2.0]]), function(np.array([[1.0, 2.0]])))
@@ -331,7 +499,7 @@ def test_an_edited_helper_invalidates_the_cache_of_its_callers(compiled, tmp_pat
     before = run(CALL, tmp_path)
     assert "data loaded" in before  # the cache is as good as where it was made
     assert "saved" not in before
-    helper = tmp_path / "kernels" / "vector_exp.py"
+    helper = tmp_path / "kernels" / "arithmetic" / "vector_exp.py"
     source = helper.read_text()
     assert "return fma(f, q, fill(f, 1.0))" in source
     helper.write_text(source.replace("fma(f, q, fill(f, 1.0))", "fma(f, q, fill(f, 1.125))"))
@@ -355,3 +523,18 @@ def test_a_masked_array_is_refused():
 def test_threads_must_be_an_integer(threads):
     with pytest.raises(ValueError, match="threads must be an integer"):
         kernels.softmax([1.0, 2.0], threads=threads)
+
+
+def test_uncompiled_kernels_that_need_vectors_say_what_to_do():
+    source = """
+import numpy as np
+from softproof import kernels
+print(kernels.normal_cdf(0.0), kernels.stablemax(np.zeros(2)))
+try:
+    kernels.softmax(np.zeros(3))
+except RuntimeError as error:
+    print(error)
+"""
+    lines = run(source, None, NUMBA_DISABLE_JIT="1").splitlines()
+    assert lines[0] == "0.5 [0.5 0.5]"
+    assert "only compiled code has: unset the environment variable NUMBA_DISABLE_JIT" in lines[1]

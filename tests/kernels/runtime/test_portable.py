@@ -25,7 +25,7 @@ TARGETS = {
 }
 """The processor's name, its features besides, and the registers that it does not have."""
 
-QUICK = ["three_pass_reload", "softmax_vjp"]
+QUICK = ["three_pass_reload", "softmax_vjp", "cross_entropy"]
 EVERY = [
     *("three_pass_recompute", "three_pass_reload", "two_pass", "online"),
     *("log_softmax", "logsumexp", "softmax_vjp", "log_softmax_vjp", "log_softmax_jvp"),

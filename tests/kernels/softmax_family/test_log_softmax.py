@@ -197,6 +197,40 @@ def test_bounds_on_searched_rows(dtype, spread):
     search()
 
 
+def worst_after_rounding(before):
+    """Largest |fl(w) - v| in ulps of v, for v and w at most `before` ulps of v apart.
+
+    Tried on a format of 8 bits, with v below a power of two in sixteenths of an ulp; beyond 2^8
+    numbers are 2 apart.
+    """
+    worst = Fraction(0)
+    for v in (Fraction(k, 16) for k in range(16 * 200, 16 * 256)):
+        w = v + before
+        unit = 2 if w >= 256 else 1
+        for nearest in (math.floor(w / unit) * unit, math.ceil(w / unit) * unit):
+            if abs(nearest - w) <= Fraction(unit, 2):
+                worst = max(worst, nearest - v)
+    return worst
+
+
+@pytest.mark.parametrize(
+    ("bounds", "units"),
+    [
+        (ULP_BOUND, {"float32": 3.65 + 2.0**-20, "float64": 8.0}),
+        (SUM_ULP_BOUND, {"float32": 2.65 + 2.0**-20, "float64": 8.0}),
+    ],
+    ids=["log_softmax", "logsumexp"],
+)
+def test_bounds_hold_where_the_last_rounding_goes_to_the_next_binade(bounds, units):
+    """`units`: what the docstrings prove of the result before it is rounded, in u."""
+    for name, before in units.items():
+        # In sixteenths of an ulp rounded up, so that ties are tried: 1/16 above what is proven.
+        worst = worst_after_rounding(Fraction(math.ceil(16 * before), 16))
+        assert worst == Fraction(math.ceil(16 * before), 16) + 1
+        assert bounds[name] >= before + 1
+        assert bounds[name] <= before + 1.05
+
+
 def test_bounds_are_not_vacuous():
     """Some row comes within a factor of four of the bound, in float64 of seven."""
     rng = np.random.default_rng(3)

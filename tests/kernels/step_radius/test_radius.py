@@ -419,6 +419,22 @@ def test_without_zeros_the_radius_is_infinite(z, a):
     assert [safe_radius(z, a, bound)[0] for bound in BOUNDS] == [math.inf] * 4
 
 
+@pytest.mark.parametrize(
+    ("z", "a"),
+    [
+        pytest.param([0.0, 0.0], [0.0, 2e-309], id="pi over a subnormal spread"),
+        pytest.param([1e300, 0.0], [0.0, 1e-9], id="a gap of 1e300"),
+        pytest.param([LARGEST, -LARGEST], [1.0, 0.0], id="a gap that overflows"),
+    ],
+)
+def test_a_radius_beyond_the_largest_float_is_finite_all_the_same(z, a):
+    assert binary_radius(z, a) > LARGEST
+    radii = radius(z, a)
+    assert (radii.exact[0], radii.error[0], radii.flagged[0]) == (math.inf, math.inf, False)
+    assert radii.variance[0] == LARGEST
+    assert safe_radius(z, a, "exact")[0] == LARGEST
+
+
 def test_masked_classes_are_dropped():
     with_mask = radius([1.0, -np.inf, 0.0, -np.inf], [0.5, 9.0, -0.5, -9.0])
     without = radius([1.0, 0.0], [0.5, -0.5])

@@ -290,6 +290,49 @@ def test_closures_are_projected_at_every_evaluation():
     assert len(seen) > 1
 
 
+FUSED = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, fused=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.1, fused=True),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1, fused=True),
+}
+
+
+def check_under_a_grad_scaler(wrapper, make):
+    """Scaled and unscaled training end at the same bits, and an overflow moves nothing."""
+    model, x, y = model_and_batch(torch.float32)
+    twin = copy.deepcopy(model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=65536.0)  # a power of two rounds nothing
+    scaled, plain = wrapper(make(model.parameters())), wrapper(make(twin.parameters()))
+    for _ in range(3):
+        scaled.zero_grad()
+        scaler.scale(torch.nn.functional.cross_entropy(model(x), y)).backward()
+        scaler.step(scaled)
+        scaler.update()
+        backward(twin, x, y)
+        plain.step()
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(p, q)
+    scaled.zero_grad()
+    scaler.scale(torch.nn.functional.cross_entropy(model(x), y) * math.inf).backward()
+    scaler.step(scaled)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("make", FUSED.values(), ids=FUSED)
+def test_a_grad_scaler_unscales_and_skips_for_fused_optimisers(make):
+    check_under_a_grad_scaler(hook.perp_grad, make)
+
+
+class LeavesScalingToTheOptimiser(hook.PerpGrad):
+    _step_supports_amp_scaling = True
+
+
+def test_scaled_gradients_in_a_fused_optimiser_are_caught():
+    with pytest.raises(AssertionError):
+        check_under_a_grad_scaler(LeavesScalingToTheOptimiser, FUSED["sgd"])
+
+
 def test_parameters_of_zero_and_without_gradient_are_left_alone():
     zero = torch.nn.Parameter(torch.zeros(3))
     zero.grad = torch.ones(3)

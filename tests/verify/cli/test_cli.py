@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof import kernels
-from softproof.derivations import lookup
+from softproof.derivations import REGISTRY, lookup
+from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.bench import radius as bench
 from softproof.verify.cli import command_line
 from softproof.verify.cli import main as cli
@@ -18,6 +19,7 @@ from softproof.verify.cli.main import app
 from softproof.verify.runs import run
 from softproof.verify.studies import radius_report
 from softproof.verify.subjects.built_in import BUILT_IN, select
+from softproof.verify.suites import SUITES
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
@@ -104,6 +106,9 @@ def test_exit_status_of_a_process(here, subject, status):
 # --- verify ---
 
 
+SHIFTED = "softproof.verify.textbook:log_softmax_shifted"
+
+
 def test_a_right_subject_passes():
     outcome = softproof(
         "verify", "softmax", "--subject", "softproof.kernels:online", "--suite", "overflow"
@@ -115,18 +120,18 @@ def test_a_right_subject_passes():
 
 def test_a_wrong_subject_fails_with_all_that_is_needed_to_see_it_again():
     outcome = softproof(
-        "verify", "log_softmax", "--subject", "scipy.special:*", "--row", "17,0",
+        "verify", "log_softmax", "--subject", "textbook:log_softmax_s*", "--row", "17,0",
         "--dtype", "float32", "--suite", "accuracy",
     )  # fmt: skip
     assert outcome.exit_code == 1
     for text in (
-        "FAIL log_softmax scipy.special:log_softmax float32 accuracy: 1 violations in 2 checks",
+        f"FAIL log_softmax {SHIFTED} float32 accuracy: 1 violations in 2 checks",
         "logits    [0x1.1p+4, 0x0p+0]",
         "observed  0x0p+0 (0) at 0",
         "expected  -0x1.639",
         "-4.13993",
         "threshold",
-        "reproduce softproof verify log_softmax --subject scipy.special:log_softmax "
+        f"reproduce softproof verify log_softmax --subject {SHIFTED} "
         "--dtype float32 --suite accuracy --row=0x1.1p+4,0x0p+0",
         "1 of 1 suites failed",
     ):
@@ -184,8 +189,11 @@ def test_an_unknown_definition_suggests_names(name, suggestion):
         (["--row", "0x1p+99999"], "--row holds '0x1p+99999', which is no binary64 number"),
         (["--row", "1e999"], "--row holds '1e999', which overflows; write inf to mean it"),
         (["--row", "1,2", "--label", "2"], "--label is 2, but --row has 2 classes, 0 ... 1"),
-        (["--row", "0.1", "--dtype", "float32"], "not representable in float32 (first such: 0x1.9"),
-        (["--row", "1e300", "--dtype", "float32"], "nearest inf"),
+        (
+            ["--row", "0x1.0000001p+0", "--dtype", "float32"],
+            "not representable in float32 (nearest 0x1p+0); round it first, write it in decimal",
+        ),
+        (["--row", "1e300", "--dtype", "float32"], "'1e300', which overflows float32; write inf"),
         (["--row", "1,2", "--logits", "x.npy"], "--row and --logits exclude each other"),
         (["--logits", "missing.npy"], "there is no file missing.npy"),
         (["--logits", "README.md"], "must be a .npy or .npz file"),
@@ -222,8 +230,57 @@ def test_a_value_that_is_no_choice_is_a_usage_error(arguments):
 
 
 def test_a_subject_needs_one_definition(here):
-    message = usage_error("verify", "--subject", "subject_of_a_user:softmax")
-    assert "say which definition subject_of_a_user:softmax implements" in message
+    message = usage_error("verify", "softmax", "sigmoid", "--subject", "subject_of_a_user:f")
+    assert message.endswith(
+        "subject_of_a_user:f has the name of no definition; say which it implements: softproof "
+        "verify softmax --subject subject_of_a_user:f; softproof verify sigmoid --subject "
+        "subject_of_a_user:f"
+    )
+
+
+def test_of_several_definitions_a_subject_is_asked_of_the_one_in_its_name(here):
+    run = ("--subject", "subject_of_a_user:softmax", "--dtype", "float32", "--suite", "overflow")
+    for definitions in (("softmax", "log_softmax"), ("log_softmax", "softmax"), ()):
+        outcome = softproof("verify", *definitions, *run)
+        assert outcome.exit_code == 0, outcome.output
+        assert "\n log_softmax" not in outcome.output
+
+
+def test_decimals_of_a_row_are_rounded_and_that_is_told():
+    run = ("verify", "softmax", "--subject", "softproof.kernels:online", "--suite", "accuracy")
+    outcome = softproof(*run, "--dtype", "float32", "--row=0.1,0.5")
+    assert outcome.exit_code == 0
+    told = "--row in float32: 0.1 is taken as 0x1.99999ap-4 (0.100000001)\n"
+    assert outcome.output.startswith(told)
+    # One rounding, not two: this is just above a tie of float32, and binary64 rounds it to the tie.
+    above = "1.00000005960464477539062500000001"
+    assert f"{above} is taken as 0x1.000002p+0" in softproof(*run, f"--row={above},0").output
+    assert "taken as" not in softproof(*run, "--row=0.5,0x1p-149").output
+
+
+def test_the_help_names_definitions_suites_and_exit_statuses():
+    text = " ".join(softproof("verify", "--help").output.split())
+    for part in (*REGISTRY, *SUITES, "Exit status: 0 where nothing failed, 1 where"):
+        assert part in text
+
+
+def test_findings_come_first_and_what_their_words_mean_after():
+    run = ("verify", "log_softmax", "--subject", "softproof.verify.textbook:log_softmax_shifted")
+    run += ("--dtype", "float32", "--suite", "accuracy", "--suite", "collapse")
+    output = softproof(*run).output
+    parts = ["FAIL log_softmax", "logits    [0x", "          [", "Softmax collapse, from"]
+    parts += ["ulp error", "Softmax collapse: the gap", "checks: 1 of 2 suites failed"]
+    assert sorted(parts, key=output.index) == parts
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_stored_rows_of_16_bits_are_taken(here, dtype):
+    rows = np.array([[0.1, 1], [2, 300]]).astype(FORMATS[dtype].dtype)
+    np.save("rows.npy", rows)
+    run = ("verify", "softmax", "--subject", "softproof.kernels:online", "--suite", "accuracy")
+    outcome = softproof(*run, "--logits", "rows.npy")
+    assert outcome.exit_code == 0, outcome.output
+    assert f"kernels:online     {dtype}" in outcome.output
 
 
 @pytest.mark.parametrize(
@@ -661,7 +718,7 @@ def test_a_file_declares_subjects_contracts_and_expected_failures(declared):
 
 
 def test_what_a_file_declares_is_in_the_command_that_reproduces(declared):
-    declared.write_text(DECLARED.replace('pos_inf = "nan_at"', 'nan = "at"'))
+    declared.write_text(DECLARED.replace('pos_inf = "nan_at"', 'pos_inf = "mass"'))
     outcome = softproof("verify", "softmax", "--subjects", declared, "--suite", "special-values")
     assert outcome.exit_code == 1
     assert f"--subjects {declared}" in outcome.output
@@ -725,11 +782,11 @@ def test_what_compiles_for_each_shape_runs_where_it_is_named():
 
 
 def test_regressions_prints_the_table_and_the_scripts(monkeypatch):
-    few = tuple(s for s in BUILT_IN if s.id in ("scipy.special:log_softmax",))
+    few = tuple(s for s in BUILT_IN if s.id.endswith("textbook:log_softmax_shifted"))
     monkeypatch.setattr("softproof.verify.subjects.built_in.BUILT_IN", few)
     outcome = softproof("regressions", "--scripts")
     assert outcome.exit_code == 0
     (row,) = (line for line in outcome.output.splitlines() if "│ dominant_logprob" in line)
     assert "FAIL" in row
-    assert "y = scipy.special.log_softmax(x, axis=-1)" in outcome.output
+    assert "y = (d := x - x.max(-1, keepdims=True))" in outcome.output
     assert f"scipy {version('scipy')}" in outcome.output

@@ -23,7 +23,7 @@ from softproof.verify.inputs.families import (
 each_family = pytest.mark.parametrize("family", FAMILIES)
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 ROWS = 8
-MASKED = ("masks", "mask_positions")
+MASKED = ("masks", "mask_positions", "tails")
 
 
 def rows_of(family, fmt, rows=ROWS, seed=0):
@@ -179,6 +179,62 @@ def test_every_length_is_one_up_to_130_or_around_a_power_of_two():
 def test_long_rows_have_few_numbers_so_that_their_truth_costs_little():
     for logits in rows_of("every_length", BINARY64, rows=STANDARD):
         assert len(np.unique(logits)) <= 16
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_drawn_lengths_have_each_remainder_by_32_and_other_lengths_for_each_seed(seed):
+    lengths = [b.shape[1] for b in rows_of("drawn_lengths", BINARY32, seed=seed)]
+    assert sorted(n % 32 for n in lengths) == [*range(32)]
+    assert min(lengths) > 130
+    assert max(lengths) < 4128
+    assert lengths != [b.shape[1] for b in rows_of("drawn_lengths", BINARY32, seed=seed + 1)]
+    # Each octave, and the odd lengths in it.
+    octaves = [{n % 2 for n in lengths if 2**k <= n < 2 ** (k + 1)} for k in range(8, 12)]
+    assert octaves == [{0, 1}] * 4
+
+
+@each_format
+def test_the_last_logit_of_drawn_lengths_leads_by_a_little_in_two_rows_and_by_much_in_one(fmt):
+    for logits in rows_of("drawn_lengths", fmt):
+        assert (np.argmax(logits, axis=1) == logits.shape[1] - 1).all()
+        gaps = logits[:, -1] - np.sort(logits, axis=1)[:, -2]
+        assert (gaps[:2] < 10).all()
+        assert gaps[2] > 30
+
+
+@each_format
+def test_tails_have_each_remainder_by_64_above_4096_and_a_lead_that_no_exponential_holds(fmt):
+    batches = rows_of("tails", fmt)
+    assert sorted(b.shape[1] % 64 for b in batches) == [*range(64)]
+    assert {b.shape[1] for b in batches} != {b.shape[1] for b in rows_of("tails", fmt, seed=1)}
+    for logits in batches:
+        assert 4096 < logits.shape[1] <= 4096 + 256
+        (row,) = logits
+        assert np.argmax(row) == row.size - 1
+        with np.errstate(over="ignore"):
+            assert np.isinf(np.exp((row[-1] - row[0]).astype(fmt.dtype)))
+            assert row[-1] < log_smallest(fmt)  # the exponential of 0 would be all there is
+        assert np.isfinite(row[:-41]).all()
+    assert any(np.isneginf(b).any() for b in batches)
+
+
+@pytest.mark.parametrize("rows", [ROWS, STANDARD])
+def test_tall_batches_have_as_many_rows_as_powers_of_two_and_one_more(rows):
+    counts = [len(b) for b in rows_of("tall", BINARY32, rows=rows)]
+    assert 2**16 + 1 in counts
+    if rows == STANDARD:
+        assert {2**k + d for k in range(7, 18) for d in (-1, 1)} == {*counts}
+
+
+@pytest.mark.parametrize("family", ["tall", "large"])
+def test_rows_that_repeat_do_so_with_their_labels_and_differ_from_those_a_power_of_two_away(family):
+    for batch in draw(family, BINARY32, ROWS, 0, labelled=True):
+        p = batch.period
+        assert 0 < p < len(batch.logits)
+        for whole in (batch.logits, batch.labels):
+            np.testing.assert_array_equal(whole[p:], whole[:-p])
+        assert len({row.tobytes() for row in batch.logits[:p]}) == p
+        assert all(2**k % p for k in range(20))
 
 
 @pytest.mark.parametrize("rows", [ROWS, STANDARD])

@@ -22,22 +22,14 @@ from softproof.verify.bench import speed
 from softproof.verify.cli.main import app
 from softproof.verify.plots import (
     collapse,
+    complex_zeros,
+    h_consistency,
+    ordinals,
     precision,
+    radius_bounds,
     style,
     taylor,
-)
-from softproof.verify.plots import (
-    complex_zeros as ghosts,
-)
-from softproof.verify.plots import (
-    h_consistency as consistency,
-)
-from softproof.verify.plots import ordinals as over_ordinals
-from softproof.verify.plots import (
-    radius_bounds as ladder,
-)
-from softproof.verify.plots import (
-    training_radius as radius,
+    training_radius,
 )
 from softproof.verify.plots.plot import DOTS_PER_INCH, ENDINGS, ignore
 from typer.testing import CliRunner
@@ -53,12 +45,12 @@ CASES = {
         lambda **more: precision.plot("softmax", [SOFTMAX], precisions=[8, 24, 53], **more),
         None,
     ),
-    "ghosts": (lambda **more: ghosts.plot(points=61, **more), "ghosts --row 31"),
+    "ghosts": (lambda **more: complex_zeros.plot(points=61, **more), "ghosts --row 31"),
     "taylor": (lambda **more: taylor.plot(order=16, steps=31, **more), "taylor --order 8"),
-    "ladder": (ladder.plot, "ladder"),
-    "radius": (radius.plot, "radius"),
+    "ladder": (radius_bounds.plot, "ladder"),
+    "radius": (training_radius.plot, "radius"),
     "ordinals": (
-        lambda **more: over_ordinals.plot("softmax", [SHIFTED, NAIVE], **more),
+        lambda **more: ordinals.plot("softmax", [SHIFTED, NAIVE], **more),
         f"ordinals softmax --inputs 300 --dtype bfloat16 --subject {SHIFTED}",
     ),
     "speed": (
@@ -70,7 +62,7 @@ CASES = {
         f"collapse --gaps 20 --classes 5 --dtype float16 --subject {PLAIN}",
     ),
     "consistency": (
-        lambda **more: consistency.plot(samples=40, **more),
+        lambda **more: h_consistency.plot(samples=40, **more),
         "consistency --tau 0.25 --tau 1.75 --classes 4 --samples 10",
     ),
 }
@@ -157,7 +149,7 @@ def test_the_plot_of_precision_is_legible_for_each_definition(name):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_plot_of_ordinals_is_legible_in_each_format(dtype):
-    plot = over_ordinals.plot("softmax", [SHIFTED], dtype=dtype, inputs=100)
+    plot = ordinals.plot("softmax", [SHIFTED], dtype=dtype, inputs=100)
     assert misplaced(plot.figure) == []
 
 
@@ -263,7 +255,8 @@ def test_the_table_is_read_back_as_it_was(drawn, kind, tmp_path):
 def test_every_number_that_is_drawn_stands_in_the_table(drawn, kind):
     plot, _ = drawn(kind)
     numbers = {abs(cell) for row in plot.rows for cell in row if not isinstance(cell, str | None)}
-    if kind == "precision":  # the lower axes show errors times 2^p
+    if kind == "precision":  # errors are shown times 2^p
+        numbers.add(1.0)  # u itself
         column = plot.columns.index("p"), plot.columns.index("error")
         numbers |= {row[column[1]] * 2.0 ** row[column[0]] for row in plot.rows}
     for axes in plot.figure.axes:
@@ -274,6 +267,52 @@ def test_every_number_that_is_drawn_stands_in_the_table(drawn, kind):
                 missing.discard(0.0)
             assert not missing, line
             assert len(xy)
+
+
+# --- what the eye may conclude ---
+
+
+def labelled(plot):
+    """The lines of the legend, by their labels."""
+    return {handle.get_label(): handle for handle in plot.figure.legends[0].legend_handles}
+
+
+def colour(line):
+    return to_rgba(line.get_color())[:3]
+
+
+def test_the_bound_of_one_form_looks_like_that_form_alone(drawn):
+    plot, _ = drawn("precision")
+    lines = labelled(plot)
+    bound = next(line for label, line in lines.items() if label.startswith("bound of"))
+    alike = {label for label, line in lines.items() if colour(line) == colour(bound)}
+    assert alike == {"shifted", "bound of “shifted” alone"}
+    assert len(plot.figure.axes) == 1
+
+
+def test_a_colour_says_one_thing_in_both_panels_of_taylor_sums(drawn):
+    lines = labelled(drawn("taylor")[0])
+    sides = {colour(lines[label]) for label in ("|t| < ρ", "|t| > ρ")}
+    orders = {colour(line) for label, line in lines.items() if label.startswith("order")}
+    assert len(sides) == 2
+    assert not sides & orders
+
+
+def test_zeros_stand_in_a_band_that_is_called_0_below_the_logarithmic_scale(drawn):
+    figure = drawn("collapse")[0].figure
+    for axes in figure.axes[:2]:
+        edge = min(line.get_ydata()[0] for line in axes.lines if line.get_marker() == "x")
+        assert edge < 0.2
+        low, high = np.log10(axes.get_ylim())
+        ticks = np.log10([tick for tick in axes.get_yticks() if tick >= axes.get_ylim()[0]])
+        assert ((ticks - low) / (high - low)).min() >= 0.2 - 1e-9
+        assert "0" in [text.get_text() for text in axes.texts]
+
+
+def test_errors_of_several_subjects_are_drawn_on_one_scale():
+    forms = ["softproof.verify.textbook:softmax_*"]
+    figure = ordinals.plot("softmax", forms, dtype="float16", inputs=64).figure
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1 < len(figure.axes)
 
 
 # --- commands ---
@@ -392,8 +431,15 @@ def test_an_unknown_kind_is_a_usage_error():
 def test_each_kind_has_a_command_and_the_list_of_them_tells_what_it_shows():
     shown = softproof("plot", "--help").output
     modules = {path.stem for path in Path(plots.__file__).parent.glob("*.py")}
-    for kind in modules - {"__init__", "plot", "style", "samples", "subjects"}:
-        assert f"│ {kind} " in shown
+    names = {  # of commands, where they are not those of the modules
+        "complex_zeros": "ghosts",
+        "h_consistency": "consistency",
+        "radius_bounds": "ladder",
+        "training_radius": "radius",
+    }
+    shared = {"__init__", "plot", "style", "samples", "subject_values"}
+    for module in (modules - shared) | {"speed"}:
+        assert f"│ {names.get(module, module)} " in shown
 
 
 # --- ghosts: against certificates and closed forms ---
@@ -407,9 +453,9 @@ def test_two_classes_have_the_zeros_of_the_closed_form(tmp_path):
     delta, rise = 1.5, 0.7  # zeros at (delta + i pi (2 n + 1)) / (a_2 - a_1)
     path = tmp_path / "two.npz"
     np.savez(path, logits=np.array([[delta, 0.0]]), slopes=np.array([[0.0, rise]]))
-    plot = ghosts.plot(path, row=0, points=81)
+    plot = complex_zeros.plot(path, row=0, points=81)
     found = np.array([complex(re, im) for re, im, _ in rows_of(plot, "zero")])
-    half = ghosts.WIDTH * math.hypot(delta, math.pi) / rise
+    half = complex_zeros.WIDTH * math.hypot(delta, math.pi) / rise
     expected = [complex(delta, math.pi * (2 * n + 1)) / rise for n in range(-9, 9)]
     expected = [t for t in expected if abs(t.imag) <= half]
     assert len(found) == len(expected) == 2
@@ -420,15 +466,15 @@ def test_two_classes_have_the_zeros_of_the_closed_form(tmp_path):
 
 @pytest.mark.parametrize("row", [29, 161, 184])
 def test_the_zeros_are_zeros_and_lie_where_the_bounds_allow(row):
-    z, a = (x[row].astype(float) for x in ladder.read()[:2])
-    plot = ghosts.plot(row=row, points=121)
+    z, a = (x[row].astype(float) for x in radius_bounds.read()[:2])
+    plot = complex_zeros.plot(row=row, points=121)
     zeros = [complex(re, im) for re, im, _ in rows_of(plot, "zero")]
     (radius_, *_) = rows_of(plot, "radius")[0]
     strip = rows_of(plot, "strip")[0][1]
     half_mass = np.array([re for re, _, _ in rows_of(plot, "half-mass")])
     s, height = np.array([row[:2] for row in rows_of(plot, "variance")]).T
     spacing = np.diff(s).min()
-    certificate = ghosts.certify(z, a)
+    certificate = complex_zeros.certify(z, a)
     (nearest, error, _), *_ = certificate.zeros
     assert min(abs(t - nearest) for t in zeros) <= error + 1e-9
     assert certificate.lower <= radius_ <= certificate.upper
@@ -446,9 +492,9 @@ def test_the_zeros_are_zeros_and_lie_where_the_bounds_allow(row):
 
 
 def test_a_zero_that_was_not_found_is_missed(monkeypatch):
-    find = ghosts._zeros
-    monkeypatch.setattr(ghosts, "_zeros", lambda *arguments: find(*arguments)[1:])
-    assert "Of 4 zeros in the window 3 were found" in caption(ghosts.plot(points=61))
+    find = complex_zeros._zeros
+    monkeypatch.setattr(complex_zeros, "_zeros", lambda *arguments: find(*arguments)[1:])
+    assert "Of 4 zeros in the window 3 were found" in caption(complex_zeros.plot(points=61))
 
 
 # --- taylor: against another's coefficients ---
@@ -456,7 +502,7 @@ def test_a_zero_that_was_not_found_is_missed(monkeypatch):
 
 def test_the_sums_are_those_of_the_coefficients_that_mpmath_finds():
     mpmath = pytest.importorskip("mpmath")
-    z, a, labels, _ = ladder.read()
+    z, a, labels, _ = radius_bounds.read()
     z, a, label = z[29].tolist(), a[29].tolist(), int(labels[29])
 
     def loss(t):
@@ -481,7 +527,7 @@ def test_errors_fall_inside_the_disc_and_grow_outside():
     errors = {}
     for n, t, value in rows_of(plot, "error"):
         errors.setdefault(t, {})[n] = value
-    radius_ = ghosts.certify(*(x[29].astype(float) for x in ladder.read()[:2])).lower
+    radius_ = complex_zeros.certify(*(x[29].astype(float) for x in radius_bounds.read()[:2])).lower
     for t, by_order in errors.items():
         early, late = (max(by_order[n] for n in window) for window in (range(8, 16), range(40, 48)))
         assert (late < early) == (t < radius_)
@@ -491,8 +537,8 @@ def test_errors_fall_inside_the_disc_and_grow_outside():
 
 
 def test_ratios_are_at_most_one_and_those_of_the_certificates():
-    plot = ladder.plot()
-    z, a = ladder.read()[:2]
+    plot = radius_bounds.plot()
+    z, a = radius_bounds.read()[:2]
     found = {}
     for bound, sample, value, exact, ratio, _ in plot.rows:
         assert 0 < ratio <= 1
@@ -502,7 +548,7 @@ def test_ratios_are_at_most_one_and_those_of_the_certificates():
     for by_bound in found.values():
         assert by_bound["spread"] <= by_bound["half_mass"] <= by_bound["variance"]
     for sample in (0, 29, 1000):
-        certificate = ghosts.certify(z[sample], a[sample])
+        certificate = complex_zeros.certify(z[sample], a[sample])
         ratio, exact = found[sample]["spread"]
         assert exact == pytest.approx(certificate.lower, rel=1e-12)
         spread = float(np.ptp(a[sample].astype(float)))
@@ -510,7 +556,7 @@ def test_ratios_are_at_most_one_and_those_of_the_certificates():
 
 
 def test_the_curve_is_the_share_of_samples_with_at_most_the_ratio():
-    rows = [row for row in ladder.plot().rows if row[0] == "half_mass"]
+    rows = [row for row in radius_bounds.plot().rows if row[0] == "half_mass"]
     ratios = np.array([row[4] for row in rows])
     for *_, ratio, share in rows[::100]:
         assert share == np.mean(ratios <= ratio)
@@ -519,7 +565,7 @@ def test_the_curve_is_the_share_of_samples_with_at_most_the_ratio():
 def test_samples_without_zeros_are_left_out_and_told(tmp_path):
     path = tmp_path / "some.npz"
     np.savez(path, logits=np.zeros((3, 2)), slopes=np.array([[1.0, 1.0], [1.0, 0.0], [2.0, 0.0]]))
-    plot = ladder.plot(path)
+    plot = radius_bounds.plot(path)
     assert {row[1] for row in plot.rows} == {1, 2}
     assert "Left out: 1 without a finite exact radius" in caption(plot)
 
@@ -528,13 +574,13 @@ def test_samples_without_zeros_are_left_out_and_told(tmp_path):
 
 
 def test_the_run_is_clipped_to_one_radius_when_the_rate_has_its_spike():
-    plot = radius.plot()
-    assert len(plot.rows) == radius.STEPS
+    plot = training_radius.plot()
+    assert len(plot.rows) == training_radius.STEPS
     for step, tau, rho, r, factor, taken, r_taken in plot.rows:
         assert r == pytest.approx(tau / rho)
         assert taken == factor * tau
         assert r_taken <= 1
-        if step in radius.SPIKED:
+        if step in training_radius.SPIKED:
             assert factor < 1 < r
             assert r_taken == pytest.approx(1)
 
@@ -542,16 +588,25 @@ def test_the_run_is_clipped_to_one_radius_when_the_rate_has_its_spike():
 def test_the_radius_of_the_first_step_is_that_of_the_certificates():
     """All logits are 0 then, and the slopes are those of the update, which has norm tau."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(radius.CLASSES, size=radius.SAMPLES)
-    centres = rng.normal(size=(radius.CLASSES, radius.FEATURES))
-    inputs = centres[labels] + radius.NOISE * rng.normal(size=(radius.SAMPLES, radius.FEATURES))
-    target = np.eye(radius.CLASSES)[labels]
-    update = radius.RATE * inputs.T @ (target - 1 / radius.CLASSES) / radius.SAMPLES
+    labels = rng.integers(training_radius.CLASSES, size=training_radius.SAMPLES)
+    centres = rng.normal(size=(training_radius.CLASSES, training_radius.FEATURES))
+    inputs = centres[labels] + training_radius.NOISE * rng.normal(
+        size=(training_radius.SAMPLES, training_radius.FEATURES)
+    )
+    target = np.eye(training_radius.CLASSES)[labels]
+    update = (
+        training_radius.RATE
+        * inputs.T
+        @ (target - 1 / training_radius.CLASSES)
+        / training_radius.SAMPLES
+    )
     tau = np.linalg.norm(update)
     slopes = inputs @ (update / tau)
     widest = np.argsort(np.ptp(slopes, axis=1))[-20:]  # the least radius is among these
-    least = min(ghosts.certify(np.zeros(radius.CLASSES), slopes[i]).lower for i in widest)
-    log = radius.trained()
+    least = min(
+        complex_zeros.certify(np.zeros(training_radius.CLASSES), slopes[i]).lower for i in widest
+    )
+    log = training_radius.trained()
     assert log.tau[0] == pytest.approx(tau)
     assert log.rho[0] == pytest.approx(least)
 
@@ -563,17 +618,17 @@ def test_a_log_is_read_in_each_format_as_the_clip_documents_it(tmp_path):
     (tmp_path / "log.json").write_text(json.dumps([record.jsonable() for record in records]))
     columns = dict(zip(ClipRecord._fields, np.array(records).T, strict=True))
     np.savez(tmp_path / "log.npz", **columns)
-    for ending in radius.ENDINGS:
-        log = radius.read(tmp_path / f"log{ending}")
+    for ending in training_radius.ENDINGS:
+        log = training_radius.read(tmp_path / f"log{ending}")
         assert [tuple(step) for step in zip(*log, strict=True)] == [tuple(r) for r in records]
-        plot = radius.plot(tmp_path / f"log{ending}")
+        plot = training_radius.plot(tmp_path / f"log{ending}")
         assert "0 of 2 steps" in caption(plot)
 
 
 def test_the_table_of_a_plot_is_a_log_again(tmp_path):
-    radius.plot().write_csv(tmp_path / "x.csv")
-    again = radius.read(tmp_path / "x.csv")
-    for mine, theirs in zip(radius.trained(), again, strict=True):
+    training_radius.plot().write_csv(tmp_path / "x.csv")
+    again = training_radius.read(tmp_path / "x.csv")
+    for mine, theirs in zip(training_radius.trained(), again, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -585,9 +640,9 @@ def test_every_finite_number_of_a_format_is_asked_in_order():
         ("float16", 31743, 65504.0),
         ("bfloat16", 32639, 2.0**127 * (2 - 2.0**-7)),
     ):
-        fmt = over_ordinals.FORMATS[name]
-        ordinals = over_ordinals._ordinals(lookup("softmax"), fmt, None)
-        x = over_ordinals._numbers(ordinals, fmt).astype(float)
+        fmt = ordinals.FORMATS[name]
+        places = ordinals._ordinals(lookup("softmax"), fmt, None)
+        x = ordinals._numbers(places, fmt).astype(float)
         assert len(x) == 2 * most + 1
         assert np.isfinite(x).all()
         assert (np.diff(x) > 0).all()
@@ -595,9 +650,9 @@ def test_every_finite_number_of_a_format_is_asked_in_order():
 
 
 def test_samples_of_a_wide_format_are_spread_over_its_bit_patterns():
-    fmt = over_ordinals.FORMATS["float64"]
-    ordinals = over_ordinals._ordinals(lookup("sigmoid"), fmt, 1000)
-    x = over_ordinals._numbers(ordinals, fmt)
+    fmt = ordinals.FORMATS["float64"]
+    places = ordinals._ordinals(lookup("sigmoid"), fmt, 1000)
+    x = ordinals._numbers(places, fmt)
     assert (np.diff(x) > 0).all()
     assert x[0] < -1e300
     assert x[-1] > 1e300
@@ -605,13 +660,13 @@ def test_samples_of_a_wide_format_are_spread_over_its_bit_patterns():
     assert np.mean(np.abs(x) < 1) == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("name", over_ordinals.CERTIFIED)
+@pytest.mark.parametrize("name", ordinals.CERTIFIED)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_errors_of_16_bits_are_those_of_the_oracle(name, dtype, monkeypatch):
-    fmt = over_ordinals.FORMATS[dtype]
+    fmt = ordinals.FORMATS[dtype]
     definition = lookup(name)
-    ordinals = over_ordinals._ordinals(definition, fmt, 150)
-    x = over_ordinals._numbers(ordinals, fmt)
+    places = ordinals._ordinals(definition, fmt, 150)
+    x = ordinals._numbers(places, fmt)
     pairs = np.stack([x, np.zeros_like(x)], axis=1).astype(np.float64)
     with np.errstate(all="ignore"):  # in binary64, then rounded, then spoilt here and there
         total = np.logaddexp(pairs[:, :1], 0)
@@ -623,9 +678,9 @@ def test_errors_of_16_bits_are_those_of_the_oracle(name, dtype, monkeypatch):
         }[name]
         values = (values * np.where(np.arange(150) % 7, 1, 1.1)[:, None]).astype(fmt.dtype)
     values[3] = np.nan
-    quick, *_ = over_ordinals._ulp_errors(definition, fmt, x, [values], ignore)
-    monkeypatch.setattr(over_ordinals, "CERTIFIED", ())
-    slow, *_ = over_ordinals._ulp_errors(definition, fmt, x, [values], ignore)
+    quick, *_ = ordinals._ulp_errors(definition, fmt, x, [values], ignore)
+    monkeypatch.setattr(ordinals, "CERTIFIED", ())
+    slow, *_ = ordinals._ulp_errors(definition, fmt, x, [values], ignore)
     np.testing.assert_allclose(quick, slow, rtol=1e-9, atol=1e-9)
     assert np.isinf(slow[3])
     assert slow.max() > 1
@@ -643,7 +698,7 @@ def test_lines_are_the_median_and_the_maximum_of_blocks(drawn):
     bits = np.array([row[4] for row in plot.rows if row[:2] == ("input", SHIFTED)])
     medians = [row[4] for row in plot.rows if row[:2] == ("median", SHIFTED)]
     maxima = [row[4] for row in plot.rows if row[:2] == ("maximum", SHIFTED)]
-    assert len(medians) == len(maxima) == over_ordinals.BLOCKS
+    assert len(medians) == len(maxima) == ordinals.BLOCKS
     assert max(maxima) == bits.max()
     parts = [bits[a:b] for a, b in itertools.pairwise(np.linspace(0, len(bits), 201).astype(int))]
     for part, median, maximum in zip(parts, medians, maxima, strict=True):
@@ -708,7 +763,7 @@ def test_the_plain_form_is_marked_as_zero_from_the_derived_gap_on(drawn):
 
 
 def test_curves_are_the_closed_forms_and_each_other_inverse():
-    plot = consistency.plot([0.0, 1.0, 1.5], samples=1)
+    plot = h_consistency.plot([0.0, 1.0, 1.5], samples=1)
     closed = {
         0.0: lambda b: 1 - math.sqrt(1 - b * b),
         1.0: lambda b: sum((1 + x) / 2 * math.log1p(x) if x > -1 else 0 for x in (b, -b)),
@@ -727,10 +782,10 @@ def test_curves_are_the_closed_forms_and_each_other_inverse():
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_no_sampled_regret_passes_the_bound(classes):
-    plot = consistency.plot(classes=classes, samples=60)
+    plot = h_consistency.plot(classes=classes, samples=60)
     tightest = {}
     for tau, b, y in rows_of(plot, "sample"):
-        least = float(consistency.consistency_transform(b, tau, classes))
+        least = float(h_consistency.consistency_transform(b, tau, classes))
         assert y >= least * (1 - 1e-12) - 1e-14
         if b > 0:
             tightest[tau] = min(tightest.get(tau, math.inf), y / least)

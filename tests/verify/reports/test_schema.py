@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import softproof.verify
 from jsonschema import Draft202012Validator
+from softproof.verify.reports import stored
 from softproof.verify.reports.strict_json import write_json
-from softproof.verify.subjects.contract import CHOICES
+from softproof.verify.subjects.contract import CHOICES, OBSERVED
 from softproof.verify.suites.grades import GRADES
 
 SAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "sample_report.py"))["sample"]()
@@ -44,6 +45,7 @@ def test_a_written_report_is_valid_infinities_included(tmp_path):
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     assert "1e999" in text
     assert complaints(json.loads(text)) == []
+    assert stored.load(tmp_path / "report.json") == json.loads(text)
 
 
 def test_the_report_of_a_run_is_valid(tmp_path):
@@ -56,6 +58,55 @@ def test_the_report_of_a_run_is_valid(tmp_path):
     report = json.loads(path.read_text(encoding="utf-8"))
     assert "fail" in {result["status"] for result in report["results"]}
     assert complaints(report) == []
+
+
+def keywords(schema):
+    """The keywords of a schema, of all its parts; names of fields are none."""
+    for name, part in schema.items():
+        yield name
+        if name in ("properties", "$defs"):
+            parts = part.values()
+        else:
+            parts = part if isinstance(part, list) else [part]
+        for inner in parts:
+            if isinstance(inner, dict):
+                yield from keywords(inner)
+
+
+def test_our_own_check_has_every_keyword_of_the_schema():
+    applied = {"$ref", "type", "const", "enum", "pattern", "minimum", "maximum", "anyOf", "allOf"}
+    applied |= {"if", "then", "else", "required", "properties", "additionalProperties", "items"}
+    applied |= {"prefixItems", "minItems", "maxItems", "uniqueItems"}
+    said = {"$schema", "$id", "$defs", "title", "description"}
+    assert set(keywords(SCHEMA)) <= applied | said
+    assert complaints(SAMPLE) == list(stored.complaints(SAMPLE, SCHEMA)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 20_000, "that is no report of `verify --json`: too deep"),
+        ('{"schema": 1, "results": ' + "[" * 20_000, "too deep"),
+        ("1" * 5000, "Exceeds the limit"),
+        ("\N{FIRE}", "Expecting value"),
+        ('{"schema": 1}', "that is no report of `verify --json`"),
+        ('{"schema": 1, "results": []}', r"no whole report of .*: versions is missing"),
+    ],
+)
+def test_a_file_that_is_no_report_is_refused_by_name(text, message, tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"{path}: .*{message}"):
+        stored.load(path)
+
+
+def test_an_unknown_status_is_named_with_those_that_there_are(tmp_path):
+    report = copy.deepcopy(SAMPLE)
+    report["results"][PASSED]["status"] = "wonderful"
+    write_json(report, tmp_path / "report.json")
+    message = rf"results\[{PASSED}\]\.status is 'wonderful'; it must be one of pass, fail, exp"
+    with pytest.raises(ValueError, match=message):
+        stored.load(tmp_path / "report.json")
 
 
 def test_nothing_unknown_is_allowed_anywhere():
@@ -76,7 +127,8 @@ def test_every_field_is_required_and_described():
 def test_the_choices_of_a_contract_are_those_of_the_code():
     properties = SCHEMA["$defs"]["contract"]["properties"]
     named = {name: tuple(field["enum"]) for name, field in properties.items() if "enum" in field}
-    assert named == CHOICES
+    # (What is not declared is null.)
+    assert named == {n: (*c, None) if n in OBSERVED else c for n, c in CHOICES.items()}
 
 
 def test_the_grades_are_those_of_the_code():
@@ -133,6 +185,7 @@ def test_a_wrong_value_is_refused(place, value):
         entry = entry[key]
     entry[place[-1]] = value
     assert complaints(report)
+    assert list(stored.complaints(report, SCHEMA))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +209,8 @@ def test_a_missing_and_an_unknown_field_are_refused(place):
         report = copy.deepcopy(SAMPLE)
         del entry(report)[name]
         assert complaints(report), name
+        assert list(stored.complaints(report, SCHEMA)), name
     report = copy.deepcopy(SAMPLE)
     entry(report)["surprise"] = 0
     assert complaints(report)
+    assert list(stored.complaints(report, SCHEMA))

@@ -251,7 +251,7 @@ def test_verdicts_under_other_contracts_are_not_compared(changes):
     assert found == [("incomparable", "mine:softmax", "accuracy", "other contract")]
     (difference,) = comparison.differences
     assert difference.name == "subjects softmax mine:softmax contract all_masked"
-    assert (difference.before, difference.after) == ("nan", "zero")
+    assert (difference.before, difference.after) == (None, "zero")
     assert comparison.remarks == (
         "Contracts differ, so verdicts are not comparable: softmax mine:softmax.",
     )

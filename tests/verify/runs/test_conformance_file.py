@@ -226,6 +226,14 @@ def test_an_expected_failure_that_passed_is_warned_about(results, is_fixed):
 # --- mistakes ---
 
 MISTAKES = {
+    "too deep": (
+        "x = " + "[" * 20_000,
+        "/project/conformance.toml is nested too deep; no entry needs more than 4 levels",
+    ),
+    "an endless integer": (
+        f"x = {'1' * 5000}",
+        "/project/conformance.toml is not TOML: Exceeds the limit",
+    ),
     "not TOML": ("subject = [", "/project/conformance.toml is not TOML: Invalid value"),
     "unknown table": (
         '[[subjects]]\nid = "a:b"',

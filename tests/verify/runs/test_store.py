@@ -63,9 +63,8 @@ class MarksBeforeResult(Store):
         super().put(item, Result(result.definition, result.subject, result.suite, result.dtype))
         self._commit()
         key = self._given.key(item)
-        self._connection.execute(
-            "UPDATE results SET result = ? WHERE item = ?", (encode(result), key)
-        )
+        self._connection.execute("DELETE FROM results WHERE item = ?", (key,))
+        super().put(item, result)
         self._commit()
 
 
@@ -75,7 +74,7 @@ class MarksAfterResult(Store):
     def _create(self, described):
         super()._create(described)
         self._connection.execute("DROP TABLE results")
-        self._connection.execute("CREATE TABLE results (item TEXT, result TEXT)")
+        self._connection.execute("CREATE TABLE results (item TEXT, result TEXT, digest TEXT)")
         self._connection.execute("CREATE TABLE done (item TEXT PRIMARY KEY)")
 
     def get(self, item):
@@ -482,7 +481,7 @@ def test_a_store_of_another_schema_is_refused(tmp_path):
     Store(path, ITEMS, report()).close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    assert "has schema 99, and this softproof reads 1" in refusal(path)
+    assert "has schema 99, and this softproof reads 2" in refusal(path)
     with pytest.raises(StoreError, match="open it with the version that wrote it"):
         Stored(path)
 
@@ -727,11 +726,93 @@ def test_a_result_that_cannot_be_read_names_its_version(tmp_path):
     path = tmp_path / "a.sqlite"
     with Store(path, ITEMS, report()) as store:
         store.put(ITEMS[0], RESULT)
+    for text in ('{"Verdict":{}}', "{}", '{"float":"1"}', "[" * 20_000):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.create_function("digest", 2, store_module._digest_entry)
+            connection.execute(
+                "UPDATE results SET result = ?, digest = digest(item, ?)", [text] * 2
+            )
+            connection.commit()
+        with Stored(path) as stored, pytest.raises(StoreError, match=r"another version of softpr"):
+            list(stored.results())
+        with Store(path, ITEMS, report()) as store, pytest.raises(StoreError, match="version"):
+            store.get(ITEMS[0])
+
+
+# --- damage ---
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store with two results, and a name in its folder for a damaged copy."""
+    path = tmp_path_factory.mktemp("damage") / "whole.sqlite"
+    with Store(path, ITEMS, report()) as store:
+        for item in ITEMS[:2]:
+            store.put(item, execute(item))
+    return path, path.with_name("damaged.sqlite")
+
+
+def read(path):
+    """All that a store holds, in one way and in the other."""
+    with Stored(path) as stored:
+        held = stored.plan, stored.started, stored.count, [bits(r) for _, r in stored.results()]
+    with Store(path, ITEMS, report()) as store:
+        return held, [bits(store.get(item)) for item in ITEMS[:2]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE results SET result = '{}'",
+        "UPDATE results SET result = replace(result, '0', '1')",
+        "UPDATE results SET result = x'7b7d'",
+        "UPDATE results SET item = 'another' WHERE item = (SELECT min(item) FROM results)",
+        "UPDATE run SET value = 'null' WHERE name = 'plan'",
+        "UPDATE run SET value = '2001-01-01' WHERE name = 'started'",
+        "DELETE FROM run WHERE name = 'plan'",
+        "DELETE FROM run WHERE name = 'started'",
+        "DROP TABLE results",
+        "DROP TABLE run",
+        "ALTER TABLE results DROP COLUMN digest",
+    ],
+)
+def test_a_damaged_store_says_so_and_names_itself(change, whole):
+    source, path = whole
+    path.write_bytes(source.read_bytes())
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("""UPDATE results SET result = '{"Verdict":{}}'""")
+        connection.execute(change)
         connection.commit()
-    with Stored(path) as stored, pytest.raises(StoreError, match=r"another version of softproof"):
-        list(stored.results())
+    for opened in (lambda: list(Stored(path).results()), lambda: Store(path, ITEMS, report())):
+        with pytest.raises(StoreError, match=rf"{path}: it is damaged .*; take a copy from before"):
+            opened()
+
+
+def believed_damage(whole):
+    """Flip bytes: how many of the stores are neither refused nor read as they were."""
+    source, path = whole
+    content, rng, believed = source.read_bytes(), random.Random(0), 0
+    truth = read(source)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for _ in range(rng.choice((1, 8))):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            believed += read(path) != truth
+        except StoreError:
+            pass
+        except Exception:  # a traceback is no refusal
+            believed += 1
+    return believed
+
+
+def test_flipped_bytes_are_refused_or_change_nothing(whole):
+    assert believed_damage(whole) == 0
+
+
+def test_a_store_that_believes_what_it_reads_is_caught(whole, monkeypatch):
+    monkeypatch.setattr(store_module._Database, "_demand_digest", lambda *_: None)
+    assert believed_damage(whole) > 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import math
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from softproof.derivations.check_certificate import CertificateError, check
 from softproof.derivations.step_radius.certify import Certified, certify
 from softproof.kernels.step_radius.radius import Radius, radius
-from softproof.verify.inputs.array_files import load_array, load_samples
+from softproof.verify.inputs.array_files import load_array, load_labels, load_samples
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.studies import radius_report
 from softproof.verify.studies.radius_report import (
@@ -109,6 +110,29 @@ def test_a_damaged_file_is_reported(tmp_path, ending, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"logits: cannot read .*damaged"):
         load_array(path, "logits")
+
+
+@pytest.mark.parametrize("content", [b"", b"these are no numbers", b"\x93NUMPY"])
+def test_an_entry_that_is_no_array_is_reported(tmp_path, content):
+    path = tmp_path / "step.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("logits.npy", content)
+        archive.writestr("labels.npy", content)
+    for name, load in (
+        ("logits", lambda: load_array(path, "logits")),
+        ("labels", lambda: load_labels(path)),
+    ):
+        with pytest.raises(ValueError, match=rf"{name}: cannot read {path} \(.*: store a plain"):
+            load()
+
+
+def test_labels_are_read_where_there_are_some(tmp_path):
+    with_labels, without, table = (tmp_path / name for name in ("a.npz", "b.npz", "c.npy"))
+    np.savez(with_labels, logits=np.zeros((2, 3)), labels=np.array([2, 0]))
+    np.savez(without, logits=np.zeros((2, 3)))
+    np.save(table, np.zeros((2, 3)))
+    assert load_labels(with_labels).tolist() == [2, 0]
+    assert load_labels(without) is load_labels(table) is None
 
 
 def test_a_damaged_entry_is_reported(tmp_path):
@@ -233,8 +257,13 @@ def test_a_flagged_sample_is_beyond_its_radius_only_where_it_is_certified():
 def test_an_infinite_exact_radius_does_not_lend_its_bounds_infinity():
     """A radius beyond the largest float: exact rounds to inf, the bounds to the largest float."""
     largest = np.finfo(float).max
-    (sample,) = report(radii([1.0], [2.0], [largest], [INF]))["samples"]
-    assert sample["proven"] == largest
+    laid_out = report(radii([1.0], [2.0], [largest], [INF], [INF]))
+    assert laid_out["samples"][0]["proven"] == largest
+    certified = report(radii([1.0], [2.0], [largest], [INF], [INF]), 1.0, [enclosure(largest, INF)])
+    assert certified["certified"]["disagreeing"] == []
+    assert certified["batch"]["exceeded_by_exact"] == []
+    wrong = report(radii([1.0], [2.0], [largest], [INF], [INF]), None, [enclosure(0.5, 1.5)])
+    assert wrong["certified"]["disagreeing"] == [0]
 
 
 def test_the_best_proven_bound_is_never_below_the_variance():

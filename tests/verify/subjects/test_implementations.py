@@ -1,7 +1,8 @@
 """Arrays of other libraries, and the forms in which their functions are subjects.
 
-The forms are held against the oracle at rows where every framework is accurate, to see that they
-hand over what they should; where a framework is inaccurate is for the suites to find.
+The forms are held against the oracle to half of the digits of the format, which tells one function,
+axis or label from another: they are to hand over what they should.  How accurate a framework is, is
+for the suites to find; it depends on its version and on the processor.
 """
 
 import dataclasses
@@ -222,13 +223,14 @@ def live(library, form, definition=None, **changes):
     return InProcess(dataclasses.replace(subject, **changes))
 
 
-def assert_true(computed, definition, logits, labels=None, gradient=False, ulps=4.0):
-    """Each row within a few ulps of the oracle's."""
+def assert_true(computed, definition, logits, labels=None, gradient=False):
+    """Each number agrees with the oracle's in half of its digits."""
     fmt = format_of(logits.dtype)
     for i, row in enumerate(logits):
         label = None if labels is None else int(labels[i])
         exact = truth(lookup(definition), row, fmt, label=label, gradient=gradient)
-        assert np.all(ulp_error(computed[i], exact) <= ulps), (row, computed[i], exact.rounded)
+        close = ulp_error(computed[i], exact) <= 2.0 ** ((fmt.precision + 1) // 2)
+        assert np.all(close), (row, computed[i], exact.rounded)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +245,7 @@ def assert_true(computed, definition, logits, labels=None, gradient=False, ulps=
 )
 def test_form_agrees_with_the_oracle(library, name, dtype):
     logits = np.array(LOGITS).astype(FORMATS[dtype].dtype)
-    # ONNX Runtime's sigmoid is a rational approximation, of a fixed absolute error
-    ulps = 512 if (library, name) == ("onnx", "sigmoid") else 4
-    assert_true(live(library, name)(logits).value, name, logits, ulps=ulps)
+    assert_true(live(library, name)(logits).value, name, logits)
 
 
 @pytest.mark.parametrize(
@@ -254,11 +254,9 @@ def test_form_agrees_with_the_oracle(library, name, dtype):
 def test_loss_and_gradient_agree_with_the_oracle(library, dtype):
     logits, labels = np.array(LOGITS).astype(FORMATS[dtype].dtype), np.array(LABELS)
     outcome = live(library, "cross_entropy")(logits, labels)
-    # optax and scikit-learn subtract the logit from the log-sum-exp: an ulp of that is lost
-    lossy = 16 if library in ("jax", "sklearn") else 4
-    assert_true(outcome.value, "cross_entropy", logits, labels, ulps=lossy)
+    assert_true(outcome.value, "cross_entropy", logits, labels)
     if library != "onnx":
-        assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True, ulps=8)
+        assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True)
 
 
 @pytest.mark.parametrize("form", ["softmax_jit", "log_softmax_jit", "logsumexp_jit"])
@@ -271,8 +269,8 @@ def test_jitted_form_agrees_with_the_oracle(form):
 def test_jitted_loss_agrees_with_the_oracle():
     logits, labels = np.array(LOGITS, np.float32), np.array(LABELS)
     outcome = live("jax", "cross_entropy_jit", "cross_entropy")(logits, labels)
-    assert_true(outcome.value, "cross_entropy", logits, labels, ulps=16)
-    assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True, ulps=8)
+    assert_true(outcome.value, "cross_entropy", logits, labels)
+    assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True)
 
 
 def test_compiled_form_is_compiled_and_agrees_with_the_oracle():
@@ -287,7 +285,7 @@ def test_compiled_form_is_compiled_and_agrees_with_the_oracle():
     outcome = subject(logits, labels)
     assert counters["stats"]["unique_graphs"] == 1
     assert_true(outcome.value, "cross_entropy", logits, labels)
-    assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True, ulps=8)
+    assert_true(outcome.gradient, "cross_entropy", logits, labels, gradient=True)
     subject(logits[:, :3], labels % 3)  # another shape is the same variant
     assert counters["stats"]["unique_graphs"] == 1
 
@@ -339,9 +337,9 @@ def test_cotangent_gives_the_vector_jacobian_product(library, form):
     shape = (3,) if name in ("logsumexp", "cross_entropy") else (3, 4)
     cotangent = np.linspace(-1, 2, int(np.prod(shape))).reshape(shape)
     outcome = live(library, form, name)(logits, labels, options={"cotangent": cotangent})
-    assert_true(outcome.value, name, logits, labels, ulps=16)
+    assert_true(outcome.value, name, logits, labels)
     expected = closed_form_vjp(name, logits, cotangent)
-    assert outcome.gradient == pytest.approx(expected, rel=1e-13, abs=1e-14)
+    assert outcome.gradient == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("library", ["torch", "jax"])

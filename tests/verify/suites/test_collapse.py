@@ -43,7 +43,9 @@ def _broken_can_be_imported(monkeypatch):
 def broken(name, contract=PROMISE):
     names = ("log_softmax", "logsumexp", "cross_entropy", "softmax", "softplus")
     definition = next(d for d in names if name.startswith(d + "_"))
-    return Subject(f"broken_collapse:{name}", definition, contract, tuple(FORMATS))
+    return Subject(
+        f"softproof.verify.power.broken_collapse:{name}", definition, contract, tuple(FORMATS)
+    )
 
 
 def run(subject, dtype, rows=8, given=None):
@@ -153,7 +155,7 @@ def test_our_kernels_keep_their_promise_with_up_to_200_000_classes(name, dtype):
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_the_search_finds_a_gap_to_the_last_bit(dtype, monkeypatch):
-    import broken_collapse
+    from softproof.verify.power import broken_collapse
 
     fmt = FORMATS[dtype]
     for cut in (2.0, 3.14159, 5.0 + 2.0**-20, 7.0):
@@ -188,7 +190,7 @@ def test_the_observed_gap_is_the_derived_one(dtype):
 
 
 def test_at_the_gap_found_it_is_lost_and_at_the_one_before_it_is_not():
-    subject = next(s for s in BUILT_IN if s.id == "scipy.special:log_softmax")
+    subject = broken("log_softmax_log_of_sum", Contract())
     live = InProcess(subject)
     for (classes, leader), gap in gaps_found(
         run(subject, "float32"), "log p of the leader"
@@ -278,10 +280,11 @@ def test_the_metric_of_the_paper_depends_on_the_format(dtype, gap):
 
 @pytest.fixture(scope="module")
 def report():
-    scipy = [s for s in BUILT_IN if s.id in ("scipy.special:log_softmax", "scipy.special:expit")]
-    ours = [s for s in BUILT_IN if s.id == "softproof.kernels:log_softmax"]
-    found = Report(0, "quick", [*scipy, *ours])
-    for item in plan([*scipy, *ours], ["collapse"], ["float32"]):
+    names = ("softproof.kernels:log_softmax", "softproof.verify.textbook:sigmoid_naive")
+    subjects = [broken("log_softmax_log_of_sum", Contract())]
+    subjects += [s for s in BUILT_IN if s.id in names]
+    found = Report(0, "quick", subjects)
+    for item in plan(subjects, ["collapse"], ["float32"]):
         found.add(execute(item))
     return found
 

@@ -1,5 +1,6 @@
 """Very many rows of 16-bit formats: enclosures hold, and the verdicts are those of the oracle."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from fractions import Fraction
@@ -17,7 +18,7 @@ from softproof.derivations.arithmetic.formats import (
 from softproof.derivations.error_bounds import bounds
 from softproof.verify.inputs.families import PAIRS, Batch, draw, ordinals, patterns
 from softproof.verify.oracle.truth import OracleError, truth
-from softproof.verify.subjects.contract import CHOICES, Contract
+from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import exhaustive
@@ -246,7 +247,7 @@ def test_two_oracles_that_disagree_raise(monkeypatch):
 @each_definition
 @pytest.mark.parametrize("choice", CHOICES["pos_inf"])
 def test_every_nan_and_infinity_is_held_against_the_contract(name, fmt, choice):
-    definition, contract = lookup(name), Contract(pos_inf=choice)
+    definition, contract = lookup(name), dataclasses.replace(CONVENTIONAL, pos_inf=choice)
     kinds = np.array([0.5, INF, -INF, np.nan])
     logits = np.array([(a, b) for a in kinds for b in kinds]).astype(fmt.dtype)
     labels = None if not definition.labelled else np.zeros(len(logits), dtype=np.int64)
@@ -282,7 +283,7 @@ def softmax(x):
     return (e / e.sum(axis=1, keepdims=True)).astype(x.dtype)
 
 
-def run(function, family, fmt, definition="softmax", contract=Contract()):  # noqa: B008
+def run(function, family, fmt, definition="softmax", contract=CONVENTIONAL):
     """The rows that a function fails in a family (one of each batch), and how many were checked."""
     live = InProcess(Subject("tests:function", definition, contract), function)
     found, checks = [], 0

@@ -1,24 +1,16 @@
 """Layouts have the properties they are named for; the suite finds each wrong idea of memory."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.inputs.families import Batch
+from softproof.verify.power import broken_layouts
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.layouts import FAR, LAYOUTS, lay_out
 from softproof.verify.subjects.subject import NotApplicable, Subject
 from softproof.verify.suites import layouts
-
-_spec = importlib.util.spec_from_file_location(
-    "broken_layouts", (Path(__file__).parents[2] / "broken_layouts.py")
-)
-broken_layouts = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(broken_layouts)
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 each_layout = pytest.mark.parametrize("layout", LAYOUTS)

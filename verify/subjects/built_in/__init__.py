@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,25 +15,30 @@ from ....kernels.softmax_alternatives.stablemax import LOSS_ULP_BOUND as STABLEM
 from ....kernels.softmax_alternatives.stablemax import ULP_BOUND as STABLEMAX_ULPS
 from ....kernels.softmax_family.log_softmax import ULP_BOUND as LOG_SOFTMAX_ULPS
 from ....kernels.softmax_family.softmax import ULP_BOUND as SOFTMAX_ULPS
-from ..contract import Contract
+from ..contract import CONVENTIONAL, Contract
 from ..isolation.program import as_subject, is_command
 from ..subject import CXX, LIBRARIES, Subject, SubjectError, matches
 
 WIDE = ("float32", "float64")
 ANY_FORMAT = ("float16", "bfloat16", *WIDE)
+# What is built in declares all of its contract: nothing is left to be observed.
 # NumPy sums in blocks of 128, but what is between operations is in the format of the input.
-IN_FORMAT = Contract(accumulator="input", arithmetic="input")
+IN_FORMAT = replace(CONVENTIONAL, accumulator="input", arithmetic="input")
 UNSHIFTED = replace(IN_FORMAT, pos_inf="nan_at")  # inf / inf is NaN, x / inf is 0
 SHIFTED = replace(IN_FORMAT, empty="error")  # NumPy's max of nothing raises
 # As many sums as a vector has lanes, each one by one: of many classes that a leader absorbs, a
 # sixteenth was lost (PyTorch 2.13, ONNX Runtime 1.32, AVX-512, 2^10 to 2^17 classes).
-IN_LANES = Contract(summation="any")
+IN_LANES = replace(CONVENTIONAL, summation="any")
 # The gradient is e^l less 1 at the label, with log-softmax l as it is stored, in the input format.
 FROM_STORED_LOGARITHMS = replace(IN_LANES, arithmetic="input")
 
 
+def _promising(ulps: Mapping[str, float]) -> Contract:
+    return replace(CONVENTIONAL, ulps=ulps, bitwise_batch="yes", collapse_free="yes")
+
+
 def _kernel(name: str, definition: str, promised: Mapping[str, float]) -> Subject:
-    contract = Contract(ulps=promised, bitwise_batch="yes", collapse_free="yes")
+    contract = _promising(promised)
     return Subject(f"softproof.kernels:{name}", definition, contract, tuple(promised) or ANY_FORMAT)
 
 
@@ -101,7 +107,7 @@ OWN_AND_NUMPY = (
         Subject(
             f"softproof.verify.subjects.comp_sum_members:{name}",
             name,
-            Contract(ulps=COMP_SUM_ULPS, bitwise_batch="yes", collapse_free="yes"),
+            _promising(COMP_SUM_ULPS),
             ANY_FORMAT,
             snippet=f"softproof.kernels.comp_sum_with_gradient(x, labels, tau={tau})",
         )
@@ -133,7 +139,7 @@ OWN_AND_NUMPY = (
 TORCH = "softproof.verify.subjects.torch_forms"
 JAX = "softproof.verify.subjects.jax_forms"
 # XLA's CPU code takes subnormals for 0, and rounds the result of each operation to its format.
-FLUSHING = Contract(flush_to_zero="yes", arithmetic="input")
+FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes", arithmetic="input")
 FLUSHING_LOSS = replace(FLUSHING, pos_inf="nan_at")  # log-sum-exp less a logit: inf - x
 
 
@@ -149,7 +155,7 @@ def _torch(
         subject_id,
         definition,
         contract,
-        dtypes=ANY_FORMAT,
+        ANY_FORMAT,
         arrays="torch",
         requires=("torch", CXX) if compiled else ("torch",),
         time_limit=120.0 if compiled else 30.0,
@@ -162,7 +168,7 @@ def _on_cuda(subject: Subject) -> Subject:
         subject,
         id=f"{subject.id}@cuda",
         device="cuda",
-        contract=Contract(arithmetic=subject.contract.arithmetic),
+        contract=replace(CONVENTIONAL, arithmetic=subject.contract.arithmetic),
     )
 
 
@@ -185,7 +191,7 @@ def _onnx(name: str, snippet: str, dtypes: tuple[str, ...] = ("float16", *WIDE))
         f"softproof.verify.subjects.onnx_forms:{name}",
         name,
         IN_LANES,
-        dtypes=dtypes,
+        dtypes,
         requires=("onnx", "onnxruntime"),
         snippet=snippet,
     )
@@ -262,6 +268,7 @@ FRAMEWORKS = (
     Subject(
         "softproof.verify.subjects.sklearn_forms:cross_entropy",
         "cross_entropy",
+        CONVENTIONAL,
         requires=("scikit-learn",),
         snippet="model = sklearn._loss.HalfMultinomialLoss(n_classes=x.shape[1])\n"
         "loss, gradient = model.loss_gradient(labels.astype(x.dtype), x)\n"
@@ -271,7 +278,8 @@ FRAMEWORKS = (
         Subject(
             f"cupyx.scipy.special:{name}",
             name,
-            dtypes=("float16", *WIDE),
+            CONVENTIONAL,
+            ("float16", *WIDE),
             arrays="cupy",
             device="cuda",
             requires=("cupy-cuda12x",),
@@ -304,8 +312,8 @@ def select(
     """The known subjects that a pattern names, or else the user's.
 
     A pattern is an id, or a glob of ids; the user's own is ``module:attribute``, or the command
-    line of a program.  SubjectError where nothing matches, or where a user's subject comes without
-    exactly one definition to hold it against.
+    line of a program.  Of several definitions it is held against the one in its name.  SubjectError
+    where nothing matches, or where no definition, or no single one, is in that name.
     """
     names = [d.name for d in definitions]
     found = [s for s in known if s.definition in names and matches(pattern, s.id)]
@@ -317,11 +325,36 @@ def select(
             f"no known subject of {', '.join(names)} matches {pattern!r}; name one as "
             "module:attribute or by its command line, or list them with `softproof subjects`"
         )
-    if len(definitions) != 1:
+    name = _implemented(pattern, names)
+    if name is None:
+        quoted = shlex.quote(pattern)
+        commands = "; ".join(
+            f"softproof verify {name} --subject {quoted}" for name in names[:MOST_NAMED]
+        )
+        more = f"; or another of {', '.join(names)}" if len(names) > MOST_NAMED else ""
         raise SubjectError(
-            f"say which definition {pattern} implements: softproof verify NAME --subject "
-            f"{shlex.quote(pattern)}"
+            f"{pattern} has the name of no definition; say which it implements: {commands}{more}"
         )
     if is_command(pattern):
-        return [as_subject(pattern, names[0])]
-    return [registered(pattern, names[0])]
+        return [as_subject(pattern, name)]
+    return [registered(pattern, name)]
+
+
+MOST_NAMED = 3  # commands in an error
+
+
+def _implemented(own: str, names: Sequence[str]) -> str | None:
+    """Which definition a user's subject implements: the only one, or the one in its name.
+
+    Of several in its name the longest, which holds the others; None where none is, or several.
+
+    >>> names = ["softmax", "log_softmax", "cross_entropy"]
+    >>> [_implemented(f"mine:{f}", names) for f in ("log_softmax", "fast_softmax_v2", "f")]
+    ['log_softmax', 'softmax', None]
+    """
+    if len(names) == 1:
+        return names[0]
+    last = own.rpartition("/")[2] if is_command(own) else own.rpartition(":")[2]
+    found = [n for n in names if re.search(rf"(?<![a-z]){n}(?![a-z])", last.lower())]
+    longest = max(found, key=len, default="")
+    return longest if found and all(name in longest for name in found) else None

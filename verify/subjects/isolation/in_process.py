@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing import Pipe
 from typing import IO, Any
 
@@ -24,9 +25,11 @@ from numpy.typing import NDArray
 
 from ....derivations import Definition, Output, lookup
 from .. import subject as faults
-from ..call import call, load
-from ..contract import Contract
+from ..call import Loaded, call, load
+from ..contract import CHOICES, Contract
 from ..subject import Crashed, Died, Outcome, OutOfMemory, Subject, TimedOut, WrongResult
+from ..surroundings import Surroundings
+from .descendants import end_marked, marked_environment
 
 Array = NDArray[Any]
 
@@ -55,11 +58,21 @@ class LiveSubject(ABC):
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self.observed: Mapping[str, str] = {}
 
     @property
     def contract(self) -> Contract:
-        """What the subject declares."""
-        return self.subject.contract
+        """What the subject declares, and what was observed where it declares nothing."""
+        return replace(self.subject.contract, **self.observed)  # type: ignore[arg-type]
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The axes of the contract that the subject declares."""
+        return frozenset(CHOICES) - {*self.subject.contract.undeclared}
+
+    def settle(self, observed: Mapping[str, str]) -> None:
+        """Take what was observed, for some axes of the contract that are not declared."""
+        self.observed = dict(observed)
 
     @property
     def definition(self) -> Definition:
@@ -96,7 +109,13 @@ class LiveSubject(ABC):
         arrays = self._call(
             logits, labels, None if self.definition.elementwise else axis, layout, options
         )
-        self._demand_form(arrays, logits, axis, weighted="cotangent" in options)
+        self._demand_form(
+            arrays,
+            logits,
+            axis,
+            weighted="cotangent" in options,
+            one_number=options.get("reduction", "none") != "none",
+        )
         return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
     @abstractmethod
@@ -111,11 +130,18 @@ class LiveSubject(ABC):
         """The arrays that a call returns."""
 
     def _demand_form(
-        self, arrays: list[Array], logits: Array, axis: int, *, weighted: bool
+        self,
+        arrays: list[Array],
+        logits: Array,
+        axis: int,
+        *,
+        weighted: bool,
+        one_number: bool = False,
     ) -> None:
         """WrongResult unless there is a value, or value and gradient, of right shape and dtype.
 
-        A vector has a gradient only where it is ``weighted`` by a cotangent.
+        A vector has a gradient only where it is ``weighted`` by a cotangent; ``one_number`` is what
+        a batch is reduced to.
         """
         if len(arrays) not in (1, 2):
             raise WrongResult(
@@ -127,6 +153,7 @@ class LiveSubject(ABC):
         reduced = list(logits.shape)
         if reduced:
             reduced.pop(axis)
+        reduced = [] if one_number else reduced
         shapes = (logits.shape if vector else tuple(reduced), logits.shape)
         for what, array, shape in zip(("result", "gradient"), arrays, shapes, strict=False):
             if array.shape != shape:
@@ -140,13 +167,23 @@ class LiveSubject(ABC):
 class InProcess(LiveSubject):
     """A Python function called here: fast, and what kills it kills us."""
 
-    def __init__(self, subject: Subject, function: Callable[..., Any] | None = None) -> None:
-        """Of the function that the subject's id names, unless one is given."""
+    def __init__(
+        self,
+        subject: Subject,
+        function: Callable[..., Any] | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        """Of the function that the subject's id names, unless one is given.
+
+        A function that is given runs under ``surroundings``, what there is now when None.
+        """
         super().__init__(subject)
-        self._function = function or load(subject.id)
+        self._loaded = function and Loaded(function, surroundings or Surroundings())
 
     def load(self) -> None:
-        """Nothing is left to find."""
+        """Import the function, unless it was given."""
+        if self._loaded is None:
+            self._loaded = load(self.subject.id)
 
     def _call(
         self,
@@ -156,8 +193,10 @@ class InProcess(LiveSubject):
         layout: str,
         options: Mapping[str, Any],
     ) -> list[Array]:
+        self.load()
+        assert self._loaded is not None
         return call(
-            self._function,
+            self._loaded,
             logits,
             labels,
             library=self.subject.arrays,
@@ -165,6 +204,7 @@ class InProcess(LiveSubject):
             axis=axis,
             layout=layout,
             options=options,
+            may_flush=self.contract.flush_to_zero == "yes",
         )
 
 
@@ -235,8 +275,10 @@ class Process:
         # Nothing is ever written here: that it closes tells the worker that we are gone.
         for_worker, self._lifeline = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
+        environment, self._mark = marked_environment()
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
+            env=environment,
             pass_fds=[theirs.fileno(), for_worker],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -286,6 +328,7 @@ class Process:
             return
         self._kill()
         self._process.wait()
+        end_marked(self._mark)
         self._connection.close()
         os.close(self._lifeline)
         if self._stderr is not None:
@@ -338,6 +381,7 @@ class Worker(LiveSubject):
             "axis": axis,
             "layout": layout,
             "options": dict(options),
+            "may_flush": self.contract.flush_to_zero == "yes",
         }
         arrays: list[Array] = self._ask(request)
         return arrays

@@ -98,6 +98,7 @@ from ....derivations.arithmetic.formats import FORMATS, Format
 from ..subject import (
     Crashed,
     Died,
+    NoSuchSubject,
     NotApplicable,
     OutOfMemory,
     Subject,
@@ -106,6 +107,7 @@ from ..subject import (
     TimedOut,
     WrongResult,
 )
+from .descendants import end_marked, marked_environment
 from .in_process import FIRST_CALL, MEMORY_LIMIT, POLL, LiveSubject, enough, how_it_ended
 
 Array = NDArray[Any]
@@ -166,12 +168,12 @@ class Program(LiveSubject):
         """Start the program; SubjectError where there is none, or it does not greet."""
         command = self.subject.command[0]
         if shutil.which(command) is None:
-            raise SubjectError(f"{self.subject.id}: no program {command} that can be executed")
+            raise NoSuchSubject(f"{self.subject.id}: no program {command} that can be executed")
         try:
             self._started()
         except WrongResult as fault:
             self.close()
-            raise SubjectError(
+            raise NoSuchSubject(
                 f"{self.subject.id}: {fault}; the protocol is described in the docstring of "
                 f"{__name__}"
             ) from None
@@ -371,9 +373,11 @@ class Conversation:
         self._to_write: list[memoryview] = []
         self._received = bytearray()
         self._stderr = bytearray()
+        environment, self._mark = marked_environment()
         try:
             self._process = subprocess.Popen(
                 command,
+                env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -559,3 +563,4 @@ class Conversation:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        end_marked(self._mark)

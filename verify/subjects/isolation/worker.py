@@ -12,15 +12,16 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..call import call, load
+from ..call import call, have_no_terminal, load
 from ..subject import NotApplicable, SubjectError, SubjectFault, SubjectRaised
+from .numba_cache import distrust_caches
 
 
 def answer(request: dict[str, Any]) -> tuple[str, Any]:
     """The reply to a request to load or to call: how it ended, and its arrays or its message."""
     try:
-        function = load(request.pop("id"))
-        return "done", call(function, **request) if request else []
+        loaded = load(request.pop("id"))
+        return "done", call(loaded, **request) if request else []
     except (SubjectFault, SubjectError, NotApplicable) as outcome:
         return type(outcome).__name__, str(outcome)
     except BaseException as error:  # no Ctrl-C of the user's: this process has its own session
@@ -42,6 +43,8 @@ def main() -> None:
     _end_with_the_parent(int(sys.argv[2]))
     connection = Connection(int(sys.argv[1]))
     sys.path[:] = connection.recv()
+    have_no_terminal()
+    distrust_caches()
     ours = os.getpid()
     while True:
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ..subject import Died, Subject
+from ..subject import NoSuchSubject, Subject, SubjectError, SubjectFault
 from .in_process import LiveSubject, Process, Worker
 from .program import Program
 
@@ -31,11 +30,20 @@ class Workers:
         self._live.append(live)
         return live
 
-    def load(self, subjects: Iterable[Subject]) -> None:
-        """Find what the subjects name; SubjectError where there is no such thing."""
+    def load(self, subjects: Iterable[Subject]) -> list[NoSuchSubject]:
+        """Import what the subjects name; what is said of names that there are not.
+
+        That a module cannot be imported, or ends its process, is a finding, which the run makes.
+        """
+        missing = []
         for subject in subjects:
-            with contextlib.suppress(Died):  # a finding, which the run will make
+            try:
                 self.connect(subject).load()
+            except NoSuchSubject as error:
+                missing.append(error)
+            except (SubjectError, SubjectFault):
+                pass
+        return missing
 
     def __enter__(self) -> Workers:
         return self

@@ -24,7 +24,6 @@ from softproof.verify.subjects.subject import (
     Crashed,
     NotApplicable,
     Subject,
-    SubjectError,
     SubjectFault,
 )
 
@@ -168,8 +167,8 @@ def test_what_a_function_does_not_take_it_is_not_asked(workers):
 
 
 def test_a_function_that_is_not_there_is_no_finding_but_an_error(workers):
-    with pytest.raises(SubjectError, match="has no attribute 'softmax_of_nobody'"):
-        workers.load([hazardous("of_nobody")])
+    (error,) = workers.load([hazardous("of_nobody"), hazardous("exits")])
+    assert "has no attribute 'softmax_of_nobody'" in str(error)
 
 
 # --- no process is left behind ---
@@ -208,7 +207,8 @@ def test_a_worker_does_not_outlive_a_killed_run(tmp_path):
 def test_a_subject_that_makes_the_processor_flush_is_found_and_does_not_blind_the_judge(workers):
     subject = hazardous("flushes_from_now_on")
     for live in (workers.connect(subject), InProcess(subject)):
-        with pytest.raises(SubjectFault, match="makes the processor take subnormal numbers for 0"):
+        live(CALM)
+        with pytest.raises(SubjectFault, match="takes subnormal numbers for 0"):
             live(PROVOKED)
         assert (np.full(1, 2.0**-1074) * 1.0)[0] > 0
 

@@ -27,6 +27,7 @@ def _parts(x, axis=-1):
 
 
 def softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
+    """Shifted, with the vector-Jacobian product where a cotangent is given."""
     _, e, _, others = _parts(_wide(x, scale, where), axis)
     p = e / (1 + others)
     if cotangent is None:
@@ -37,6 +38,7 @@ def softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
 
 
 def log_softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
+    """With log1p of the other classes, and the vector-Jacobian product."""
     d, e, first, others = _parts(_wide(x, scale, where), axis)
     value = d - np.log1p(others)
     if cotangent is None:
@@ -49,6 +51,7 @@ def log_softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
 
 
 def logsumexp(x, axis=-1, *, scale=None, where=None, b=None, cotangent=None):
+    """With log1p of the other classes, weights b, and the vector-Jacobian product."""
     wide = _wide(x, scale, where)
     if b is not None:
         m = wide.max(axis=axis, keepdims=True)
@@ -65,6 +68,7 @@ def logsumexp(x, axis=-1, *, scale=None, where=None, b=None, cotangent=None):
 
 
 def cross_entropy(x, labels, *, ignore_index=None, cotangent=None):
+    """Loss and gradient, 0 where the label is ignored."""
     d, e, first, others = _parts(x.astype(np.float64))
     kept = labels != ignore_index
     right = np.where(kept, labels, 0)

@@ -25,6 +25,7 @@ def _right(x, labels):
 
 
 def cross_entropy_right(x, labels):
+    """The right one, collapse-free."""
     loss, gradient = _right(x, labels)
     return loss.astype(x.dtype), gradient.astype(x.dtype)
 
@@ -111,9 +112,11 @@ def logsumexp_log_of_sum(x):
 
 
 def log_softmax_log_of_sum(x):
-    """d - log(1 + T)."""
+    """d - log(1 + T), of exponentials and a logarithm that are rounded correctly, or nearly so."""
     d = x - x.max(axis=1, keepdims=True)
-    return d - np.log(np.exp(d).sum(axis=1, keepdims=True, dtype=x.dtype))
+    e = np.exp(d.astype(np.float64)).astype(x.dtype)
+    total = e.sum(axis=1, keepdims=True, dtype=x.dtype).astype(np.float64)
+    return d - np.log(total).astype(x.dtype)
 
 
 def softplus_log_of_sum(x):

@@ -1,0 +1,497 @@
+"""The suite of parameters: keywords that a subject takes, at ordinary values and at their ends.
+
+A subject is asked for what its signature has: ``scale`` or ``temperature``, ``label_smoothing``,
+``ignore_index``, ``class_weights``, ``reduction``, ``cotangent``, and those pairs in which one was
+seen to spoil the other.  The numbers are such that a parameter rounds nothing (scales, weights and
+cotangents are powers of two), so that the exact result is that of the definition at other logits,
+or a multiple of it, and its proven bound holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations import lookup
+from ...derivations.arithmetic.formats import Format, exact
+from ...derivations.definition import Definition, Output
+from ...derivations.error_bounds.bounds import Model, bound
+from ..inputs.families import Batch
+from ..oracle.metrics import ulp_error
+from ..oracle.truth import Truth, truth
+from ..subjects.isolation.in_process import LiveSubject
+from ..subjects.subject import NotApplicable, Outcome, SubjectFault, SubjectRaised
+from .verdicts import Verdict, Violation, compare, no_result
+
+Case = tuple[Batch, Verdict]
+Numbers = NDArray[Any]
+
+IGNORED = -100
+ROWS = ([2.0, -3.0], [0.5, -1.0, 2.25, 0.0, 1.0], [-0.5, 12.0, 11.0])
+MASKED = [0.5, -np.inf, 2.25, 0.0, 1.0]
+SMOOTHINGS = (0.0, 0.125, 0.5, 1.0)
+WEIGHTS = (0.5, 2.0, 0.0, 1.0, 0.5)  # of five classes
+
+
+def applies(definition: Definition, fmt: Format) -> bool:
+    """Functions of logits; those of one real have no such parameters."""
+    return not definition.elementwise
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A subject, asked with parameters, and what is made of its answers."""
+
+    subject: LiveSubject
+    definition: Definition
+    fmt: Format
+
+    def batch(self, name: str, rows: list[list[float]], labels: list[int] | None = None) -> Batch:
+        """Rows as the format has them, with labels where the definition takes some."""
+        if not self.definition.labelled:
+            labels = None
+        elif labels is None:
+            labels = [i % len(row) for i, row in enumerate(rows)]
+        return Batch(
+            f"parameter {name}",
+            np.array(rows).astype(self.fmt.dtype),
+            None if labels is None else np.array(labels, dtype=np.int64),
+        )
+
+    def call(self, batch: Batch, **options: Any) -> Outcome:
+        """The outcome; raises what the subject raises."""
+        return self.subject(batch.logits, batch.labels, options=options)
+
+    def judge(
+        self, batch: Batch, value: Numbers, gradient: Numbers | None, like: Numbers | None = None
+    ) -> Verdict:
+        """Value and gradient against the definition, at the logits ``like`` where they differ."""
+        at = batch if like is None else dataclasses.replace(batch, logits=like)
+        contract = self.subject.contract
+        found = [compare(self.definition, contract, self.fmt, at, value)]
+        if gradient is not None and self.definition.gradient is not None:
+            found.append(compare(self.definition, contract, self.fmt, at, gradient, gradient=True))
+        return _together(batch, found)
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Case]:
+    """Every question that the subject's signature lets it be asked."""
+    asked = Asked(subject, definition, fmt)
+    questions = [_scales(asked), _cotangents(asked)]
+    if definition.name == "cross_entropy":
+        questions += [
+            _smoothings(asked),
+            _ignored(asked),
+            _weights(asked),
+            _reductions(asked),
+        ]
+    return [case for question in questions for case in _answers(question)]
+
+
+def _answers(question: Iterator[Case]) -> list[Case]:
+    """The cases of a question, as far as the subject takes its keywords."""
+    cases = []
+    with contextlib.suppress(NotApplicable):
+        for case in question:
+            cases.append(case)
+    return cases
+
+
+def _told(batch: Batch, options: Mapping[str, Any], verdict: Verdict) -> Case:
+    """A case whose violations say what the call had besides the logits."""
+    words = ", ".join(f"{k}={_words(v)}" for k, v in options.items())
+    violations = [
+        dataclasses.replace(
+            v,
+            message=f"{batch.family}: {v.message.removeprefix(f'{batch.family}: ')}",
+            detail="; ".join(filter(None, [v.detail, f"called with {words}"])),
+        )
+        for v in verdict.violations
+    ]
+    return batch, dataclasses.replace(verdict, violations=violations)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return str(value.astype(np.float64).tolist())
+    return value.hex() if isinstance(value, float) and not 1e-3 < abs(value) < 1e3 else str(value)
+
+
+def _together(batch: Batch, verdicts: list[Verdict]) -> Verdict:
+    return Verdict(
+        sum(v.checks for v in verdicts),
+        max(v.worst for v in verdicts),
+        [violation for v in verdicts for violation in v.violations],
+    )
+
+
+# --- scale and temperature ---
+
+
+def _scales(asked: Asked) -> Iterator[Case]:
+    """Logits that, scaled, are ordinary rows: also those whose differences leave the range."""
+    for keyword in ("scale", "temperature"):
+        yield from _answers(_scaled_by(asked, keyword))
+
+
+def _scaled_by(asked: Asked, keyword: str) -> Iterator[Case]:
+    fmt = asked.fmt
+    ends = {2.0 ** (1 - fmt.emax), 2.0 ** -min(fmt.emax - 1, 100), 2.0 ** min(fmt.emax - 4, 100)}
+    for scale in (1.0, 0.25, 8.0, *sorted(ends)):
+        extreme = scale in ends
+        for row in (*ROWS[: 1 if scale < 2.0**-8 else None], *([] if extreme else [MASKED])):
+            z = np.array(row)
+            batch = asked.batch(keyword, [(z / scale).tolist()])
+            options = {keyword: scale if keyword == "scale" else 1 / scale}
+            try:
+                outcome = asked.call(batch, **options)
+            except SubjectRaised as fault:
+                if extreme:  # it says that it does not take such a one
+                    continue
+                yield _told(batch, options, no_result(fault, batch.family))
+                continue
+            except SubjectFault as fault:
+                yield _told(batch, options, no_result(fault, batch.family))
+                continue
+            gradient = outcome.gradient if not extreme else None
+            if gradient is not None:
+                gradient = gradient / asked.fmt.dtype.type(scale)
+            like = z[None].astype(fmt.dtype)
+            yield _told(batch, options, asked.judge(batch, outcome.value, gradient, like))
+
+
+# --- label smoothing ---
+
+
+def _smoothings(asked: Asked) -> Iterator[Case]:
+    for smoothing in SMOOTHINGS:
+        rows = [*ROWS, MASKED] if smoothing == 0 else list(ROWS)
+        for row in rows:
+            labels = [k for k in range(len(row)) if np.isfinite(row[k])][:3]
+            batch = asked.batch("label_smoothing", [row] * len(labels), labels)
+            options = {"label_smoothing": smoothing}
+            try:
+                outcome = asked.call(batch, **options)
+            except SubjectFault as fault:
+                yield _told(batch, options, no_result(fault, batch.family))
+                continue
+            yield _told(batch, options, _judge_smoothed(asked, batch, outcome, smoothing))
+
+
+def _judge_smoothed(
+    asked: Asked, batch: Batch, outcome: Outcome, smoothing: float, rows: list[int] | None = None
+) -> Verdict:
+    """Value and gradient against the truth of the smoothed loss, and its bound."""
+    found = []
+    for i in range(len(batch.logits)) if rows is None else rows:
+        found.append(_smoothed_row(asked, batch, i, outcome.value[i], smoothing, gradient=False))
+        if outcome.gradient is not None:
+            found.append(
+                _smoothed_row(asked, batch, i, outcome.gradient[i], smoothing, gradient=True)
+            )
+    return _together(batch, found)
+
+
+def _smoothed_row(
+    asked: Asked, batch: Batch, i: int, computed: Numbers, smoothing: float, *, gradient: bool
+) -> Verdict:
+    if smoothing == 0:
+        row = batch.row(i)
+        return compare(
+            asked.definition,
+            asked.subject.contract,
+            asked.fmt,
+            row,
+            np.asarray(computed)[None],
+            gradient=gradient,
+        )
+    assert batch.labels is not None
+    label = int(batch.labels[i])
+    true = truth(
+        asked.definition,
+        batch.logits[i],
+        asked.fmt,
+        label=label,
+        gradient=gradient,
+        cross_check=True,
+        smoothing=smoothing,
+    )
+    contract = asked.subject.contract
+    model = Model.of(asked.fmt, contract.accumulator, contract.flush_to_zero == "yes")
+    absolute = bound(
+        asked.definition.name,
+        batch.logits[i],
+        model,
+        label=label,
+        gradient=gradient,
+        smoothing=smoothing,
+    )
+    assert absolute is not None
+    with np.errstate(all="ignore"):
+        limit = absolute / np.ldexp(1.0, true.ulp_exponent)
+    message = f"{'gradient' if gradient else 'value'} beyond its error bound"
+    return _verdict(i, np.asarray(computed), true, limit, message, gradient)
+
+
+def _verdict(
+    i: int,
+    computed: Numbers,
+    true: Truth,
+    limit: NDArray[np.float64],
+    message: str,
+    gradient: bool,
+) -> Verdict:
+    error = ulp_error(computed, true)
+    bad = np.flatnonzero(~((error <= limit) & np.isfinite(error)))
+    violations = []
+    if bad.size:
+        k = int(bad[np.argmax((error / limit).reshape(-1)[bad])])
+        violations.append(
+            Violation(
+                row=i,
+                message=message,
+                index=k,
+                observed=float(computed.reshape(-1)[k]),
+                expected=float(true.rounded.reshape(-1)[k]),
+                error=float(error.reshape(-1)[k]),
+                threshold=float(np.asarray(limit).reshape(-1)[k]),
+                source="proven bound (derivations/error_bounds/bounds.py), with the parameter",
+                in_gradient=gradient,
+            )
+        )
+    return Verdict(error.size, float(np.max(error, initial=0.0)), violations)
+
+
+# --- ignored samples ---
+
+
+def _ignored(asked: Asked) -> Iterator[Case]:
+    """Ignored samples, of ordinary and of extreme logits, between one that counts."""
+    top = float(np.ldexp(1.0, asked.fmt.emax))
+    batch = asked.batch(
+        "ignore_index",
+        [[0.0, 0.0], [0.5, -1.0], [top, -top], [-np.inf, 1.0]],
+        [IGNORED, 1, IGNORED, IGNORED],
+    )
+    for smoothing in (None, 0.25):
+        options: dict[str, Any] = {"ignore_index": IGNORED}
+        if smoothing is not None:
+            options["label_smoothing"] = smoothing
+        try:
+            outcome = asked.call(batch, **options)
+        except SubjectFault as fault:
+            yield _told(batch, options, no_result(fault, batch.family))
+            continue
+        verdict = _judge_smoothed(asked, batch, outcome, smoothing or 0.0, [1])
+        violations = list(verdict.violations)
+        for i in (0, 2, 3):
+            violations += _demand_zero(i, outcome, "an ignored sample")
+        yield _told(batch, options, dataclasses.replace(verdict, violations=violations))
+
+
+def _demand_zero(i: int, outcome: Outcome, whose: str) -> list[Violation]:
+    """Of a sample that does not count: loss 0, and gradient 0."""
+    parts = [("loss", outcome.value, False)]
+    if outcome.gradient is not None:
+        parts.append(("gradient", outcome.gradient, True))
+    violations = []
+    for what, numbers, in_gradient in parts:
+        here = np.atleast_1d(numbers[i]).astype(np.float64)
+        if not (here == 0).all():
+            k = int(np.flatnonzero(here != 0)[0])
+            violations.append(
+                Violation(
+                    i,
+                    f"the {what} of {whose} is not 0",
+                    index=k,
+                    observed=float(here[k]),
+                    expected=0.0,
+                    in_gradient=in_gradient,
+                )
+            )
+    return violations
+
+
+# --- class weights ---
+
+
+def _weights(asked: Asked) -> Iterator[Case]:
+    """Weights that are powers of two: loss and gradient are exact multiples; one of 0 makes 0."""
+    rows = [ROWS[1]] * 5
+    batch = asked.batch("class_weights", rows, [*range(5)])
+    weights = np.array(WEIGHTS).astype(asked.fmt.dtype)
+    options = {"class_weights": weights}
+    try:
+        outcome = asked.call(batch, **options)
+    except SubjectFault as fault:
+        yield _told(batch, options, no_result(fault, batch.family))
+        return
+    found, zeros = [], []
+    for i, weight in enumerate(weights):
+        if weight == 0:
+            zeros += _demand_zero(i, outcome, "a sample of weight 0")
+            continue
+        gradient = None if outcome.gradient is None else outcome.gradient[i : i + 1] / weight
+        verdict = asked.judge(batch.row(i), outcome.value[i : i + 1] / weight, gradient)
+        found.append(_at_row(i, verdict))
+    verdict = _together(batch, found)
+    yield _told(batch, options, dataclasses.replace(verdict, violations=verdict.violations + zeros))
+
+
+def _at_row(i: int, verdict: Verdict) -> Verdict:
+    moved = [dataclasses.replace(v, row=i) for v in verdict.violations]
+    return dataclasses.replace(verdict, violations=moved)
+
+
+# --- reductions ---
+
+
+def _reductions(asked: Asked) -> Iterator[Case]:
+    """Sum and mean of four samples, and of four with an ignored one among them."""
+    rows = [ROWS[1]] * 4
+    plain = asked.batch("reduction", rows, [0, 1, 2, 3])
+    with_ignored = asked.batch("reduction", [*rows, ROWS[1]], [0, 1, 2, 3, IGNORED])
+    for reduction in ("sum", "mean"):
+        options: dict[str, Any] = {"reduction": reduction}
+        yield _reduced(asked, plain, options, reduction)
+        options = {"reduction": reduction, "ignore_index": IGNORED}
+        with contextlib.suppress(NotApplicable):
+            yield _reduced(asked, with_ignored, options, reduction)
+
+
+def _reduced(asked: Asked, batch: Batch, options: dict[str, Any], reduction: str) -> Case:
+    try:
+        outcome = asked.call(batch, **options)
+    except SubjectFault as fault:
+        return _told(batch, options, no_result(fault, batch.family))
+    assert batch.labels is not None
+    count = 4 if reduction == "mean" else 1
+    total, allowed = Fraction(0), Fraction(0)
+    u = Fraction(asked.fmt.unit_roundoff)
+    model = Model.of(asked.fmt, asked.subject.contract.accumulator)
+    for i in range(4):
+        label = int(batch.labels[i])
+        true = truth(asked.definition, batch.logits[i], asked.fmt, label=label)
+        total += _exact(true)
+        limit = bound(asked.definition.name, batch.logits[i], model, label=label)
+        assert limit is not None
+        allowed += Fraction(float(limit))
+    allowed += 6 * u * abs(total)
+    computed = float(outcome.value)
+    violations = []
+    if not np.isfinite(computed) or abs(Fraction(computed) * count - total) > allowed:
+        violations.append(
+            Violation(
+                0,
+                f"the {reduction} of the losses is another one",
+                observed=computed,
+                expected=float(total / count),
+                error=abs(float(Fraction(computed) * count - total) / float(u * total))
+                if np.isfinite(computed)
+                else float("inf"),
+                threshold=float(allowed / (u * total)),
+                source="the sum of the bounds of the losses, and a rounding for each addition",
+            )
+        )
+    verdict = Verdict(1, 0.0, violations)
+    if outcome.gradient is not None:
+        gradient = outcome.gradient[:4] * asked.fmt.dtype.type(count)
+        kept = Batch(batch.family, batch.logits[:4], batch.labels[:4])
+        contract = asked.subject.contract
+        found = compare(asked.definition, contract, asked.fmt, kept, gradient, gradient=True)
+        verdict = _together(batch, [verdict, found])
+    return _told(batch, options, verdict)
+
+
+def _exact(true: Truth) -> Fraction:
+    """A single exact result, as well as a Truth knows it."""
+    step = Fraction(2) ** int(true.ulp_exponent)
+    return exact(true.rounded[()]) + Fraction(float(true.offset)) * step
+
+
+# --- vector-Jacobian products ---
+
+
+def _cotangents(asked: Asked) -> Iterator[Case]:
+    """The gradient of sum(cotangent * value), weights of a row of powers of two."""
+    vector = asked.definition.output is Output.VECTOR
+    if vector and asked.definition.name not in ("softmax", "log_softmax"):
+        return  # nothing is proven of their products
+    for row in ROWS:
+        batch = asked.batch("cotangent", [row, row[::-1]])
+        rows, classes = batch.logits.shape
+        powers = np.array([1.0, -2.0, 0.5, 4.0, -0.25])
+        shape = (rows, classes) if vector else (rows,)
+        g = np.resize(powers, shape).astype(asked.fmt.dtype)
+        options = {"cotangent": g}
+        try:
+            outcome = asked.call(batch, **options)
+        except SubjectFault as fault:
+            yield _told(batch, options, no_result(fault, batch.family))
+            continue
+        if outcome.gradient is None:
+            return
+        if not vector:
+            gradient = outcome.gradient / g[:, None]
+            yield _told(batch, options, asked.judge(batch, outcome.value, gradient))
+            continue
+        found = [asked.judge(batch, outcome.value, None)]
+        for i in range(rows):
+            found.append(_product(asked, batch, i, g[i], outcome.gradient[i]))
+        yield _told(batch, options, _together(batch, found))
+
+
+def _product(asked: Asked, batch: Batch, i: int, g: Numbers, computed: Numbers) -> Verdict:
+    """One row of a vector-Jacobian product of softmax or log-softmax.
+
+    With probabilities right to r relative, s = sum g_k p_k is off by (r + K u) sum |g_k| p_k, so
+    p (g - s) by 2 (r + K u) p (|g| + sum |g_k| p_k); and g - p sum g by (r + K u) p sum |g| + 2 u
+    |g|.  (The second order is in the factor 2, and the last rounding.)
+    """
+    row = batch.logits[i]
+    softmax = lookup("softmax")
+    true = truth(softmax, row, asked.fmt)
+    p = [
+        exact(v) + Fraction(float(o)) * Fraction(2) ** int(q)
+        for v, o, q in zip(true.rounded, true.offset, true.ulp_exponent, strict=True)
+    ]
+    weights = [exact(v) for v in g]
+    model = Model.of(asked.fmt, asked.subject.contract.accumulator)
+    of_p = bound("softmax", row, model)
+    assert of_p is not None
+    relative = max(Fraction(float(b)) / v for b, v in zip(of_p, p, strict=True))
+    u = Fraction(asked.fmt.unit_roundoff)
+    relative += (len(row) + 4) * u
+    mean, total = (sum(w * v for w, v in zip(weights, p, strict=True)), sum(weights))
+    size = sum(abs(w) * v for w, v in zip(weights, p, strict=True))
+    violations = []
+    for k, value in enumerate(computed):
+        if asked.definition.name == "softmax":
+            right = p[k] * (weights[k] - mean)
+            allowed = 2 * relative * p[k] * (abs(weights[k]) + size)
+        else:
+            right = weights[k] - p[k] * total
+            allowed = 2 * relative * p[k] * sum(map(abs, weights)) + 2 * u * abs(weights[k])
+        number = float(value)
+        if not np.isfinite(number) or abs(exact(value) - right) > allowed:
+            violations.append(
+                Violation(
+                    i,
+                    "vector-Jacobian product beyond its error bound",
+                    index=k,
+                    observed=number,
+                    expected=float(right),
+                    error=float(abs(exact(value) - right) / u) if np.isfinite(number) else np.inf,
+                    threshold=float(allowed / u),
+                    source="the bound of softmax, and a rounding for each operation",
+                    in_gradient=True,
+                )
+            )
+    return Verdict(len(computed), 0.0, violations[:1])
