@@ -102,6 +102,10 @@ def verify(
         Path | None,
         typer.Option(help="Keep results in this SQLite file as they come; go on with it later."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Warnings about suspicious errors fail, too (status 1)."),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
@@ -117,6 +121,7 @@ def verify(
         print_observed,
         print_summary,
         print_table,
+        print_warnings,
     )
     from ..runs.conformance_file import Declarations, load
     from ..runs.processes import processes_for, run_in_processes
@@ -221,6 +226,7 @@ def verify(
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
     print_failures(report, console)
+    print_warnings(report, console)
     print_collapses(report, console)
     print_observed(report, console)
     print_explanations(report, console)
@@ -230,7 +236,7 @@ def verify(
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     laid_out = as_dict(report)
     _write_reports(laid_out, json, junit, html)
-    raise typer.Exit(0 if report.passed else 1)
+    raise typer.Exit(0 if report.passed and not (strict and report.warned) else 1)
 
 
 def _when(suite: str) -> str:

@@ -222,6 +222,7 @@ def _cell(result: Result) -> str:
     brief = collapse_in_short(result.get("collapses", ())) or brief
     if status == "refused" and result["failures"]:
         brief = result["failures"][0]["kind"]
+    brief += " ⚠" if result.get("warning") else ""
     text = f"{SYMBOLS[status]} {brief if count is None else short_count(count)}".rstrip()
     name = f"{result['subject']}, {result['suite']}, {result['dtype']}: {status}. {summary(result)}"
     where = f'data-word="{_short(result["dtype"])} {escape(result["suite"])}"'

@@ -144,6 +144,10 @@ def summary(result: dict[str, Any]) -> str:
     worst = f"Worst error {number(result['worst'])} ulp ({number(result['worst_bits'])} bits)."
     if math.isinf(result["worst"]):
         worst = "Worst error infinite: NaN, or an infinity on one side only."
+    if result.get("grade"):  # (older reports have none)
+        worst += f" Grade: {result['grade']}."
+    if result.get("warning"):
+        worst += f" Warning: {result['warning']}."
     if status in ("pass", "fixed"):
         known = f" {_declared(result)}: delete that entry." if status == "fixed" else ""
         return f"{checks}, no violation.{known} {worst}"

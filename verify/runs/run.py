@@ -233,6 +233,11 @@ class Report:
         self.results[key] = self.results[key].merge(result) if key in self.results else result
 
     @property
+    def warned(self) -> list[Result]:
+        """The results that pass, but are suspicious."""
+        return [result for result in self.results.values() if result.warning]
+
+    @property
     def passed(self) -> bool:
         """Whether all was run, and nothing failed that was not expected to."""
         failed = any(r.status in ("fail", "refused") for r in self.results.values())
@@ -600,13 +605,15 @@ def _collapse(item: Item, seen: Observation) -> Collapse:
     )
 
 
-def _sort(violation: Violation) -> tuple[str, str]:
+def _sort(violation: Violation) -> tuple[str, str, tuple[str, ...]]:
     """What stays the same of a violation while its row is shrunk.
 
     Of a fault the kind, and the exception's class: its message may name a shape or an address.
+    Of a value the contract that would admit it: a smaller error may need less.
     """
     words = violation.message if violation.kind == "value" else violation.message.split(":")[0]
-    return violation.kind, words if violation.kind in ("value", "raised") else ""
+    told = words if violation.kind in ("value", "raised") else ""
+    return violation.kind, told, violation.admitted_by
 
 
 def _snippet(subject: Subject, row: Batch, violation: Violation) -> str | None:

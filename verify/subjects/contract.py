@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 CHOICES = {
@@ -122,6 +123,25 @@ class Contract:
         return " ".join(
             f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
+
+
+AXES = ("summation", "arithmetic", "accumulator")  # of a contract: what a bound depends on
+
+
+def wider_contracts(contract: Contract) -> Iterator[list[str]]:
+    """Settings that make an accuracy contract admit more: the fewest changes first.
+
+    >>> next(wider_contracts(Contract()))
+    ['summation=any']
+    """
+    single = []
+    for name in AXES:
+        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
+        wider = order[order.index(getattr(contract, name)) + 1 :]
+        single.append([f"{name}={choice}" for choice in wider])
+    for count in range(1, len(AXES) + 1):
+        for axes in itertools.combinations(single, count):
+            yield from map(list, itertools.product(*axes))
 
 
 # What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
