@@ -439,6 +439,8 @@ def _joined(first: Verdict, second: Verdict) -> Verdict:
         [*first.violations, *second.violations],
         Counter(first.errors) + Counter(second.errors),
         first.observations + second.observations,
+        weakest([first.grade, second.grade]),
+        max((e for e in (first.excess, second.excess) if e), key=lambda e: e.ratio, default=None),
         first.undecided + second.undecided,
     )
 
