@@ -103,7 +103,7 @@ def is_refusal(fault: SubjectFault) -> bool:
 
 def _takes(subject: LiveSubject, layout: str) -> bool:
     """Whether a subject is to be asked for a layout, by its contract."""
-    declared = subject.contract.layouts
+    declared = subject.subject.contract.layouts
     return not (
         (layout in ANY and declared in ("writable", "contiguous"))
         or (layout in WRITABLE and declared == "contiguous")
@@ -121,7 +121,7 @@ def _judge_layout(
     """The verdict on rows in a layout; a refusal is none where nothing is declared of layouts."""
     if not _takes(subject, layout):
         return NOTHING
-    may_refuse = subject.contract.layouts is None and layout in (*WRITABLE, *ANY)
+    may_refuse = subject.subject.contract.layouts is None and layout in (*WRITABLE, *ANY)
     return _judge(subject, definition, fmt, batch, layout=layout, may_refuse=may_refuse)
 
 
