@@ -102,6 +102,10 @@ def verify(
         Path | None,
         typer.Option(help="Keep results in this SQLite file as they come; go on with it later."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Warnings about suspicious errors fail, too (status 1)."),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
@@ -117,6 +121,7 @@ def verify(
         print_observed,
         print_summary,
         print_table,
+        print_warnings,
     )
     from ..runs.conformance_file import Declarations, load
     from ..runs.processes import processes_for, run_in_processes
@@ -167,7 +172,15 @@ def verify(
     for former in FORMER_NAMES.keys() & {s.value for s in suite or ()}:
         typer.echo(f"The suite {former} is called {present_name(former)} now.", err=True)
     try:
-        items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
+        items = plan(
+            tested,
+            suites,
+            dtypes,
+            budget=budget.value,
+            seed=seed,
+            given=given,
+            given_in=str(logits or ""),
+        )
     except ValueError as error:
         fail(str(error))
     if not items:
@@ -192,7 +205,8 @@ def verify(
         if kept and kept.count:
             typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
         progress = stack.enter_context(progress_bar(MofNCompleteColumn()))
-        task = progress.add_task("verify", total=len(items))
+        what = "verify (the first run compiles the kernels)"
+        task = progress.add_task(what, total=len(items))
         if (count := processes_for(items)) > 1:
             done = run_in_processes(items, report, kept, processes=count)
         else:
@@ -204,7 +218,7 @@ def verify(
         except StoreError as error:  # a full disk: what is known is still worth telling
             report.interrupted = True
             typer.echo(f"softproof: {error}", err=True)
-    if not report.interrupted and not any(r.checks for r in report.results.values()):
+    if not report.interrupted and not any(r.checks or r.undecided for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
     if isinstance(given, GivenRow):
@@ -212,6 +226,7 @@ def verify(
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
     print_failures(report, console)
+    print_warnings(report, console)
     print_collapses(report, console)
     print_observed(report, console)
     print_explanations(report, console)
@@ -221,7 +236,7 @@ def verify(
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     laid_out = as_dict(report)
     _write_reports(laid_out, json, junit, html)
-    raise typer.Exit(0 if report.passed else 1)
+    raise typer.Exit(0 if report.passed and not (strict and report.warned) else 1)
 
 
 def _when(suite: str) -> str:
