@@ -41,7 +41,8 @@ from ..subjects.subject import Subject
 from ..suites.verdicts import Excess
 from .run import Collapse, Failure, Item, Report, Result
 
-SCHEMA = 2  # raised when stores written before cannot be read
+SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
+WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
 APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
 DAMAGE = ("malformed", "no such", "Could not decode")  # in SQLite's words
 ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
@@ -118,8 +119,11 @@ class _Database:
         if not is_text or digest != _digest_entry(name, text):
             raise self._damaged(f"what it holds of {name} is not what was written")
 
-    def _is_new(self) -> bool:
-        """Whether there is nothing in the file; StoreError where there is something foreign."""
+    def _is_new(self, *readable: int) -> bool:
+        """Whether there is nothing in the file; StoreError where there is something foreign.
+
+        Stores of the present schema, and of those ``readable`` besides, are not foreign.
+        """
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -129,7 +133,7 @@ class _Database:
             raise StoreError(
                 f"store {self.path}: that is an SQLite file of another program; choose another file"
             )
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, *readable):
             raise StoreError(
                 f"store {self.path}: it has schema {schema}, and this softproof reads {SCHEMA}; "
                 "open it with the version that wrote it"
@@ -293,8 +297,9 @@ class Stored(_Database):
             )
         try:
             with self._telling():
-                if self._is_new():
+                if self._is_new(WITHOUT_DIGESTS):
                     raise StoreError(f"store {self.path}: it is empty; no run was started in it")
+                self._add_missing_digests()
                 self._connection.execute("BEGIN")  # one snapshot for all that is read
                 self._demand_whole()
                 self.plan: dict[str, Any] = self._entry("plan")
@@ -302,6 +307,17 @@ class Stored(_Database):
         except BaseException:
             self._connection.close()
             raise
+
+    def _add_missing_digests(self) -> None:
+        """Let a store of the schema before be read by the same words: its entries are believed."""
+        (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if schema == WITHOUT_DIGESTS:
+            self._connection.create_function("digest_of", 2, _digest_entry)
+            for table, columns in (("run", "name, value"), ("results", "item, result")):
+                self._connection.execute(
+                    f"CREATE TEMP VIEW {table} AS "
+                    f"SELECT {columns}, digest_of({columns}) AS digest FROM main.{table}"
+                )
 
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""

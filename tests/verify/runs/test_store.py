@@ -486,6 +486,21 @@ def test_a_store_of_another_schema_is_refused(tmp_path):
         Stored(path)
 
 
+def test_a_store_of_the_schema_before_is_read_and_not_gone_on_with(tmp_path):
+    path, results = tmp_path / "a.sqlite", [execute(item) for item in ITEMS[:2]]
+    with Store(path, ITEMS, report()) as store:
+        for item, result in zip(ITEMS, results, strict=False):
+            store.put(item, result)
+    with contextlib.closing(sqlite3.connect(path)) as connection:  # as it was before digests
+        for table in ("run", "results"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN digest")
+        connection.execute("PRAGMA user_version = 1")
+    with Stored(path) as stored:
+        assert sorted(repr(r) for _, r in stored.results()) == sorted(map(repr, results))
+        assert stored.plan == describe(ITEMS, report())
+    assert "has schema 1, and this softproof reads 2" in refusal(path)
+
+
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     for path in (tmp_path / "missing" / "a.sqlite", tmp_path):
         assert "is there such a folder, and may you write to it?" in refusal(path)

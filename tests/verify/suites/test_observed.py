@@ -160,8 +160,8 @@ WAYS = {
 
 
 def test_every_way_has_one_that_goes_it():
-    assert list(WAYS) == [f"{axis}={way}" for axis in CHOICES if axis in OBSERVED
-                          for way in CHOICES[axis]]  # fmt: skip
+    axes = [axis for axis in CHOICES if axis in OBSERVED and axis != "layouts"]  # test_layouts
+    assert list(WAYS) == [f"{axis}={way}" for axis in axes for way in CHOICES[axis]]
 
 
 def suites_of(axis):
