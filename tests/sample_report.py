@@ -246,6 +246,7 @@ def result(rng, subject, definition, dtype, suite):
         "expected": None,
         "failures": [],
         "collapses": [],
+        "undecided": {"count": 0, "rows": []},
     }
     if (subject, dtype, suite) == ("scipy.special:log_softmax", "float64", "accuracy"):
         entry["excess"] = {"family": "normal", "error": 1e9, "reference": 2.0, "ratio": 5e8}
@@ -276,6 +277,7 @@ def sample():
         "empty": "empty",
         "bitwise_batch": "no",
         "collapse_free": "no",
+        "layouts": None,
         "ulps": {"float32": 2.5},
     }
     return {

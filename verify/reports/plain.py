@@ -70,4 +70,8 @@ def _result(result: Result) -> dict[str, Any]:
         "expected": result.expected,
         "failures": [asdict(failure) for failure in result.failures],
         "collapses": [asdict(collapse) for collapse in result.collapses],
+        "undecided": {
+            "count": result.undecided,
+            "rows": [asdict(row) for row in result.undecided_rows],
+        },
     }

@@ -349,8 +349,25 @@ def print_summary(report: Report, console: Console) -> None:
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
     for told in skipped(report.skipped):
         console.print(f"Skipped, {told}.", markup=False)
+    _print_undecided(report, console)
     if report.interrupted:
         console.print("[bold]Interrupted[/]: this is what was known by then.")
+
+
+def _print_undecided(report: Report, console: Console) -> None:
+    """Of each definition how many rows were not judged, and the shortest of them."""
+    for definition in dict.fromkeys(r.definition for r in report.results.values() if r.undecided):
+        results = [r for r in report.results.values() if r.definition == definition]
+        count = sum(result.undecided for result in results)
+        rows = [row for result in results for row in result.undecided_rows]
+        shown = min(rows, key=lambda row: len(row.logits) or math.inf)
+        at = f", as {', '.join(map(hex_and_decimal, shown.logits))}" if shown.logits else ""
+        console.print(
+            f"Undecided: {counted(count, 'row')}{at}: {shown.reason}. That is a finding about the "
+            f"definition {definition}, not about a subject: such rows were not judged.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _versions(report: Report) -> str:

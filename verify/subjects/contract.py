@@ -17,10 +17,11 @@ CHOICES = {
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
     "collapse_free": ("no", "yes"),
+    "layouts": ("any", "writable", "contiguous"),
 }
 
 # What is observed of a subject that does not declare it; anything else has a default.
-OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch")
+OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch", "layouts")
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
@@ -47,6 +48,9 @@ class Contract:
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
     * ``collapse_free``: whether no result is 0, and no probability 1, unless the exact one rounds
       to that: losses and gradients keep their relative accuracy until they underflow.
+    * ``layouts``: which arrays it takes: any; any that it may write; or those in C order, aligned,
+      that it may write.  None where nothing is declared: refusing others by an exception is then
+      observed, and no failure.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
@@ -60,6 +64,7 @@ class Contract:
     empty: str | None = None
     bitwise_batch: str | None = None
     collapse_free: str = "no"
+    layouts: str | None = None
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -100,6 +100,17 @@ class Excess:
 
 
 @dataclass(frozen=True)
+class Undecided:
+    """A row at which the oracle decides nothing: a finding about the definition, of no subject.
+
+    Its value may be singular there, as that of layer normalisation is where all numbers are equal.
+    """
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a property found in a batch."""
 
@@ -110,6 +121,7 @@ class Verdict:
     observations: tuple[Observation, ...] = ()
     grade: str | None = None
     excess: Excess | None = None
+    undecided: tuple[Undecided, ...] = ()
 
 
 @functools.lru_cache(maxsize=20_000)

@@ -357,7 +357,7 @@ ORIGINS = {
     },
 }
 # Families that hardly depend on the seed: of few numbers, in every length or at every place.
-FIXED = ("lengths", "positions", "mask_positions")
+FIXED = ("lengths", "drawn_lengths", "tails", "tall", "large", "positions", "mask_positions")
 FEW = 5  # seeds at which all are asked: decimal numbers take ten times as long as the others
 
 
