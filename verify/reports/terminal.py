@@ -40,7 +40,7 @@ def print_table(report: Report, console: Console) -> None:
     lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
     names = max([len(heading), *lengths])
     # Where it is narrow columns of suites fold first, to "pass"; then gaps shrink, and names fold.
-    others = ["float32", *("pass" for _ in suites), "worst", "f32 loop"]
+    others = ["float32", *("pass" for _ in suites), "worst"]
     least = 2 + sum(map(len, others)) + len(others)
     is_narrow = least + len(others) + names > console.width
     if is_narrow:
@@ -53,19 +53,22 @@ def print_table(report: Report, console: Console) -> None:
     for suite in suites:
         table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
-    table.add_column("grade", no_wrap=True)
+    if not is_narrow:
+        table.add_column("grade", no_wrap=True)
     previous = None
     for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
         found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
         if previous != definition:
             table.add_section()
             table.add_row(f"[bold]{definition}[/]")
+        judged = [r for r in found if r is not None]
+        worst = _worst(judged)
+        grade = SHORT_GRADES.get(weakest(r.grade for r in judged) or "", "-")
         table.add_row(
             f"  {escape(short_id(subject))}",
             dtype,
             *(_cell(result) for result in found),
-            _worst([r for r in found if r is not None]),
-            SHORT_GRADES.get(weakest(r.grade for r in found if r is not None) or "", "-"),
+            *([f"{worst}\n{grade}"] if is_narrow else [worst, grade]),
         )
         previous = definition
     console.print(table)
@@ -73,12 +76,12 @@ def print_table(report: Report, console: Console) -> None:
 
 # Of all graded suites together, in few letters.
 SHORT_GRADES = {
-    "correctly rounded": "rounded",
+    "correctly rounded": "round",
     "float64 inside": "f64",
     "float32 inside, blocked": "f32",
-    "float32, one by one": "f32 loop",
+    "float32, one by one": "loop",
     "input format": "input",
-    "beyond all classes": "beyond",
+    "beyond all classes": "none",
 }
 
 
