@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..suites import present_name
 from .plain import READABLE
 
 SHOWN = 60  # characters of a wrong value that a message has
@@ -49,13 +50,16 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
-    """Grades, warnings, and the accuracy that bounds granted before contracts named it."""
+    """Grades, warnings, undecided rows, and what contracts granted before they named it."""
     with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
         data["schema"] = 2
         for result in data["results"]:
-            result |= {"grade": None, "excess": None, "warning": None, **result}
+            missing = {"grade": None, "excess": None, "warning": None}
+            result |= {**missing, "undecided": {"count": 0, "rows": []}, **result}
+            result["suite"] = present_name(result["suite"])
         for subject in data["subjects"]:
-            contract = {"summation": "any", "arithmetic": "input", **subject["contract"]}
+            granted = {"summation": "any", "arithmetic": "input", "layouts": "any"}
+            contract = {**granted, **subject["contract"]}
             subject |= {"observed": {}, **subject, "contract": contract}
 
 

@@ -11,6 +11,7 @@ import pytest
 import softproof.verify
 from jsonschema import Draft202012Validator
 from softproof.verify.reports import stored
+from softproof.verify.reports.html import html
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.subjects.contract import CHOICES, OBSERVED
 from softproof.verify.suites.grades import GRADES
@@ -214,3 +215,11 @@ def test_a_missing_and_an_unknown_field_are_refused(place):
     entry(report)["surprise"] = 0
     assert complaints(report)
     assert list(stored.complaints(report, SCHEMA))
+
+
+def test_a_report_that_version_0_1_0_wrote_is_read():
+    data = stored.load(Path(__file__).with_name("report_of_schema_1.json"))
+    assert complaints(data) == []
+    assert {result["suite"] for result in data["results"]} == {"accuracy", "agreement", "collapse"}
+    assert sum(result["violations"] for result in data["results"]) > 0
+    assert "softmax_naive" in html(data)
