@@ -400,7 +400,9 @@ def _grade(
         if gradient or not found.any():
             return found
         signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
-        ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
+        # (Of an infinite result the ulp is beyond binary64, and the error 0.)
+        exponents = np.stack([truth.ulp_exponent for truth in exact])
+        ulp = np.ldexp(1.0, np.minimum(exponents, 1023))
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
 
     return grade(flat, fmt, contract.flush_to_zero == "yes", fits)
