@@ -8,7 +8,7 @@
 >>> cross_entropy(logits, [0, 1]).round(3).tolist()
 [0.408, 0.0]
 
-Functions compile at their first call, in about a second (the exact radius in fifteen), and are
+Functions compile at their first call, in a few seconds (the exact radius in fifteen), and are
 cached on disk.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -401,4 +402,9 @@ def _batch(failure: Failure, fmt: Format) -> Batch:
 
 def _in_python(detail: str) -> str:
     """A detail with the settings of the command line as the argument ``contract``."""
-    return re.sub(r"--contract (\w+)=(\w+)", r'contract={"\1": "\2"}', detail)
+
+    def argument(match: re.Match[str]) -> str:
+        settings = re.findall(r"--contract (\w+)=(\w+)", match[0])
+        return f"contract={json.dumps(dict(settings))}"
+
+    return re.sub(r"--contract \w+=\w+(?: --contract \w+=\w+)*", argument, detail)

@@ -15,9 +15,11 @@ from ..oracle.metrics import UNIT, bits
 from ..runs.run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
+from ..suites.grades import weakest
 from .text import (
     collapse_in_short,
     collapse_told,
+    counted,
     hex_and_decimal,
     observed_told,
     row_of_numbers,
@@ -38,7 +40,7 @@ def print_table(report: Report, console: Console) -> None:
     lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
     names = max([len(heading), *lengths])
     # Where it is narrow columns of suites fold first, to "pass"; then gaps shrink, and names fold.
-    others = ["float32", *("pass" for _ in suites), "worst"]
+    others = ["float32", *("pass" for _ in suites), "worst", "f32 loop"]
     least = 2 + sum(map(len, others)) + len(others)
     is_narrow = least + len(others) + names > console.width
     if is_narrow:
@@ -51,6 +53,7 @@ def print_table(report: Report, console: Console) -> None:
     for suite in suites:
         table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
+    table.add_column("grade", no_wrap=True)
     previous = None
     for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
         found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
@@ -62,9 +65,21 @@ def print_table(report: Report, console: Console) -> None:
             dtype,
             *(_cell(result) for result in found),
             _worst([r for r in found if r is not None]),
+            SHORT_GRADES.get(weakest(r.grade for r in found if r is not None) or "", "-"),
         )
         previous = definition
     console.print(table)
+
+
+# Of all graded suites together, in few letters.
+SHORT_GRADES = {
+    "correctly rounded": "rounded",
+    "float64 inside": "f64",
+    "float32 inside, blocked": "f32",
+    "float32, one by one": "f32 loop",
+    "input format": "input",
+    "beyond all classes": "beyond",
+}
 
 
 def _worst(results: list[Result]) -> str:
@@ -266,6 +281,22 @@ def _lines(failure: Failure) -> list[str]:
     return lines
 
 
+def print_warnings(report: Report, console: Console) -> None:
+    """A line for each result that passes, but is suspicious; of very many the worst."""
+    warned = sorted(report.warned, key=lambda r: -r.excess.ratio if r.excess else 0.0)
+    for result in warned[:MAX_FAILURES]:
+        console.print(
+            f"warning: {result.definition} {result.subject} {result.dtype} {result.suite}: "
+            f"{result.warning}; the bound admits them, but right ones stay within twice",
+            markup=False,
+            soft_wrap=True,
+        )
+    if len(warned) > MAX_FAILURES:
+        console.print(
+            f"These are {MAX_FAILURES} of {len(warned)} warnings; --html FILE writes all."
+        )
+
+
 def print_observed(report: Report, console: Console) -> None:
     """What subjects do where they declare nothing, in a line each."""
     for (definition, subject), observed in report.observed.items():
@@ -306,6 +337,8 @@ def print_summary(report: Report, console: Console) -> None:
     checks = sum(result.checks for result in report.results.values())
     expected = sum(r.status == "expected" for r in report.results.values())
     verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
+    if report.warned:
+        verdict += f" with {counted(len(report.warned), 'warning')}"
     if report.interrupted and not failed:
         verdict = "nothing failed so far"
     elif expected:
@@ -313,8 +346,25 @@ def print_summary(report: Report, console: Console) -> None:
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
     for told in skipped(report.skipped):
         console.print(f"Skipped, {told}.", markup=False)
+    _print_undecided(report, console)
     if report.interrupted:
         console.print("[bold]Interrupted[/]: this is what was known by then.")
+
+
+def _print_undecided(report: Report, console: Console) -> None:
+    """Of each definition how many rows were not judged, and the shortest of them."""
+    for definition in dict.fromkeys(r.definition for r in report.results.values() if r.undecided):
+        results = [r for r in report.results.values() if r.definition == definition]
+        count = sum(result.undecided for result in results)
+        rows = [row for result in results for row in result.undecided_rows]
+        shown = min(rows, key=lambda row: len(row.logits) or math.inf)
+        at = f", as {', '.join(map(hex_and_decimal, shown.logits))}" if shown.logits else ""
+        console.print(
+            f"Undecided: {counted(count, 'row')}{at}: {shown.reason}. That is a finding about the "
+            f"definition {definition}, not about a subject: such rows were not judged.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _versions(report: Report) -> str:

@@ -26,7 +26,8 @@
     dtype = "float16"
     reason = "issue 12: sums in the input format"
 
-Keys of a contract are those of ``Contract``.  Later entries win over earlier ones.
+Keys of a contract are those of ``Contract``; what is not declared is observed.  Later entries win
+over earlier ones.
 """
 
 from __future__ import annotations

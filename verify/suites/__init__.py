@@ -147,6 +147,7 @@ SUITES: dict[str, Suite] = {
             "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
             layouts.check_rows,
             check_own=layouts.check,
+            observes=("flush_to_zero", "layouts"),
         ),
         Suite(
             "parameters",

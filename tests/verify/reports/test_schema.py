@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from softproof.verify.reports import stored
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.subjects.contract import CHOICES, OBSERVED
+from softproof.verify.suites.grades import GRADES
 
 SAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "sample_report.py"))["sample"]()
 PATH = Path(softproof.verify.__file__).parent / "data" / "report.schema.json"
@@ -130,13 +131,17 @@ def test_the_choices_of_a_contract_are_those_of_the_code():
     assert named == {n: (*c, None) if n in OBSERVED else c for n, c in CHOICES.items()}
 
 
+def test_the_grades_are_those_of_the_code():
+    assert SCHEMA["$defs"]["result"]["properties"]["grade"]["enum"] == [*GRADES, None]
+
+
 def first(status):
     return next(i for i, r in enumerate(SAMPLE["results"]) if r["status"] == status)
 
 
 FAILED, PASSED = first("fail"), first("pass")
 MUTATIONS = [
-    (("schema",), 2),
+    (("schema",), 1),
     (("seed",), "7"),
     (("seed",), -1),
     (("budget",), "huge"),
@@ -154,6 +159,9 @@ MUTATIONS = [
     (("results", PASSED, "worst"), "1e999"),
     (("results", PASSED, "worst"), None),
     (("results", PASSED, "checks"), 1.5),
+    (("results", PASSED, "grade"), "good"),
+    (("results", PASSED, "excess"), {"family": "normal"}),
+    (("results", PASSED, "warning"), 1),
     (("results", PASSED, "errors", 0), [0.5]),
     (("results", PASSED, "errors", 0), [0.5, 3, 4]),
     (("results", PASSED, "errors", 0, 1), 0),

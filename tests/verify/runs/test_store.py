@@ -613,6 +613,23 @@ def test_a_kernel_that_was_edited_is_another_run(described, subject_id, edited, 
     assert difference.name == f"code {subject_id}"
 
 
+@pytest.mark.parametrize("edited", ["elsewhere/deep/helper.py", "elsewhere/second.py"])
+def test_what_a_kernel_imports_from_another_folder_is_part_of_it(described, edited):
+    Path("elsewhere/deep").mkdir(parents=True)
+    Path("mykernels.py").write_text(
+        "import numpy\nfrom elsewhere.deep import helper\nraise RuntimeError('not to be run')\n"
+    )
+    Path("elsewhere/deep/helper.py").write_text("def f():\n    from ..second import g\n")
+    Path("elsewhere/second.py").write_text("g = 1\n")
+    Path("elsewhere/unused.py").write_text("h = 1\n")
+    before = described("mykernels:softmax")
+    Path("elsewhere/unused.py").write_text("h = 2\n")
+    assert described("mykernels:softmax") == before
+    Path(edited).write_text("def f():\n    from ..second import g\n    return 2\n")
+    (difference,) = differences(before, described("mykernels:softmax"))
+    assert difference.name == "code mykernels:softmax"
+
+
 def test_a_subject_that_cannot_be_found_is_described_without_its_code(described):
     for subject_id in ("no_such_module:f", "json.no_such:f", "sys:exit", "mypackage.a.b:f"):
         assert subject_id not in described(subject_id)["code"]
@@ -792,7 +809,7 @@ def believed_damage(whole):
     source, path = whole
     content, rng, believed = source.read_bytes(), random.Random(0), 0
     truth = read(source)
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(content)
         for _ in range(rng.choice((1, 8))):
             damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)

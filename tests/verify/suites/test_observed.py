@@ -1,13 +1,12 @@
 """What is not declared is observed and told; only none of the ways, or two at once, fails."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.special
 from rich.console import Console
+from softproof.verify.power import broken
 from softproof.verify.reports.html import html
 from softproof.verify.reports.junit import junit
 from softproof.verify.reports.plain import as_dict
@@ -18,11 +17,6 @@ from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, OBSERVED, 
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.testing import assert_conforms
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import broken
-
-sys.path.pop(0)
 
 # --- right forms, as people write them ---
 

@@ -317,7 +317,9 @@ def test_the_printed_command_fails_too(name, monkeypatch):
 
 # --- no false alarms ---
 
-IN_FORMAT = dataclasses.replace(CONVENTIONAL, accumulator="input", empty="error")
+IN_FORMAT = dataclasses.replace(
+    CONVENTIONAL, accumulator="input", arithmetic="input", empty="error"
+)
 NARROW = ("float16", "bfloat16", "float32")
 ALL = (*NARROW, "float64")
 
