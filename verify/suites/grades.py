@@ -92,7 +92,8 @@ def have_a_common_part(
     logits: (classes, rows); signed errors in ulp and the size of an ulp, likewise.  True where the
     definition's outputs have nothing in common.
     """
-    found = bounds.shared_error(definition.name, logits, model)
+    with np.errstate(all="ignore"):  # of the largest numbers the bounds are infinite
+        found = bounds.shared_error(definition.name, logits, model)
     if found is None:
         return np.ones(logits.shape[1], dtype=bool)
     with np.errstate(all="ignore"):
