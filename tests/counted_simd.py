@@ -286,9 +286,9 @@ def kernels(*names):
     """The modules of these names, of a copy of the package that is not compiled."""
     package = ModuleType("counted_kernels")
     package.__path__ = list(softproof.kernels.__path__)
-    jit = ModuleType("counted_kernels.jit")
+    jit = ModuleType("counted_kernels.runtime.jit")
     jit.jit = jit.inline = _plain
-    ours = {"counted_kernels": package, "counted_kernels.jit": jit}
-    ours["counted_kernels.simd"] = sys.modules[__name__]
+    ours = {"counted_kernels": package, "counted_kernels.runtime.jit": jit}
+    ours["counted_kernels.arithmetic.simd"] = sys.modules[__name__]
     with mock.patch.dict(sys.modules, ours), mock.patch("numba.extending.overload", _overload):
         return [importlib.import_module(f"counted_kernels.{name}") for name in names]

@@ -1,6 +1,5 @@
 """log-softmax, log p_i = s x_i - log sum_j e^(s x_j), right in every entry, and its derivatives."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ from ..arithmetic.vector_exp import OF_ONE, exponential, layout, multiplier, nea
 from ..runtime import rows
 from ..runtime.jit import inline, jit
 from . import row_state
-from .passes import STRETCH, add, joined, sum_of_lanes
+from .passes import STRETCH, add, has_several_stretches, joined, sum_of_lanes
 from .row_state import new_parts, new_states, row_states, rows_in_a_group, whole_vectors
 
 ULP_BOUND: dict[str, float] = {"float32": 4.7, "float64": 9.0, "float16": 0.51, "bfloat16": 0.51}
@@ -84,31 +83,23 @@ def log_softmax(
     >>> log_softmax([1000.0, -np.inf]).tolist()
     [0.0, -inf]
     """
-    x = rows.as_logits(logits, axis)
-    y = rows.output(out, x.shape, x, axis)
-    (high, low), s = multiplier(scale, x.dtype), float(scale)
-    streams = rows.past_caches(out, y, x)
-    if threads == 1 and rows.are_ready(x, y):
-        _log_softmax(x, y, s, high, low, streams)
-    elif row_state.is_for_all_threads(x, threads) and rows.is_plain(y):
-        for where in np.ndindex(x.shape[:-1]):
-            row, result = rows.as_compiled(x[where]), rows.as_compiled(y[where])
-            _split(row, result, s, high, low, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda x, y: _log_softmax(x, y, s, high, low, streams), (x,), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+
+    def options(dtype: Any, streams: bool) -> tuple[float, float, float, bool]:
+        return (float(scale), *multiplier(scale, dtype), streams)
+
+    return rows.call(LOG_SOFTMAX, logits, axis=axis, out=out, threads=threads, options=options)
 
 
-def _split(
-    x: Array, y: Array, s: float, high: float, low: float, streams: bool, threads: int
+def _log_softmax_long(
+    threads: int, x: Array, y: Array, s: float, high: float, low: float, streams: bool
 ) -> None:
+    """One long row, its stretches shared out to the threads."""
     state = row_state.state_of_long_row(x, high, low, threads)
-    step = -(-x.size // threads)
 
-    def write(start: int) -> None:
-        _write(x[start : start + step], y[start : start + step], *state, s, streams)
+    def write(first: int, last: int) -> None:
+        _write(x[first:last], y[first:last], *state, s, streams)
 
-    rows.in_parallel(write, range(0, x.size, step), threads)
+    rows.share_out(write, x.size, threads)
 
 
 @jit
@@ -132,6 +123,9 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
         fence()
     keep(x)
     keep(y)
+
+
+LOG_SOFTMAX = rows.RowKernel(_log_softmax, _log_softmax_long, has_several_stretches)
 
 
 @jit
@@ -223,7 +217,7 @@ def log_softmax_vjp(
     >>> log_softmax_vjp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(_vjp, log_probabilities, "cotangent", cotangent, axis, scale, out, threads)
+    return _derivative(VJP, log_probabilities, "cotangent", cotangent, axis, scale, out, threads)
 
 
 def log_softmax_jvp(
@@ -247,11 +241,11 @@ def log_softmax_jvp(
     >>> log_softmax_jvp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(_jvp, log_probabilities, "tangent", tangent, axis, scale, out, threads)
+    return _derivative(JVP, log_probabilities, "tangent", tangent, axis, scale, out, threads)
 
 
 def _derivative(
-    kernel: Callable[..., Any],
+    kernel: rows.RowKernel,
     log_probabilities: ArrayLike,
     name: str,
     vector: ArrayLike,
@@ -260,18 +254,20 @@ def _derivative(
     out: Array | None,
     threads: int,
 ) -> Array:
-    x = rows.as_logits(log_probabilities, axis, name="log_probabilities")
-    v = rows.as_vector(vector, x, axis, name=name, like_name="log_probabilities")
-    y = rows.output(out, x.shape, x, axis, name="log_probabilities")
-    if out is not None:
-        rows.output(out, x.shape, v, axis, name=name)
-    multiplier(scale, x.dtype)  # refuses a scale out of range
-    s, format_ = float(scale), FORMATS[x.itemsize == 8]
-    if threads == 1 and rows.are_ready(x, v, y):
-        kernel(x, v, y, s, format_)
-    else:
-        rows.apply(lambda x, v, y: kernel(x, v, y, s, format_), (x, v), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+    def options(dtype: Any, streams: bool) -> tuple[float, Format]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), FORMATS[dtype == np.float64]
+
+    return rows.call(
+        kernel,
+        log_probabilities,
+        vector,
+        axis=axis,
+        out=out,
+        threads=threads,
+        options=options,
+        names=("log_probabilities", name),
+    )
 
 
 @jit
@@ -305,6 +301,9 @@ def _jvp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
     keep(x)
     keep(v)
     keep(y)
+
+
+VJP, JVP = rows.RowKernel(_vjp), rows.RowKernel(_jvp)
 
 
 @inline

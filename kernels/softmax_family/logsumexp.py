@@ -12,6 +12,7 @@ from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows
 from ..runtime.jit import inline, jit
 from . import row_state
+from .passes import has_several_stretches
 from .row_state import (
     new_parts,
     new_results,
@@ -64,20 +65,19 @@ def logsumexp(
     >>> logsumexp([[0.0, 2.0], [3.0, 3.0]], axis=0, scale=10.0).round(3).tolist()
     [30.0, 30.0]
     """
-    x = rows.as_logits(logits, axis)
-    result = rows.output(out, x.shape[:-1], x)
-    (high, low), s = multiplier(scale, x.dtype), float(scale)
-    if threads == 1 and rows.are_ready(x, result):
-        _logsumexp(x, result, s, high, low)
-    elif row_state.is_for_all_threads(x, threads):
-        for where in np.ndindex(x.shape[:-1]):
-            row = rows.as_compiled(x[where])
-            maximum, t = row_state.state_of_long_row(row, high, low, rows.check_threads(threads))
-            sum_ = _log_sum(maximum, t, s)
-            result[where] = sum_ if x.itemsize == 8 else np.float32(sum_)
-    else:
-        rows.apply(lambda x, y: _logsumexp(x, y, s, high, low), (x,), (result,), threads)
-    return result if out is not None else result[()]
+
+    def options(dtype: Any, streams: bool) -> tuple[float, float, float]:
+        return (float(scale), *multiplier(scale, dtype))
+
+    return rows.call(
+        LOGSUMEXP, logits, axis=axis, out=out, threads=threads, options=options, per_row=True
+    )
+
+
+def _logsumexp_long(threads: int, x: Array, y: Array, s: float, high: float, low: float) -> None:
+    """One long row, its stretches shared out to the threads."""
+    maximum, t = row_state.state_of_long_row(x, high, low, threads)
+    _write_log_sum(y, maximum, t, s)
 
 
 @inline
@@ -90,8 +90,14 @@ def log_sum(maximum: float, others: float, s: float) -> float:
 
 
 @jit
-def _log_sum(maximum: float, others: float, s: float) -> float:
-    return log_sum(maximum, others, s)
+def _write_log_sum(y: Any, maximum: float, others: float, s: float) -> None:
+    """Write log_sum to the only element of y, rounded to its format."""
+    q = pointer(y)
+    result = new_results(q, 1)
+    result[0] = log_sum(maximum, others, s)
+    store_part(q, 0, load_part(pointer(result), 0, 1, 0.0), 1)
+    keep(y)
+    keep(result)
 
 
 @jit
@@ -112,3 +118,6 @@ def _logsumexp(x: Any, y: Any, s: float, high: float, low: float) -> None:
     keep(x)
     keep(y)
     keep(result)
+
+
+LOGSUMEXP = rows.RowKernel(_logsumexp, _logsumexp_long, has_several_stretches)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from ..arithmetic.exp import power_of_two, two_sum
 from ..arithmetic.simd import (
@@ -55,6 +56,14 @@ from ..runtime.jit import inline
 
 STRETCH = 4096
 """Elements over which one sum runs: 16 KiB of float32, half of the smallest first-level cache."""
+
+AHEAD = 1024
+"""Elements between what is computed and what is fetched for later, at least."""
+
+
+def has_several_stretches(x: NDArray[Any]) -> bool:
+    """Whether the rows of x are so long that threads may share out the stretches of one."""
+    return bool(x.shape[-1] > STRETCH)
 
 
 class Stored(NamedTuple):

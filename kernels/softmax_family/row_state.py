@@ -38,18 +38,15 @@ from numpy.typing import NDArray
 from ..arithmetic.exp import exp_pair, power_of_two, scale, two_sum
 from ..arithmetic.simd import FLOAT64, VECTOR, after, fma, keep, pointer
 from ..arithmetic.vector_exp import Reference, layout, near_reference, reference
-from ..runtime import rows, tuning
+from ..runtime import rows
 from ..runtime.jit import inline, jit
-from .passes import STRETCH, largest, sum_others
+from .passes import AHEAD, STRETCH, largest, sum_others
 
 GROUP = 1024
 """Elements of short rows that go through each pass together: 4 KiB of float32."""
 
 FEWEST = 8
 """Rows that go through the last step together at least: as many as a vector has float64."""
-
-AHEAD = 1024
-"""Elements between what is computed and what is fetched for later, at least."""
 
 LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 LN2_ERROR = float.fromhex("0x1.abc9e3b39803fp-56")
@@ -251,27 +248,14 @@ def merged(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[flo
 # --- one long row, shared out to threads ---
 
 
-def is_for_all_threads(x: Array, threads: int) -> bool:
-    """Whether the rows of x are fewer than the threads, and long enough to share each out."""
-    classes = x.shape[-1]
-    return (
-        classes > STRETCH
-        and x.size // classes < rows.check_threads(threads)
-        and x.nbytes >= 2 * tuning.THREAD_BYTES
-        and rows.is_plain(x)
-    )
-
-
 def state_of_long_row(x: Array, high: float, low: float, threads: int) -> tuple[float, float]:
     """M and T of one row, as compiled code takes it, to the bits of `row_states`."""
     parts = new_parts(x.size)
-    count = units(x.size)
-    step = -(-count // threads)
 
-    def sum_up(first: int) -> None:
-        _sum_units(x, first, min(first + step, count), high, low, parts)
+    def sum_up(first: int, last: int) -> None:
+        _sum_units(x, first, last, high, low, parts)
 
-    rows.in_parallel(sum_up, range(0, count, step), threads)
+    rows.share_out(sum_up, units(x.size), threads)
     maximum, others = _merged(x, high, low, parts)
     return maximum, others
 

@@ -41,7 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.vector_exp import FAR, multiplier
 from ..runtime import rows, tuning
 from ..runtime.rows import WIDE
-from .passes import STRETCH
+from .passes import STRETCH, has_several_stretches
 from .softmax_rows import (
     EACH,
     merged_sums,
@@ -97,7 +97,7 @@ def softmax(
             reload_in_place(result)
             return result
     if algorithm == "auto":
-        return _run(_fastest, logits, axis, scale, out, threads)
+        return _run(FASTEST, logits, axis, scale, out, threads)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be auto, {', '.join(ALGORITHMS)}; got {algorithm!r}")
     return ALGORITHMS[algorithm](logits, axis=axis, scale=scale, out=out, threads=threads)
@@ -124,11 +124,14 @@ def naive(
     >>> naive(np.array([100.0, 0.0], np.float32)).tolist()
     [nan, 0.0]
     """
-    x = rows.as_logits(logits, axis, narrow=False)
-    y = rows.output(out, x.shape, x, axis)
-    multiplier(scale, x.dtype)  # refuses a scale out of range
-    rows.apply(lambda x, y: naive_rows(x, y, float(scale)), (x,), (y,), rows.check_threads(threads))
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+
+    def options(dtype: Any, streams: bool) -> tuple[float]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return (float(scale),)
+
+    return rows.call(
+        NAIVE, logits, axis=axis, out=out, threads=threads, options=options, narrow=False
+    )
 
 
 def three_pass_recompute(
@@ -146,7 +149,7 @@ def three_pass_recompute(
     >>> three_pass_recompute([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(recompute_rows, logits, axis, scale, out, threads)
+    return _run(RECOMPUTE, logits, axis, scale, out, threads)
 
 
 def three_pass_reload(
@@ -164,7 +167,7 @@ def three_pass_reload(
     >>> three_pass_reload([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(_reload, logits, axis, scale, out, threads)
+    return _run(RELOAD, logits, axis, scale, out, threads)
 
 
 def two_pass(
@@ -183,7 +186,7 @@ def two_pass(
     >>> two_pass([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(two_pass_rows, logits, axis, scale, out, threads)
+    return _run(TWO_PASS, logits, axis, scale, out, threads)
 
 
 def online(
@@ -202,7 +205,7 @@ def online(
     >>> online([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(online_rows, logits, axis, scale, out, threads)
+    return _run(ONLINE, logits, axis, scale, out, threads)
 
 
 ALGORITHMS: dict[str, Callable[..., Result]] = {
@@ -239,34 +242,16 @@ def _copied(logits: Result, out: Result) -> Result | None:
     return None
 
 
-Kernel = Callable[[Result, Result, float, float, bool], None]
-"""Of logits and result, C-contiguous; the multiplier; whether to write past the caches."""
-
-
-def _run(
-    kernel: Kernel, logits: ArrayLike, axis: int, scale: float, out: Result | None, threads: int
-) -> Result:
-    x = rows.as_logits(logits, axis)
-    y = rows.output(out, x.shape, x, axis)
-    high, low = multiplier(scale, x.dtype)
-    streams = rows.past_caches(out, y, x, least=tuning.STREAM_GROUPED_ROW_BYTES)
-    if threads == 1 and rows.are_ready(x, y):
-        kernel(x, y, high, low, streams)
-    elif _is_long(kernel, x, y, rows.check_threads(threads)):
-        for row, result in zip(*(a.reshape(-1, a.shape[-1]) for a in (x, y)), strict=True):
-            pair = rows.as_compiled(row), rows.as_compiled(result)
-            _split(*pair, high, low, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda x, y: kernel(x, y, high, low, streams), (x,), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
-
-
 def _fastest(x: Result, y: Result, high: float, low: float, streams: bool) -> None:
     """The choice among algorithms, by the length of a row alone: for a row always the same."""
-    if x.shape[-1] * x.itemsize <= tuning.ROW_BYTES:
+    if _fits_cache(x):
         _reload(x, y, high, low, streams)
     else:
         online_rows(x, y, high, low, streams)
+
+
+def _fits_cache(x: Result) -> bool:
+    return bool(x.shape[-1] * x.itemsize <= tuning.ROW_BYTES)
 
 
 def _reload(x: Result, y: Result, high: float, low: float, streams: bool) -> None:
@@ -277,34 +262,46 @@ def _reload(x: Result, y: Result, high: float, low: float, streams: bool) -> Non
     reload_rows(x, y, e, high, low, streams)
 
 
-def _is_long(kernel: Kernel, x: Result, y: Result, threads: int) -> bool:
-    """Whether there are fewer rows than threads, so that `online` must share out single rows."""
-    classes = max(x.shape[-1], 1)
-    return (
-        (kernel is online_rows or (kernel is _fastest and classes * x.itemsize > tuning.ROW_BYTES))
-        and x.size // classes < threads
-        and x.nbytes >= 2 * tuning.THREAD_BYTES
-        and rows.is_plain(x)
-        and rows.is_plain(y)
-    )
-
-
-def _split(x: Result, y: Result, high: float, low: float, streams: bool, threads: int) -> None:
+def _online_long(
+    threads: int, x: Result, y: Result, high: float, low: float, streams: bool
+) -> None:
     """`online` of one long row, its stretches shared out to the threads."""
-    stretches = -(-x.size // STRETCH)
-    findings = np.empty(stretches * EACH)
-    step = -(-stretches // threads)
+    findings = np.empty(-(-x.size // STRETCH) * EACH)
 
-    def sum_up(first: int) -> None:
-        sum_stretches(x, findings, first, min(first + step, stretches), high, low)
+    def sum_up(first: int, last: int) -> None:
+        sum_stretches(x, findings, first, last, high, low)
 
-    def write(first: int) -> None:
-        here = slice(first * STRETCH, (first + step) * STRETCH)
+    def write(first: int, last: int) -> None:
+        here = slice(first * STRETCH, last * STRETCH)
         write_part(x[here], y[here], sums, high, low, streams)
 
-    rows.in_parallel(sum_up, range(0, stretches, step), threads)
+    rows.share_out(sum_up, findings.size // EACH, threads)
     sums = merged_sums(findings, high)
     if abs(sums.maximum * high) <= FAR:
-        rows.in_parallel(write, range(0, stretches, step), threads)
+        rows.share_out(write, findings.size // EACH, threads)
     else:
         online_rows(x, y, high, low, streams)
+
+
+NAIVE = rows.RowKernel(naive_rows, in_two_axes=True)
+RECOMPUTE = rows.RowKernel(recompute_rows, streams_short_rows=True)
+RELOAD = rows.RowKernel(_reload, streams_short_rows=True)
+TWO_PASS = rows.RowKernel(two_pass_rows, streams_short_rows=True)
+ONLINE = rows.RowKernel(online_rows, _online_long, has_several_stretches, streams_short_rows=True)
+FASTEST = rows.RowKernel(
+    _fastest, _online_long, lambda x: not _fits_cache(x), streams_short_rows=True
+)
+
+
+def _run(
+    kernel: rows.RowKernel,
+    logits: ArrayLike,
+    axis: int,
+    scale: float,
+    out: Result | None,
+    threads: int,
+) -> Result:
+    def options(dtype: Any, streams: bool) -> tuple[float, float, bool]:
+        return (*multiplier(scale, dtype), streams)
+
+    return rows.call(kernel, logits, axis=axis, out=out, threads=threads, options=options)

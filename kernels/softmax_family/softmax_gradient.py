@@ -57,9 +57,9 @@ from ..arithmetic.simd import (
     until_aligned,
 )
 from ..arithmetic.vector_exp import multiplier
-from ..runtime import rows, tuning
+from ..runtime import rows
 from ..runtime.jit import inline, jit
-from .passes import STRETCH, add, joined, sum_of_lanes
+from .passes import STRETCH, add, has_several_stretches, joined, sum_of_lanes
 
 GROUP = 1024
 """Elements of short rows that go through each pass together."""
@@ -133,46 +133,37 @@ def _run(
     out: Result | None,
     threads: int,
 ) -> Result:
-    p = rows.as_logits(probabilities, axis, name="probabilities")
-    v = rows.as_vector(vector, p, axis, name=name, like_name="probabilities")
-    y = rows.output(out, p.shape, p, axis, name="probabilities")
-    if out is not None:
-        rows.output(out, p.shape, v, axis, name=name)
-    multiplier(scale, p.dtype)  # refuses a scale out of range
-    scale = float(scale)
-    streams = rows.past_caches(out, y, p, v)
-    if threads != 1 and _is_long(p, v, y, rows.check_threads(threads)):
-        long_rows = (rows.as_compiled(a.reshape(-1, a.shape[-1])) for a in (p, v, y))
-        for one, other, result in zip(*long_rows, strict=True):
-            _split(one, other, result, scale, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda p, v, y: _product(p, v, y, scale, streams), (p, v), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+    def options(dtype: Any, streams: bool) -> tuple[float, bool]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), streams
 
-
-def _is_long(p: Result, v: Result, y: Result, threads: int) -> bool:
-    """Whether there are fewer rows than threads, so that single rows must be shared out."""
-    return (
-        p.size // max(p.shape[-1], 1) < threads
-        and p.nbytes >= 2 * tuning.THREAD_BYTES
-        and all(map(rows.is_plain, (p, v, y)))
+    return rows.call(
+        PRODUCT,
+        probabilities,
+        vector,
+        axis=axis,
+        out=out,
+        threads=threads,
+        options=options,
+        names=("probabilities", name),
     )
 
 
-def _split(p: Result, v: Result, y: Result, scale: float, streams: bool, threads: int) -> None:
+def _product_long(
+    threads: int, p: Result, v: Result, y: Result, scale: float, streams: bool
+) -> None:
     """One long row, its stretches shared out to the threads."""
     sums = np.empty((-(-p.size // STRETCH), 2))
-    step = -(-len(sums) // threads)
 
-    def sum_up(first: int) -> None:
-        _sums(p, v, sums, first, min(first + step, len(sums)))
+    def sum_up(first: int, last: int) -> None:
+        _sums(p, v, sums, first, last)
 
-    def write(first: int) -> None:
-        here = slice(first * STRETCH, (first + step) * STRETCH)
+    def write(first: int, last: int) -> None:
+        here = slice(first * STRETCH, last * STRETCH)
         _write(p[here], v[here], y[here], sums, scale, streams)
 
-    rows.in_parallel(sum_up, range(0, len(sums), step), threads)
-    rows.in_parallel(write, range(0, len(sums), step), threads)
+    rows.share_out(sum_up, len(sums), threads)
+    rows.share_out(write, len(sums), threads)
 
 
 # --- the map, on rows ---
@@ -211,6 +202,9 @@ def sum_of_row(p: Any, v: Any, classes: int) -> tuple[float, float]:
         part = sum_products(after(p, k), after(v, k), min(STRETCH, classes - k))
         total, lost = joined(total, lost, part)
     return total, lost
+
+
+PRODUCT = rows.RowKernel(_product, _product_long, has_several_stretches)
 
 
 # --- of one row, its stretches shared out to threads ---

@@ -18,6 +18,7 @@ from ..arithmetic.vector_exp import (
 )
 from ..runtime.jit import inline, jit
 from .passes import (
+    AHEAD,
     STRETCH,
     Stored,
     anchor_of,
@@ -38,9 +39,6 @@ NEGLIGIBLE = 2000.0
 
 GROUP = 2048
 """Elements of short rows that go through each pass together: 8 KiB of float32."""
-
-AHEAD = 1024
-"""Elements between what is computed and what is fetched for later, at least."""
 
 Result = NDArray[Any]
 
