@@ -6,7 +6,7 @@ smoothing e (Szegedy et al. 2016, arXiv 1512.00567, section 7, with weights as P
     t_k = (1 - e) w_y [k = y] + e w_k / K,      W = sum_k t_k = (1 - e) w_y + e (sum_k w_k) / K,
     loss = (1 - e) w_y (L + s (M - x_y)) + e/K (L sum_k w_k + s sum_k w_k (M - x_k)),
 
-M and T as in `others`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
+M and T as in `row_state`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
 leaves the losses as they are, "sum" adds them up, "mean" divides that by the sum of w_y over the
 samples that are not ignored.
 
@@ -38,14 +38,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arithmetic.simd import fill, keep, lanes, load_part, pointer
+from ..arithmetic.simd import broadcast, keep_alive, lanes, load_masked, pointer
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows, tuning
 from ..runtime.arguments import as_number
 from ..runtime.jit import jit
 from ..runtime.labels import checked_labels
 from ..softmax_family import row_state
-from ..softmax_family.passes import STRETCH, add, has_several_stretches, joined, sum_of_lanes
+from ..softmax_family.passes import BLOCK, add, has_several_blocks, joined, sum_of_lanes
 from ..softmax_family.row_state import rows_in_a_group
 from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
 
@@ -133,7 +133,7 @@ def cross_entropy_with_gradient(
 
     Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
     EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
-    2 EXP_ERROR + 4u, or in the far rows named in `others`, where T is right within 7.9u, 7.9u +
+    2 EXP_ERROR + 4u, or in the far rows named in `row_state`, where T is right within 7.9u, 7.9u +
     EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
     p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
     weight, mean, cotangent) costs u each in float64.
@@ -311,11 +311,11 @@ def _compute(
     o: Options,
 ) -> None:
     """All samples of a block of rows."""
-    room = None if gradient is None else _room(x)
-    cross_entropy_rows(x, labels, cotangents, losses, gradient, room, weights, o)
+    scratch = None if gradient is None else _scratch(x)
+    cross_entropy_rows(x, labels, cotangents, losses, gradient, scratch, weights, o)
 
 
-def _room(x: Array) -> Array | None:
+def _scratch(x: Array) -> Array | None:
     """Room for the exponentials of a group of rows of x, unless that is more than a cache holds."""
     classes = x.shape[-1]
     if classes * x.itemsize > tuning.ROW_BYTES:
@@ -334,7 +334,7 @@ def _compute_long(
     weights: Array | None,
     o: Options,
 ) -> None:
-    """One sample, the stretches of its long row shared out to the threads."""
+    """One sample, the blocks of its long row shared out to the threads."""
     maximum, rest = row_state.state_of_long_row(x, o.high, o.low, threads)
     states = np.array([[maximum] * row_state.FEWEST, [rest] * row_state.FEWEST])
     table = sample_table(x, labels, cotangents, losses, gradient is not None, weights, states, o)
@@ -350,7 +350,7 @@ def _compute_long(
     rows.share_out(write, x.size, threads)
 
 
-CROSS_ENTROPY = rows.RowKernel(_compute, _compute_long, has_several_stretches)
+CROSS_ENTROPY = rows.RowKernel(_compute, _compute_long, has_several_blocks)
 
 
 def _reduce(losses: NDArray[np.float64], p: Problem, result: Array) -> None:
@@ -368,11 +368,11 @@ def _sum(values: NDArray[np.float64]) -> float:
     """The sum, as good as rounded once; infinite or NaN where a plain one is."""
     p = pointer(values)
     total = lost = 0.0
-    for k in range(0, values.size, STRETCH):
-        a = error = fill(p, 0.0)
-        stop = min(k + STRETCH, values.size)
+    for k in range(0, values.size, BLOCK):
+        a = error = broadcast(p, 0.0)
+        stop = min(k + BLOCK, values.size)
         for j in range(k, stop, lanes(p)):
-            a, error = add(a, error, load_part(p, j, min(lanes(p), stop - j), 0.0))
+            a, error = add(a, error, load_masked(p, j, min(lanes(p), stop - j), 0.0))
         total, lost = joined(total, lost, sum_of_lanes(a, error))
-    keep(values)
+    keep_alive(values)
     return total + lost if np.isfinite(total) else total

@@ -89,7 +89,7 @@ def test_a_long_row_moves_what_the_paper_counts(name, softmax, on_rows, count):
     assert of_x.writes == of_x.owned == 0
     assert of_y.owned == 1  # which the paper leaves out
     assert max(scratch) < SCRATCH
-    assert of_x.ahead * N <= on_rows.STRETCH + on_rows.AHEAD
+    assert of_x.ahead * N <= on_rows.BLOCK + on_rows.AHEAD
     assert_same(y, ALGORITHMS[name](x))
 
 
@@ -157,8 +157,8 @@ def test_cross_entropy_reads_once_and_writes_nothing(counted_simd, count):
 
 def test_a_pass_too_many_is_counted(softmax, on_rows, count):
     def wasteful(x, y, high, low, streams):
-        findings = on_rows.pointer(on_rows.new_findings(1, N))
-        on_rows.find_extremes(on_rows.pointer(x), N, findings)
+        block_stats = on_rows.pointer(on_rows.new_block_stats(1, N))
+        on_rows.find_extremes(on_rows.pointer(x), N, block_stats)
         on_rows.two_pass_rows(x, y, high, low, streams)
 
     def run(x, out):
@@ -169,6 +169,6 @@ def test_a_pass_too_many_is_counted(softmax, on_rows, count):
 
 
 def test_online_reads_once_only_because_a_stretch_fits_the_cache(softmax, on_rows, count):
-    half_a_stretch = on_rows.STRETCH * 4 // 2
-    of_x, _, _ = count(softmax.online, logits(N), aligned(N), cache=half_a_stretch)
+    half_a_block = on_rows.BLOCK * 4 // 2
+    of_x, _, _ = count(softmax.online, logits(N), aligned(N), cache=half_a_block)
     assert of_x.reads == 3
