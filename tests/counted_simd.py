@@ -100,7 +100,7 @@ class Vector:
 
 FLOAT32, FLOAT64 = Vector(np.float32, 16), Vector(np.float64, 8)
 VECTOR = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
-LOWERED = {FLOAT32: 120, FLOAT64: 300}
+DOWN_EXPONENT = {FLOAT32: 120, FLOAT64: 300}
 
 
 class Pointer:
@@ -134,7 +134,7 @@ def nothing(*array):
     pass
 
 
-keep = fence = nothing
+keep_alive = fence = nothing
 
 
 def pointer(array):
@@ -143,17 +143,17 @@ def pointer(array):
     return Pointer(array.reshape(-1), 0, array.ctypes.data)
 
 
-def after(p, i):
+def offset(p, i):
     if p is None:
         return None
     return Pointer(p.array, p.start + i, p.origin)
 
 
-def number(p, i):
+def load_scalar(p, i):
     return np.float64(p.array[p.move(i, 1, writes=False)][0])
 
 
-def put(p, i, x):
+def store_scalar(p, i, x):
     p.array[p.move(i, 1, writes=True)] = x
 
 
@@ -161,7 +161,7 @@ def lanes(p):
     return VECTOR[p.dtype].lanes
 
 
-def until_aligned(p):
+def elements_to_alignment(p):
     return -p.address(0) % LINE // p.size
 
 
@@ -169,8 +169,8 @@ def load(p, i):
     return p.array[p.move(i, lanes(p), writes=False)].copy()
 
 
-def load_part(p, i, count, rest):
-    v = fill(p, rest)
+def load_masked(p, i, count, rest):
+    v = broadcast(p, rest)
     v[:count] = p.array[p.move(i, count, writes=False)]
     return v
 
@@ -179,12 +179,12 @@ def store(p, i, v):
     p.array[p.move(i, lanes(p), writes=True)] = v
 
 
-def store_part(p, i, v, count):
+def store_masked(p, i, v, count):
     p.array[p.move(i, count, writes=True)] = v[:count]
 
 
-def store_first(p, i, v):
-    store_part(p, i, v, 1)
+def store_lane0(p, i, v):
+    store_masked(p, i, v, 1)
 
 
 def store_stream(p, i, v):
@@ -200,7 +200,7 @@ def prefetch(p, i):
 # --- arithmetic ---
 
 
-def fill(like, x):
+def broadcast(like, x):
     return np.full(lanes(like), x, like.dtype)
 
 
@@ -211,11 +211,11 @@ def fma(a, b, c):
     return np.float64(float(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))))
 
 
-def larger(a, b):
+def vmax(a, b):
     return np.where(a > b, a, b)
 
 
-def smaller(a, b):
+def vmin(a, b):
     return np.where(a > b, b, a)
 
 
@@ -223,12 +223,12 @@ def scaled(v, k):
     return (v.view(np.int32) + (k.view(np.int32) << 23)).view(np.float32)
 
 
-def lowered_normal(v):
-    return (v.view(np.int32) - (LOWERED[FLOAT32] << 23)).view(np.float32)
+def scale_down_normal(v):
+    return (v.view(np.int32) - (DOWN_EXPONENT[FLOAT32] << 23)).view(np.float32)
 
 
-def lowered(v):
-    return v * np.float32(2.0 ** -LOWERED[FLOAT32])
+def scale_down(v):
+    return v * np.float32(2.0 ** -DOWN_EXPONENT[FLOAT32])
 
 
 def where_nan(a, b):
@@ -243,22 +243,24 @@ def high_half(v):
     return v[8:].astype(np.float64)
 
 
-def first(v):
+def extract_lane0(v):
     return np.float64(v[0])
 
 
-either, below, chosen, some, how_many = np.logical_or, np.less, np.where, np.any, np.sum
+mask_or, below, select, any_lane, count_lanes = np.logical_or, np.less, np.where, np.any, np.sum
 
 
 def not_below(a, b):
     return ~(a < b)
 
 
-def replaced(v, lane, x):
+def insert_lane(v, lane, x):
     return np.where(np.arange(len(v)) == lane, v.dtype.type(x), v)
 
 
-by_8, by_4, by_2, by_1 = (functools.partial(np.roll, shift=-lanes) for lanes in (8, 4, 2, 1))
+rotate_8, rotate_4, rotate_2, rotate_1 = (
+    functools.partial(np.roll, shift=-lanes) for lanes in (8, 4, 2, 1)
+)
 
 
 # --- the package over these ---
@@ -286,9 +288,9 @@ def kernels(*names):
     """The modules of these names, of a copy of the package that is not compiled."""
     package = ModuleType("counted_kernels")
     package.__path__ = list(softproof.kernels.__path__)
-    jit = ModuleType("counted_kernels.jit")
+    jit = ModuleType("counted_kernels.runtime.jit")
     jit.jit = jit.inline = _plain
-    ours = {"counted_kernels": package, "counted_kernels.jit": jit}
-    ours["counted_kernels.simd"] = sys.modules[__name__]
+    ours = {"counted_kernels": package, "counted_kernels.runtime.jit": jit}
+    ours["counted_kernels.arithmetic.simd"] = sys.modules[__name__]
     with mock.patch.dict(sys.modules, ours), mock.patch("numba.extending.overload", _overload):
         return [importlib.import_module(f"counted_kernels.{name}") for name in names]

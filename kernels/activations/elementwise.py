@@ -217,10 +217,7 @@ def _elementwise(
 ) -> Any:
     """Apply a kernel of blocks; a scalar gives a scalar."""
     array = rows.as_floats(name, x)
-    try:
-        result = rows.output(out, array.shape, array)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("logits", name)) from None
+    result = rows.output(out, array.shape, array, name=name)
     reads = (np.atleast_1d(array), *map(np.atleast_1d, others))
     rows.apply(kernel, reads, (np.atleast_1d(result),), threads)
     return result if out is not None else result[()]

@@ -7,33 +7,40 @@ C library, slowly, and one that does not convert binary16 does it in integers). 
 differs, in where the bytes go, never in which.
 
 Memory is named by pointers (`pointer(array)`) and an index of elements. Arrays would cost a
-reference count at each call. A pointer does not keep its array alive: `keep(array)` after the last
-use does.
+reference count at each call. A pointer does not keep its array alive: `keep_alive(array)`
+after the last use does.
 
 Numbers of 16 bits travel as integers, because Numba has no arrays of theirs: int16 holds binary16,
 uint16 bfloat16. They become float32 on loading and are rounded once, to nearest even, on storing.
 
-    pointer(array), after(p, i), keep(array)      address of element 0; of element i of p
-    lanes(p), until_aligned(p)                    lanes of its vectors; elements to the next address
-                                                  that `store_stream` takes
-    number(p, i), put(p, i, x)                    one float32 or float64
-    load(p, i), load_part(p, i, count, rest)      a vector; `rest` from lane `count` on
-    store(p, i, v), store_part(p, i, v, count)    what is behind lane `count` is not touched
-    store_stream(p, i, v), fence()                past the caches; to an aligned address
-    prefetch(p, i)                                may lie anywhere
-    fill(like, x)                                 x in all lanes
-    fma(a, b, c), a + b, a - b, a * b             rounded once
-    larger(a, b)                                  a where a > b, else b; so a NaN in b stays
-    smaller(a, b)                                 the other one: b where a > b, else a
-    scaled(v, k)                                  v 2^(low bits of k), all numbers normal
-    lowered(v), lowered_normal(v)                 v 2^-LOWERED, also where that is subnormal, or not
-    below(a, b), not_below(a, b), where_nan(a, b) masks: a < b; not; a or b is NaN
-    either(m, n), some(m), how_many(m)            lanes of one of two masks; any; their number
-    chosen(mask, a, b)                            a in the lanes of the mask, else b
-    replaced(v, lane, x)                          x in this lane
-    store_first(p, i, v)                          lane 0
-    low_half(v), high_half(v)                     eight of 16 float32, as float64
-    by_8(v), by_4(v), by_2(v), by_1(v), first(v)  lanes moved down, round the end; lane 0
+    pointer(array), offset(p, i)              address of element 0; of element i of p
+    keep_alive(array)                         nothing, but the array lives until here
+    lanes(p)                                  elements of p in a vector
+    elements_to_alignment(p)                  to the next address that `store_stream` takes
+    load_scalar(p, i), store_scalar(p, i, x)  one float32 or float64
+    load(p, i)                                a vector
+    load_masked(p, i, count, rest)            a vector; `rest` from lane `count` on
+    store(p, i, v)                            a vector
+    store_masked(p, i, v, count)              what is behind lane `count` is not touched
+    store_lane0(p, i, v)                      lane 0 alone
+    store_stream(p, i, v), fence()            past the caches; to an aligned address
+    prefetch(p, i)                            may lie anywhere
+    broadcast(like, x)                        x in all lanes
+    fma(a, b, c), a + b, a - b, a * b         rounded once
+    vmax(a, b)                                a where a > b, else b; so a NaN in b stays
+    vmin(a, b)                                the other one: b where a > b, else a
+    scaled(v, k)                              v 2^(low bits of k), all numbers normal
+    scale_down(v)                             v 2^-DOWN_EXPONENT, also where that is subnormal
+    scale_down_normal(v)                      the same, where that is normal
+    below(a, b), not_below(a, b)              masks: a < b; not
+    where_nan(a, b)                           mask: a or b is NaN
+    mask_or(m, n)                             lanes of one of two masks
+    any_lane(m), count_lanes(m)               whether a mask has a lane; how many
+    select(mask, a, b)                        a in the lanes of the mask, else b
+    insert_lane(v, lane, x)                   v, with x in this lane
+    low_half(v), high_half(v)                 eight of 16 float32, as float64
+    rotate_8(v), rotate_4(v), ...             lanes moved down, round the end
+    extract_lane0(v)                          lane 0, as a number
 """
 
 import functools
@@ -85,8 +92,8 @@ VECTOR = {
 }
 """The vectors in which elements of each type are computed with."""
 
-LOWERED = {FLOAT32: 120, FLOAT64: 300}
-"""`lowered` divides by 2 to this power."""
+DOWN_EXPONENT = {FLOAT32: 120, FLOAT64: 300}
+"""`scale_down` divides by 2 to this power."""
 
 I1, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
 HALF, FLOAT, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
@@ -141,13 +148,13 @@ def _nothing(*arguments: Any) -> Any:
 
 
 @intrinsic
-def keep(typing_context: Any, array: types.Array) -> Any:
+def keep_alive(typing_context: Any, array: types.Array) -> Any:
     """Nothing, but the array lives until here."""
     return _nothing(array)
 
 
 @intrinsic
-def after(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
+def offset(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
     """The pointer i elements further; None if p is None."""
     if isinstance(p, types.NoneType):
         return _nothing(p, types.intp)
@@ -159,7 +166,7 @@ def after(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
 
 
 @intrinsic
-def number(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
+def load_scalar(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
     """Element i of p."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -169,7 +176,7 @@ def number(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
 
 
 @intrinsic
-def put(typing_context: Any, p: types.CPointer, i: types.Integer, x: types.Float) -> Any:
+def store_scalar(typing_context: Any, p: types.CPointer, i: types.Integer, x: types.Float) -> Any:
     """Write x to element i of p."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -191,7 +198,7 @@ def lanes(typing_context: Any, p: types.CPointer) -> Any:
 
 
 @intrinsic
-def until_aligned(typing_context: Any, p: types.CPointer) -> Any:
+def elements_to_alignment(typing_context: Any, p: types.CPointer) -> Any:
     """Elements to the next one whose address is a multiple of a stored vector's size."""
     size = p.dtype.bitwidth // 8
     whole = size * VECTOR[p.dtype].lanes
@@ -325,7 +332,7 @@ def _first_lanes(builder: Builder, count: Any, lanes: int) -> Any:
 
 
 @intrinsic
-def load_part(
+def load_masked(
     typing_context: Any,
     p: types.CPointer,
     i: types.Integer,
@@ -380,7 +387,7 @@ store_stream = intrinsic(_stores(streams=True))
 
 
 @intrinsic
-def store_part(
+def store_masked(
     typing_context: Any, p: types.CPointer, i: types.Integer, v: Vector, count: types.Integer
 ) -> Any:
     """Write the first `count` lanes to elements i ... of p."""
@@ -431,7 +438,7 @@ def fence(typing_context: Any) -> Any:
 
 
 @intrinsic
-def fill(typing_context: Any, like: Any, x: types.Float) -> Any:
+def broadcast(typing_context: Any, like: Any, x: types.Float) -> Any:
     """x in every lane of a vector of the kind of `like`, a vector or a pointer."""
     vector = VECTOR[like.dtype] if isinstance(like, types.CPointer) else like
 
@@ -487,8 +494,8 @@ def _choice(first_where_greater: bool) -> Code:
     return typed
 
 
-larger = intrinsic(_choice(first_where_greater=True))
-smaller = intrinsic(_choice(first_where_greater=False))
+vmax = intrinsic(_choice(first_where_greater=True))
+vmin = intrinsic(_choice(first_where_greater=False))
 
 
 @intrinsic
@@ -509,7 +516,7 @@ def scaled(typing_context: Any, v: Vector, k: Vector) -> Any:
 
 
 @intrinsic
-def either(typing_context: Any, a: Vector, b: Vector) -> Any:
+def mask_or(typing_context: Any, a: Vector, b: Vector) -> Any:
     """The lanes that are in one of two masks."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -519,7 +526,7 @@ def either(typing_context: Any, a: Vector, b: Vector) -> Any:
 
 
 @intrinsic
-def some(typing_context: Any, mask: Vector) -> Any:
+def any_lane(typing_context: Any, mask: Vector) -> Any:
     """Whether a mask has a lane."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -562,12 +569,12 @@ def _rotation(by: int) -> Code:
     return typed
 
 
-by_8, by_4, by_2, by_1 = (intrinsic(_rotation(by)) for by in (8, 4, 2, 1))
+rotate_8, rotate_4, rotate_2, rotate_1 = (intrinsic(_rotation(by)) for by in (8, 4, 2, 1))
 
 
 @intrinsic
-def first(typing_context: Any, v: Vector) -> Any:
-    """Lane 0."""
+def extract_lane0(typing_context: Any, v: Vector) -> Any:
+    """Lane 0 of a vector, as a number."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return builder.extract_element(arguments[0], I32(0))
@@ -576,12 +583,12 @@ def first(typing_context: Any, v: Vector) -> Any:
 
 
 @intrinsic
-def lowered_normal(typing_context: Any, v: Vector) -> Any:
-    """v 2^-LOWERED where that is normal: a subtraction from the exponent field."""
+def scale_down_normal(typing_context: Any, v: Vector) -> Any:
+    """v 2^-DOWN_EXPONENT where that is normal: a subtraction from the exponent field."""
     integer, shift = (I32, 23) if v == FLOAT32 else (I64, 52)
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        exponent = ir.Constant(integer, LOWERED[v] << shift)
+        exponent = ir.Constant(integer, DOWN_EXPONENT[v] << shift)
         bits = builder.bitcast(arguments[0], _wide(integer, v.lanes))
         lower = builder.sub(bits, _splat(builder, exponent, v.lanes))
         return builder.bitcast(lower, arguments[0].type)
@@ -590,8 +597,8 @@ def lowered_normal(typing_context: Any, v: Vector) -> Any:
 
 
 @intrinsic
-def lowered(typing_context: Any, v: Vector) -> Any:
-    """v 2^-LOWERED for v >= 0 that is not NaN, rounded once, subnormal results included.
+def scale_down(typing_context: Any, v: Vector) -> Any:
+    """v 2^-DOWN_EXPONENT for v >= 0 that is not NaN, rounded once, subnormal results included.
 
     Normal results come from the exponent field alone. The others are multiples k of the smallest
     subnormal, and their bits are the integer k: adding v 2^(...) to 2^23 (2^52 for float64) rounds
@@ -599,7 +606,7 @@ def lowered(typing_context: Any, v: Vector) -> Any:
     which some processors take 150 cycles.
     """
     integer, shift, smallest_normal = (I32, 23, -126) if v == FLOAT32 else (I64, 52, -1022)
-    by = LOWERED[v]
+    by = DOWN_EXPONENT[v]
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         (value,) = arguments
@@ -640,7 +647,7 @@ not_below = intrinsic(_comparison("fcmp_unordered", ">="))
 
 
 @intrinsic
-def chosen(typing_context: Any, mask: Vector, a: Vector, b: Vector) -> Any:
+def select(typing_context: Any, mask: Vector, a: Vector, b: Vector) -> Any:
     """a in the lanes of the mask, b in the others."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -650,7 +657,7 @@ def chosen(typing_context: Any, mask: Vector, a: Vector, b: Vector) -> Any:
 
 
 @intrinsic
-def how_many(typing_context: Any, mask: Vector) -> Any:
+def count_lanes(typing_context: Any, mask: Vector) -> Any:
     """The number of lanes of a mask."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -661,7 +668,7 @@ def how_many(typing_context: Any, mask: Vector) -> Any:
 
 
 @intrinsic
-def replaced(typing_context: Any, v: Vector, lane: types.Integer, x: types.Float) -> Any:
+def insert_lane(typing_context: Any, v: Vector, lane: types.Integer, x: types.Float) -> Any:
     """v, but x in this lane."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -672,10 +679,10 @@ def replaced(typing_context: Any, v: Vector, lane: types.Integer, x: types.Float
 
 
 @intrinsic
-def store_first(typing_context: Any, p: types.CPointer, i: types.Integer, v: Vector) -> Any:
+def store_lane0(typing_context: Any, p: types.CPointer, i: types.Integer, v: Vector) -> Any:
     """Write lane 0 to element i.
 
-    `store_part` of one lane would do, but LLVM 22 for x86 makes of a narrowed vector and a mask
+    `store_masked` of one lane would do, but LLVM 22 for x86 makes of a narrowed vector and a mask
     known to be of one lane a store of 32 bits.
     """
 

@@ -29,7 +29,7 @@ from numba.extending import overload
 from ..runtime.arguments import as_number
 from ..runtime.jit import inline
 from .exp2_coefficients import EXP2_FLOAT32, EXP2_FLOAT64
-from .simd import FLOAT32, FLOAT64, VECTOR, Vector, fill, fma, larger, scaled
+from .simd import FLOAT32, FLOAT64, VECTOR, Vector, broadcast, fma, scaled, vmax
 
 FAR = 2.0**14
 
@@ -43,7 +43,7 @@ LOG2_E_LOW = float.fromhex("0x1.777d0ffda0d24p-56")
 """log2(e) - LOG2_E_HIGH, from the digits of log2(e)."""
 
 
-OF_ONE = (
+LOG2_E_PAIRS = (
     (float.fromhex("0x1.715476p0"), float.fromhex("0x1.4ae0cp-26")),
     (LOG2_E_HIGH, LOG2_E_LOW),
 )
@@ -66,7 +66,7 @@ class Reference(NamedTuple):
     """The logarithm of 2^(N - CUT): what is below counts as this."""
 
 
-class Near(NamedTuple):
+class UnshiftedReference(NamedTuple):
     """A `Reference` whose shift is 0, one operation less for each element."""
 
     high: float
@@ -87,7 +87,7 @@ def multiplier(scale: float, dtype: Any) -> tuple[float, float]:
     """
     s = scale if type(scale) is float else as_number("scale", scale)
     if s == 1.0:
-        return OF_ONE[dtype == np.float64]
+        return LOG2_E_PAIRS[dtype == np.float64]
     if not 2.0**-100 <= s <= 2.0**100:
         raise ValueError(f"scale must be from 2**-100 to 2**100, got {scale!r}")
     product = s * LOG2_E_HIGH
@@ -126,10 +126,10 @@ def reference_at(p: Any, exponent: float, shift: float, high: float, low: float)
 
 
 @inline
-def near_reference(p: Any, exponent: float, high: float, low: float) -> Near:
+def unshifted_reference(p: Any, exponent: float, high: float, low: float) -> UnshiftedReference:
     """The reference with this N, where |a M| <= FAR."""
     r = reference_at(p, exponent, 0.0, high, low)
-    return Near(high, low, exponent, r.magic, r.lowest)
+    return UnshiftedReference(high, low, exponent, r.magic, r.lowest)
 
 
 @inline
@@ -139,28 +139,28 @@ def is_far(maximum: float, high: float) -> bool:
 
 
 @inline
-def exponential(p: Any, x: Any, r: Reference | Near) -> Any:
+def exponential(p: Any, x: Any, r: Reference | UnshiftedReference) -> Any:
     """e^(s x) 2^(BIAS - N) in every lane, x a vector of elements of p.
 
     Right within EXP_ERROR (s = 1) or 1.65 u, relative, down to 2^-CUT of the largest; any number
     where x is NaN.
     """
-    d = larger(fill(p, r.lowest), moved(x, r))  # also -inf, and x - shift that overflows
-    high, magic = fill(p, r.high), fill(p, r.magic)
+    d = vmax(broadcast(p, r.lowest), moved(x, r))  # also -inf, and x - shift that overflows
+    high, magic = broadcast(p, r.high), broadcast(p, r.magic)
     z = fma(d, high, magic)
     f = fma(d, high, magic - z)
-    f = fma(d, fill(p, r.low), f)
+    f = fma(d, broadcast(p, r.low), f)
     return scaled(fraction_power(f), z)
 
 
-def moved(x: Any, r: Reference | Near) -> Any:
+def moved(x: Any, r: Reference | UnshiftedReference) -> Any:
     """x - shift."""
     raise NotImplementedError  # compiled code only
 
 
 @overload(moved, jit_options={"forceinline": True})
 def _(x: Any, r: Any) -> Any:
-    if r.instance_class is Near:
+    if r.instance_class is UnshiftedReference:
 
         def not_at_all(x: Any, r: Any) -> Any:
             return x
@@ -168,7 +168,7 @@ def _(x: Any, r: Any) -> Any:
         return not_at_all
 
     def by_shift(x: Any, r: Any) -> Any:
-        return x - fill(x, r.shift)
+        return x - broadcast(x, r.shift)
 
     return by_shift
 
@@ -177,10 +177,10 @@ def _(x: Any, r: Any) -> Any:
 def power_pair(x: Any, high: float, low: float) -> Any:
     """e^(s x) = w 2^n in every lane, as w and n, for |a x| <= FAR + 2^8: w right as above."""
     magic, _, _ = layout(x)
-    a, round_ = fill(x, high), fill(x, magic)
+    a, round_ = broadcast(x, high), broadcast(x, magic)
     z = fma(x, a, round_)
     f = fma(x, a, round_ - z)
-    return fraction_power(fma(x, fill(x, low), f)), z - round_
+    return fraction_power(fma(x, broadcast(x, low), f)), z - round_
 
 
 def layout(p: Any) -> tuple[float, float, float]:
@@ -225,27 +225,27 @@ def _(f: Any) -> Any:
         c1, c2, c3, c4, c5, c6 = (np.float32(c) for c in EXP2_FLOAT32)
 
         def power(f: Any) -> Any:
-            q = fma(f, fill(f, c6), fill(f, c5))
-            q = fma(f, q, fill(f, c4))
-            q = fma(f, q, fill(f, c3))
-            q = fma(f, q, fill(f, c2))
-            q = fma(f, q, fill(f, c1))
-            return fma(f, q, fill(f, 1.0))
+            q = fma(f, broadcast(f, c6), broadcast(f, c5))
+            q = fma(f, q, broadcast(f, c4))
+            q = fma(f, q, broadcast(f, c3))
+            q = fma(f, q, broadcast(f, c2))
+            q = fma(f, q, broadcast(f, c1))
+            return fma(f, q, broadcast(f, 1.0))
 
         return power
     d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11 = EXP2_FLOAT64
 
     def power64(f: Any) -> Any:
-        q = fma(f, fill(f, d11), fill(f, d10))
-        q = fma(f, q, fill(f, d9))
-        q = fma(f, q, fill(f, d8))
-        q = fma(f, q, fill(f, d7))
-        q = fma(f, q, fill(f, d6))
-        q = fma(f, q, fill(f, d5))
-        q = fma(f, q, fill(f, d4))
-        q = fma(f, q, fill(f, d3))
-        q = fma(f, q, fill(f, d2))
-        q = fma(f, q, fill(f, d1))
-        return fma(f, q, fill(f, 1.0))
+        q = fma(f, broadcast(f, d11), broadcast(f, d10))
+        q = fma(f, q, broadcast(f, d9))
+        q = fma(f, q, broadcast(f, d8))
+        q = fma(f, q, broadcast(f, d7))
+        q = fma(f, q, broadcast(f, d6))
+        q = fma(f, q, broadcast(f, d5))
+        q = fma(f, q, broadcast(f, d4))
+        q = fma(f, q, broadcast(f, d3))
+        q = fma(f, q, broadcast(f, d2))
+        q = fma(f, q, broadcast(f, d1))
+        return fma(f, q, broadcast(f, 1.0))
 
     return power64

@@ -67,9 +67,8 @@ from ..arithmetic.log1p import log1p
 from ..arithmetic.simd import fma
 from ..runtime import rows
 from ..runtime.arguments import as_number
-from ..runtime.half_precision import apply_wide
 from ..runtime.jit import jit
-from ..runtime.labels import checked_labels
+from ..runtime.labels import call_losses, call_losses_with_gradient
 
 ULP_BOUND: dict[str, float] = {"float16": 0.51, "bfloat16": 0.51, "float32": 0.51, "float64": 16.0}
 """Proven largest error of the loss, in ulps of the exact result, for every tau."""
@@ -122,10 +121,10 @@ def comp_sum(
     >>> comp_sum([[0.0, 3.0], [0.0, 3.0]], [0, 1], 2.0).round(6).tolist()
     [0.952574, 0.047426]
     """
-    x, targets = _arguments(logits, labels, axis, tau, threads)
-    losses = rows.output(out, targets.shape, x)
-    _run(x, targets, losses, None, float(tau), threads)
-    return losses if out is not None else losses[()]
+    options = (_checked_tau(tau),)
+    return call_losses(
+        COMP_SUM, logits, labels, axis=axis, out=out, threads=threads, options=options
+    )
 
 
 def comp_sum_with_gradient(
@@ -146,39 +145,20 @@ def comp_sum_with_gradient(
     >>> gradient.tolist()
     [-4.248354255291589e-18, 4.248354255291589e-18]
     """
-    x, targets = _arguments(logits, labels, axis, tau, threads)
-    gradient = rows.output(out, x.shape, x, axis)
-    losses = np.empty(targets.shape, x.dtype)
-    _run(x, targets, losses, gradient, float(tau), threads)
-    return losses[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+    options = (_checked_tau(tau),)
+    return call_losses_with_gradient(
+        COMP_SUM, logits, labels, axis=axis, out=out, threads=threads, options=options
+    )
 
 
-def _arguments(
-    logits: ArrayLike, labels: ArrayLike, axis: int, tau: float, threads: int
-) -> tuple[Array, NDArray[np.intp]]:
-    x = rows.as_logits(logits, axis)
+def _checked_tau(tau: float) -> float:
     if not 0 <= as_number("tau", tau) <= LARGEST_TAU:
         raise ValueError(f"tau must be from 0 to 2^100, got {tau!r}")
-    rows.check_threads(threads)
-    return x, checked_labels(labels, x)
-
-
-def _run(
-    x: Array,
-    targets: NDArray[np.intp],
-    losses: Array,
-    gradient: Array | None,
-    tau: float,
-    threads: int,
-) -> None:
-    def kernel(x: Array, labels: Array, losses: Array, gradient: Array | None) -> None:
-        _comp_sum(x, labels, tau, losses, gradient)
-
-    apply_wide(kernel, (x, targets), (losses, gradient), threads)
+    return float(tau)
 
 
 @jit
-def _comp_sum(x: Any, labels: Any, tau: float, losses: Any, gradient: Any) -> None:
+def _comp_sum(x: Any, labels: Any, losses: Any, gradient: Any, tau: float) -> None:
     """The losses, and their gradient unless it is None."""
     kappa, kappa_low = two_sum(1.0, -tau)
     terms = np.empty(TERMS)
@@ -430,3 +410,6 @@ def _expm1(z: float, low: float) -> float:
     q = q * z + 1 / 2
     square = z * z * q
     return z + (square + (low + low * z))
+
+
+COMP_SUM = rows.RowKernel(_comp_sum, in_two_axes=True)

@@ -6,7 +6,7 @@ smoothing e (Szegedy et al. 2016, arXiv 1512.00567, section 7, with weights as P
     t_k = (1 - e) w_y [k = y] + e w_k / K,      W = sum_k t_k = (1 - e) w_y + e (sum_k w_k) / K,
     loss = (1 - e) w_y (L + s (M - x_y)) + e/K (L sum_k w_k + s sum_k w_k (M - x_k)),
 
-M and T as in `others`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
+M and T as in `row_state`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
 leaves the losses as they are, "sum" adds them up, "mean" divides that by the sum of w_y over the
 samples that are not ignored.
 
@@ -38,14 +38,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arithmetic.simd import fill, keep, lanes, load_part, pointer
+from ..arithmetic.simd import broadcast, keep_alive, lanes, load_masked, pointer
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows, tuning
 from ..runtime.arguments import as_number
 from ..runtime.jit import jit
 from ..runtime.labels import checked_labels
 from ..softmax_family import row_state
-from ..softmax_family.passes import STRETCH, add, joined, sum_of_lanes
+from ..softmax_family.passes import BLOCK, add, has_several_blocks, joined, sum_of_lanes
 from ..softmax_family.row_state import rows_in_a_group
 from .cross_entropy_rows import Options, cross_entropy_rows, sample_table, write_part
 
@@ -133,7 +133,7 @@ def cross_entropy_with_gradient(
 
     Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
     EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
-    2 EXP_ERROR + 4u, or in the far rows named in `others`, where T is right within 7.9u, 7.9u +
+    2 EXP_ERROR + 4u, or in the far rows named in `row_state`, where T is right within 7.9u, 7.9u +
     EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
     p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
     weight, mean, cotangent) costs u each in float64.
@@ -160,7 +160,7 @@ def cross_entropy_with_gradient(
     gradient = rows.output(out, p.logits.shape, p.logits, axis)
     loss = np.empty(p.labels.shape if reduction == "none" else (), p.logits.dtype)
     _reduce(_run(_streamed(p, gradient, out), None, gradient, threads), p, loss)
-    return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+    return loss[()], rows.at_axis(gradient, axis)
 
 
 def cross_entropy_gradient(
@@ -200,7 +200,7 @@ def cross_entropy_gradient(
             factor = p.options.factor * float(cotangents)
             p, cotangents = p._replace(options=p.options._replace(factor=factor)), None
     _run(p, cotangents, gradient, threads)
-    return gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+    return rows.at_axis(gradient, axis)
 
 
 # --- arguments ---
@@ -287,7 +287,7 @@ def _real(name: str, values: ArrayLike) -> Array:
 
 def _streamed(p: Problem, gradient: Array, out: Array | None) -> Problem:
     """The problem, told whether to write the gradient past the caches."""
-    streams = rows.past_caches(out, gradient, p.logits, least=tuning.STREAM_GROUPED_ROW_BYTES)
+    streams = rows.past_caches(out, gradient, p.logits, short_rows=True)
     return p._replace(options=p.options._replace(streams=streams)) if streams else p
 
 
@@ -296,22 +296,26 @@ def _run(
 ) -> NDArray[np.float64]:
     """Write the gradient, if one is asked for; return the losses."""
     losses = np.empty(p.labels.shape)
-
-    def kernel(x: Array, labels: Array, c: Array | None, loss: Array, y: Array | None) -> None:
-        room = None if y is None else _room(x)
-        cross_entropy_rows(x, labels, c, loss, y, room, p.weights, p.options)
-
-    if row_state.is_for_all_threads(p.logits, threads) and (
-        gradient is None or rows.is_plain(gradient)
-    ):
-        for i in range(losses.size):
-            _split(i, p, cotangents, losses, gradient, threads)
-    else:
-        rows.apply(kernel, (p.logits, p.labels, cotangents), (losses, gradient), threads)
+    reads, writes = (p.logits, p.labels, cotangents), (losses, gradient)
+    rows.run(CROSS_ENTROPY, reads, writes, threads, (p.weights, p.options))
     return losses
 
 
-def _room(x: Array) -> Array | None:
+def _compute(
+    x: Array,
+    labels: Array,
+    cotangents: Array | None,
+    losses: Array,
+    gradient: Array | None,
+    weights: Array | None,
+    o: Options,
+) -> None:
+    """All samples of a block of rows."""
+    scratch = None if gradient is None else _scratch(x)
+    cross_entropy_rows(x, labels, cotangents, losses, gradient, scratch, weights, o)
+
+
+def _scratch(x: Array) -> Array | None:
     """Room for the exponentials of a group of rows of x, unless that is more than a cache holds."""
     classes = x.shape[-1]
     if classes * x.itemsize > tuning.ROW_BYTES:
@@ -320,33 +324,33 @@ def _room(x: Array) -> Array | None:
     return np.empty(size, np.float64 if x.itemsize == 8 else np.float32)
 
 
-def _split(
-    i: int,
-    p: Problem,
+def _compute_long(
+    threads: int,
+    x: Array,
+    labels: Array,
     cotangents: Array | None,
     losses: Array,
     gradient: Array | None,
-    threads: int,
+    weights: Array | None,
+    o: Options,
 ) -> None:
-    """Sample i, its long row shared out to the threads."""
-    classes, here = p.logits.shape[-1], slice(i, i + 1)
-    x = rows.as_compiled(p.logits.reshape(-1, classes)[i])
-    labels, loss = p.labels.reshape(-1)[here], losses.reshape(-1)[here]
-    c = None if cotangents is None else cotangents.reshape(-1)[here]
-    maximum, rest = row_state.state_of_long_row(x, p.options.high, p.options.low, threads)
+    """One sample, the blocks of its long row shared out to the threads."""
+    maximum, rest = row_state.state_of_long_row(x, o.high, o.low, threads)
     states = np.array([[maximum] * row_state.FEWEST, [rest] * row_state.FEWEST])
-    table = sample_table(x, labels, c, loss, gradient is not None, p.weights, states, p.options)
+    table = sample_table(x, labels, cotangents, losses, gradient is not None, weights, states, o)
     if gradient is None:
         return
-    y = rows.as_compiled(gradient.reshape(-1, classes)[i])
-    step = -(-x.size // threads)
+    y = gradient
 
-    def write(start: int) -> None:
-        here = slice(start, start + step)
-        weights = None if p.weights is None else p.weights[here]
-        write_part(x[here], int(labels[0]) - start, y[here], weights, states, table, p.options)
+    def write(first: int, last: int) -> None:
+        here = slice(first, last)
+        w = None if weights is None else weights[here]
+        write_part(x[here], int(labels[0]) - first, y[here], w, states, table, o)
 
-    rows.in_parallel(write, range(0, x.size, step), threads)
+    rows.share_out(write, x.size, threads)
+
+
+CROSS_ENTROPY = rows.RowKernel(_compute, _compute_long, has_several_blocks)
 
 
 def _reduce(losses: NDArray[np.float64], p: Problem, result: Array) -> None:
@@ -364,11 +368,11 @@ def _sum(values: NDArray[np.float64]) -> float:
     """The sum, as good as rounded once; infinite or NaN where a plain one is."""
     p = pointer(values)
     total = lost = 0.0
-    for k in range(0, values.size, STRETCH):
-        a = error = fill(p, 0.0)
-        stop = min(k + STRETCH, values.size)
+    for k in range(0, values.size, BLOCK):
+        a = error = broadcast(p, 0.0)
+        stop = min(k + BLOCK, values.size)
         for j in range(k, stop, lanes(p)):
-            a, error = add(a, error, load_part(p, j, min(lanes(p), stop - j), 0.0))
+            a, error = add(a, error, load_masked(p, j, min(lanes(p), stop - j), 0.0))
         total, lost = joined(total, lost, sum_of_lanes(a, error))
-    keep(values)
+    keep_alive(values)
     return total + lost if np.isfinite(total) else total

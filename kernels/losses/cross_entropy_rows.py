@@ -11,40 +11,42 @@ from ..arithmetic.exp import scale as times_power
 from ..arithmetic.log1p import log1p
 from ..arithmetic.simd import (
     FLOAT32,
-    after,
     below,
-    chosen,
+    broadcast,
+    elements_to_alignment,
+    extract_lane0,
     fence,
-    fill,
-    first,
     fma,
     high_half,
-    keep,
+    insert_lane,
+    keep_alive,
     lanes,
-    load_part,
+    load_masked,
+    load_scalar,
     low_half,
-    lowered,
-    number,
+    offset,
     pointer,
     prefetch,
-    replaced,
+    scale_down,
+    select,
     store,
-    store_first,
-    store_part,
+    store_lane0,
+    store_masked,
     store_stream,
-    until_aligned,
 )
 from ..arithmetic.vector_exp import Reference, reference, reference_at, smallest_exponent
 from ..runtime.jit import inline, jit
 from ..softmax_family.passes import (
-    STRETCH,
-    Stored,
+    BLOCK,
+    StoredExponentials,
     add,
+    block_of,
+    blocks_of,
     inverse,
     joined,
     last_terms,
-    quotient,
     stream,
+    times_inverse,
     write_constant,
     write_probabilities,
 )
@@ -55,13 +57,12 @@ from ..softmax_family.row_state import (
     power,
     row_states,
     rows_in_a_group,
-    units,
     whole_vectors,
 )
 from ..softmax_family.softmax_gradient import no_products, sum_of_products
 
 HEADROOM = 6.0
-"""A probability may be raised by this power of two before `lowered` brings it to its place."""
+"""A probability may be raised by this power of two before `scale_down` brings it to its place."""
 
 LEAST = -16.0
 """Stored exponentials are multiplied by this power of two at least: no product is subnormal."""
@@ -94,52 +95,52 @@ def cross_entropy_rows(
     cotangents: Any,
     losses: Any,
     gradient: Any,
-    room: Any,
+    scratch: Any,
     weights: Any,
     o: Options,
 ) -> None:
     """The losses, and their gradient unless it is None; so may be `cotangents` and `weights`.
 
-    `room` keeps the exponentials of a group of rows until their gradient is written; if it is None,
-    they are computed twice.
+    `scratch` keeps the exponentials of a group of rows until their gradient is written; if it is
+    None, they are computed twice.
     """
     classes = x.shape[-1]
-    p, stored, w = pointer(x), pointer(room), pointer(weights)
+    p, stored, w = pointer(x), pointer(scratch), pointer(weights)
     group, parts, states = rows_in_a_group(classes), new_parts(classes), new_states(classes)
-    table, ahead = new_table(group), STRETCH if classes > STRETCH else 0
+    table, ahead = new_table(group), BLOCK if classes > BLOCK else 0
     for start in range(0, labels.size, group):
         here = min(group, labels.size - start)
-        block = after(p, start * classes)
-        row_states(block, here, classes, o.high, o.low, stored, parts, states)
-        read_labels(block, here, classes, labels, start, cotangents, w, states, table, o)
-        tabulate_losses(here, classes, states, table, o)
+        group_start = offset(p, start * classes)
+        row_states(group_start, here, classes, o.high, o.low, stored, parts, states)
+        read_labels(group_start, here, classes, labels, start, cotangents, w, states, table, o)
+        compute_losses(here, classes, states, table, o)
         for i in range(here):
             losses[start + i] = table[LOSS, i]
         if gradient is not None:
-            tabulate_factors(block, here, classes, states, table, o)
-            q = after(pointer(gradient), start * classes)
+            compute_factors(group_start, here, classes, states, table, o)
+            q = offset(pointer(gradient), start * classes)
             # Short rows in one piece, made where they are stored: they would leave many ends.
-            together = o.streams and room is not None and classes <= STRETCH
+            together = o.streams and scratch is not None and classes <= BLOCK
             for i in range(here):
-                row, label = after(block, i * classes), labels[start + i]
-                slope, slopes_of = after(q, i * classes), sample_of(states, table, i)
-                if room is None:
-                    write_gradient(row, classes, slopes_of, label, w, o, slope, o.streams, ahead)
+                row, label = offset(group_start, i * classes), labels[start + i]
+                slope, sample = offset(q, i * classes), sample_of(states, table, i)
+                if scratch is None:
+                    write_gradient(row, classes, sample, label, w, o, slope, o.streams, ahead)
                 elif together:
-                    e = after(stored, i * classes)
-                    write_from_stored(e, row, classes, parts, i, slopes_of, label, w, o, e, False)
+                    e = offset(stored, i * classes)
+                    write_from_stored(e, row, classes, parts, i, sample, label, w, o, e, False)
                 else:
-                    e = after(stored, i * classes)
+                    e = offset(stored, i * classes)
                     write_from_stored(
-                        e, row, classes, parts, i, slopes_of, label, w, o, slope, o.streams
+                        e, row, classes, parts, i, sample, label, w, o, slope, o.streams
                     )
-            if room is not None and together:
+            if scratch is not None and together:
                 stream(stored, here * classes, q)
     if gradient is not None:
         fence()
-        keep(gradient)
-    keep(x)
-    keep(room)
+        keep_alive(gradient)
+    keep_alive(x)
+    keep_alive(scratch)
 
 
 # --- one row, shared out to threads ---
@@ -159,11 +160,11 @@ def sample_table(
     """The table of this sample, of whose row `states` are known."""
     p, table = pointer(x), new_table(1)
     read_labels(p, 1, x.size, labels, 0, cotangents, pointer(weights), states, table, o)
-    tabulate_losses(1, x.size, states, table, o)
+    compute_losses(1, x.size, states, table, o)
     losses[0] = table[LOSS, 0]
     if slopes:
-        tabulate_factors(p, 1, x.size, states, table, o)
-    keep(x)
+        compute_factors(p, 1, x.size, states, table, o)
+    keep_alive(x)
     return table
 
 
@@ -173,17 +174,17 @@ def write_part(
 ) -> None:
     """The gradient of elements x of a row; the label counts from there."""
     p, slope, sample = pointer(x), pointer(gradient), sample_of(states, table, 0)
-    write_gradient(p, x.size, sample, label, pointer(weights), o, slope, o.streams, STRETCH)
+    write_gradient(p, x.size, sample, label, pointer(weights), o, slope, o.streams, BLOCK)
     fence()
-    keep(x)
-    keep(gradient)
+    keep_alive(x)
+    keep_alive(gradient)
 
 
 # --- samples: what is known of each, in columns, so that loops over it run in vectors ---
 
 LOGIT, WEIGHT, FACTOR, SPREAD, LOSS, RIGHT, TARGET, RAISED, POWER, HIGH, LOW = range(11)
 """x_y; w_y, or -1 if the sample is ignored; what the gradient is multiplied by; the sum of
-w_k (M - x_k); the loss; entry y of the gradient; of the rest see `tabulate_factors`."""
+w_k (M - x_k); the loss; entry y of the gradient; of the rest see `compute_factors`."""
 
 
 @jit
@@ -209,14 +210,14 @@ def read_labels(
     for i in range(here):
         is_ignored = labels[start + i] == o.ignored
         label = 0 if is_ignored else labels[start + i]
-        table[LOGIT, i] = first(load_part(p, i * classes + label, 1, 0.0))
+        table[LOGIT, i] = extract_lane0(load_masked(p, i * classes + label, 1, 0.0))
         table[WEIGHT, i] = -1.0 if is_ignored else weight_of(weights, label)
         table[FACTOR, i] = o.factor
         if cotangents is not None:
             table[FACTOR, i] *= cotangents[start + i]
     if o.smoothing > 0.0:
         for i in range(here):
-            table[SPREAD, i] = spread_of(after(p, i * classes), classes, states[0, i], weights)
+            table[SPREAD, i] = spread_of(offset(p, i * classes), classes, states[0, i], weights)
 
 
 @inline
@@ -224,12 +225,12 @@ def weight_of(weights: Any, label: int) -> float:
     """w_y."""
     if weights is None:
         return 1.0
-    weight: float = number(weights, label)
+    weight: float = load_scalar(weights, label)
     return weight
 
 
 @inline
-def tabulate_losses(here: int, classes: int, states: Any, table: Any, o: Options) -> None:
+def compute_losses(here: int, classes: int, states: Any, table: Any, o: Options) -> None:
     """Fill LOSS."""
     s = o.scale
     for i in range(whole_vectors(here)):
@@ -248,7 +249,7 @@ def tabulate_losses(here: int, classes: int, states: Any, table: Any, o: Options
 
 
 @inline
-def tabulate_factors(p: Any, here: int, classes: int, states: Any, table: Any, o: Options) -> None:
+def compute_factors(p: Any, here: int, classes: int, states: Any, table: Any, o: Options) -> None:
     """Fill RIGHT, and what `write_gradient` needs to write f p_k - g t_k, f = g W, g the FACTOR.
 
     |f| = m 2^RAISED |POWER| with m in [1, 2) and RAISED as large as may be, and POWER has the sign
@@ -297,15 +298,15 @@ def spread_of(x: Any, classes: int, maximum: float, weights: Any) -> float:
     """The sum of w_k (maximum - x_k) over a row; a class of weight 0 counts for nothing."""
     width = lanes(x)
     total = lost = 0.0
-    for k in range(0, classes, STRETCH):
+    for k in range(0, classes, BLOCK):
         sum_ = no_products(x)
-        stop = min(k + STRETCH, classes)
+        stop = min(k + BLOCK, classes)
         for j in range(k, stop, width):
-            prefetch(x, j + STRETCH)
+            prefetch(x, j + BLOCK)
             here = min(width, stop - j)
             w = weights_from(x, weights, j, here)
-            v = load_part(x, j, here, maximum)
-            v = chosen(below(fill(x, 0.0), w), v, fill(x, maximum))
+            v = load_masked(x, j, here, maximum)
+            v = select(below(broadcast(x, 0.0), w), v, broadcast(x, maximum))
             sum_ = with_differences(sum_, v, w, np.float64(maximum))
         total, lost = joined(total, lost, sum_of_products(x, sum_, no_products(x)))
     return total + lost if total < np.inf else total
@@ -321,14 +322,14 @@ def _(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
     if x == FLOAT32:  # two sums, as of products
 
         def of_float32(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-            top = fill(sum_[0], maximum)
+            top = broadcast(sum_[0], maximum)
             low = fma(low_half(w), top - low_half(x), sum_[0])
             return low, fma(high_half(w), top - high_half(x), sum_[1])
 
         return of_float32
 
     def of_float64(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-        return add(sum_[0], sum_[1], w * (fill(x, maximum) - x))
+        return add(sum_[0], sum_[1], w * (broadcast(x, maximum) - x))
 
     return of_float64
 
@@ -337,13 +338,13 @@ def _(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
 def weights_from(p: Any, weights: Any, j: int, here: int) -> Any:
     """The weights of classes j, j + 1, ... in the lanes of elements of p: 1 each if None."""
     if weights is None:
-        return fill(p, 1.0)
-    return load_part(weights, j, here, 0.0)
+        return broadcast(p, 1.0)
+    return load_masked(weights, j, here, 0.0)
 
 
 class Sample(NamedTuple):
     """What the gradient of a row is made of: power (2^raised e^(s x) / sum - target w), but `right`
-    for the label; see `tabulate_factors`."""
+    for the label; see `compute_factors`."""
 
     maximum: float
     raised: float
@@ -387,14 +388,10 @@ def write_gradient(
         return
     r = reference(x, sample.maximum, o.high, o.low)
     r = reference_at(x, r.exponent - sample.raised, r.shift, o.high, o.low)
-    for k in range(0, count, STRETCH):  # what the entry of the label costs is paid in its stretch
-        here, stretch, slope, w = (
-            min(STRETCH, count - k),
-            after(x, k),
-            after(y, k),
-            after(weights, k),
-        )
-        write_terms(stretch, here, r, 1.0, sample, label - k, w, slope, streams, ahead)
+    for k in range(0, count, BLOCK):  # what the entry of the label costs is paid in its block
+        block, here = block_of(x, count, k // BLOCK)
+        slope, w = offset(y, k), offset(weights, k)
+        write_terms(block, here, r, 1.0, sample, label - k, w, slope, streams, ahead)
 
 
 @jit
@@ -419,33 +416,38 @@ def write_from_stored(
     y: Any,
     streams: bool,
 ) -> None:
-    """Write a row as `write_gradient`, to the same bits, but from the exponentials e of its units.
+    """Write a row as `write_gradient`, to the same bits, but from the exponentials e of its blocks.
 
-    Their maxima stand in parts[0] from a column on. What is stored of a unit is brought to the
+    Their maxima stand in parts[0] from a column on. What is stored of a block is brought to the
     reference of the row by a power of two in its factor. One that would make subnormal numbers, and
     references that were moved, are left to `write_gradient`.
     """
     r = reference(x, sample.maximum, o.high, o.low)
-    for k in range(units(classes)):
-        start, m = k * STRETCH, parts[0, column + k]
-        here = min(STRETCH, classes - start)
-        of_unit, w, slope = reference(x, m, o.high, o.low), after(weights, start), after(y, start)
-        n = of_unit.exponent - r.exponent + sample.raised
-        is_near = r.shift == 0.0 and of_unit.shift == 0.0 and m > -np.inf
+    for k in range(blocks_of(classes)):
+        start, m = k * BLOCK, parts[0, column + k]
+        here = min(BLOCK, classes - start)
+        of_block, w, slope = (
+            reference(x, m, o.high, o.low),
+            offset(weights, start),
+            offset(y, start),
+        )
+        n = of_block.exponent - r.exponent + sample.raised
+        is_near = r.shift == 0.0 and of_block.shift == 0.0 and m > -np.inf
         if is_near and LEAST <= n <= HEADROOM:
-            stored, unit = Stored(of_unit.exponent), after(e, start)
+            stored = StoredExponentials(of_block.exponent)
             factor = power_of_two(n)
-            write_terms(unit, here, stored, factor, sample, label - start, w, slope, streams, 0)
+            write_terms(
+                offset(e, start), here, stored, factor, sample, label - start, w, slope, streams, 0
+            )
         else:
-            unit = after(x, start)
-            _write_gradient(unit, here, sample, label - start, w, o, slope, streams)
+            _write_gradient(offset(x, start), here, sample, label - start, w, o, slope, streams)
 
 
 @inline
 def write_terms(
     x: Any,
     count: int,
-    r: Reference | Stored,
+    r: Reference | StoredExponentials,
     factor: float,
     sample: Sample,
     label: int,
@@ -463,14 +465,14 @@ def write_terms(
     else:
         write_probabilities(x, count, r, q, y, streams, ahead, True)
         if is_here:
-            store_first(y, label, fill(y, sample.right))
+            store_lane0(y, label, broadcast(y, sample.right))
 
 
 @jit
 def _write_differences(
     x: Any,
     count: int,
-    r: Reference | Stored,
+    r: Reference | StoredExponentials,
     q: tuple[float, float],
     sample: Sample,
     label: int,
@@ -481,9 +483,9 @@ def _write_differences(
 ) -> None:
     """y = the gradient, with everything that may be in it."""
     width = lanes(x)
-    head = min(count, until_aligned(y)) if streams else 0
+    head = min(count, elements_to_alignment(y)) if streams else 0
     if head > 0:
-        store_part(y, 0, difference(x, 0, head, r, q, sample, label, weights), head)
+        store_masked(y, 0, difference(x, 0, head, r, q, sample, label, weights), head)
     whole = head + (count - head) // width * width
     for j in range(head, whole, width):
         prefetch(x, j + ahead)
@@ -494,7 +496,7 @@ def _write_differences(
             store(y, j, v)
     if whole < count:
         here = count - whole
-        store_part(y, whole, difference(x, whole, here, r, q, sample, label, weights), here)
+        store_masked(y, whole, difference(x, whole, here, r, q, sample, label, weights), here)
 
 
 @inline
@@ -502,14 +504,14 @@ def difference(
     x: Any,
     j: int,
     here: int,
-    r: Reference | Stored,
+    r: Reference | StoredExponentials,
     q: tuple[float, float],
     sample: Sample,
     label: int,
     weights: Any,
 ) -> Any:
     """The gradient of classes j ... j + here - 1: two roundings, `power` being a power of two."""
-    raised = quotient(last_terms(x, j, here, r), q)
-    target = fill(x, sample.target) * weights_from(x, weights, j, here)
-    v = fill(x, sample.power) * (lowered(raised) - target)
-    return replaced(v, label - j, sample.right) if j <= label < j + here else v
+    raised = times_inverse(last_terms(x, j, here, r), q)
+    target = broadcast(x, sample.target) * weights_from(x, weights, j, here)
+    v = broadcast(x, sample.power) * (scale_down(raised) - target)
+    return insert_lane(v, label - j, sample.right) if j <= label < j + here else v

@@ -1,4 +1,4 @@
-"""The labels of samples, checked before anything is computed."""
+"""Kernels of samples: the labels, checked before anything is computed, and the driver of losses."""
 
 import operator
 from typing import Any
@@ -6,10 +6,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import rows
 from .jit import jit
 
 GREATEST = 2**63 - 1
 """No class, and no `ignore_index`."""
+
+
+def call_losses(
+    kernel: rows.RowKernel,
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int,
+    out: NDArray[Any] | None,
+    threads: int,
+    options: tuple[Any, ...] = (),
+) -> NDArray[Any]:
+    """The loss of each sample: as `rows.call`, of a kernel with the arrays (logits, labels, losses,
+    None)."""
+    x = rows.as_logits(logits, axis)
+    targets = checked_labels(labels, x)
+    losses = rows.output(out, targets.shape, x)
+    rows.run(kernel, (x, targets), (losses, None), threads, options)
+    return losses if out is not None else losses[()]
+
+
+def call_losses_with_gradient(
+    kernel: rows.RowKernel,
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int,
+    out: NDArray[Any] | None,
+    threads: int,
+    options: tuple[Any, ...] = (),
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The losses, and their gradient, which `out` receives: as `rows.call`, of a kernel with the
+    arrays (logits, labels, losses, gradient)."""
+    x = rows.as_logits(logits, axis)
+    targets = checked_labels(labels, x)
+    gradient = rows.output(out, x.shape, x, axis)
+    losses = np.empty(targets.shape, x.dtype)
+    rows.run(kernel, (x, targets), (losses, gradient), threads, options)
+    return losses[()], rows.at_axis(gradient, axis)
 
 
 def checked_labels(

@@ -1,8 +1,16 @@
-"""Array plumbing: every kernel is a compiled function of C-contiguous rows.
+"""The driver of all kernels: from the arrays of a caller to rows, and back.
 
-This file checks arguments, brings arrays of any shape, strides and axis to rows, and shares the
-rows out to threads. Each row is computed from that row alone, so results do not depend, not in one
-bit, on shape, strides or threads.
+A kernel is compiled code that acts on C-contiguous rows; `RowKernel` says what it needs. `call`
+checks the arguments, brings arrays of any shape, strides and axis to rows, lets `run` share them
+out to threads, and brings the result back to the axis of the caller:
+
+    call     arguments -> logits with their axis last, vectors like them, the array to write to
+    run      as they are, if compiled code can take them so (most calls);
+             one long row at a time, shared out to all threads, if rows are few and long;
+             else blocks of rows, copied where strides demand it, one block per thread (`apply`)
+
+Kernels with labels check these in `labels` and enter at `run`. Each row is computed from that row
+alone, so results do not depend, not in one bit, on shape, strides or threads.
 """
 
 import functools
@@ -10,9 +18,9 @@ import math
 import operator
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -32,6 +40,151 @@ _NARROW = {"float16": np.int16, "bfloat16": np.uint16}
 _CORES = os.cpu_count() or 1
 
 Array = NDArray[Any]
+
+
+class RowKernel(NamedTuple):
+    """Compiled code that acts on rows, and how the driver may use it."""
+
+    compute: Callable[..., Any]
+    """compute(*reads, *writes, *options): fill the arrays to write from those to read, of which the
+    first are the logits. All are C-contiguous, their leading axes the rows; some may be None.
+    Numbers of 16 bits come as integers, see `simd`."""
+    compute_long: Callable[..., Any] | None = None
+    """compute_long(threads, *reads, *writes, *options): the same of one row, with so many threads,
+    to the same bits. The row is an array of one axis; what has one number for each row, of one."""
+    is_long: Callable[[Array], bool] | None = None
+    """Whether rows of these logits are long enough for that."""
+    in_two_axes: bool = False
+    """The code is written without vectors: it takes float32 and float64 only, in two axes. Numbers
+    of 16 bits are widened to float32 for it, which is exact, and its results rounded once."""
+    streams_short_rows: bool = False
+    """It writes short rows in groups, so that they may be streamed: see `past_caches`."""
+
+
+def _no_options(dtype: Any, streams: bool) -> tuple[Any, ...]:
+    return ()
+
+
+def call(
+    kernel: RowKernel,
+    logits: ArrayLike,
+    *vectors: ArrayLike,
+    axis: int,
+    out: Array | None,
+    threads: int,
+    options: Callable[[Any, bool], tuple[Any, ...]] = _no_options,
+    names: tuple[str, ...] = ("logits",),
+    per_row: bool = False,
+    narrow: bool = True,
+) -> Array:
+    """Check the arguments, compute all rows, and return the result with the axes of the caller.
+
+    Parameters
+    ----------
+    kernel
+        It is given the logits, the vectors, the result, and the options.
+    logits, vectors
+        Arrays of one shape and dtype, as `as_logits` takes them.
+    axis, out, threads
+        As every public function has them.
+    options
+        options(dtype, streams): what the kernel is given besides arrays, from the dtype of the
+        logits, and whether the result is to be written past the caches.
+    names
+        What the caller calls the logits and the vectors, for errors.
+    per_row
+        Whether the result has one number for each row, and the shape of the logits without `axis`;
+        else it has their shape. A single number is returned as a NumPy scalar, unless `out` is
+        given.
+    narrow
+        Whether numbers of 16 bits are taken.
+    """
+    x = as_logits(logits, axis, name=names[0], narrow=narrow)
+    reads: tuple[Array, ...] = (x,)
+    for vector, name in zip(vectors, names[1:], strict=True):
+        reads += (as_vector(vector, x, axis, name=name, like_name=names[0]),)
+    streams = False
+    if per_row:
+        y = output(out, x.shape[:-1], x, name=names[0])
+    elif out is None:
+        y = np.empty(x.shape, x.dtype) if axis == -1 else output(None, x.shape, x, axis)
+    else:
+        for array, name in zip(reads, names, strict=True):
+            y = output(out, x.shape, array, axis, name=name)
+        streams = past_caches(out, y, *reads, short_rows=kernel.streams_short_rows)
+    run(kernel, reads, (y,), threads, options(x.dtype, streams))
+    if per_row:
+        return y if out is not None else y[()]
+    return at_axis(y, axis)
+
+
+def at_axis(array: Array, axis: int) -> Array:
+    """The array, whose rows are its last axis, with this axis where the caller has it."""
+    return array if axis == -1 else np.moveaxis(array, -1, axis)
+
+
+def run(
+    kernel: RowKernel,
+    reads: tuple[Array | None, ...],
+    writes: tuple[Array | None, ...],
+    threads: int,
+    options: tuple[Any, ...] = (),
+) -> None:
+    """Compute all rows. `reads` and `writes` are as in `apply`, `options` as in `RowKernel`."""
+    if threads == 1 and not kernel.in_two_axes and are_ready(*reads, *writes):
+        kernel.compute(*reads, *writes, *options)
+        return
+    threads = check_threads(threads)
+    if kernel.in_two_axes and any(map(_is_narrow, (*reads, *writes))):
+        wide = [r.astype(np.float32) if _is_narrow(r) else r for r in reads]
+        written = [np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes]
+        run(kernel, tuple(wide), tuple(written), threads, options)
+        for result, computed in zip(writes, written, strict=True):
+            if result is not None and computed is not None and result is not computed:
+                with np.errstate(over="ignore", under="ignore"):
+                    result[...] = computed
+    elif threads > 1 and _are_for_all_threads(kernel, (*reads, *writes), threads):
+        assert kernel.compute_long is not None
+        for row in _single_rows((*reads, *writes)):
+            kernel.compute_long(threads, *row, *options)
+    else:
+        apply(lambda *arrays: kernel.compute(*arrays, *options), reads, writes, threads)
+
+
+def _is_narrow(array: Array | None) -> TypeGuard[Array]:
+    return array is not None and array.dtype.name in _NARROW
+
+
+def _are_for_all_threads(kernel: RowKernel, arrays: tuple[Array | None, ...], threads: int) -> bool:
+    """Whether the rows are fewer than the threads, and long enough to share each of them out."""
+    x = arrays[0]
+    assert x is not None
+    return (
+        kernel.is_long is not None
+        and x.size // max(x.shape[-1], 1) < threads
+        and x.nbytes >= 2 * tuning.THREAD_BYTES
+        and kernel.is_long(x)
+        and all(array is None or is_plain(array) for array in arrays)
+    )
+
+
+def _single_rows(arrays: tuple[Array | None, ...]) -> Iterator[list[Array | None]]:
+    """Yield what `RowKernel.compute_long` takes of arrays that are plain: views of each row."""
+    x = arrays[0]
+    assert x is not None
+    classes = x.shape[-1]
+    for i in range(x.size // classes):
+        at, alone = slice(i * classes, (i + 1) * classes), slice(i, i + 1)
+        yield [
+            a if a is None else as_compiled(a.reshape(-1)[at if a.ndim == x.ndim else alone])
+            for a in arrays
+        ]
+
+
+def share_out(work: Callable[[int, int], None], count: int, threads: int) -> None:
+    """Call work(first, last) on as many ranges as threads, which are 0 ... count - 1 together."""
+    step = max(1, -(-count // threads))
+    in_parallel(lambda first: work(first, min(first + step, count)), range(0, count, step), threads)
 
 
 def as_logits(
@@ -187,18 +340,17 @@ def is_same_memory(a: Array, b: Array) -> bool:
     )
 
 
-def past_caches(out: Array | None, result: Array, *reads: Array, least: int | None = None) -> bool:
-    """Whether to write the result past the caches: if it is large, in rows of `least` bytes.
+def past_caches(out: Array | None, result: Array, *reads: Array, short_rows: bool = False) -> bool:
+    """Whether to write the result past the caches: if it is large, and its rows are not too short.
 
-    Fresh memory is written through the caches: the operating system has just cleared it there.
+    `short_rows` says whether the kernel writes short rows in groups. Fresh memory is written
+    through the caches: the operating system has just cleared it there.
     """
+    if out is None or result.nbytes < tuning.STREAM_BYTES:
+        return False
+    least = tuning.STREAM_GROUPED_ROW_BYTES if short_rows else tuning.STREAM_ROW_BYTES
     row_bytes = result.shape[-1] * result.itemsize
-    return (
-        out is not None
-        and result.nbytes >= tuning.STREAM_BYTES
-        and row_bytes >= (tuning.STREAM_ROW_BYTES if least is None else least)
-        and not any(is_same_memory(result, array) for array in reads)
-    )
+    return row_bytes >= least and not any(is_same_memory(result, array) for array in reads)
 
 
 def check_threads(threads: int) -> int:
@@ -307,10 +459,12 @@ def as_compiled(array: Array) -> Array:
     return array.view(_NARROW.get(array.dtype.name, array.dtype))
 
 
-def are_ready(*arrays: Array) -> bool:
+def are_ready(*arrays: Array | None) -> bool:
     """Whether compiled code can take all of them as they are: the quick answer for most calls."""
     for array in arrays:
-        if not (array.flags.carray and array.dtype in WIDE and 1 <= array.ndim <= 2):
+        if array is None or not (
+            array.flags.carray and array.dtype in WIDE and 1 <= array.ndim <= 2
+        ):
             return False
     return True
 

@@ -53,9 +53,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
 from ..arithmetic.log1p import log1p
 from ..runtime import rows
-from ..runtime.half_precision import apply_wide
 from ..runtime.jit import jit
-from ..runtime.labels import checked_labels
+from ..runtime.labels import call_losses, call_losses_with_gradient
 
 Array = NDArray[Any]
 
@@ -91,10 +90,7 @@ def stablemax(
     >>> stablemax([1.0, 0.0, -1.0, -np.inf]).round(4).tolist()
     [0.5714, 0.2857, 0.1429, 0.0]
     """
-    x = rows.as_logits(logits, axis)
-    p = rows.output(out, x.shape, x, axis)
-    apply_wide(_stablemax, (x,), (p,), threads)
-    return p if axis == -1 else np.moveaxis(p, -1, axis)
+    return rows.call(STABLEMAX, logits, axis=axis, out=out, threads=threads)
 
 
 def stablemax_vjp(
@@ -122,11 +118,11 @@ def stablemax_vjp(
     >>> stablemax_vjp([1.0, -1.0], [1.0, 0.0]).round(9).tolist()  # s = 2 and 1/2, s' = 1 and 1/4
     [0.08, -0.08]
     """
-    x = rows.as_logits(logits, axis)
-    g = rows.as_vector(cotangent, x, axis, name="cotangent", like_name="logits")
-    result = rows.output(out, x.shape, x, axis)
-    apply_wide(_stablemax_vjp, (x, rows.apart(g, result)), (result,), threads)
-    return result if axis == -1 else np.moveaxis(result, -1, axis)
+    if isinstance(out, np.ndarray) and isinstance(cotangent, np.ndarray):
+        cotangent = rows.apart(cotangent, out)
+    return rows.call(
+        VJP, logits, cotangent, axis=axis, out=out, threads=threads, names=("logits", "cotangent")
+    )
 
 
 def stablemax_cross_entropy(
@@ -146,11 +142,7 @@ def stablemax_cross_entropy(
     >>> stablemax_cross_entropy([[0.0, 0.0], [2.0**100, 0.0]], [1, 0]).tolist()
     [0.6931471805599453, 7.888609052210118e-31]
     """
-    x = rows.as_logits(logits, axis)
-    y = checked_labels(labels, x)
-    loss = rows.output(out, y.shape, x)
-    apply_wide(_losses, (x, y), (loss,), threads)
-    return loss if out is not None else loss[()]
+    return call_losses(LOSSES, logits, labels, axis=axis, out=out, threads=threads)
 
 
 def stablemax_cross_entropy_with_gradient(
@@ -171,12 +163,9 @@ def stablemax_cross_entropy_with_gradient(
     >>> gradient.tolist()  # s = 2 and 1/2, s' = 1 and 1/4
     [-0.1, 0.1]
     """
-    x = rows.as_logits(logits, axis)
-    y = checked_labels(labels, x)
-    gradient = rows.output(out, x.shape, x, axis)
-    loss = np.empty(y.shape, x.dtype)
-    apply_wide(_losses_and_gradients, (x, y), (loss, gradient), threads)
-    return loss[()], gradient if axis == -1 else np.moveaxis(gradient, -1, axis)
+    return call_losses_with_gradient(
+        LOSSES_AND_GRADIENTS, logits, labels, axis=axis, out=out, threads=threads
+    )
 
 
 # --- one number ---
@@ -278,7 +267,12 @@ def _stablemax(x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
 
 
 @jit
-def _losses(x: NDArray[np.floating], labels: NDArray[np.intp], loss: NDArray[np.floating]) -> None:
+def _losses(
+    x: NDArray[np.floating],
+    labels: NDArray[np.intp],
+    loss: NDArray[np.floating],
+    gradient: None,
+) -> None:
     for i in range(x.shape[0]):
         loss[i] = np.nan
         if not math.isnan(_largest(x[i])):
@@ -348,3 +342,9 @@ def _stablemax_vjp(
                 y[i, j] = scale(difference / whole / (slope * slope), np.float64(n - 2 * k))
             else:
                 y[i, j] = 0.0
+
+
+STABLEMAX = rows.RowKernel(_stablemax, in_two_axes=True)
+VJP = rows.RowKernel(_stablemax_vjp, in_two_axes=True)
+LOSSES = rows.RowKernel(_losses, in_two_axes=True)
+LOSSES_AND_GRADIENTS = rows.RowKernel(_losses_and_gradients, in_two_axes=True)

@@ -1,6 +1,5 @@
 """log-softmax, log p_i = s x_i - log sum_j e^(s x_j), right in every entry, and its derivatives."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,32 +8,39 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.exp import power_of_two
 from ..arithmetic.log1p import log1p
 from ..arithmetic.simd import (
+    DOWN_EXPONENT,
     FLOAT32,
     FLOAT64,
-    LOWERED,
-    after,
-    chosen,
+    broadcast,
+    elements_to_alignment,
     fence,
-    fill,
     fma,
-    keep,
+    keep_alive,
     lanes,
     load,
-    load_part,
-    lowered,
+    load_masked,
+    offset,
     pointer,
     prefetch,
+    scale_down,
+    select,
     store,
-    store_part,
+    store_masked,
     store_stream,
-    until_aligned,
     where_nan,
 )
-from ..arithmetic.vector_exp import OF_ONE, exponential, layout, multiplier, near_reference
+from ..arithmetic.vector_exp import (
+    LOG2_E_PAIRS,
+    exponential,
+    layout,
+    multiplier,
+    unshifted_reference,
+)
 from ..runtime import rows
+from ..runtime.documented import documented
 from ..runtime.jit import inline, jit
 from . import row_state
-from .passes import STRETCH, add, joined, sum_of_lanes
+from .passes import BLOCK, add, has_several_blocks, joined, sum_of_lanes
 from .row_state import new_parts, new_states, row_states, rows_in_a_group, whole_vectors
 
 ULP_BOUND: dict[str, float] = {"float32": 4.7, "float64": 9.0, "float16": 0.51, "bfloat16": 0.51}
@@ -46,6 +52,7 @@ DERIVATIVE_BOUND = 6.7
 Array = NDArray[Any]
 
 
+@documented
 def log_softmax(
     logits: ArrayLike,
     *,
@@ -54,61 +61,77 @@ def log_softmax(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return log p_i = s x_i - log sum_j e^(s x_j) over one axis, s the scale.
+    """Logarithm of softmax over one axis, log p_i = s x_i - log sum_j e^(s x_j).
 
-    `logits`: float32, float64, float16 or bfloat16, any strides, at least one axis; the result has
-    their shape and dtype. `scale` is from 2^-100 to 2^100. `out` receives the result and may be
-    `logits` itself. `threads` shares the rows out, and one long row, too, to the same bits.
-    TypeError: another dtype of `logits` or `out`. ValueError: scalar logits; an axis that is not
-    there; a scale out of range; `out` of the wrong shape, read-only or overlapping `logits` in
-    part; `threads` below 1.
+    Every entry has full relative accuracy: a class that dominates gets -log1p(T), T the sum of all
+    others over it, and not 0.
 
-    Edges: -inf in a row of finite others stays -inf. A row with NaN or +inf, or of -inf alone, is
-    NaN throughout. A finite row of one class is 0; no classes give an empty result.
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads_long}
 
-    Computed as s (x_i - M) - L, L = log1p(T), with M and T as in `others` (Blanchard, Higham &
-    Higham 2021, IMA J. Numer. Anal. 41(4)): d = fma(x_i, 1/2, -M/2), which cannot overflow, and
-    fma(d, 2 s, -L). A class that dominates gets -log1p(T), not 0.
+    Returns
+    -------
+    ndarray
+        The logarithms, in nats, of the shape and dtype of `logits`.
 
-    Error: both terms are <= 0, nothing cancels, so the relative error is at most the larger one of
-    the two, and one rounding. With u the unit roundoff of the format (2^-24 for those of 16 bits):
-    the first is off by u, of d, and in float32 by u, of s. The second is off by what `logsumexp`
-    says, EXP_ERROR + 1, 6.8 or 8 times u, and in float32 by u, for it is rounded to the format:
-    3.65u in float32, 8u in float64. u of a number is at most one ulp of it. The rounding is half an
-    ulp of what is rounded, and that may lie in the next binade: one ulp of the exact result. So
-    4.65 and 9 ulp are proven, and 2^-20 u in float32. Results of 16 bits are rounded from those of
-    float32: half an ulp, and 4.7 2^-13 or 2^-16 of one (next to a power of two they round to it).
+    Raises
+    ------
+    {type_error}
+    {value_error}
 
+    Notes
+    -----
+    -inf in a row of finite others stays -inf. A row with NaN or +inf, or of -inf alone, is NaN
+    throughout. A finite row of one class is 0; no classes give an empty result.
+
+    Computed as s (x_i - M) - L, L = log1p(T), with M and T as in `row_state`: d = fma(x_i, 1/2,
+    -M/2), which cannot overflow, and fma(d, 2 s, -L).
+
+    Error, at most `error_bound("log_softmax", dtype)`. Both terms are <= 0, nothing cancels, so the
+    relative error is at most the larger one of the two, and one rounding. With u the unit roundoff
+    of the format (2^-24 for those of 16 bits): the first is off by u, of d, and in float32 by u, of
+    s. The second is off by what `logsumexp` says, EXP_ERROR + 1, 6.8 or 8 times u, and in float32
+    by u, for it is rounded to the format: 3.65u in float32, 8u in float64. u of a number is at most
+    one ulp of it. The rounding is half an ulp of what is rounded, and that may lie in the next
+    binade: one ulp of the exact result. So 4.65 and 9 ulp are proven, and 2^-20 u in float32.
+    Results of 16 bits are rounded from those of float32: half an ulp, and 4.7 2^-13 or 2^-16 of one
+    (next to a power of two they round to it).
+
+    References
+    ----------
+    Blanchard, Higham and Higham 2021, Accurately computing the log-sum-exp and softmax functions,
+    IMA J. Numer. Anal. 41(4).
+
+    Examples
+    --------
     >>> float(log_softmax(np.array([17, 0], np.float32))[0])
     -4.139937459513021e-08
     >>> log_softmax([1000.0, -np.inf]).tolist()
     [0.0, -inf]
     """
-    x = rows.as_logits(logits, axis)
-    y = rows.output(out, x.shape, x, axis)
-    (high, low), s = multiplier(scale, x.dtype), float(scale)
-    streams = rows.past_caches(out, y, x)
-    if threads == 1 and rows.are_ready(x, y):
-        _log_softmax(x, y, s, high, low, streams)
-    elif row_state.is_for_all_threads(x, threads) and rows.is_plain(y):
-        for where in np.ndindex(x.shape[:-1]):
-            row, result = rows.as_compiled(x[where]), rows.as_compiled(y[where])
-            _split(row, result, s, high, low, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda x, y: _log_softmax(x, y, s, high, low, streams), (x,), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+
+    def options(dtype: Any, streams: bool) -> tuple[float, float, float, bool]:
+        high, low = multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), high, low, streams
+
+    return rows.call(LOG_SOFTMAX, logits, axis=axis, out=out, threads=threads, options=options)
 
 
-def _split(
-    x: Array, y: Array, s: float, high: float, low: float, streams: bool, threads: int
+def _log_softmax_long(
+    threads: int, x: Array, y: Array, s: float, high: float, low: float, streams: bool
 ) -> None:
+    """One long row, its blocks shared out to the threads."""
     state = row_state.state_of_long_row(x, high, low, threads)
-    step = -(-x.size // threads)
 
-    def write(start: int) -> None:
-        _write(x[start : start + step], y[start : start + step], *state, s, streams)
+    def write(first: int, last: int) -> None:
+        _write(x[first:last], y[first:last], *state, s, streams)
 
-    rows.in_parallel(write, range(0, x.size, step), threads)
+    rows.share_out(write, x.size, threads)
 
 
 @jit
@@ -117,31 +140,34 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
     count = x.size // max(classes, 1)
     p, q = pointer(x), pointer(y)
     group, parts, states = rows_in_a_group(classes), new_parts(classes), new_states(classes)
-    ahead = STRETCH if classes > STRETCH else 0
+    ahead = BLOCK if classes > BLOCK else 0
     for start in range(0, count, group):
         here = min(group, count - start)
-        row_states(after(p, start * classes), here, classes, high, low, None, parts, states)
+        row_states(offset(p, start * classes), here, classes, high, low, None, parts, states)
         for i in range(whole_vectors(here)):
             states[1, i] = log1p(states[1, i])
         for i in range(here):
             at = (start + i) * classes
             write_log_probabilities(
-                after(p, at), classes, states[0, i], states[1, i], s, after(q, at), streams, ahead
+                offset(p, at), classes, states[0, i], states[1, i], s, offset(q, at), streams, ahead
             )
     if streams:
         fence()
-    keep(x)
-    keep(y)
+    keep_alive(x)
+    keep_alive(y)
+
+
+LOG_SOFTMAX = rows.RowKernel(_log_softmax, _log_softmax_long, has_several_blocks)
 
 
 @jit
 def _write(x: Any, y: Any, maximum: float, others: float, s: float, streams: bool) -> None:
     p, q = pointer(x), pointer(y)
-    write_log_probabilities(p, x.size, maximum, log1p(others), s, q, streams, STRETCH)
+    write_log_probabilities(p, x.size, maximum, log1p(others), s, q, streams, BLOCK)
     if streams:
         fence()
-    keep(x)
-    keep(y)
+    keep_alive(x)
+    keep_alive(y)
 
 
 @inline
@@ -150,12 +176,12 @@ def write_log_probabilities(
 ) -> None:
     """y = s (x - maximum) - log."""
     width = lanes(x)
-    half, m = fill(x, 0.5), fill(x, -0.5 * maximum)
-    twice, away = fill(x, 2.0 * s), fill(x, 0.0 - log)
-    head = min(count, until_aligned(y)) if streams else 0
+    half, m = broadcast(x, 0.5), broadcast(x, -0.5 * maximum)
+    twice, away = broadcast(x, 2.0 * s), broadcast(x, 0.0 - log)
+    head = min(count, elements_to_alignment(y)) if streams else 0
     pairs = head + (count - head) // (2 * width) * (2 * width)
     if head > 0:
-        store_part(y, 0, fma(fma(load_part(x, 0, head, 0.0), half, m), twice, away), head)
+        store_masked(y, 0, fma(fma(load_masked(x, 0, head, 0.0), half, m), twice, away), head)
     for j in range(head, pairs, 2 * width):
         prefetch(x, j + ahead)
         prefetch(x, j + width + ahead)
@@ -169,7 +195,7 @@ def write_log_probabilities(
             store(y, j + width, second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        store_part(y, j, fma(fma(load_part(x, j, here, 0.0), half, m), twice, away), here)
+        store_masked(y, j, fma(fma(load_masked(x, j, here, 0.0), half, m), twice, away), here)
 
 
 # --- derivatives ---
@@ -181,8 +207,8 @@ class Format(NamedTuple):
     high: float
     low: float
     """log2(e)."""
-    lowered: float
-    """What `lowered` takes off the exponent."""
+    down: float
+    """What `scale_down` takes off the exponent."""
     up: float
     """`write_gradients` holds e^x 2^up, all normal down to half the smallest subnormal."""
     least: float
@@ -190,11 +216,12 @@ class Format(NamedTuple):
 
 
 FORMATS = (
-    Format(*OF_ONE[0], float(LOWERED[FLOAT32]), 70.0, 2.0**-54),
-    Format(*OF_ONE[1], float(LOWERED[FLOAT64]), 250.0, 2.0**-770),
+    Format(*LOG2_E_PAIRS[0], float(DOWN_EXPONENT[FLOAT32]), 70.0, 2.0**-54),
+    Format(*LOG2_E_PAIRS[1], float(DOWN_EXPONENT[FLOAT64]), 250.0, 2.0**-770),
 )
 
 
+@documented
 def log_softmax_vjp(
     log_probabilities: ArrayLike,
     cotangent: ArrayLike,
@@ -204,15 +231,37 @@ def log_softmax_vjp(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return s (g_i - p_i sum_j g_j) over one axis, p = e^(log p): the gradient of log_softmax.
+    """Gradient with respect to the logits, from the log-probabilities.
 
-    `log_probabilities` is what `log_softmax` returned: float32, float64, float16 or bfloat16, at
-    most 0. `cotangent`, the g, has its shape and dtype, and so has the result. `axis`, `scale` and
-    `threads` as there; `out` receives the result and may be one of the two. TypeError: another
-    dtype. ValueError: another shape of `cotangent`, and as `log_softmax` otherwise.
+    That is s (g_i - p_i sum_j g_j), p_i = e^(log p_i), where g, the cotangent, is the gradient with
+    respect to the log-probabilities: the vector-Jacobian product of reverse mode.
 
-    Edges: a log-probability of -inf has p = 0; NaN gives NaN, in the whole row if in g. An overflow
-    of sum g, or of the result, gives infinities or NaN.
+    Parameters
+    ----------
+    log_probabilities : array_like of shape (..., K, ...)
+        What `log_softmax` returned: float32, float64, float16 or bfloat16, at most 0, of any
+        strides.
+    cotangent : array_like
+        The g: an array of the shape and dtype of `log_probabilities`.
+    {axis}
+    {scale}
+    {out_of_vector}
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The gradient, of the shape and dtype of the arguments.
+
+    Raises
+    ------
+    {type_error_of_vector}
+    {value_error_of_vector}
+
+    Notes
+    -----
+    A log-probability of -inf has p = 0; NaN gives NaN, in the whole row if it is in g. An overflow
+    of the sum of g, or of the result, gives infinities or NaN. Empty rows give an empty result.
 
     Error: at most 6.7u s (|g_i| + p_i sum_j |g_j|), the condition of the problem, u the unit
     roundoff (2^-24 for 16 bits, whose results are then rounded), and half the smallest subnormal
@@ -220,12 +269,15 @@ def log_softmax_vjp(
     rounded to one number of the format, and off by 2^-8 u else: p_i sum g is right within 2.7u. The
     fma, s in float32, and the product with s round once each, 3u of the result; 1u for s = 1.
 
+    Examples
+    --------
     >>> log_softmax_vjp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(_vjp, log_probabilities, "cotangent", cotangent, axis, scale, out, threads)
+    return _derivative(VJP, log_probabilities, "cotangent", cotangent, axis, scale, out, threads)
 
 
+@documented
 def log_softmax_jvp(
     log_probabilities: ArrayLike,
     tangent: ArrayLike,
@@ -235,23 +287,52 @@ def log_softmax_jvp(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return s (t_i - sum_j p_j t_j) over one axis, p = e^(log p): the derivative along t.
+    """Change of log_softmax when the logits move along t, to first order.
 
-    Arguments, errors and edges as in `log_softmax_vjp`, with the tangent t for g. NaN anywhere
-    makes the row NaN.
+    That is s (t_i - sum_j p_j t_j), p_j = e^(log p_j): the Jacobian-vector product of forward mode.
 
-    Error: at most 6.7u s (|t_i| + sum_j p_j |t_j|), and half the smallest subnormal times
-    1 + s sum |t|. In the sum p_j is right within EXP_ERROR, the product rounds by u, and the sum is
-    rounded to one number of the format: 3.7u. The rest as there, 3u.
+    Parameters
+    ----------
+    log_probabilities : array_like of shape (..., K, ...)
+        What `log_softmax` returned: float32, float64, float16 or bfloat16, at most 0, of any
+        strides.
+    tangent : array_like
+        The t: an array of the shape and dtype of `log_probabilities`.
+    {axis}
+    {scale}
+    {out_of_vector}
+    {threads}
 
+    Returns
+    -------
+    ndarray
+        The change, of the shape and dtype of the arguments.
+
+    Raises
+    ------
+    {type_error_of_vector}
+    {value_error_of_vector}
+
+    Notes
+    -----
+    A log-probability of -inf has p = 0; NaN anywhere makes the row NaN. An overflow of the sum, or
+    of the result, gives infinities or NaN. Empty rows give an empty result.
+
+    Error: at most 6.7u s (|t_i| + sum_j p_j |t_j|), u the unit roundoff, and half the smallest
+    subnormal times 1 + s sum |t|. In the sum p_j is right within EXP_ERROR, the product rounds by
+    u, and the sum is rounded to one number of the format: 3.7u. The rest as in `log_softmax_vjp`,
+    3u.
+
+    Examples
+    --------
     >>> log_softmax_jvp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(_jvp, log_probabilities, "tangent", tangent, axis, scale, out, threads)
+    return _derivative(JVP, log_probabilities, "tangent", tangent, axis, scale, out, threads)
 
 
 def _derivative(
-    kernel: Callable[..., Any],
+    kernel: rows.RowKernel,
     log_probabilities: ArrayLike,
     name: str,
     vector: ArrayLike,
@@ -260,18 +341,20 @@ def _derivative(
     out: Array | None,
     threads: int,
 ) -> Array:
-    x = rows.as_logits(log_probabilities, axis, name="log_probabilities")
-    v = rows.as_vector(vector, x, axis, name=name, like_name="log_probabilities")
-    y = rows.output(out, x.shape, x, axis, name="log_probabilities")
-    if out is not None:
-        rows.output(out, x.shape, v, axis, name=name)
-    multiplier(scale, x.dtype)  # refuses a scale out of range
-    s, format_ = float(scale), FORMATS[x.itemsize == 8]
-    if threads == 1 and rows.are_ready(x, v, y):
-        kernel(x, v, y, s, format_)
-    else:
-        rows.apply(lambda x, v, y: kernel(x, v, y, s, format_), (x, v), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+    def options(dtype: Any, streams: bool) -> tuple[float, Format]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), FORMATS[dtype == np.float64]
+
+    return rows.call(
+        kernel,
+        log_probabilities,
+        vector,
+        axis=axis,
+        out=out,
+        threads=threads,
+        options=options,
+        names=("log_probabilities", name),
+    )
 
 
 @jit
@@ -279,15 +362,15 @@ def _vjp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
     classes = x.shape[-1]
     p, g, q = pointer(x), pointer(v), pointer(y)
     for at in range(0, x.size, max(classes, 1)):
-        cotangent = after(g, at)
+        cotangent = offset(g, at)
         sum_ = lost = 0.0
-        for k in range(0, classes, STRETCH):
-            part = sum_up(after(cotangent, k), min(STRETCH, classes - k))
+        for k in range(0, classes, BLOCK):
+            part = sum_up(offset(cotangent, k), min(BLOCK, classes - k))
             sum_, lost = joined(sum_, lost, part)
-        write_gradients(after(p, at), cotangent, classes, f, sum_ + lost, s, after(q, at))
-    keep(x)
-    keep(v)
-    keep(y)
+        write_gradients(offset(p, at), cotangent, classes, f, sum_ + lost, s, offset(q, at))
+    keep_alive(x)
+    keep_alive(v)
+    keep_alive(y)
 
 
 @jit
@@ -295,48 +378,51 @@ def _jvp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
     classes = x.shape[-1]
     p, t, q = pointer(x), pointer(v), pointer(y)
     for at in range(0, x.size, max(classes, 1)):
-        row, tangent = after(p, at), after(t, at)
+        row, tangent = offset(p, at), offset(t, at)
         sum_ = lost = 0.0
-        for k in range(0, classes, STRETCH):
-            here = min(STRETCH, classes - k)
-            part = sum_products(after(row, k), after(tangent, k), here, f)
+        for k in range(0, classes, BLOCK):
+            here = min(BLOCK, classes - k)
+            part = sum_weighted(offset(row, k), offset(tangent, k), here, f)
             sum_, lost = joined(sum_, lost, part)
-        write_deviations(tangent, classes, sum_ + lost, s, after(q, at))
-    keep(x)
-    keep(v)
-    keep(y)
+        write_deviations(tangent, classes, sum_ + lost, s, offset(q, at))
+    keep_alive(x)
+    keep_alive(v)
+    keep_alive(y)
+
+
+VJP, JVP = rows.RowKernel(_vjp), rows.RowKernel(_jvp)
 
 
 @inline
 def sum_up(v: Any, count: int) -> tuple[float, float]:
-    """The sum of a stretch, and what that lost."""
+    """The sum of a block, and what that lost."""
     width = lanes(v)
-    a = b = lost_a = lost_b = fill(v, 0.0)
+    a = b = lost_a = lost_b = broadcast(v, 0.0)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
         a, lost_a = add(a, lost_a, load(v, j))
         b, lost_b = add(b, lost_b, load(v, j + width))
     for j in range(pairs, count, width):
-        a, lost_a = add(a, lost_a, load_part(v, j, min(width, count - j), 0.0))
+        a, lost_a = add(a, lost_a, load_masked(v, j, min(width, count - j), 0.0))
     a, lost_a = add(a, lost_a + lost_b, b)
     return sum_of_lanes(a, lost_a)
 
 
 @inline
-def sum_products(x: Any, v: Any, count: int, f: Format) -> tuple[float, float]:
-    """The sum of e^x v over a stretch, and what that lost."""
-    r = under(x, f.lowered, f)
+def sum_weighted(x: Any, v: Any, count: int, f: Format) -> tuple[float, float]:
+    """The sum of e^x v over a block, and what that lost."""
+    r = under(x, f.down, f)
     width = lanes(x)
-    total = lost = fill(x, 0.0)
+    total = lost = broadcast(x, 0.0)
     whole = count - count % width
     for j in range(0, whole, width):
         w = load(x, j)
-        e = kept_nan(w, lowered(exponential(x, w, r)))
+        e = kept_nan(w, scale_down(exponential(x, w, r)))
         total, lost = add(total, lost, e * load(v, j))
     if whole < count:
-        w = load_part(x, whole, count - whole, 0.0)
-        e = kept_nan(w, lowered(exponential(x, w, r)))
-        total, lost = add(total, lost, e * load_part(v, whole, count - whole, 0.0))
+        w = load_masked(x, whole, count - whole, 0.0)
+        e = kept_nan(w, scale_down(exponential(x, w, r)))
+        total, lost = add(total, lost, e * load_masked(v, whole, count - whole, 0.0))
     return sum_of_lanes(total, lost)
 
 
@@ -351,7 +437,7 @@ def write_gradients(x: Any, g: Any, count: int, f: Format, sum_: float, s: float
     up = f.up if abs(sum_) >= f.least else 0.0
     r = under(x, up, f)
     width = lanes(x)
-    factor, minus = fill(x, s), fill(x, (0.0 - sum_) * power_of_two(0.0 - up))
+    factor, minus = broadcast(x, s), broadcast(x, (0.0 - sum_) * power_of_two(0.0 - up))
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
         w, w2 = load(x, j), load(x, j + width)
@@ -361,32 +447,32 @@ def write_gradients(x: Any, g: Any, count: int, f: Format, sum_: float, s: float
         store(y, j + width, factor * second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        w = load_part(x, j, here, 0.0)
-        last = fma(kept_nan(w, exponential(x, w, r)), minus, load_part(g, j, here, 0.0))
-        store_part(y, j, factor * last, here)
+        w = load_masked(x, j, here, 0.0)
+        last = fma(kept_nan(w, exponential(x, w, r)), minus, load_masked(g, j, here, 0.0))
+        store_masked(y, j, factor * last, here)
 
 
 @inline
 def write_deviations(t: Any, count: int, mean: float, s: float, y: Any) -> None:
     """y = s (t - mean)."""
     width = lanes(t)
-    factor, away = fill(t, s), fill(t, mean)
+    factor, away = broadcast(t, s), broadcast(t, mean)
     whole = count - count % width
     for j in range(0, whole, width):
         store(y, j, factor * (load(t, j) - away))
     if whole < count:
-        last = load_part(t, whole, count - whole, 0.0)
-        store_part(y, whole, factor * (last - away), count - whole)
+        last = load_masked(t, whole, count - whole, 0.0)
+        store_masked(y, whole, factor * (last - away), count - whole)
 
 
 @inline
 def kept_nan(x: Any, e: Any) -> Any:
     """e, but NaN where x is NaN, which `exponential` turns into some number."""
-    return chosen(where_nan(x, x), x, e)
+    return select(where_nan(x, x), x, e)
 
 
 @inline
 def under(p: Any, up: float, f: Format) -> Any:
     """The reference under which the exponential of x is e^x 2^up."""
     _, bias, _ = layout(p)
-    return near_reference(p, bias - up, f.high, f.low)
+    return unshifted_reference(p, bias - up, f.high, f.low)

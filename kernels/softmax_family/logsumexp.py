@@ -7,11 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.exp import two_sum
 from ..arithmetic.log1p import log1p
-from ..arithmetic.simd import after, fma, keep, lanes, load_part, pointer, store_part
+from ..arithmetic.simd import fma, keep_alive, lanes, load_masked, offset, pointer, store_masked
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows
+from ..runtime.documented import documented
 from ..runtime.jit import inline, jit
 from . import row_state
+from .passes import has_several_blocks
 from .row_state import (
     new_parts,
     new_results,
@@ -27,6 +29,7 @@ ULP_BOUND: dict[str, float] = {"float32": 3.7, "float64": 9.0, "float16": 0.51, 
 Array = NDArray[Any]
 
 
+@documented
 def logsumexp(
     logits: ArrayLike,
     *,
@@ -35,28 +38,46 @@ def logsumexp(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return log sum_j e^(s x_j) over one axis, s the scale.
+    """Logarithm of the sum of exponentials over one axis, log sum_j e^(s x_j).
 
-    `logits`: float32, float64, float16 or bfloat16, any strides, at least one axis. The result has
-    their dtype, and their shape without `axis`; for 1-D logits it is a NumPy scalar. `out` receives
-    it. `scale` is from 2^-100 to 2^100. `threads` shares the rows out, and one long row, too, to
-    the same bits. TypeError: another dtype of `logits` or `out`. ValueError: scalar logits; an axis
-    that is not there; a scale out of range; `out` of the wrong shape, read-only or overlapping
-    `logits`; `threads` below 1.
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out_of_row}
+    {threads_long}
 
-    Edges: no classes or all -inf give -inf; NaN anywhere gives NaN; +inf otherwise gives +inf.
+    Returns
+    -------
+    ndarray
+        The logarithms, in nats, of the dtype of `logits` and their shape without `axis`; a NumPy
+        scalar for 1-D logits without `out`.
 
-    Computed in float64 as s M + log1p(T), with M and T as in `others`.
+    Raises
+    ------
+    {type_error}
+    {value_error}
 
-    Error, with L = log1p(T) and u the unit roundoff of the dtype (2^-24 for those of 16 bits): at
-    most e u L + ulp(computed)/2, also where s M and L cancel. s M is exact as a pair, and e is the
-    error of T, which log1p does not magnify, with that of `log1p`: in float32 EXP_ERROR + 1 and
-    2^-20; in float64 6.8 (T -> 0: 5.6 + 1; T = 1: 0.72 times 5.6, + 2.7), and in the far rows named
-    in `others` 7.9 + 0.1, as then |s M| > 11000 and L < 22: 2.65 and 8. The rounding is half an
-    ulp of what is computed, and that may lie in the next binade: one ulp of the exact result. So
-    `ULP_BOUND`, 3.65 and 9, is in ulps of the result if s M >= 0, else of max(|result|, L). In 16
-    bits the result is rounded twice, first to float32.
+    Notes
+    -----
+    No classes, or nothing but -inf, give -inf; NaN anywhere gives NaN; +inf otherwise gives +inf.
 
+    Computed in float64, from one read of the logits, as s M + log1p(T), with M and T as in
+    `row_state`.
+
+    Error, at most `error_bound("logsumexp", dtype)`. With L = log1p(T) and u the unit roundoff of
+    the dtype (2^-24 for those of 16 bits) it is at most e u L + ulp(computed)/2, also where s M and
+    L cancel. s M is exact as a pair, and e is the error of T, which log1p does not magnify, with
+    that of `log1p`: in float32 EXP_ERROR + 1 and 2^-20; in float64 6.8 (T -> 0: 5.6 + 1; T = 1:
+    0.72 times 5.6, + 2.7), and in the far rows named in `row_state` 7.9 + 0.1, as then |s M| >
+    11000 and L < 22: 2.65 and 8. The rounding is half an ulp of what is computed, and that may lie
+    in the next binade: one ulp of the exact result. So `ULP_BOUND`, 3.65 and 9, is in ulps of the
+    result if s M >= 0, else of max(|result|, L). In 16 bits the result is rounded twice, first to
+    float32.
+
+    Examples
+    --------
     >>> logsumexp([[0.0, 0.0], [1000.0, -np.inf]]).tolist()
     [0.6931471805599453, 1000.0]
     >>> float(logsumexp([0.0, -40.0]))
@@ -64,20 +85,20 @@ def logsumexp(
     >>> logsumexp([[0.0, 2.0], [3.0, 3.0]], axis=0, scale=10.0).round(3).tolist()
     [30.0, 30.0]
     """
-    x = rows.as_logits(logits, axis)
-    result = rows.output(out, x.shape[:-1], x)
-    (high, low), s = multiplier(scale, x.dtype), float(scale)
-    if threads == 1 and rows.are_ready(x, result):
-        _logsumexp(x, result, s, high, low)
-    elif row_state.is_for_all_threads(x, threads):
-        for where in np.ndindex(x.shape[:-1]):
-            row = rows.as_compiled(x[where])
-            maximum, t = row_state.state_of_long_row(row, high, low, rows.check_threads(threads))
-            sum_ = _log_sum(maximum, t, s)
-            result[where] = sum_ if x.itemsize == 8 else np.float32(sum_)
-    else:
-        rows.apply(lambda x, y: _logsumexp(x, y, s, high, low), (x,), (result,), threads)
-    return result if out is not None else result[()]
+
+    def options(dtype: Any, streams: bool) -> tuple[float, float, float]:
+        high, low = multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), high, low
+
+    return rows.call(
+        LOGSUMEXP, logits, axis=axis, out=out, threads=threads, options=options, per_row=True
+    )
+
+
+def _logsumexp_long(threads: int, x: Array, y: Array, s: float, high: float, low: float) -> None:
+    """One long row, its blocks shared out to the threads."""
+    maximum, t = row_state.state_of_long_row(x, high, low, threads)
+    _write_log_sum(y, maximum, t, s)
 
 
 @inline
@@ -90,8 +111,14 @@ def log_sum(maximum: float, others: float, s: float) -> float:
 
 
 @jit
-def _log_sum(maximum: float, others: float, s: float) -> float:
-    return log_sum(maximum, others, s)
+def _write_log_sum(y: Any, maximum: float, others: float, s: float) -> None:
+    """Write log_sum to the only element of y, rounded to its format."""
+    q = pointer(y)
+    result = new_results(q, 1)
+    result[0] = log_sum(maximum, others, s)
+    store_masked(q, 0, load_masked(pointer(result), 0, 1, 0.0), 1)
+    keep_alive(y)
+    keep_alive(result)
 
 
 @jit
@@ -103,12 +130,15 @@ def _logsumexp(x: Any, y: Any, s: float, high: float, low: float) -> None:
     r = pointer(result)
     for start in range(0, y.size, group):
         here = min(group, y.size - start)
-        row_states(after(p, start * classes), here, classes, high, low, None, parts, states)
+        row_states(offset(p, start * classes), here, classes, high, low, None, parts, states)
         for i in range(whole_vectors(here)):
             result[i] = log_sum(states[0, i], states[1, i], s)
         for i in range(0, here, lanes(q)):
             some = min(lanes(q), here - i)
-            store_part(q, start + i, load_part(r, i, some, 0.0), some)
-    keep(x)
-    keep(y)
-    keep(result)
+            store_masked(q, start + i, load_masked(r, i, some, 0.0), some)
+    keep_alive(x)
+    keep_alive(y)
+    keep_alive(result)
+
+
+LOGSUMEXP = rows.RowKernel(_logsumexp, _logsumexp_long, has_several_blocks)

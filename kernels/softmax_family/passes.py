@@ -1,77 +1,112 @@
-"""The passes over a stretch of a row that the algorithms are made of.
+"""The passes over a block of a row that the algorithms are made of.
 
-A stretch is `count` elements from a pointer on, at most `stretch(x)` where sums are formed.
+A block is `count` elements from a pointer on, at most `block(x)` where sums are formed.
 Two vectors at a time, then what is left under a mask: the lane into which an element falls depends
-on its place in the stretch alone, so no result depends on where in memory the row lies.
+on its place in the block alone, so no result depends on where in memory the row lies.
 
 Sums are exact but for terms of second order, with u the unit roundoff: every addition is done
-together with what it lost, exactly, and that is added up plainly. In a lane of a stretch m terms
-are added to a total of at most A + m A, A the anchor: each loses u (m + 1) A at most, or itself if
+together with what it lost, exactly, and that is added up plainly. In a lane of a block m terms
+are added to a total of at most A + m A, A the ceiling: each loses u (m + 1) A at most, or itself if
 it is less. As A is at most four times the largest term, n terms lose less than n u 5 S altogether,
 S the sum, and adding that up loses m u of it: with n = 4096, m = 128 (256 in float64), 0.16 u of S
-in float32 and next to nothing in float64. The sums of stretches are added as float64, compensated.
+in float32 and next to nothing in float64. The sums of blocks are added as float64, compensated.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from ..arithmetic.exp import power_of_two, two_sum
 from ..arithmetic.simd import (
     FLOAT32,
     VECTOR,
-    by_1,
-    by_2,
-    by_4,
-    by_8,
-    chosen,
-    either,
-    fill,
-    first,
+    any_lane,
+    broadcast,
+    count_lanes,
+    elements_to_alignment,
+    extract_lane0,
     fma,
     high_half,
-    how_many,
     lanes,
-    larger,
     load,
-    load_part,
+    load_masked,
     low_half,
-    lowered,
-    lowered_normal,
+    mask_or,
     not_below,
+    offset,
     prefetch,
+    rotate_1,
+    rotate_2,
+    rotate_4,
+    rotate_8,
+    scale_down,
+    scale_down_normal,
     scaled,
-    smaller,
-    some,
+    select,
     store,
-    store_part,
+    store_masked,
     store_stream,
-    until_aligned,
+    vmax,
+    vmin,
     where_nan,
 )
-from ..arithmetic.vector_exp import FAR, Near, Reference, exponential, layout, moved, power_pair
+from ..arithmetic.vector_exp import (
+    FAR,
+    Reference,
+    UnshiftedReference,
+    exponential,
+    layout,
+    moved,
+    power_pair,
+)
 from ..runtime.jit import inline
 
-STRETCH = 4096
+BLOCK = 4096
 """Elements over which one sum runs: 16 KiB of float32, half of the smallest first-level cache."""
 
+GROUP = 1024
+"""Elements of short rows that go through each pass together: 4 KiB of float32."""
 
-class Stored(NamedTuple):
+AHEAD = 1024
+"""Elements between what is computed and what is fetched for later, at least."""
+
+
+def has_several_blocks(x: NDArray[Any]) -> bool:
+    """Whether the rows of x are so long that threads may share out the blocks of one."""
+    return bool(x.shape[-1] > BLOCK)
+
+
+@inline
+def blocks_of(classes: int) -> int:
+    """The number of blocks of a row; a short row is one."""
+    return max(1, -(-classes // BLOCK))
+
+
+@inline
+def block_of(row: Any, classes: int, k: int) -> Any:
+    """A pointer to block k of a row, and its length."""
+    return offset(row, k * BLOCK), min(BLOCK, classes - k * BLOCK)
+
+
+class StoredExponentials(NamedTuple):
     """In place of a reference: the elements are exponentials already."""
 
     exponent: float
     """The N they are stored under."""
 
 
-def terms(x: Any, j: int, r: Reference | Near | Stored, ahead: int) -> Any:
+def terms(
+    x: Any, j: int, r: Reference | UnshiftedReference | StoredExponentials, ahead: int
+) -> Any:
     """The exponentials of elements j ... of x; fetches what is `ahead` elements farther on."""
     raise NotImplementedError  # compiled code only
 
 
 @overload(terms, jit_options={"forceinline": True})
 def _(x: Any, j: int, r: Any, ahead: int) -> Any:
-    if r.instance_class is Stored:
+    if r.instance_class is StoredExponentials:
 
         def stored(x: Any, j: int, r: Any, ahead: int) -> Any:
             return load(x, j)
@@ -85,22 +120,24 @@ def _(x: Any, j: int, r: Any, ahead: int) -> Any:
     return of_logits
 
 
-def last_terms(x: Any, j: int, here: int, r: Reference | Near | Stored) -> Any:
+def last_terms(
+    x: Any, j: int, here: int, r: Reference | UnshiftedReference | StoredExponentials
+) -> Any:
     """The exponentials of so many elements of x, less than a vector; 0 or 1 in the other lanes."""
     raise NotImplementedError  # compiled code only
 
 
 @overload(last_terms, jit_options={"forceinline": True})
 def _(x: Any, j: int, here: int, r: Any) -> Any:
-    if r.instance_class is Stored:
+    if r.instance_class is StoredExponentials:
 
         def stored(x: Any, j: int, here: int, r: Any) -> Any:
-            return load_part(x, j, here, 1.0)
+            return load_masked(x, j, here, 1.0)
 
         return stored
 
     def of_logits(x: Any, j: int, here: int, r: Any) -> Any:
-        return exponential(x, load_part(x, j, here, -np.inf), r)
+        return exponential(x, load_masked(x, j, here, -np.inf), r)
 
     return of_logits
 
@@ -109,23 +146,23 @@ def _(x: Any, j: int, here: int, r: Any) -> Any:
 def extremes(x: Any, count: int) -> tuple[float, float]:
     """The largest element, or NaN if one is, and the smallest; nothing gives -inf and inf."""
     width = lanes(x)
-    a = b = fill(x, -np.inf)
-    low_a = low_b = fill(x, np.inf)
+    a = b = broadcast(x, -np.inf)
+    low_a = low_b = broadcast(x, np.inf)
     bad = where_nan(a, b)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
         first_, second = load(x, j), load(x, j + width)
-        bad = either(bad, where_nan(first_, second))
-        a, b = larger(first_, a), larger(second, b)
-        low_a, low_b = smaller(low_a, first_), smaller(low_b, second)
+        bad = mask_or(bad, where_nan(first_, second))
+        a, b = vmax(first_, a), vmax(second, b)
+        low_a, low_b = vmin(low_a, first_), vmin(low_b, second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        last = load_part(x, j, here, -np.inf)
-        bad = either(bad, where_nan(last, last))
-        a = larger(last, a)
-        low_a = smaller(low_a, load_part(x, j, here, np.inf))
-    smallest = 0.0 - largest_lane(fill(x, 0.0) - smaller(low_a, low_b))
-    return np.nan if some(bad) else largest_lane(larger(a, b)), smallest
+        last = load_masked(x, j, here, -np.inf)
+        bad = mask_or(bad, where_nan(last, last))
+        a = vmax(last, a)
+        low_a = vmin(low_a, load_masked(x, j, here, np.inf))
+    smallest = 0.0 - largest_lane(broadcast(x, 0.0) - vmin(low_a, low_b))
+    return np.nan if any_lane(bad) else largest_lane(vmax(a, b)), smallest
 
 
 @inline
@@ -136,38 +173,38 @@ def largest(x: Any, count: int) -> float:
 
 @inline
 def sum_exponentials(
-    x: Any, count: int, r: Reference | Near, e: Any, anchor: float, ahead: int
+    x: Any, count: int, r: Reference | UnshiftedReference, e: Any, ceiling: float, ahead: int
 ) -> tuple[float, float]:
     """The sum of the exponentials under r, and what that lost: two float64.
 
-    They are stored to e, unless it is None. `anchor`: see `stack`; `anchor_of` the largest element,
-    which is one of these.
+    They are stored to e, unless it is None. `ceiling`, see `accumulate`, is `ceiling_of`
+    the largest element, which is one of these.
     """
     width = lanes(x)
-    a = b = fill(x, anchor)
-    lost_a = lost_b = fill(x, 0.0)
+    a = b = broadcast(x, ceiling)
+    lost_a = lost_b = broadcast(x, 0.0)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
         first_, second = terms(x, j, r, ahead), terms(x, j + width, r, ahead)
         if e is not None:
             store(e, j, first_)
             store(e, j + width, second)
-        a, lost_a = stack(a, lost_a, first_)
-        b, lost_b = stack(b, lost_b, second)
+        a, lost_a = accumulate(a, lost_a, first_)
+        b, lost_b = accumulate(b, lost_b, second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
         last = last_terms(x, j, here, r)
         if e is not None:
-            store_part(e, j, last, here)
-        a, lost_a = stack(a, lost_a, last)
-    return sum_of_stacks(a, lost_a, b, lost_b, anchor)
+            store_masked(e, j, last, here)
+        a, lost_a = accumulate(a, lost_a, last)
+    return sum_of_accumulators(a, lost_a, b, lost_b, ceiling)
 
 
 @inline
 def write_probabilities(
     x: Any,
     count: int,
-    r: Reference | Near | Stored,
+    r: Reference | UnshiftedReference | StoredExponentials,
     q: tuple[float, float],
     y: Any,
     streams: bool,
@@ -179,25 +216,29 @@ def write_probabilities(
     `subnormal` says whether a result may be below the normal numbers.
     """
     width = lanes(x)
-    head = min(count, until_aligned(y)) if streams else 0
+    head = min(count, elements_to_alignment(y)) if streams else 0
     pairs = head + (count - head) // (2 * width) * (2 * width)
     if head > 0:
-        store_part(y, 0, lowered(quotient(last_terms(x, 0, head, r), q)), head)
+        store_masked(y, 0, scale_down(times_inverse(last_terms(x, 0, head, r), q)), head)
     for j in range(head, pairs, 2 * width):
         first_, second = terms(x, j, r, ahead), terms(x, j + width, r, ahead)
-        write_lowered(y, j, quotient(first_, q), quotient(second, q), streams, subnormal)
+        store_scaled_down(
+            y, j, times_inverse(first_, q), times_inverse(second, q), streams, subnormal
+        )
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        store_part(y, j, lowered(quotient(last_terms(x, j, here, r), q)), here)
+        store_masked(y, j, scale_down(times_inverse(last_terms(x, j, here, r), q)), here)
 
 
 @inline
-def write_lowered(y: Any, j: int, first_: Any, second: Any, streams: bool, subnormal: bool) -> None:
+def store_scaled_down(
+    y: Any, j: int, first_: Any, second: Any, streams: bool, subnormal: bool
+) -> None:
     """Two quotients, brought to their place, to elements j ... of y."""
     if subnormal:
-        first_, second = lowered(first_), lowered(second)
+        first_, second = scale_down(first_), scale_down(second)
     else:
-        first_, second = lowered_normal(first_), lowered_normal(second)
+        first_, second = scale_down_normal(first_), scale_down_normal(second)
     if streams:
         store_stream(y, j, first_)
         store_stream(y, j + lanes(y), second)
@@ -210,23 +251,23 @@ def write_lowered(y: Any, j: int, first_: Any, second: Any, streams: bool, subno
 def stream(e: Any, count: int, y: Any) -> None:
     """Copy e to y past the caches, but for the ends, which y may share lines with others."""
     width = lanes(e)
-    head = min(count, until_aligned(y))
+    head = min(count, elements_to_alignment(y))
     pairs = head + (count - head) // (2 * width) * (2 * width)
     if head > 0:
-        store_part(y, 0, load_part(e, 0, head, 0.0), head)
+        store_masked(y, 0, load_masked(e, 0, head, 0.0), head)
     for j in range(head, pairs, 2 * width):
         store_stream(y, j, load(e, j))
         store_stream(y, j + width, load(e, j + width))
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        store_part(y, j, load_part(e, j, here, 0.0), here)
+        store_masked(y, j, load_masked(e, j, here, 0.0), here)
 
 
 @inline
 def write_constant(y: Any, count: int, value: float) -> None:
     """The value throughout."""
     for j in range(0, count, lanes(y)):
-        store_part(y, j, fill(y, value), min(lanes(y), count - j))
+        store_masked(y, j, broadcast(y, value), min(lanes(y), count - j))
 
 
 @inline
@@ -238,29 +279,29 @@ def sum_pairs(x: Any, count: int, high: float, low: float) -> tuple[float, float
     as there, so n says whether that mattered. A NaN anywhere makes m NaN.
     """
     width = lanes(x)
-    m = lost = fill(x, 0.0)
-    n, smallest = fill(x, -2 * FAR), fill(x, 2 * FAR)
+    m = lost = broadcast(x, 0.0)
+    n, smallest = broadcast(x, -2 * FAR), broadcast(x, 2 * FAR)
     bad = where_nan(m, m)
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
-        prefetch(x, j + STRETCH)
-        prefetch(x, j + width + STRETCH)
+        prefetch(x, j + BLOCK)
+        prefetch(x, j + width + BLOCK)
         v, w = load(x, j), load(x, j + width)
-        bad = either(bad, where_nan(v, w))
+        bad = mask_or(bad, where_nan(v, w))
         m, lost, n, smallest = add_pairs(m, lost, n, smallest, v, w, high, low)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        v = load_part(x, j, here, -np.inf)
-        bad = either(bad, where_nan(v, v))
+        v = load_masked(x, j, here, -np.inf)
+        bad = mask_or(bad, where_nan(v, v))
         smallest_before = smallest
-        m, lost, n, _ = add_pairs(m, lost, n, smallest, v, fill(x, -np.inf), high, low)
-        v = load_part(x, j, here, np.inf)
-        smallest = smaller(smallest_before, power_pair(cut_at_far(v, high), high, low)[1])
+        m, lost, n, _ = add_pairs(m, lost, n, smallest, v, broadcast(x, -np.inf), high, low)
+        v = load_masked(x, j, here, np.inf)
+        smallest = vmin(smallest_before, power_pair(cut_at_far(v, high), high, low)[1])
     largest_n = largest_lane(n)
-    shrink = power_below(n, fill(x, largest_n))
+    shrink = power_below(n, broadcast(x, largest_n))
     total, lost_ = sum_of_lanes(m * shrink, lost * shrink)
-    smallest_n = 0.0 - largest_lane(fill(x, 0.0) - smallest)
-    return smallest_n, largest_n, np.nan if some(bad) else total, lost_
+    smallest_n = 0.0 - largest_lane(broadcast(x, 0.0) - smallest)
+    return smallest_n, largest_n, np.nan if any_lane(bad) else total, lost_
 
 
 @inline
@@ -270,38 +311,38 @@ def add_pairs(
     """(m, n) + e^(s v) + e^(s w), with what m lost and the smallest exponent so far."""
     m_v, n_v = power_pair(cut_at_far(v, high), high, low)
     m_w, n_w = power_pair(cut_at_far(w, high), high, low)
-    larger_n = larger(n_v, larger(n_w, n))
+    larger_n = vmax(n_v, vmax(n_w, n))
     shrink = power_below(n, larger_n)
     m, lost = add(m * shrink, lost * shrink, scaled_below(m_v, n_v, larger_n))
     m, lost = add(m, lost, scaled_below(m_w, n_w, larger_n))
-    return m, lost, larger_n, smaller(smaller(smallest, n_v), n_w)
+    return m, lost, larger_n, vmin(vmin(smallest, n_v), n_w)
 
 
 @inline
 def cut_at_far(v: Any, high: float) -> Any:
     """v, cut where |a v| = FAR."""
-    return smaller(larger(fill(v, -FAR / high), v), fill(v, FAR / high))
+    return vmin(vmax(broadcast(v, -FAR / high), v), broadcast(v, FAR / high))
 
 
 @inline
 def power_below(n: Any, larger_n: Any) -> Any:
     """2^(n - larger_n), not below 2^(BIAS - CUT), which is nothing beside 1."""
-    return scaled_below(fill(n, 1.0), n, larger_n)
+    return scaled_below(broadcast(n, 1.0), n, larger_n)
 
 
 @inline
 def scaled_below(m: Any, n: Any, larger_n: Any) -> Any:
     """m 2^(n - larger_n), not below m 2^(BIAS - CUT)."""
     magic, bias, cut = layout(m)
-    least = fill(m, magic + (bias - cut))
-    return scaled(m, larger(least, n - (larger_n - fill(m, magic))))
+    least = broadcast(m, magic + (bias - cut))
+    return scaled(m, vmax(least, n - (larger_n - broadcast(m, magic))))
 
 
 # --- what they share ---
 
 
 def inverse(p: Any, sum_: float, lost: float) -> tuple[float, float]:
-    """2^LOWERED / (sum + lost) as a pair of numbers of the format that p is computed in."""
+    """2^DOWN_EXPONENT / (sum + lost) as a pair of numbers of the format that p is computed in."""
     raise NotImplementedError  # compiled code only
 
 
@@ -325,22 +366,22 @@ def _(p: Any, sum_: float, lost: float) -> Any:
 
 @inline
 def joined(total: float, lost: float, part: tuple[float, float]) -> tuple[float, float]:
-    """The sum so far, and what it lost, with those of the next stretch."""
+    """The sum so far, and what it lost, with those of the next block."""
     total, error = two_sum(total, part[0])
     return total, lost + (error + part[1])
 
 
 @inline
-def quotient(e: Any, q: tuple[float, float]) -> Any:
-    """e / sum 2^LOWERED, rounded once but for an error of order u^2 from the low part of q."""
-    return fma(e, fill(e, q[0]), e * fill(e, q[1]))
+def times_inverse(e: Any, q: tuple[float, float]) -> Any:
+    """e / sum 2^DOWN_EXPONENT, rounded once, and an error of order u^2 from the low part of q."""
+    return fma(e, broadcast(e, q[0]), e * broadcast(e, q[1]))
 
 
 @inline
-def stack(total: Any, lost: Any, term: Any) -> Any:
+def accumulate(total: Any, lost: Any, term: Any) -> Any:
     """total + term, rounded, and `lost` with what that lost, where total >= term >= 0.
 
-    A total starts at the anchor, a power of two not below any term: then total - sum_ and what is
+    A total starts at the ceiling, a power of two not below any term: then total - sum_ and what is
     lost are exact (Dekker 1971), with three operations less than `add`.
     """
     sum_ = total + term
@@ -348,27 +389,32 @@ def stack(total: Any, lost: Any, term: Any) -> Any:
 
 
 @inline
-def anchor_of(p: Any, maximum: float, r: Reference | Near) -> float:
+def ceiling_of(p: Any, maximum: float, r: Reference | UnshiftedReference) -> float:
     """Twice the power of two at the exponential of `maximum`, and so above those of what is below.
 
     It is not below the exponentials of what is cut.
     """
     _, bias, cut = layout(p)
-    exponent = np.floor(first(moved(fill(p, maximum), r)) * r.high) - r.exponent
+    exponent = np.floor(extract_lane0(moved(broadcast(p, maximum), r)) * r.high) - r.exponent
     return power_of_two(bias + 2.0 + max(exponent, -cut))
 
 
 @inline
-def anchor_of_maximum(p: Any) -> float:
-    """`anchor_of` the maximum that the reference is made of."""
+def ceiling_of_maximum(p: Any) -> float:
+    """`ceiling_of` the maximum that the reference is made of."""
     _, bias, _ = layout(p)
     return power_of_two(bias + 2.0)
 
 
 @inline
-def sum_of_stacks(a: Any, lost_a: Any, b: Any, lost_b: Any, anchor: float) -> tuple[float, float]:
-    """The sum of all lanes of both, without their anchors, and what that lost: two float64."""
-    a, b = a - fill(a, anchor), b - fill(b, anchor)  # exact: multiples of an ulp, and smaller
+def sum_of_accumulators(
+    a: Any, lost_a: Any, b: Any, lost_b: Any, ceiling: float
+) -> tuple[float, float]:
+    """The sum of all lanes of both, without their ceilings, and what that lost: two float64."""
+    a, b = (
+        a - broadcast(a, ceiling),
+        b - broadcast(b, ceiling),
+    )  # exact: multiples of an ulp, and smaller
     a, lost_a = add(a, lost_a, b)
     return sum_of_lanes(a, lost_a + lost_b)
 
@@ -384,10 +430,10 @@ def add(total: Any, lost: Any, term: Any) -> Any:
 @inline
 def largest_lane(v: Any) -> Any:
     """The largest lane."""
-    v = larger(by_8(v), v)
-    v = larger(by_4(v), v)
-    v = larger(by_2(v), v)
-    return first(larger(by_1(v), v))
+    v = vmax(rotate_8(v), v)
+    v = vmax(rotate_4(v), v)
+    v = vmax(rotate_2(v), v)
+    return extract_lane0(vmax(rotate_1(v), v))
 
 
 def sum_of_lanes(a: Any, lost: Any) -> tuple[float, float]:
@@ -401,33 +447,33 @@ def _(a: Any, lost: Any) -> Any:
 
         def of_float32(a: Any, lost: Any) -> tuple[float, float]:
             v = (low_half(a) + high_half(a)) + (low_half(lost) + high_half(lost))
-            v = v + by_4(v)
-            v = v + by_2(v)
-            return first(v + by_1(v)), 0.0
+            v = v + rotate_4(v)
+            v = v + rotate_2(v)
+            return extract_lane0(v + rotate_1(v)), 0.0
 
         return of_float32
 
     def of_float64(a: Any, lost: Any) -> tuple[float, float]:
-        a, lost = add(a, lost + by_4(lost), by_4(a))
-        a, lost = add(a, lost + by_2(lost), by_2(a))
-        a, lost = add(a, lost + by_1(lost), by_1(a))
-        return first(a), first(lost)
+        a, lost = add(a, lost + rotate_4(lost), rotate_4(a))
+        a, lost = add(a, lost + rotate_2(lost), rotate_2(a))
+        a, lost = add(a, lost + rotate_1(lost), rotate_1(a))
+        return extract_lane0(a), extract_lane0(lost)
 
     return of_float64
 
 
 @inline
 def sum_others(
-    x: Any, count: int, maximum: float, r: Reference | Near, e: Any, ahead: int
+    x: Any, count: int, maximum: float, r: Reference | UnshiftedReference, e: Any, ahead: int
 ) -> tuple[float, float, int]:
     """The sum of the exponentials of what is below `maximum`, what that lost, how many equal it.
 
     All exponentials are stored to e, unless it is None. The sum may be tiny beside the exponential
-    of the maximum: no anchor, then.
+    of the maximum: no ceiling, then.
     """
     width = lanes(x)
-    top = fill(x, maximum)
-    a = lost = nothing = fill(x, 0.0)
+    top = broadcast(x, maximum)
+    a = lost = nothing = broadcast(x, 0.0)
     equal = 0
     pairs = count - count % (2 * width)
     for j in range(0, pairs, 2 * width):
@@ -439,18 +485,18 @@ def sum_others(
             store(e, j, e_v)
             store(e, j + width, e_w)
         v_is_top, w_is_top = not_below(v, top), not_below(w, top)
-        if some(either(v_is_top, w_is_top)):  # seldom
-            equal += how_many(v_is_top) + how_many(w_is_top)
-            e_v, e_w = chosen(v_is_top, nothing, e_v), chosen(w_is_top, nothing, e_w)
+        if any_lane(mask_or(v_is_top, w_is_top)):  # seldom
+            equal += count_lanes(v_is_top) + count_lanes(w_is_top)
+            e_v, e_w = select(v_is_top, nothing, e_v), select(w_is_top, nothing, e_w)
         a, lost = add(a, lost, e_v + e_w)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        last = load_part(x, j, here, maximum)
+        last = load_masked(x, j, here, maximum)
         is_top = not_below(last, top)
-        equal += how_many(is_top) - (width - here)
+        equal += count_lanes(is_top) - (width - here)
         e_last = exponential(x, last, r)
         if e is not None:
-            store_part(e, j, e_last, here)
-        a, lost = add(a, lost, chosen(is_top, nothing, e_last))
+            store_masked(e, j, e_last, here)
+        a, lost = add(a, lost, select(is_top, nothing, e_last))
     sum_, lost_ = sum_of_lanes(a, lost)
     return sum_, lost_, equal

@@ -4,12 +4,12 @@ M is the largest logit and T the sum of e^(s (x_j - M)) over all elements but on
 1 + T would round a small T away, and with it the log-probability of a class that dominates
 (Blanchard, Higham & Higham 2021, IMA J. Numer. Anal. 41(4)).
 
-A row is read once, by units: a short row is one, a longer one has a unit per STRETCH elements. Of a
-unit with maximum m and the reference (N, shift) that it gives, the sum runs over the exponentials
+A row is read once, by blocks: a short row is one, a longer one has a block per BLOCK elements. Of a
+block with maximum m and the reference (N, shift) that it gives, the sum runs over the exponentials
 e^(s x) 2^(BIAS - N) of what is below m; how many equal m is counted. Let e(m) be the exponential of
-m itself. Brought to the reference of M, the units of a row give
+m itself. Brought to the reference of M, the blocks of a row give
 
-    T = (sum over units of f (sum + equal e(m)) - e(M)) / e(M),    f = 2^(N - N of M),
+    T = (sum over blocks of f (sum + equal e(m)) - e(M)) / e(M),    f = 2^(N - N of M),
 
 where e(M) is not subtracted but left out of the count. If a reference was moved (shift is not 0),
 that of the row is moved to M, and f = 2^(N + a (shift - M)).
@@ -19,14 +19,15 @@ within EXP_ERROR, adding them in pairs rounds by u, and the sums of pairs are co
 
     float32    All else is float64: T is right within EXP_ERROR + u, and 2^-20 u.
     float64    e(M) is off by 1.92u, and T is rounded once or, where an element equals M and the
-               condition below is 0.72, twice: EXP_ERROR + 3.92u. In a row of several units with
+               condition below is 0.72, twice: EXP_ERROR + 3.92u. In a row of several blocks with
                |s M| > 11000 e(M) is exact, f is off by 1.92u and its products by 3u at most, and
                equal e(m) takes the place of a term: 7.9u.
 
 As T/((1 + T) log1p(T)) <= 1, log1p(T) inherits no more than the relative error of T.
 
-An element below 2^-CUT of its unit's largest, -inf included, counts as 2^-CUT of that; 2^31 of them
-make out less than half the smallest subnormal number, of T and of every result that T is part of.
+An element below 2^-CUT of its block's largest, -inf included, counts as 2^-CUT of that; 2^31 of
+them make out less than half the smallest subnormal number, of T and of every result that T is part
+of.
 """
 
 from typing import Any
@@ -36,20 +37,14 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ..arithmetic.exp import exp_pair, power_of_two, scale, two_sum
-from ..arithmetic.simd import FLOAT64, VECTOR, after, fma, keep, pointer
-from ..arithmetic.vector_exp import Reference, layout, near_reference, reference
-from ..runtime import rows, tuning
+from ..arithmetic.simd import FLOAT64, VECTOR, fma, keep_alive, offset, pointer
+from ..arithmetic.vector_exp import Reference, layout, reference, unshifted_reference
+from ..runtime import rows
 from ..runtime.jit import inline, jit
-from .passes import STRETCH, largest, sum_others
-
-GROUP = 1024
-"""Elements of short rows that go through each pass together: 4 KiB of float32."""
+from .passes import AHEAD, BLOCK, GROUP, blocks_of, largest, sum_others
 
 FEWEST = 8
 """Rows that go through the last step together at least: as many as a vector has float64."""
-
-AHEAD = 1024
-"""Elements between what is computed and what is fetched for later, at least."""
 
 LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 LN2_ERROR = float.fromhex("0x1.abc9e3b39803fp-56")
@@ -64,21 +59,15 @@ Array = NDArray[Any]
 
 
 @jit
-def units(classes: int) -> int:
-    """How many units a row has."""
-    return max(1, -(-classes // STRETCH))
-
-
-@jit
 def rows_in_a_group(classes: int) -> int:
-    """How many rows `row_states` takes at a time: 1 if a row has several units."""
-    return 1 if classes > STRETCH else max(FEWEST, GROUP // max(classes, 1))
+    """How many rows `row_states` takes at a time: 1 if a row has several blocks."""
+    return 1 if classes > BLOCK else max(FEWEST, GROUP // max(classes, 1))
 
 
 @jit
 def new_parts(classes: int) -> Array:
     """Scratch for `row_states`: maxima, sums, what these lost, and how many equal the maximum."""
-    return np.ones((4, whole_vectors(max(units(classes), rows_in_a_group(classes)))))
+    return np.ones((4, whole_vectors(max(blocks_of(classes), rows_in_a_group(classes)))))
 
 
 @jit
@@ -114,31 +103,33 @@ def row_states(
 ) -> None:
     """M and T of so many rows from p on, `rows_in_a_group` at most, into states[0] and states[1].
 
-    The exponentials are stored to e, each unit's under its own reference, unless e is None. `parts`
-    is from `new_parts`, `states` from `new_states`. If M is infinite or NaN, T is NaN. What
+    The exponentials are stored to e, each block's under its own reference, unless e is None.
+    `parts` is from `new_parts`, `states` from `new_states`. If M is infinite or NaN, T is NaN. What
     follows up to `whole_vectors` is of no meaning.
     """
-    if classes <= STRETCH:
+    if classes <= BLOCK:
         step = max(1, GROUP // max(classes, 1))
         for i in range(0, rows, step):
             here, ahead = min(step, rows - i), max(classes, AHEAD)
-            block, stored = after(p, i * classes), after(e, i * classes)
-            sum_units(block, classes, here, ahead, high, low, stored, parts, i)
+            group_start, stored = offset(p, i * classes), offset(e, i * classes)
+            sum_blocks(group_start, classes, here, ahead, high, low, stored, parts, i)
         for i in range(whole_vectors(rows)):
             m = parts[0, i]
             states[0, i] = m
-            states[1, i] = others(p, m, parts[1, i], parts[2, i], parts[3, i] - 1.0, high, low)
+            states[1, i] = other_classes(
+                p, m, parts[1, i], parts[2, i], parts[3, i] - 1.0, high, low
+            )
     else:
-        for k in range(units(classes)):
-            start = k * STRETCH
-            here = min(STRETCH, classes - start)
-            unit, stored = after(p, start), after(e, start)
-            sum_units(unit, here, 1, STRETCH, high, low, stored, parts, k)
-        states[0, 0], states[1, 0] = merged(p, units(classes), high, low, parts)
+        for k in range(blocks_of(classes)):
+            start = k * BLOCK
+            here = min(BLOCK, classes - start)
+            block, stored = offset(p, start), offset(e, start)
+            sum_blocks(block, here, 1, BLOCK, high, low, stored, parts, k)
+        states[0, 0], states[1, 0] = merge_blocks(p, blocks_of(classes), high, low, parts)
 
 
 @inline
-def sum_units(
+def sum_blocks(
     p: Any,
     size: int,
     count: int,
@@ -149,17 +140,17 @@ def sum_units(
     parts: Any,
     column: int,
 ) -> None:
-    """The first step: of `count` units from p on, each `size` long, into parts from a column on."""
+    """The first step: `count` blocks from p on, each `size` long, into parts from a column on."""
     for i in range(count):
-        parts[0, column + i] = largest(after(p, i * size), size)
+        parts[0, column + i] = largest(offset(p, i * size), size)
     for i in range(count):
-        m, unit, stored = parts[0, column + i], after(p, i * size), after(e, i * size)
+        m, block, stored = parts[0, column + i], offset(p, i * size), offset(e, i * size)
         r = reference(p, m, high, low)
         if r.shift == 0.0:
-            near = near_reference(p, r.exponent, high, low)
-            sum_, lost, equal = sum_others(unit, size, m, near, stored, ahead)
+            near = unshifted_reference(p, r.exponent, high, low)
+            sum_, lost, equal = sum_others(block, size, m, near, stored, ahead)
         else:
-            sum_, lost, equal = _sum_far_others(unit, size, m, r, stored)
+            sum_, lost, equal = _sum_far_others(block, size, m, r, stored)
         parts[1, column + i], parts[2, column + i], parts[3, column + i] = sum_, lost, equal
 
 
@@ -173,15 +164,15 @@ def _sum_far_others(
 
 
 @inline
-def others(
+def other_classes(
     p: Any, m: float, sum_: float, lost: float, equal: float, high: float, low: float
 ) -> float:
     """T = (sum + lost) / e(m) + equal, rounded once if equal = 0; NaN if m is not finite."""
-    return quotient(sum_, lost, exponential_of(p, m, high, low)) + equal + (m - m)
+    return divide_pair(sum_, lost, exponential_of(p, m, high, low)) + equal + (m - m)
 
 
 @inline
-def quotient(sum_: float, lost: float, e: float) -> float:
+def divide_pair(sum_: float, lost: float, e: float) -> float:
     """(sum + lost) / e, rounded once."""
     nearest = sum_ / e
     rest: float = (fma(0.0 - nearest, e, sum_) + lost) / e
@@ -214,8 +205,8 @@ def power(d: float, rest: float, exponent: float, high: float, low: float) -> tu
 
 
 @inline
-def merged(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[float, float]:
-    """M and T of a row from its first `count` units, which are used up."""
+def merge_blocks(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[float, float]:
+    """M and T of a row from its first `count` blocks, which are used up."""
     maximum, where = -np.inf, 0
     undefined = is_far = False
     for k in range(count):
@@ -245,49 +236,36 @@ def merged(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[flo
         sum_, error_of_equal = two_sum(sum_, scale(f * parts[3, k], n))
         lost += (error + error_of_equal) + scale(f * parts[2, k], n)
     e, n = power(maximum - shift, 0.0, exponent, high, low)
-    return maximum, quotient(sum_, lost, e * power_of_two(n + bias))
+    return maximum, divide_pair(sum_, lost, e * power_of_two(n + bias))
 
 
 # --- one long row, shared out to threads ---
 
 
-def is_for_all_threads(x: Array, threads: int) -> bool:
-    """Whether the rows of x are fewer than the threads, and long enough to share each out."""
-    classes = x.shape[-1]
-    return (
-        classes > STRETCH
-        and x.size // classes < rows.check_threads(threads)
-        and x.nbytes >= 2 * tuning.THREAD_BYTES
-        and rows.is_plain(x)
-    )
-
-
 def state_of_long_row(x: Array, high: float, low: float, threads: int) -> tuple[float, float]:
     """M and T of one row, as compiled code takes it, to the bits of `row_states`."""
     parts = new_parts(x.size)
-    count = units(x.size)
-    step = -(-count // threads)
 
-    def sum_up(first: int) -> None:
-        _sum_units(x, first, min(first + step, count), high, low, parts)
+    def sum_up(first: int, last: int) -> None:
+        _sum_blocks(x, first, last, high, low, parts)
 
-    rows.in_parallel(sum_up, range(0, count, step), threads)
-    maximum, others = _merged(x, high, low, parts)
-    return maximum, others
+    rows.share_out(sum_up, blocks_of(x.size), threads)
+    maximum, t = _merge_blocks(x, high, low, parts)
+    return maximum, t
 
 
 @jit
-def _sum_units(x: Any, first: int, stop: int, high: float, low: float, parts: Array) -> None:
+def _sum_blocks(x: Any, first: int, stop: int, high: float, low: float, parts: Array) -> None:
     p = pointer(x)
     for k in range(first, stop):
-        start = k * STRETCH
-        here = min(STRETCH, x.size - start)
-        sum_units(after(p, start), here, 1, STRETCH, high, low, None, parts, k)
-    keep(x)
+        start = k * BLOCK
+        here = min(BLOCK, x.size - start)
+        sum_blocks(offset(p, start), here, 1, BLOCK, high, low, None, parts, k)
+    keep_alive(x)
 
 
 @jit
-def _merged(x: Any, high: float, low: float, parts: Array) -> tuple[float, float]:
-    state = merged(pointer(x), units(x.size), high, low, parts)
-    keep(x)
+def _merge_blocks(x: Any, high: float, low: float, parts: Array) -> tuple[float, float]:
+    state = merge_blocks(pointer(x), blocks_of(x.size), high, low, parts)
+    keep_alive(x)
     return state

@@ -1,31 +1,21 @@
 """Softmax, p_i = e^(s x_i) / sum_j e^(s x_j), over one axis: one function per algorithm.
 
-Common to all: `logits` is any array of float32, float64, float16 or bfloat16 (lists of floats too)
-with at least one axis, with any strides; the result has its shape and dtype. `axis` runs over the
-classes. `scale`, the s, is 1 / temperature, from 2^-100 to 2^100. `out` receives the result, and
-may be `logits` itself. `threads` shares the rows out, and one long row too where an algorithm says
-so; the result is the same to the last bit. TypeError: another dtype of `logits` or `out`.
-ValueError: a scalar, an axis that is not there, a scale out of range, an `out` of the wrong shape,
-read-only or overlapping `logits` in part, `threads` below 1.
-
-The contract at the edges, for all but `naive`: -inf is a masked class, its probability 0. A row
-that holds NaN or +inf, or nothing but -inf, is NaN throughout. A finite row of one class is 1. No
-classes or no rows give an empty result. Subnormal results are not flushed.
-
 `ULP_BOUND` holds the proven largest error in ulps of the exact result (the spacing of the
 subnormals below the normal range), for finite rows with any -inf masks, up to 2^31 classes, and
-scale 1. One proof for all algorithms, relative, in units of the unit roundoff u of float32 or
+scale 1.
+
+Error. One proof for all algorithms, relative, in units of the unit roundoff u of float32 or
 float64:
 
   e^x          c = EXP_ERROR of `vector_exp`: 1.41 in float32, tried at every number; 1.65
-  sum          c, of its terms, and of summing 0.16 in float32, see `vector_passes`; what is masked
-               or cut, even 2^31 times, is below 2^-150 of the sum
+  sum          c, of its terms, and of summing 0.16 in float32, see `passes`; what is masked or cut,
+               even 2^31 times, is below 2^-150 of the sum
   e^x / sum    a fused multiplication with the inverse of the sum, kept as two numbers: 1
 
 The sum of these is 3.98 and 4.30, terms of second order are below 0.01, and u y is at most an ulp
-of y. (`lowered` scales exactly, or rounds a subnormal to half a unit, where the terms above count
-half.) For other scales c is 1.65 in float32, too: 4.47. Results of 16 bits are those of float32,
-rounded: half an ulp, and 4.47 2^-13 or 2^-16 of one.
+of y. (`scale_down` scales exactly, or rounds a subnormal to half a unit, where the terms above
+count half.) For other scales c is 1.65 in float32, too: 4.47. Results of 16 bits are those of
+float32, rounded: half an ulp, and 4.47 2^-13 or 2^-16 of one.
 
 Since the exponentials are numbers times powers of two that are the same in all algorithms, so are,
 nearly always, their results: two_pass adds in another order.
@@ -40,18 +30,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.vector_exp import FAR, multiplier
 from ..runtime import rows, tuning
+from ..runtime.documented import documented
 from ..runtime.rows import WIDE
-from .passes import STRETCH
+from .passes import BLOCK, has_several_blocks
 from .softmax_rows import (
-    EACH,
-    merged_sums,
+    STATS,
+    merge_sums,
     naive_rows,
     online_rows,
     recompute_rows,
     reload_in_place,
     reload_rows,
     rows_in_a_group,
-    sum_stretches,
+    sum_blocks,
     two_pass_rows,
     write_part,
 )
@@ -62,6 +53,7 @@ SMALL = 4096
 Result = NDArray[Any]
 
 
+@documented
 def softmax(
     logits: ArrayLike,
     *,
@@ -71,12 +63,47 @@ def softmax(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Softmax by the algorithm of the given name, a key of `ALGORITHMS`, or by the fastest one.
+    """Softmax over one axis: p_i = e^(s x_i) / sum_j e^(s x_j).
 
-    Arguments, errors and edges as in the module, and ValueError for an unknown algorithm. "auto"
-    is `three_pass_reload` for rows that fit a cache (`tuning.ROW_BYTES`), else `online`, which
-    shares out one long row to the threads. Error bound: `ULP_BOUND[algorithm]`.
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    algorithm : str
+        A key of `ALGORITHMS`, or "auto": `three_pass_reload` for rows that fit a cache
+        (`tuning.ROW_BYTES`), else `online`.
+    {out}
+    {threads_long}
 
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+    Subnormal results are not flushed.
+
+    The error is at most `error_bound("softmax", dtype)` for any finite row of up to 2^31 classes
+    with any -inf masks: 3.99 ulp in float32, 4.31 in float64, 0.501 in float16 and bfloat16; for
+    scales other than 1 it is 4.48 in float32. The proof stands in the docstring of the module
+    `softproof.kernels.softmax_family.softmax`.
+
+    References
+    ----------
+    Dukhan and Ablavatski 2020, The Two-Pass Softmax Algorithm, arXiv 2001.04438; Milakov and
+    Gimelshein 2018, Online normalizer calculation for softmax, arXiv 1805.02867.
+
+    Examples
+    --------
     >>> softmax([[0.0, 1.0], [3.0, -np.inf]]).round(3).tolist()
     [[0.269, 0.731], [1.0, 0.0]]
     >>> softmax([[0.0, 10.0]], scale=0.1).round(3).tolist()  # temperature 10
@@ -97,12 +124,13 @@ def softmax(
             reload_in_place(result)
             return result
     if algorithm == "auto":
-        return _run(_fastest, logits, axis, scale, out, threads)
+        return _run(FASTEST, logits, axis, scale, out, threads)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be auto, {', '.join(ALGORITHMS)}; got {algorithm!r}")
     return ALGORITHMS[algorithm](logits, axis=axis, scale=scale, out=out, threads=threads)
 
 
+@documented
 def naive(
     logits: ArrayLike,
     *,
@@ -114,23 +142,51 @@ def naive(
     """Softmax as the formula stands, in the dtype of the logits: the baseline that breaks.
 
     Each e^(s x) is rounded to the dtype, the sum runs from left to right in it, then each is
-    divided. It has no error bound: above x = 88.7 (float32) or 709.8 (float64) e^x overflows and
-    the result is NaN, a row far below 0 is 0/0 = NaN, and the sum is off by up to n/2 ulps. So the
-    contract at the edges holds only where nothing overflows. float32 and float64 only. Arguments
-    and errors as in the module.
+    divided.
 
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    It has no error bound: above x = 88.7 (float32) or 709.8 (float64) e^x overflows and the result
+    is NaN, a row far below 0 is 0/0 = NaN, and the sum is off by up to n/2 ulps. What `softmax`
+    says of -inf, +inf and NaN holds only where nothing overflows. It takes float32 and float64
+    only.
+
+    Examples
+    --------
     >>> naive([0.0, 1.0]).tolist()
     [0.2689414213699951, 0.7310585786300049]
     >>> naive(np.array([100.0, 0.0], np.float32)).tolist()
     [nan, 0.0]
     """
-    x = rows.as_logits(logits, axis, narrow=False)
-    y = rows.output(out, x.shape, x, axis)
-    multiplier(scale, x.dtype)  # refuses a scale out of range
-    rows.apply(lambda x, y: naive_rows(x, y, float(scale)), (x,), (y,), rows.check_threads(threads))
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+
+    def options(dtype: Any, streams: bool) -> tuple[float]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return (float(scale),)
+
+    return rows.call(
+        NAIVE, logits, axis=axis, out=out, threads=threads, options=options, narrow=False
+    )
 
 
+@documented
 def three_pass_recompute(
     logits: ArrayLike,
     *,
@@ -139,16 +195,50 @@ def three_pass_recompute(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Softmax by three passes: maximum; sum of e^(x - max); e^(x - max) again, over the sum.
+    """Softmax by three passes that store nothing.
 
-    Arguments, errors and edges as in the module. Source: Dukhan & Ablavatski 2020, algorithm 1.
+    The maximum; the sum of e^(x - max); e^(x - max) once more, over the sum.
 
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+    Subnormal results are not flushed.
+
+    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
+    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+
+    References
+    ----------
+    Dukhan and Ablavatski 2020, The Two-Pass Softmax Algorithm, arXiv 2001.04438, algorithm 1.
+
+    Examples
+    --------
     >>> three_pass_recompute([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(recompute_rows, logits, axis, scale, out, threads)
+    return _run(RECOMPUTE, logits, axis, scale, out, threads)
 
 
+@documented
 def three_pass_reload(
     logits: ArrayLike,
     *,
@@ -157,16 +247,50 @@ def three_pass_reload(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Softmax by three passes: maximum; store e^(x - max) and sum; divide what was stored.
+    """Softmax by three passes that store the exponentials.
 
-    Arguments, errors and edges as in the module. Source: Dukhan & Ablavatski 2020, algorithm 2.
+    The maximum; e^(x - max), which is stored, and its sum; what was stored, over the sum.
 
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+    Subnormal results are not flushed.
+
+    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
+    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+
+    References
+    ----------
+    Dukhan and Ablavatski 2020, The Two-Pass Softmax Algorithm, arXiv 2001.04438, algorithm 2.
+
+    Examples
+    --------
     >>> three_pass_reload([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(_reload, logits, axis, scale, out, threads)
+    return _run(RELOAD, logits, axis, scale, out, threads)
 
 
+@documented
 def two_pass(
     logits: ArrayLike,
     *,
@@ -175,17 +299,50 @@ def two_pass(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Softmax by two passes, without the maximum: e^x = m 2^n summed as pairs (M, N); e^x over it.
+    """Softmax by two passes, without the maximum.
 
-    Arguments, errors and edges as in the module. Source: Dukhan & Ablavatski 2020 (arXiv
-    2001.04438), algorithm 3.
+    Every e^x = m 2^n is a pair (m, n), and the sum is one, too; then e^x once more, over the sum.
 
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+    Subnormal results are not flushed.
+
+    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
+    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+
+    References
+    ----------
+    Dukhan and Ablavatski 2020, The Two-Pass Softmax Algorithm, arXiv 2001.04438, algorithm 3.
+
+    Examples
+    --------
     >>> two_pass([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(two_pass_rows, logits, axis, scale, out, threads)
+    return _run(TWO_PASS, logits, axis, scale, out, threads)
 
 
+@documented
 def online(
     logits: ArrayLike,
     *,
@@ -194,15 +351,49 @@ def online(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Softmax by two passes: running maximum and sum of e^(x - reference) in one; e^x over the sum.
+    """Softmax by two passes, the first of which finds the maximum and the sum.
 
-    Arguments, errors and edges as in the module. Source: Milakov & Gimelshein 2018 (arXiv
-    1805.02867), algorithm 3, by blocks of elements.
+    Each block of elements is summed under its own maximum, and the sums are brought together; then
+    e^x once more, over the sum.
 
+    Parameters
+    ----------
+    {logits}
+    {axis}
+    {scale}
+    {out}
+    {threads_long}
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error}
+    {value_error}
+
+    Notes
+    -----
+    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+    Subnormal results are not flushed.
+
+    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
+    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+
+    References
+    ----------
+    Milakov and Gimelshein 2018, Online normalizer calculation for softmax, arXiv 1805.02867,
+    algorithm 3, here by blocks of elements.
+
+    Examples
+    --------
     >>> online([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(online_rows, logits, axis, scale, out, threads)
+    return _run(ONLINE, logits, axis, scale, out, threads)
 
 
 ALGORITHMS: dict[str, Callable[..., Result]] = {
@@ -239,72 +430,66 @@ def _copied(logits: Result, out: Result) -> Result | None:
     return None
 
 
-Kernel = Callable[[Result, Result, float, float, bool], None]
-"""Of logits and result, C-contiguous; the multiplier; whether to write past the caches."""
-
-
-def _run(
-    kernel: Kernel, logits: ArrayLike, axis: int, scale: float, out: Result | None, threads: int
-) -> Result:
-    x = rows.as_logits(logits, axis)
-    y = rows.output(out, x.shape, x, axis)
-    high, low = multiplier(scale, x.dtype)
-    streams = rows.past_caches(out, y, x, least=tuning.STREAM_GROUPED_ROW_BYTES)
-    if threads == 1 and rows.are_ready(x, y):
-        kernel(x, y, high, low, streams)
-    elif _is_long(kernel, x, y, rows.check_threads(threads)):
-        for row, result in zip(*(a.reshape(-1, a.shape[-1]) for a in (x, y)), strict=True):
-            pair = rows.as_compiled(row), rows.as_compiled(result)
-            _split(*pair, high, low, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda x, y: kernel(x, y, high, low, streams), (x,), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
-
-
 def _fastest(x: Result, y: Result, high: float, low: float, streams: bool) -> None:
     """The choice among algorithms, by the length of a row alone: for a row always the same."""
-    if x.shape[-1] * x.itemsize <= tuning.ROW_BYTES:
+    if _fits_cache(x):
         _reload(x, y, high, low, streams)
     else:
         online_rows(x, y, high, low, streams)
 
 
+def _fits_cache(x: Result) -> bool:
+    return bool(x.shape[-1] * x.itemsize <= tuning.ROW_BYTES)
+
+
 def _reload(x: Result, y: Result, high: float, low: float, streams: bool) -> None:
     e = y
     if streams or x.itemsize == 2:
-        room = rows_in_a_group(x.shape[-1]) * x.shape[-1]
-        e = np.empty(min(room, x.size), np.float64 if x.itemsize == 8 else np.float32)
+        size = rows_in_a_group(x.shape[-1]) * x.shape[-1]
+        e = np.empty(min(size, x.size), np.float64 if x.itemsize == 8 else np.float32)
     reload_rows(x, y, e, high, low, streams)
 
 
-def _is_long(kernel: Kernel, x: Result, y: Result, threads: int) -> bool:
-    """Whether there are fewer rows than threads, so that `online` must share out single rows."""
-    classes = max(x.shape[-1], 1)
-    return (
-        (kernel is online_rows or (kernel is _fastest and classes * x.itemsize > tuning.ROW_BYTES))
-        and x.size // classes < threads
-        and x.nbytes >= 2 * tuning.THREAD_BYTES
-        and rows.is_plain(x)
-        and rows.is_plain(y)
-    )
+def _online_long(
+    threads: int, x: Result, y: Result, high: float, low: float, streams: bool
+) -> None:
+    """`online` of one long row, its blocks shared out to the threads."""
+    block_stats = np.empty(-(-x.size // BLOCK) * STATS)
 
+    def sum_up(first: int, last: int) -> None:
+        sum_blocks(x, block_stats, first, last, high, low)
 
-def _split(x: Result, y: Result, high: float, low: float, streams: bool, threads: int) -> None:
-    """`online` of one long row, its stretches shared out to the threads."""
-    stretches = -(-x.size // STRETCH)
-    findings = np.empty(stretches * EACH)
-    step = -(-stretches // threads)
-
-    def sum_up(first: int) -> None:
-        sum_stretches(x, findings, first, min(first + step, stretches), high, low)
-
-    def write(first: int) -> None:
-        here = slice(first * STRETCH, (first + step) * STRETCH)
+    def write(first: int, last: int) -> None:
+        here = slice(first * BLOCK, last * BLOCK)
         write_part(x[here], y[here], sums, high, low, streams)
 
-    rows.in_parallel(sum_up, range(0, stretches, step), threads)
-    sums = merged_sums(findings, high)
+    rows.share_out(sum_up, block_stats.size // STATS, threads)
+    sums = merge_sums(block_stats, high)
     if abs(sums.maximum * high) <= FAR:
-        rows.in_parallel(write, range(0, stretches, step), threads)
+        rows.share_out(write, block_stats.size // STATS, threads)
     else:
         online_rows(x, y, high, low, streams)
+
+
+NAIVE = rows.RowKernel(naive_rows, in_two_axes=True)
+RECOMPUTE = rows.RowKernel(recompute_rows, streams_short_rows=True)
+RELOAD = rows.RowKernel(_reload, streams_short_rows=True)
+TWO_PASS = rows.RowKernel(two_pass_rows, streams_short_rows=True)
+ONLINE = rows.RowKernel(online_rows, _online_long, has_several_blocks, streams_short_rows=True)
+FASTEST = rows.RowKernel(
+    _fastest, _online_long, lambda x: not _fits_cache(x), streams_short_rows=True
+)
+
+
+def _run(
+    kernel: rows.RowKernel,
+    logits: ArrayLike,
+    axis: int,
+    scale: float,
+    out: Result | None,
+    threads: int,
+) -> Result:
+    def options(dtype: Any, streams: bool) -> tuple[float, float, bool]:
+        return (*multiplier(scale, dtype), streams)
+
+    return rows.call(kernel, logits, axis=axis, out=out, threads=threads, options=options)

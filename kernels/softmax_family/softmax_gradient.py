@@ -2,7 +2,7 @@
 
 The Jacobian s (diag p - p p^T) is symmetric. So the vector-Jacobian product of reverse mode and the
 Jacobian-vector product of forward mode are one map, and here one kernel: the sum of the products
-over a row, in stretches, then the row once more.
+over a row, in blocks, then the row once more.
 
 Error, with u = 2^-53 for float64, 2^-24 for the others, computed in float32; e the smallest
 subnormal; D = sum_j p_j v_j; s exact in the format (else count one u more):
@@ -16,7 +16,7 @@ agrees with D in all but the last bits of sum_j p_j |v_j|. Proof:
   underflows). A lane adds up 128 of them, four lanes and eight are added, each rounding within
   2^-53: 2^-45 sum p |v| are lost at most. In float64 what a product lost is fma(p, v, -p v), what
   a sum lost TwoSum finds, both exactly, and adding up the losses of 256 terms a lane, and 2^19
-  stretches of a row, loses n^2 u^2 sum p |v|, n = 2^19 (dot2 of Ogita, Rump & Oishi 2005, SIAM J.
+  blocks of a row, loses n^2 u^2 sum p |v|, n = 2^19 (dot2 of Ogita, Rump & Oishi 2005, SIAM J.
   Sci. Comput. 26(6)), or e / 2 for a product that underflows. D is kept as D_high + D_low, D_low
   rounded: u^2 |D|.
 * (v - D_high) - D_low. If v and D_high are within a factor of 2, the first difference is exact
@@ -36,37 +36,36 @@ from ..arithmetic.exp import two_sum
 from ..arithmetic.simd import (
     FLOAT32,
     VECTOR,
-    after,
-    by_1,
-    by_2,
-    by_4,
+    broadcast,
+    elements_to_alignment,
+    extract_lane0,
     fence,
-    fill,
-    first,
     fma,
     high_half,
-    keep,
+    keep_alive,
     lanes,
     load,
-    load_part,
+    load_masked,
     low_half,
+    offset,
     pointer,
+    rotate_1,
+    rotate_2,
+    rotate_4,
     store,
-    store_part,
+    store_masked,
     store_stream,
-    until_aligned,
 )
 from ..arithmetic.vector_exp import multiplier
-from ..runtime import rows, tuning
+from ..runtime import rows
+from ..runtime.documented import documented
 from ..runtime.jit import inline, jit
-from .passes import STRETCH, add, joined, sum_of_lanes
-
-GROUP = 1024
-"""Elements of short rows that go through each pass together."""
+from .passes import BLOCK, GROUP, add, has_several_blocks, joined, sum_of_lanes
 
 Result = NDArray[Any]
 
 
+@documented
 def softmax_vjp(
     probabilities: ArrayLike,
     cotangent: ArrayLike,
@@ -76,31 +75,53 @@ def softmax_vjp(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Gradient by the logits x, s p (g - sum_j p_j g_j), from p = softmax(s x) and g, that by p.
+    """Gradient with respect to the logits, from the probabilities p = softmax(s x).
 
-    `probabilities` and `cotangent`: arrays of one shape and one dtype, float32, float64, float16 or
-    bfloat16, with at least one axis, with any strides; the result has their shape and dtype. `axis`
-    runs over the classes. `scale` is the s that `softmax` was given, from 2^-100 to 2^100. `out`
-    receives the result, and may be `cotangent` or `probabilities` itself. `threads` shares the rows
-    out, and one long row too; the result is the same to the last bit.
+    That is s p_i (g_i - sum_j p_j g_j), where g, the cotangent, is the gradient with respect to p:
+    the vector-Jacobian product of reverse mode.
 
-    TypeError: another dtype of `probabilities` or `out`, or not the same one of both. ValueError: a
-    scalar, not the same shape, an axis that is not there, a scale out of range, an `out` of the
-    wrong shape, read-only or overlapping one of the arguments in part, `threads` below 1.
+    Parameters
+    ----------
+    probabilities : array_like of shape (..., K, ...)
+        What `softmax` returned: float32, float64, float16 or bfloat16, of any strides. Nothing asks
+        whether they sum to 1.
+    cotangent : array_like
+        The g: an array of the shape and dtype of `probabilities`.
+    {axis}
+    {scale}
+    {out_of_vector}
+    {threads_long}
 
-    Edges: a row that holds NaN or an infinity in either argument is NaN throughout, also where that
-    class has probability 0. A class of probability 0 gets 0. A row of one class, p = 1, is 0. No
-    classes or no rows give an empty result. Subnormal results are not flushed. Nothing asks whether
-    p sums to 1. s (g - sum_j p_j g_j) must not overflow, even where p is small.
+    Returns
+    -------
+    ndarray
+        The gradient, of the shape and dtype of the arguments.
 
-    Error bound: a few ulps, see the module.
+    Raises
+    ------
+    {type_error_of_vector}
+    {value_error_of_vector}
 
+    Notes
+    -----
+    A row that holds NaN or an infinity in either argument is NaN throughout, also where that class
+    has probability 0. A class of probability 0 gets 0. A row of one class, p = 1, is 0. No classes
+    or no rows give an empty result. Subnormal results are not flushed. s (g_i - sum_j p_j g_j) must
+    not overflow, even where p is small.
+
+    The result is right within 4 ulps but where g_i agrees with sum_j p_j g_j in nearly all bits;
+    the bound and its proof stand in the docstring of the module
+    `softproof.kernels.softmax_family.softmax_gradient`.
+
+    Examples
+    --------
     >>> softmax_vjp([0.5, 0.25, 0.25], [4.0, 0.0, 8.0]).tolist()
     [0.0, -1.0, 1.0]
     """
     return _run(probabilities, cotangent, "cotangent", axis, scale, out, threads)
 
 
+@documented
 def softmax_jvp(
     probabilities: ArrayLike,
     tangent: ArrayLike,
@@ -110,11 +131,40 @@ def softmax_jvp(
     out: Result | None = None,
     threads: int = 1,
 ) -> Result:
-    """Change of p = softmax(s x) when x moves along t, to first order: s p (t - sum_j p_j t_j).
+    """Change of p = softmax(s x) when x moves along t, to first order.
 
-    The same map as `softmax_vjp`, to the same bits, with the same arguments, errors, edges and
-    error bound.
+    That is s p_i (t_i - sum_j p_j t_j), the Jacobian-vector product of forward mode. The Jacobian
+    is symmetric, so this is the map of `softmax_vjp`, to the same bits.
 
+    Parameters
+    ----------
+    probabilities : array_like of shape (..., K, ...)
+        What `softmax` returned: float32, float64, float16 or bfloat16, of any strides. Nothing asks
+        whether they sum to 1.
+    tangent : array_like
+        The t: an array of the shape and dtype of `probabilities`.
+    {axis}
+    {scale}
+    {out_of_vector}
+    {threads_long}
+
+    Returns
+    -------
+    ndarray
+        The change, of the shape and dtype of the arguments.
+
+    Raises
+    ------
+    {type_error_of_vector}
+    {value_error_of_vector}
+
+    Notes
+    -----
+    What happens for NaN, infinities, probabilities of 0 and empty rows, and the error, is as in
+    `softmax_vjp`.
+
+    Examples
+    --------
     >>> softmax_jvp([0.5, 0.25, 0.25], [4.0, 0.0, 8.0], scale=0.5).tolist()
     [0.0, -0.5, 0.5]
     """
@@ -133,46 +183,37 @@ def _run(
     out: Result | None,
     threads: int,
 ) -> Result:
-    p = rows.as_logits(probabilities, axis, name="probabilities")
-    v = rows.as_vector(vector, p, axis, name=name, like_name="probabilities")
-    y = rows.output(out, p.shape, p, axis, name="probabilities")
-    if out is not None:
-        rows.output(out, p.shape, v, axis, name=name)
-    multiplier(scale, p.dtype)  # refuses a scale out of range
-    scale = float(scale)
-    streams = rows.past_caches(out, y, p, v)
-    if threads != 1 and _is_long(p, v, y, rows.check_threads(threads)):
-        long_rows = (rows.as_compiled(a.reshape(-1, a.shape[-1])) for a in (p, v, y))
-        for one, other, result in zip(*long_rows, strict=True):
-            _split(one, other, result, scale, streams, rows.check_threads(threads))
-    else:
-        rows.apply(lambda p, v, y: _product(p, v, y, scale, streams), (p, v), (y,), threads)
-    return y if axis == -1 else np.moveaxis(y, -1, axis)
+    def options(dtype: Any, streams: bool) -> tuple[float, bool]:
+        multiplier(scale, dtype)  # refuses a scale out of range
+        return float(scale), streams
 
-
-def _is_long(p: Result, v: Result, y: Result, threads: int) -> bool:
-    """Whether there are fewer rows than threads, so that single rows must be shared out."""
-    return (
-        p.size // max(p.shape[-1], 1) < threads
-        and p.nbytes >= 2 * tuning.THREAD_BYTES
-        and all(map(rows.is_plain, (p, v, y)))
+    return rows.call(
+        PRODUCT,
+        probabilities,
+        vector,
+        axis=axis,
+        out=out,
+        threads=threads,
+        options=options,
+        names=("probabilities", name),
     )
 
 
-def _split(p: Result, v: Result, y: Result, scale: float, streams: bool, threads: int) -> None:
-    """One long row, its stretches shared out to the threads."""
-    sums = np.empty((-(-p.size // STRETCH), 2))
-    step = -(-len(sums) // threads)
+def _product_long(
+    threads: int, p: Result, v: Result, y: Result, scale: float, streams: bool
+) -> None:
+    """One long row, its blocks shared out to the threads."""
+    sums = np.empty((-(-p.size // BLOCK), 2))
 
-    def sum_up(first: int) -> None:
-        _sums(p, v, sums, first, min(first + step, len(sums)))
+    def sum_up(first: int, last: int) -> None:
+        _sums(p, v, sums, first, last)
 
-    def write(first: int) -> None:
-        here = slice(first * STRETCH, (first + step) * STRETCH)
+    def write(first: int, last: int) -> None:
+        here = slice(first * BLOCK, last * BLOCK)
         _write(p[here], v[here], y[here], sums, scale, streams)
 
-    rows.in_parallel(sum_up, range(0, len(sums), step), threads)
-    rows.in_parallel(write, range(0, len(sums), step), threads)
+    rows.share_out(sum_up, len(sums), threads)
+    rows.share_out(write, len(sums), threads)
 
 
 # --- the map, on rows ---
@@ -190,40 +231,43 @@ def _product(p: Any, v: Any, y: Any, scale: float, streams: bool) -> None:
         here = range(min(group, count - start))
         for i in here:
             at = (start + i) * classes
-            total, lost = sum_of_row(after(p_, at), after(v_, at), classes)
+            total, lost = sum_of_row(offset(p_, at), offset(v_, at), classes)
             high[i], low[i] = as_pair(p_, total, lost)
         for i in here:
             at = (start + i) * classes
-            row = after(p_, at), after(v_, at)
-            write_product(*row, classes, (high[i], low[i]), scale, after(y_, at), streams)
+            row = offset(p_, at), offset(v_, at)
+            write_product(*row, classes, (high[i], low[i]), scale, offset(y_, at), streams)
     if streams:
         fence()
-    keep(p)
-    keep(v)
-    keep(y)
+    keep_alive(p)
+    keep_alive(v)
+    keep_alive(y)
 
 
 @inline
 def sum_of_row(p: Any, v: Any, classes: int) -> tuple[float, float]:
     """The sum of p_j v_j over a row, and what that lost."""
     total = lost = 0.0
-    for k in range(0, classes, STRETCH):
-        part = sum_products(after(p, k), after(v, k), min(STRETCH, classes - k))
+    for k in range(0, classes, BLOCK):
+        part = sum_products(offset(p, k), offset(v, k), min(BLOCK, classes - k))
         total, lost = joined(total, lost, part)
     return total, lost
 
 
-# --- of one row, its stretches shared out to threads ---
+PRODUCT = rows.RowKernel(_product, _product_long, has_several_blocks)
+
+
+# --- of one row, its blocks shared out to threads ---
 
 
 @jit
 def _sums(p: Any, v: Any, sums: Any, first: int, last: int) -> None:
     p_, v_ = pointer(p), pointer(v)
     for k in range(first, last):
-        here = min(STRETCH, p.size - k * STRETCH)
-        sums[k, 0], sums[k, 1] = sum_products(after(p_, k * STRETCH), after(v_, k * STRETCH), here)
-    keep(p)
-    keep(v)
+        here = min(BLOCK, p.size - k * BLOCK)
+        sums[k, 0], sums[k, 1] = sum_products(offset(p_, k * BLOCK), offset(v_, k * BLOCK), here)
+    keep_alive(p)
+    keep_alive(v)
 
 
 @jit
@@ -235,9 +279,9 @@ def _write(p: Any, v: Any, y: Any, sums: Any, scale: float, streams: bool) -> No
     write_product(pointer(p), pointer(v), p.size, mean, scale, pointer(y), streams)
     if streams:
         fence()
-    keep(p)
-    keep(v)
-    keep(y)
+    keep_alive(p)
+    keep_alive(v)
+    keep_alive(y)
 
 
 # --- the passes ---
@@ -245,7 +289,7 @@ def _write(p: Any, v: Any, y: Any, sums: Any, scale: float, streams: bool) -> No
 
 @inline
 def sum_products(p: Any, v: Any, count: int) -> tuple[float, float]:
-    """The sum of p_j v_j over a stretch, and what that lost: two float64."""
+    """The sum of p_j v_j over a block, and what that lost: two float64."""
     width = lanes(p)
     a = b = no_products(p)
     pairs = count - count % (2 * width)
@@ -254,7 +298,7 @@ def sum_products(p: Any, v: Any, count: int) -> tuple[float, float]:
         b = with_products(p, b, load(p, j + width), load(v, j + width))
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        a = with_products(p, a, load_part(p, j, here, 0.0), load_part(v, j, here, 0.0))
+        a = with_products(p, a, load_masked(p, j, here, 0.0), load_masked(v, j, here, 0.0))
     return sum_of_products(p, a, b)
 
 
@@ -264,11 +308,11 @@ def write_product(
 ) -> None:
     """y = s p (v - mean)."""
     width = lanes(p)
-    head = min(count, until_aligned(y)) if streams else 0
+    head = min(count, elements_to_alignment(y)) if streams else 0
     pairs = head + (count - head) // (2 * width) * (2 * width)
     if head > 0:
-        part = load_part(p, 0, head, 0.0), load_part(v, 0, head, 0.0)
-        store_part(y, 0, product(*part, mean, scale), head)
+        part = load_masked(p, 0, head, 0.0), load_masked(v, 0, head, 0.0)
+        store_masked(y, 0, product(*part, mean, scale), head)
     for j in range(head, pairs, 2 * width):
         first_ = product(load(p, j), load(v, j), mean, scale)
         second = product(load(p, j + width), load(v, j + width), mean, scale)
@@ -280,15 +324,15 @@ def write_product(
             store(y, j + width, second)
     for j in range(pairs, count, width):
         here = min(width, count - j)
-        last = product(load_part(p, j, here, 0.0), load_part(v, j, here, 0.0), mean, scale)
-        store_part(y, j, last, here)
+        last = product(load_masked(p, j, here, 0.0), load_masked(v, j, here, 0.0), mean, scale)
+        store_masked(y, j, last, here)
 
 
 @inline
 def product(p: Any, v: Any, mean: tuple[float, float], scale: float) -> Any:
     """p (s (v - mean)): in this order nothing underflows that p >= 0 would enlarge again."""
-    difference = (v - fill(v, mean[0])) - fill(v, mean[1])
-    return p * (fill(v, scale) * difference)
+    difference = (v - broadcast(v, mean[0])) - broadcast(v, mean[1])
+    return p * (broadcast(v, scale) * difference)
 
 
 # --- sums of products: two vectors of float64 at a time, in a format's own way ---
@@ -304,12 +348,12 @@ def _(p: Any) -> Any:
     if VECTOR[p.dtype] == FLOAT32:
 
         def of_float32(p: Any) -> Any:
-            return low_half(fill(p, 0.0)), low_half(fill(p, 0.0))
+            return low_half(broadcast(p, 0.0)), low_half(broadcast(p, 0.0))
 
         return of_float32
 
     def of_float64(p: Any) -> Any:
-        return fill(p, 0.0), fill(p, 0.0)
+        return broadcast(p, 0.0), broadcast(p, 0.0)
 
     return of_float64
 
@@ -326,7 +370,7 @@ def _(p: Any, sum_: Any, a: Any, b: Any) -> Any:
 
         def of_float64(p: Any, sum_: Any, a: Any, b: Any) -> Any:
             rounded = a * b
-            error = fma(a, b, fill(a, -0.0) - rounded)
+            error = fma(a, b, broadcast(a, -0.0) - rounded)
             return add(sum_[0], sum_[1] + error, rounded)
 
         return of_float64
@@ -356,9 +400,9 @@ def _(p: Any, a: Any, b: Any) -> Any:
 
         def of_float32(p: Any, a: Any, b: Any) -> tuple[float, float]:
             v = (a[0] + b[0]) + (a[1] + b[1])
-            v = v + by_4(v)
-            v = v + by_2(v)
-            return first(v + by_1(v)), 0.0
+            v = v + rotate_4(v)
+            v = v + rotate_2(v)
+            return extract_lane0(v + rotate_1(v)), 0.0
 
         return of_float32
 

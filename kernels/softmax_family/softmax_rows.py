@@ -7,21 +7,25 @@ from numpy.typing import NDArray
 
 from ..arithmetic.exp import exp_pair, power_of_two, two_sum
 from ..arithmetic.exp import scale as times_power
-from ..arithmetic.simd import after, fence, keep, number, pointer, put
+from ..arithmetic.simd import fence, keep_alive, load_scalar, offset, pointer, store_scalar
 from ..arithmetic.vector_exp import (
     FAR,
-    OF_ONE,
+    LOG2_E_PAIRS,
     layout,
-    near_reference,
     reference,
     smallest_exponent,
+    unshifted_reference,
 )
 from ..runtime.jit import inline, jit
 from .passes import (
-    STRETCH,
-    Stored,
-    anchor_of,
-    anchor_of_maximum,
+    AHEAD,
+    BLOCK,
+    GROUP,
+    StoredExponentials,
+    block_of,
+    blocks_of,
+    ceiling_of,
+    ceiling_of_maximum,
     extremes,
     inverse,
     joined,
@@ -36,11 +40,8 @@ from .passes import (
 NEGLIGIBLE = 2000.0
 """What is smaller than something by more powers of two makes no difference to it."""
 
-GROUP = 2048
-"""Elements of short rows that go through each pass together: 8 KiB of float32."""
-
-AHEAD = 1024
-"""Elements between what is computed and what is fetched for later, at least."""
+RELOAD_GROUP = 2 * GROUP
+"""Elements of short rows that go through each pass of `three_pass_reload` together."""
 
 Result = NDArray[Any]
 
@@ -86,30 +87,30 @@ def recompute_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> No
     """Maximum; sum of the exponentials; exponentials over the sum."""
     classes = x.shape[-1]
     p, q = pointer(x), pointer(y)
-    findings = new_findings(1, classes)
-    found, stretches = pointer(findings), stretches_of(classes)
+    block_stats = new_block_stats(1, classes)
+    stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
-        row, result = after(p, i * classes), after(q, i * classes)
-        find_extremes(row, classes, found)
-        maximum, smallest = row_extremes(found, stretches)
+        row, result = offset(p, i * classes), offset(q, i * classes)
+        find_extremes(row, classes, stats)
+        maximum, smallest = row_extremes(stats, blocks)
         if is_regular(maximum, high):
             exponent = np.floor(maximum * high)
-            r = near_reference(p, exponent, high, low)
-            for k in range(stretches):
-                stretch, here = stretch_of(row, classes, k)
-                anchor = anchor_of(p, number(found, MAXIMUM + k * EACH), r)
-                total, lost = sum_exponentials(stretch, here, r, None, anchor, STRETCH)
-                note_sum(found, k, exponent, total, lost)
-            total, lost = sum_of_stretches(found, stretches, exponent)
+            r = unshifted_reference(p, exponent, high, low)
+            for k in range(blocks):
+                block, here = block_of(row, classes, k)
+                ceiling = ceiling_of(p, load_scalar(stats, MAXIMUM + k * STATS), r)
+                total, lost = sum_exponentials(block, here, r, None, ceiling, BLOCK)
+                store_sum(stats, k, exponent, total, lost)
+            total, lost = sum_of_blocks(stats, blocks, exponent)
             sums = Sums(maximum, smallest, exponent, total, lost)
             write_row(row, classes, sums, high, low, result, streams)
         else:
             _write_irregular(row, classes, maximum, smallest, high, low, result)
     if streams:
         fence()
-    keep(x)
-    keep(y)
-    keep(findings)
+    keep_alive(x)
+    keep_alive(y)
+    keep_alive(block_stats)
 
 
 @jit
@@ -124,92 +125,99 @@ def reload_rows(x: Any, y: Any, e: Any, high: float, low: float, streams: bool) 
     classes = x.shape[-1]
     count = x.size // max(classes, 1)
     p, q, s = pointer(x), pointer(y), pointer(e)
-    group, stretches = max(1, min(rows_in_a_group(classes), count)), stretches_of(classes)
-    room = 0 if e.size < x.size else 1  # 1: row i of the exponentials is row i of the result
+    group, blocks = max(1, min(rows_in_a_group(classes), count)), blocks_of(classes)
+    # 1 if row i of the exponentials is row i of the result, 0 if it is row i of the group.
+    in_place = 0 if e.size < x.size else 1
     together = streams and group > 1
-    findings = new_findings(group, classes)
+    block_stats = new_block_stats(group, classes)
     for start in range(0, count, group):
         rows_here = min(group, count - start)
         ahead = max(classes, AHEAD)
         ahead = ahead if (start + rows_here) * classes + ahead <= x.size else 0
         for i in range(rows_here):
-            found = after(pointer(findings), i * stretches * EACH)
-            find_extremes(after(p, (start + i) * classes), classes, found)
+            stats = offset(pointer(block_stats), i * blocks * STATS)
+            find_extremes(offset(p, (start + i) * classes), classes, stats)
         for i in range(rows_here):
-            found = after(pointer(findings), i * stretches * EACH)
-            row, stored = after(p, (start + i) * classes), after(s, (start * room + i) * classes)
-            store_row(row, classes, found, high, low, stored, ahead)
+            stats = offset(pointer(block_stats), i * blocks * STATS)
+            row, stored = (
+                offset(p, (start + i) * classes),
+                offset(s, (start * in_place + i) * classes),
+            )
+            store_row(row, classes, stats, high, low, stored, ahead)
         for i in range(rows_here):
-            found = after(pointer(findings), i * stretches * EACH)
-            row, stored = after(p, (start + i) * classes), after(s, (start * room + i) * classes)
+            stats = offset(pointer(block_stats), i * blocks * STATS)
+            row, stored = (
+                offset(p, (start + i) * classes),
+                offset(s, (start * in_place + i) * classes),
+            )
             if together:
-                finish_stored(row, classes, found, high, stored, stored, False)
+                finish_stored(row, classes, stats, high, stored, stored, False)
             else:
-                result = after(q, (start + i) * classes)
-                finish_stored(row, classes, found, high, stored, result, streams)
+                result = offset(q, (start + i) * classes)
+                finish_stored(row, classes, stats, high, stored, result, streams)
         if together:  # as one piece: short rows would leave many ends
-            stream(s, rows_here * classes, after(q, start * classes))
+            stream(s, rows_here * classes, offset(q, start * classes))
     if streams:
         fence()
-    keep(x)
-    keep(y)
-    keep(e)
-    keep(findings)
+    keep_alive(x)
+    keep_alive(y)
+    keep_alive(e)
+    keep_alive(block_stats)
 
 
 @inline
 def store_row(
-    row: Any, classes: int, found: Any, high: float, low: float, stored: Any, ahead: int
+    row: Any, classes: int, stats: Any, high: float, low: float, stored: Any, ahead: int
 ) -> None:
     """Store the exponentials of a row, and sum them up."""
-    maximum, _ = row_extremes(found, stretches_of(classes))
+    maximum, _ = row_extremes(stats, blocks_of(classes))
     if not is_regular(maximum, high):
         if np.isfinite(maximum):
-            _store_far(row, classes, maximum, found, high, low, stored)
+            _store_far(row, classes, maximum, stats, high, low, stored)
         return
     exponent = np.floor(maximum * high)
-    r = near_reference(row, exponent, high, low)
-    for k in range(stretches_of(classes)):
-        stretch, here = stretch_of(row, classes, k)
-        anchor = anchor_of_maximum(row)
-        if classes > STRETCH:
-            anchor = anchor_of(row, number(found, MAXIMUM + k * EACH), r)
-        target = after(stored, k * STRETCH)
-        total, lost = sum_exponentials(stretch, here, r, target, anchor, ahead)
-        note_sum(found, k, exponent, total, lost)
+    r = unshifted_reference(row, exponent, high, low)
+    for k in range(blocks_of(classes)):
+        block, here = block_of(row, classes, k)
+        ceiling = ceiling_of_maximum(row)
+        if classes > BLOCK:
+            ceiling = ceiling_of(row, load_scalar(stats, MAXIMUM + k * STATS), r)
+        target = offset(stored, k * BLOCK)
+        total, lost = sum_exponentials(block, here, r, target, ceiling, ahead)
+        store_sum(stats, k, exponent, total, lost)
 
 
 @jit
 def _store_far(
-    row: Any, classes: int, maximum: float, found: Any, high: float, low: float, stored: Any
+    row: Any, classes: int, maximum: float, stats: Any, high: float, low: float, stored: Any
 ) -> None:
     """`store_row` for a maximum beyond FAR."""
     r = reference(row, maximum, high, low)
-    for k in range(stretches_of(classes)):
-        stretch, here = stretch_of(row, classes, k)
-        anchor = anchor_of(row, number(found, MAXIMUM + k * EACH), r)
-        target = after(stored, k * STRETCH)
-        total, lost = sum_exponentials(stretch, here, r, target, anchor, 0)
-        note_sum(found, k, r.exponent, total, lost)
+    for k in range(blocks_of(classes)):
+        block, here = block_of(row, classes, k)
+        ceiling = ceiling_of(row, load_scalar(stats, MAXIMUM + k * STATS), r)
+        target = offset(stored, k * BLOCK)
+        total, lost = sum_exponentials(block, here, r, target, ceiling, 0)
+        store_sum(stats, k, r.exponent, total, lost)
 
 
 @inline
 def finish_stored(
     row: Any,
     classes: int,
-    found: Any,
+    stats: Any,
     high: float,
     stored: Any,
     result: Any,
     streams: bool,
 ) -> None:
     """Divide stored exponentials by their sum."""
-    stretches = stretches_of(classes)
-    maximum, smallest = row_extremes(found, stretches)
+    blocks = blocks_of(classes)
+    maximum, smallest = row_extremes(stats, blocks)
     if np.isfinite(maximum):
-        total, lost = sum_of_stretches(found, stretches, number(found, EXPONENT))
+        total, lost = sum_of_blocks(stats, blocks, load_scalar(stats, EXPONENT))
         subnormal = reaches_subnormal(row, (maximum - smallest) * high)
-        r, q = Stored(number(found, EXPONENT)), inverse(row, total, lost)
+        r, q = StoredExponentials(load_scalar(stats, EXPONENT)), inverse(row, total, lost)
         write_probabilities(stored, classes, r, q, result, streams, 0, subnormal)
     else:
         write_constant(result, classes, np.nan)
@@ -218,13 +226,13 @@ def finish_stored(
 @jit
 def rows_in_a_group(classes: int) -> int:
     """How many rows of `three_pass_reload` go through each pass together."""
-    return max(1, GROUP // max(classes, 1))
+    return max(1, RELOAD_GROUP // max(classes, 1))
 
 
 @jit
 def reload_in_place(y: Any) -> None:
     """`reload_rows` of scale 1, from y to y."""
-    high, low = OF_ONE[int(y.itemsize == 8)]
+    high, low = LOG2_E_PAIRS[int(y.itemsize == 8)]
     reload_rows(y, y, y, high, low, False)
 
 
@@ -233,16 +241,16 @@ def two_pass_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> Non
     """Sum of the exponentials as pairs m 2^n; exponentials over the sum."""
     classes = x.shape[-1]
     p, q = pointer(x), pointer(y)
-    findings = new_findings(1, classes)
-    found, stretches = pointer(findings), stretches_of(classes)
+    block_stats = new_block_stats(1, classes)
+    stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
-        row, result = after(p, i * classes), after(q, i * classes)
-        for k in range(stretches):
-            stretch, here = stretch_of(row, classes, k)
-            smallest, exponent, total, lost = sum_pairs(stretch, here, high, low)
-            put(found, SMALLEST + k * EACH, smallest)
-            note_sum(found, k, exponent, total, lost)
-        sums = merged_pairs(p, found, stretches, high)
+        row, result = offset(p, i * classes), offset(q, i * classes)
+        for k in range(blocks):
+            block, here = block_of(row, classes, k)
+            smallest, exponent, total, lost = sum_pairs(block, here, high, low)
+            store_scalar(stats, SMALLEST + k * STATS, smallest)
+            store_sum(stats, k, exponent, total, lost)
+        sums = merge_pairs(p, stats, blocks, high)
         if is_regular(sums.maximum, high):
             write_row(row, classes, sums, high, low, result, streams)
         else:  # logits beyond FAR were cut; NaN and infinities are among them
@@ -250,32 +258,32 @@ def two_pass_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> Non
             _write_irregular(row, classes, maximum, smallest, high, low, result)
     if streams:
         fence()
-    keep(x)
-    keep(y)
-    keep(findings)
+    keep_alive(x)
+    keep_alive(y)
+    keep_alive(block_stats)
 
 
 @jit
 def online_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> None:
-    """Sums of stretches, each under its own maximum; exponentials over their sum."""
+    """Sums of blocks, each under its own maximum; exponentials over their sum."""
     classes = x.shape[-1]
     p, q = pointer(x), pointer(y)
-    findings = new_findings(1, classes)
-    found, stretches = pointer(findings), stretches_of(classes)
+    block_stats = new_block_stats(1, classes)
+    stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
-        row, result = after(p, i * classes), after(q, i * classes)
-        online_sums(row, classes, found, 0, stretches, high, low)
-        sums = merged(found, stretches, high)
+        row, result = offset(p, i * classes), offset(q, i * classes)
+        online_sums(row, classes, stats, 0, blocks, high, low)
+        sums = merge_blocks(stats, blocks, high)
         if is_regular(sums.maximum, high):
             write_row(row, classes, sums, high, low, result, streams)
         else:
-            maximum, smallest = row_extremes(found, stretches)
+            maximum, smallest = row_extremes(stats, blocks)
             _write_irregular(row, classes, maximum, smallest, high, low, result)
     if streams:
         fence()
-    keep(x)
-    keep(y)
-    keep(findings)
+    keep_alive(x)
+    keep_alive(y)
+    keep_alive(block_stats)
 
 
 @jit
@@ -286,10 +294,10 @@ def _write_irregular(
     if np.isfinite(maximum):
         r = reference(row, maximum, high, low)
         total = lost = 0.0
-        for k in range(stretches_of(classes)):
-            stretch, here = stretch_of(row, classes, k)
-            anchor = anchor_of(row, largest(stretch, here), r)
-            part = sum_exponentials(stretch, here, r, None, anchor, STRETCH)
+        for k in range(blocks_of(classes)):
+            block, here = block_of(row, classes, k)
+            ceiling = ceiling_of(row, largest(block, here), r)
+            part = sum_exponentials(block, here, r, None, ceiling, BLOCK)
             total, lost = joined(total, lost, part)
         factor = inverse(row, total, lost)
         subnormal = reaches_subnormal(row, (maximum - smallest) * high)
@@ -298,22 +306,22 @@ def _write_irregular(
         write_constant(result, classes, np.nan)
 
 
-# --- `online` of one row, its stretches shared out to threads ---
+# --- `online` of one row, its blocks shared out to threads ---
 
 
 @jit
-def sum_stretches(x: Any, findings: Any, first: int, last: int, high: float, low: float) -> None:
+def sum_blocks(x: Any, block_stats: Any, first: int, last: int, high: float, low: float) -> None:
     """`online_sums` of a row that is an array."""
-    online_sums(pointer(x), x.size, pointer(findings), first, last, high, low)
-    keep(x)
-    keep(findings)
+    online_sums(pointer(x), x.size, pointer(block_stats), first, last, high, low)
+    keep_alive(x)
+    keep_alive(block_stats)
 
 
 @jit
-def merged_sums(findings: Any, high: float) -> Sums:
-    """`merged` of all stretches in an array."""
-    sums = merged(pointer(findings), findings.size // EACH, high)
-    keep(findings)
+def merge_sums(block_stats: Any, high: float) -> Sums:
+    """`merge_blocks` of all blocks in an array."""
+    sums = merge_blocks(pointer(block_stats), block_stats.size // STATS, high)
+    keep_alive(block_stats)
     return sums
 
 
@@ -323,125 +331,113 @@ def write_part(x: Any, y: Any, sums: Sums, high: float, low: float, streams: boo
     write_row(pointer(x), x.size, sums, high, low, pointer(y), streams)
     if streams:
         fence()
-    keep(x)
-    keep(y)
+    keep_alive(x)
+    keep_alive(y)
 
 
-# --- what is found of a row: EACH numbers of each of its stretches ---
+# --- what is known of a row: STATS numbers of each of its blocks ---
 
-EACH = 5
-MAXIMUM, SMALLEST, EXPONENT, TOTAL, LOST = range(EACH)
-
-
-@inline
-def new_findings(group: int, classes: int) -> Any:
-    """Room for what is found of so many rows."""
-    return np.empty(group * stretches_of(classes) * EACH)
+STATS = 5
+MAXIMUM, SMALLEST, EXPONENT, TOTAL, LOST = range(STATS)
 
 
 @inline
-def stretches_of(classes: int) -> int:
-    """How many stretches a row has, 1 at least."""
-    return max(1, -(-classes // STRETCH))
+def new_block_stats(group: int, classes: int) -> Any:
+    """An array for the numbers of every block of a group of rows."""
+    return np.empty(group * blocks_of(classes) * STATS)
 
 
 @inline
-def stretch_of(row: Any, classes: int, k: int) -> Any:
-    """Stretch k of a row, and its length."""
-    return after(row, k * STRETCH), min(STRETCH, classes - k * STRETCH)
+def store_extremes(stats: Any, k: int, maximum: float, smallest: float) -> None:
+    """Write down the largest and the smallest element of block k."""
+    store_scalar(stats, MAXIMUM + k * STATS, maximum)
+    store_scalar(stats, SMALLEST + k * STATS, smallest)
 
 
 @inline
-def note_extremes(found: Any, k: int, maximum: float, smallest: float) -> None:
-    """Write down the largest and the smallest element of stretch k."""
-    put(found, MAXIMUM + k * EACH, maximum)
-    put(found, SMALLEST + k * EACH, smallest)
+def store_sum(stats: Any, k: int, exponent: float, total: float, lost: float) -> None:
+    """Write down the sum of block k under 2^exponent, and what that lost."""
+    store_scalar(stats, EXPONENT + k * STATS, exponent)
+    store_scalar(stats, TOTAL + k * STATS, total)
+    store_scalar(stats, LOST + k * STATS, lost)
 
 
 @inline
-def note_sum(found: Any, k: int, exponent: float, total: float, lost: float) -> None:
-    """Write down the sum of stretch k under 2^exponent, and what that lost."""
-    put(found, EXPONENT + k * EACH, exponent)
-    put(found, TOTAL + k * EACH, total)
-    put(found, LOST + k * EACH, lost)
+def find_extremes(row: Any, classes: int, stats: Any) -> None:
+    """The largest and the smallest element of each block."""
+    for k in range(blocks_of(classes)):
+        block, here = block_of(row, classes, k)
+        maximum, smallest = extremes(block, here)
+        store_extremes(stats, k, maximum, smallest)
 
 
 @inline
-def find_extremes(row: Any, classes: int, found: Any) -> None:
-    """The largest and the smallest element of each stretch."""
-    for k in range(stretches_of(classes)):
-        stretch, here = stretch_of(row, classes, k)
-        maximum, smallest = extremes(stretch, here)
-        note_extremes(found, k, maximum, smallest)
-
-
-@inline
-def row_extremes(found: Any, stretches: int) -> tuple[float, float]:
+def row_extremes(stats: Any, blocks: int) -> tuple[float, float]:
     """The largest, or NaN, and the smallest element of a row."""
-    maximum, smallest = number(found, MAXIMUM), number(found, SMALLEST)
-    for k in range(1, stretches):
-        here = number(found, MAXIMUM + k * EACH)
+    maximum, smallest = load_scalar(stats, MAXIMUM), load_scalar(stats, SMALLEST)
+    for k in range(1, blocks):
+        here = load_scalar(stats, MAXIMUM + k * STATS)
         maximum = here if here > maximum or np.isnan(here) else maximum  # a NaN is not larger
-        smallest = min(smallest, number(found, SMALLEST + k * EACH))
+        smallest = min(smallest, load_scalar(stats, SMALLEST + k * STATS))
     return maximum, smallest
 
 
 @inline
 def online_sums(
-    row: Any, classes: int, found: Any, first: int, last: int, high: float, low: float
+    row: Any, classes: int, stats: Any, first: int, last: int, high: float, low: float
 ) -> None:
-    """Sum up the stretches first ... last - 1, each under its own maximum."""
+    """Sum up the blocks first ... last - 1, each under its own maximum."""
     for k in range(first, last):
-        stretch, here = stretch_of(row, classes, k)
-        maximum, smallest = extremes(stretch, here)
+        block, here = block_of(row, classes, k)
+        maximum, smallest = extremes(block, here)
         exponent = np.floor(maximum * high)
-        total, lost = 0.0, 0.0  # of a masked stretch, too
+        total, lost = 0.0, 0.0  # of a masked block, too
         if is_regular(maximum, high):
-            r, anchor = near_reference(row, exponent, high, low), anchor_of_maximum(row)
-            total, lost = sum_exponentials(stretch, here, r, None, anchor, STRETCH)
-        note_extremes(found, k, maximum, smallest)
-        note_sum(found, k, exponent, total, lost)
+            r, ceiling = unshifted_reference(row, exponent, high, low), ceiling_of_maximum(row)
+            total, lost = sum_exponentials(block, here, r, None, ceiling, BLOCK)
+        store_extremes(stats, k, maximum, smallest)
+        store_sum(stats, k, exponent, total, lost)
 
 
 @inline
-def merged(found: Any, stretches: int, high: float) -> Sums:
-    """The sums of a row from those of its stretches; an infinite maximum where it is irregular.
+def merge_blocks(stats: Any, blocks: int, high: float) -> Sums:
+    """The sums of a row from those of its blocks; an infinite maximum where it is irregular.
 
-    So is a row with a stretch beyond FAR that is not far below the maximum.
+    So is a row with a block beyond FAR that is not far below the maximum.
     """
-    maximum, smallest = row_extremes(found, stretches)
+    maximum, smallest = row_extremes(stats, blocks)
     exponent = np.floor(maximum * high)
-    for k in range(stretches):
-        is_near = exponent - number(found, EXPONENT + k * EACH) < NEGLIGIBLE
-        if is_near and not is_regular(number(found, MAXIMUM + k * EACH), high):
+    for k in range(blocks):
+        is_near = exponent - load_scalar(stats, EXPONENT + k * STATS) < NEGLIGIBLE
+        if is_near and not is_regular(load_scalar(stats, MAXIMUM + k * STATS), high):
             maximum = np.inf
-    total, lost = sum_of_stretches(found, stretches, exponent)
+    total, lost = sum_of_blocks(stats, blocks, exponent)
     return Sums(maximum, smallest, exponent, total, lost)
 
 
 @inline
-def merged_pairs(p: Any, found: Any, stretches: int, high: float) -> Sums:
-    """As `merged`, from the sums of pairs; the extremes are known to a power of two."""
+def merge_pairs(p: Any, stats: Any, blocks: int, high: float) -> Sums:
+    """As `merge_blocks`, from the sums of pairs; the extremes are known to a power of two."""
     smallest, exponent = np.inf, -np.inf
     undefined = False
-    for k in range(stretches):
-        smallest = min(smallest, number(found, SMALLEST + k * EACH))
-        exponent = max(exponent, number(found, EXPONENT + k * EACH))
-        undefined |= np.isnan(number(found, TOTAL + k * EACH))
+    for k in range(blocks):
+        smallest = min(smallest, load_scalar(stats, SMALLEST + k * STATS))
+        exponent = max(exponent, load_scalar(stats, EXPONENT + k * STATS))
+        undefined |= np.isnan(load_scalar(stats, TOTAL + k * STATS))
     _, bias, _ = layout(p)
-    total, lost = sum_of_stretches(found, stretches, exponent - bias)
+    total, lost = sum_of_blocks(stats, blocks, exponent - bias)
     maximum = np.inf if undefined or abs(exponent) > FAR - NEGLIGIBLE else exponent / high
     return Sums(maximum, smallest / high, exponent, total, lost)
 
 
 @inline
-def sum_of_stretches(found: Any, stretches: int, exponent: float) -> tuple[float, float]:
+def sum_of_blocks(stats: Any, blocks: int, exponent: float) -> tuple[float, float]:
     """The sum under 2^exponent, and what that lost."""
     total = lost = 0.0
-    for k in range(stretches):
-        factor = power_of_two(max(number(found, EXPONENT + k * EACH) - exponent, -1000.0))
-        total, error = two_sum(total, number(found, TOTAL + k * EACH) * factor)
-        lost += error + number(found, LOST + k * EACH) * factor
+    for k in range(blocks):
+        factor = power_of_two(max(load_scalar(stats, EXPONENT + k * STATS) - exponent, -1000.0))
+        total, error = two_sum(total, load_scalar(stats, TOTAL + k * STATS) * factor)
+        lost += error + load_scalar(stats, LOST + k * STATS) * factor
     return total, lost
 
 
@@ -459,7 +455,7 @@ def write_row(
     row: Any, classes: int, sums: Sums, high: float, low: float, result: Any, streams: bool
 ) -> None:
     """Write e^(s x) / sum of a regular row."""
-    r = near_reference(row, sums.exponent, high, low)
+    r = unshifted_reference(row, sums.exponent, high, low)
     factor = inverse(row, sums.total, sums.lost)
     subnormal = reaches_subnormal(row, (sums.maximum - sums.smallest) * high)
     write_probabilities(row, classes, r, factor, result, streams, AHEAD, subnormal)

@@ -19,7 +19,7 @@ FLOORS = ("kernels", "derivations", "verify")
 ROOMS = {
     "kernels": (
         "runtime arithmetic softmax_family softmax_alternatives losses activations step_radius "
-        "h_consistency training frameworks __init__"
+        "h_consistency training frameworks error_bounds __init__"
     ),
     "derivations": (
         "definition arithmetic proofs catalogue error_bounds step_radius h_consistency "

@@ -20,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.arithmetic.simd import (
+    broadcast,
+    elements_to_alignment,
+    extract_lane0,
     fence,
-    fill,
-    first,
-    keep,
+    keep_alive,
     lanes,
-    larger,
     load,
     pointer,
     prefetch,
     store_stream,
-    until_aligned,
+    vmax,
 )
 from .peers import Candidate
 from .problems import Array, Problem
@@ -142,15 +142,15 @@ def _reader(ahead: int) -> Callable[..., Any]:
     def read(x: Any) -> Any:
         p = pointer(x)
         width = lanes(p)
-        a = b = c = d = fill(p, -np.inf)
+        a = b = c = d = broadcast(p, -np.inf)
         for j in range(0, x.size - 4 * width + 1, 4 * width):
             if ahead > 0:
                 for line in range(4):
                     prefetch(p, j + line * width + ahead)
-            a, b = larger(load(p, j), a), larger(load(p, j + width), b)
-            c, d = larger(load(p, j + 2 * width), c), larger(load(p, j + 3 * width), d)
-        keep(x)
-        return first(larger(larger(a, b), larger(c, d)))
+            a, b = vmax(load(p, j), a), vmax(load(p, j + width), b)
+            c, d = vmax(load(p, j + 2 * width), c), vmax(load(p, j + 3 * width), d)
+        keep_alive(x)
+        return extract_lane0(vmax(vmax(a, b), vmax(c, d)))
 
     return read  # type: ignore[no-any-return]
 
@@ -162,7 +162,7 @@ def _streamer(ahead: int) -> Callable[..., Any]:
     def stream(x: Any, y: Any) -> None:
         p, q = pointer(x), pointer(y)
         width = lanes(p)
-        for j in range(until_aligned(q), x.size - 4 * width + 1, 4 * width):
+        for j in range(elements_to_alignment(q), x.size - 4 * width + 1, 4 * width):
             if ahead > 0:
                 for line in range(4):
                     prefetch(p, j + line * width + ahead)
@@ -171,8 +171,8 @@ def _streamer(ahead: int) -> Callable[..., Any]:
             store_stream(q, j + 2 * width, load(p, j + 2 * width))
             store_stream(q, j + 3 * width, load(p, j + 3 * width))
         fence()
-        keep(x)
-        keep(y)
+        keep_alive(x)
+        keep_alive(y)
 
     return stream  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ import sys
 import numba
 import numpy as np
 import pytest
-from softproof.kernels.arithmetic.simd import keep, lanes, load, pointer, store
+from softproof.kernels.arithmetic.simd import keep_alive, lanes, load, pointer, store
 
 
 @numba.njit(error_model="numpy")
@@ -15,8 +15,8 @@ def convert(x, y):
     p, q = pointer(x), pointer(y)
     for i in range(0, x.size, lanes(p)):
         store(q, i, load(p, i))
-    keep(x)
-    keep(y)
+    keep_alive(x)
+    keep_alive(y)
 
 
 def check():

@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from softproof.kernels.arithmetic.simd import after, fill, keep, lanes, load, pointer, store
+from softproof.kernels.arithmetic.simd import (
+    broadcast,
+    keep_alive,
+    lanes,
+    load,
+    offset,
+    pointer,
+    store,
+)
 from softproof.kernels.arithmetic.vector_exp import (
     EXP_ERROR,
     FAR,
-    OF_ONE,
+    LOG2_E_PAIRS,
     exponential,
     layout,
     multiplier,
@@ -37,9 +45,9 @@ def powers(x, w, n, high, low):
         mantissa, exponent = power_pair(load(p, i), high, low)
         store(q, i, mantissa)
         store(s, i, exponent)
-    keep(x)
-    keep(w)
-    keep(n)
+    keep_alive(x)
+    keep_alive(w)
+    keep_alive(n)
 
 
 @compiled
@@ -48,16 +56,16 @@ def exponentials(x, e, maximum, high, low):
     p, q = pointer(x), pointer(e)
     r = reference(p, maximum, high, low)
     for i in range(0, x.size, lanes(p)):
-        store(after(q, i), 0, exponential(p, load(p, i), r))
-    keep(x)
-    keep(e)
+        store(offset(q, i), 0, exponential(p, load(p, i), r))
+    keep_alive(x)
+    keep_alive(e)
     return r.exponent, r.shift
 
 
 @compiled
 def bias_and_cut(x):
     _, bias, cut = layout(pointer(x))
-    keep(x)
+    keep_alive(x)
     return bias, cut
 
 
@@ -65,9 +73,9 @@ def bias_and_cut(x):
 def lowest_formed(x, maximum, raised):
     """The least x whose own exponential is formed under the raised reference of a maximum."""
     p = pointer(x)
-    r = reference(p, maximum, *OF_ONE[0])
-    lowest = reference_at(p, r.exponent - raised, r.shift, *OF_ONE[0]).lowest
-    keep(x)
+    r = reference(p, maximum, *LOG2_E_PAIRS[0])
+    lowest = reference_at(p, r.exponent - raised, r.shift, *LOG2_E_PAIRS[0]).lowest
+    keep_alive(x)
     return lowest
 
 
@@ -102,7 +110,7 @@ def every_float32(step):
 
 def test_every_exponential_that_is_formed_is_tried():
     """The lowest is CUT below a reference that cross_entropy has raised by HEADROOM."""
-    high, _ = OF_ONE[0]
+    high, _ = LOG2_E_PAIRS[0]
     near = np.float32(FAR / high)  # the largest M that a row is not moved by, or the next
     near = near if near * high <= FAR else np.nextafter(near, np.float32(0))
     formed = lowest_formed(np.zeros(16, np.float32), -float(near), HEADROOM)
@@ -218,8 +226,8 @@ def test_a_vector_is_filled_with_one_number():
     @compiled
     def filled(x):
         p = pointer(x)
-        store(p, 0, fill(p, 2.5))
-        keep(x)
+        store(p, 0, broadcast(p, 2.5))
+        keep_alive(x)
 
     x = np.zeros(16, np.float32)
     filled(x)

@@ -18,7 +18,7 @@ from softproof.kernels.losses.cross_entropy import (
     cross_entropy_gradient,
 )
 from softproof.kernels.runtime import tuning
-from softproof.kernels.softmax_family.passes import STRETCH
+from softproof.kernels.softmax_family.passes import BLOCK
 
 INF, NAN = math.inf, math.nan
 DTYPES = [np.float32, np.float64]
@@ -132,19 +132,19 @@ def test_bounds_at_every_length_around_the_lanes(dtype):
         check(logits[:length], length // 2)
 
 
-@pytest.mark.parametrize("length", [STRETCH - 1, STRETCH, STRETCH + 1, 2 * STRETCH + 5])
+@pytest.mark.parametrize("length", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bounds_at_lengths_around_the_stretch(dtype, length):
     logits = (np.random.default_rng(length).normal(size=length) * 8).astype(dtype)
-    for label in (0, STRETCH - 2, int(logits.argmax())):
+    for label in (0, BLOCK - 2, int(logits.argmax())):
         check(logits, label, bits=150)
     check(logits, length - 1, 0.1, bits=150)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bounds_on_a_far_row_of_several_stretches(dtype):
-    logits = (np.random.default_rng(3).normal(size=STRETCH + 9) * 5 + 30000).astype(dtype)
-    for label in (1, STRETCH + 1, int(logits.argmax())):
+    logits = (np.random.default_rng(3).normal(size=BLOCK + 9) * 5 + 30000).astype(dtype)
+    for label in (1, BLOCK + 1, int(logits.argmax())):
         check(logits, label, bits=200)
 
 
@@ -530,7 +530,7 @@ def test_numbers_of_16_bits_are_computed_in_float32(dtype):
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch, stream_from):
     monkeypatch.setattr(tuning, "THREAD_BYTES", 1 << 10)
-    for samples, classes in ((1, 5 * STRETCH + 3), (300, 50), (3, 4500)):
+    for samples, classes in ((1, 5 * BLOCK + 3), (300, 50), (3, 4500)):
         logits, labels = random_samples(samples, classes, dtype)
         given = dict(options)
         if "class_weights" in options:
@@ -556,10 +556,10 @@ def test_threads_and_streams_give_the_same_bits(dtype, options, monkeypatch, str
 def test_stored_exponentials_give_the_bits_of_computed_ones(
     dtype, factor, monkeypatch, stream_from
 ):
-    logits, labels = random_samples(5, 4 * STRETCH + 9, dtype)
-    logits[0, STRETCH : 2 * STRETCH] -= 30  # units with maxima far apart
-    logits[1, :STRETCH] = -np.inf  # a unit that is masked
-    logits[2, 2 * STRETCH :] *= 2000  # units beyond 2^14
+    logits, labels = random_samples(5, 4 * BLOCK + 9, dtype)
+    logits[0, BLOCK : 2 * BLOCK] -= 30  # units with maxima far apart
+    logits[1, :BLOCK] = -np.inf  # a unit that is masked
+    logits[2, 2 * BLOCK :] *= 2000  # units beyond 2^14
     logits[3] -= 60
     logits[3, 0] = 40  # results that are subnormal or zero
     results = []

@@ -9,12 +9,12 @@ import pytest
 from softproof import kernels
 from softproof.kernels import ALGORITHMS
 from softproof.kernels.runtime import rows, tuning
-from softproof.kernels.softmax_family.passes import STRETCH
+from softproof.kernels.softmax_family.passes import BLOCK
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 LINE = 64
 SHORT = [*range(1, 71), 127, 128, 129, 130]
-LONG = [STRETCH - 1, STRETCH, STRETCH + 1, STRETCH + 2, 3 * STRETCH + 5]
+LONG = [BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 2, 3 * BLOCK + 5]
 
 
 def with_labels(function, x, **options):
@@ -153,7 +153,7 @@ def test_in_place(name, dtype, streams):
 @each_dtype
 @each_function
 def test_any_batch_and_any_threads(name, dtype, streams):
-    for length in (1, 2, 7, 16, 17, 31, 64, 70, 129, STRETCH + 1):
+    for length in (1, 2, 7, 16, 17, 31, 64, 70, 129, BLOCK + 1):
         x = logits(13, length, dtype=dtype)
         whole = alone(name, x)
         for threads in (1, 2, 3, 7):
@@ -185,7 +185,7 @@ def test_any_strides(name, dtype):
 @each_dtype
 @each_function
 def test_a_row_shared_out_to_threads(name, dtype, streams):
-    for length in (STRETCH + 1, 3 * STRETCH + 5, 9 * STRETCH - 1):
+    for length in (BLOCK + 1, 3 * BLOCK + 5, 9 * BLOCK - 1):
         x = logits(1, length, dtype=dtype)
         expected = ALL[name](x)
         for threads in (2, 3, 7):
@@ -200,7 +200,7 @@ def test_a_row_shared_out_to_threads(name, dtype, streams):
 @each_dtype
 @each_function
 def test_the_size_at_which_the_algorithm_changes(name, dtype, monkeypatch):
-    for length in (1, 70, STRETCH + 1, 3 * STRETCH + 5):
+    for length in (1, 70, BLOCK + 1, 3 * BLOCK + 5):
         x = logits(2, length, dtype=dtype)
         results = set()
         for row_bytes in (1, 1 << 60):

@@ -34,7 +34,7 @@ def counted_simd():
 
 @pytest.fixture(scope="module")
 def modules(counted_simd):
-    return counted_simd.kernels("softmax", "softmax_rows")
+    return counted_simd.kernels("softmax_family.softmax", "softmax_family.softmax_rows")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_long_row_moves_what_the_paper_counts(name, softmax, on_rows, count):
     assert of_x.writes == of_x.owned == 0
     assert of_y.owned == 1  # which the paper leaves out
     assert max(scratch) < SCRATCH
-    assert of_x.ahead * N <= on_rows.STRETCH + on_rows.AHEAD
+    assert of_x.ahead * N <= on_rows.BLOCK + on_rows.AHEAD
     assert_same(y, ALGORITHMS[name](x))
 
 
@@ -127,7 +127,7 @@ def test_auto_reads_once_what_fits_the_second_level(softmax, count):
 
 
 def test_log_softmax_reads_twice_and_writes_once(counted_simd, count):
-    (module,) = counted_simd.kernels("log_softmax")
+    (module,) = counted_simd.kernels("softmax_family.log_softmax")
     x, y = logits(N), aligned(N)
     of_x, of_y, _ = count(module.log_softmax, x, y)
     assert (of_x.reads, of_y.reads, of_y.writes) == (2, 0, 1)
@@ -135,7 +135,7 @@ def test_log_softmax_reads_twice_and_writes_once(counted_simd, count):
 
 
 def test_logsumexp_reads_once_and_writes_nothing(counted_simd, count):
-    (module,) = counted_simd.kernels("logsumexp")
+    (module,) = counted_simd.kernels("softmax_family.logsumexp")
     x, y = logits(1, N), aligned(1)
     of_x, _, scratch = count(module.logsumexp, x, y)
     assert (of_x.reads, of_x.writes) == (1, 0)
@@ -144,7 +144,7 @@ def test_logsumexp_reads_once_and_writes_nothing(counted_simd, count):
 
 
 def test_cross_entropy_reads_once_and_writes_nothing(counted_simd, count):
-    (module,) = counted_simd.kernels("cross_entropy")
+    (module,) = counted_simd.kernels("losses.cross_entropy")
     x, y = logits(1, N), aligned(1)
     of_x, _, scratch = count(lambda x, out: module.cross_entropy(x, [3], out=out), x, y)
     assert of_x.reads * N <= N + 16  # the logit of the label once more
@@ -157,18 +157,18 @@ def test_cross_entropy_reads_once_and_writes_nothing(counted_simd, count):
 
 def test_a_pass_too_many_is_counted(softmax, on_rows, count):
     def wasteful(x, y, high, low, streams):
-        findings = on_rows.pointer(on_rows.new_findings(1, N))
-        on_rows.find_extremes(on_rows.pointer(x), N, findings)
+        block_stats = on_rows.pointer(on_rows.new_block_stats(1, N))
+        on_rows.find_extremes(on_rows.pointer(x), N, block_stats)
         on_rows.two_pass_rows(x, y, high, low, streams)
 
     def run(x, out):
-        softmax._run(wasteful, x, -1, 1.0, out, 1)
+        softmax._run(softmax.rows.RowKernel(wasteful), x, -1, 1.0, out, 1)
 
     of_x, of_y, _ = count(run, logits(N), aligned(N))
     assert (of_x.reads, of_y.reads, of_y.writes) == (3, 0, 1) != PAPER["two_pass"]
 
 
 def test_online_reads_once_only_because_a_stretch_fits_the_cache(softmax, on_rows, count):
-    half_a_stretch = on_rows.STRETCH * 4 // 2
-    of_x, _, _ = count(softmax.online, logits(N), aligned(N), cache=half_a_stretch)
+    half_a_block = on_rows.BLOCK * 4 // 2
+    of_x, _, _ = count(softmax.online, logits(N), aligned(N), cache=half_a_block)
     assert of_x.reads == 3

@@ -19,7 +19,7 @@ from softproof.kernels.softmax_family.log_softmax import (
     log_softmax_vjp,
 )
 from softproof.kernels.softmax_family.logsumexp import ULP_BOUND as SUM_ULP_BOUND
-from softproof.kernels.softmax_family.passes import STRETCH
+from softproof.kernels.softmax_family.passes import BLOCK
 
 INF, NAN = math.inf, math.nan
 DTYPES = [np.float32, np.float64]
@@ -143,7 +143,7 @@ def test_bounds_at_every_length_around_the_lanes(dtype):
         assert_within_bounds(logits[:length])
 
 
-AROUND = [STRETCH - 1, STRETCH, STRETCH + 1, 2 * STRETCH, 2 * STRETCH + 17]
+AROUND = [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 17]
 
 
 @pytest.mark.parametrize("offset", [0.0, 11360.0, -11360.0, -3e7])
@@ -160,13 +160,13 @@ def test_bounds_around_the_length_of_a_stretch(dtype, length, offset):
 def test_stretches_of_all_kinds_are_merged(dtype):
     """Ties over stretches, a masked one, one far below, maximum first, last and in between."""
     lows = [-20.0, -INF, -INF, -16000.0, -700.0]
-    stretches = [np.full(STRETCH, low) for low in lows]
-    for at in ([0], [STRETCH], [2 * STRETCH + 3, 5], [5 * STRETCH - 1], [0, 1, 3 * STRETCH + 9]):
+    stretches = [np.full(BLOCK, low) for low in lows]
+    for at in ([0], [BLOCK], [2 * BLOCK + 3, 5], [5 * BLOCK - 1], [0, 1, 3 * BLOCK + 9]):
         for base in (0.0, 11350.0, -8000.0):
             row = np.concatenate(stretches) + base
             row[at] = base + 1.5
-            row[STRETCH + 7] = max(row[STRETCH + 7], base - 30.0)
-            sample = [*at, 7, STRETCH + 7, 3 * STRETCH + 1, 5 * STRETCH - 1]
+            row[BLOCK + 7] = max(row[BLOCK + 7], base - 30.0)
+            sample = [*at, 7, BLOCK + 7, 3 * BLOCK + 1, 5 * BLOCK - 1]
             assert_within_bounds(row.astype(dtype), sample=sample)
 
 
@@ -300,19 +300,19 @@ def test_log1p_is_within_its_bound():
     ],
 )
 def test_logsumexp_at_the_edges(row, expected, dtype):
-    for repeated in (1, STRETCH):  # in one stretch, and over several
+    for repeated in (1, BLOCK):  # in one stretch, and over several
         result = logsumexp(np.tile(np.array(row, dtype), repeated), scale=1.0)
         finite = math.isfinite(expected)
         shift = math.log(repeated) if finite else 0.0
         np.testing.assert_allclose(float(result), expected + shift, rtol=0.004, atol=0)
 
 
-@pytest.mark.parametrize("position", [0, 1, 63, 64, 129, STRETCH - 1, STRETCH + 1])
+@pytest.mark.parametrize("position", [0, 1, 63, 64, 129, BLOCK - 1, BLOCK + 1])
 @pytest.mark.parametrize("special", [NAN, INF])
 @pytest.mark.parametrize("rest", [0.0, -INF, -1e4])
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
 def test_nan_or_inf_anywhere_makes_the_whole_row_of_log_softmax_nan(dtype, rest, special, position):
-    for classes in (130, 3 * STRETCH):
+    for classes in (130, 3 * BLOCK):
         logits = np.full((3, classes), rest, dtype)
         logits[[0, 2], 5] = 1.0
         if position < classes:
@@ -326,7 +326,7 @@ def test_nan_or_inf_anywhere_makes_the_whole_row_of_log_softmax_nan(dtype, rest,
                 np.testing.assert_equal(float(logsumexp(logits[1], threads=threads)), expected)
 
 
-@pytest.mark.parametrize("length", [1, 2, 65, STRETCH + 1])
+@pytest.mark.parametrize("length", [1, 2, 65, BLOCK + 1])
 @pytest.mark.parametrize("filler", [-INF, INF, NAN])
 def test_log_softmax_without_a_finite_element_is_nan(filler, length):
     assert np.isnan(log_softmax(np.full(length, filler))).all()
@@ -372,7 +372,7 @@ def test_an_axis_that_is_not_there_is_refused(function):
 
 
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
-@pytest.mark.parametrize("classes", [300, STRETCH, 40 * STRETCH + 3])
+@pytest.mark.parametrize("classes", [300, BLOCK, 40 * BLOCK + 3])
 def test_threads_and_batches_give_the_same_bits(classes, dtype):
     """A row alone, in a batch, and shared out to threads."""
     count = max(1, 300000 // classes) + 1
@@ -446,7 +446,7 @@ DERIVATIVES = {"vjp": log_softmax_vjp, "jvp": log_softmax_jvp}
 @pytest.mark.parametrize("kind", DERIVATIVES)
 def test_derivatives_within_their_bound(kind, dtype, scale):
     rng = np.random.default_rng(8)
-    for length, spread in [(1, 1), (2, 20), (33, 5), (130, 40), (STRETCH + 5, 3)]:
+    for length, spread in [(1, 1), (2, 20), (33, 5), (130, 40), (BLOCK + 5, 3)]:
         log_p = log_softmax((rng.normal(size=length) * spread).astype(dtype))
         vector = abs(rng.normal(size=length)).astype(dtype)
         vector[: length // 2] *= dtype(-1)  # so that the sum cancels

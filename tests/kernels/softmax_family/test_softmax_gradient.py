@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from softproof.kernels import softmax, softmax_jvp, softmax_vjp
 from softproof.kernels.runtime import tuning
-from softproof.kernels.softmax_family.softmax_gradient import STRETCH
+from softproof.kernels.softmax_family.softmax_gradient import BLOCK
 
 INF, NAN = math.inf, math.nan
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
@@ -66,7 +66,7 @@ def test_error_bound(dtype, scale):
 @each_dtype
 def test_error_bound_over_stretches(dtype):
     rng = np.random.default_rng(1)
-    n = 2 * STRETCH + 5
+    n = 2 * BLOCK + 5
     p, v = probabilities(rng, n, dtype), rng.normal(size=n).astype(dtype)
     assert worst_of_bound(p, v) <= 1
 

@@ -1,0 +1,158 @@
+"""The error bound of every kernel, in one place: `error_bound`.
+
+The numbers are the constants of the modules in whose docstrings they are proven, or, where this
+says so, measured; nothing is stated twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .activations import elementwise
+from .h_consistency import transform
+from .losses import comp_sum, cross_entropy
+from .softmax_alternatives import stablemax
+from .softmax_family import log_softmax, logsumexp, softmax
+
+
+class Bound(NamedTuple):
+    """What is known of the error of one kernel."""
+
+    ulps: Mapping[str, float]
+    """The largest error by format, in ulps of the exact result."""
+    proof: str
+    """The module, or function, whose docstring has the proof."""
+    is_proven: bool = True
+    """Whether it is proven for every input, or was measured by a search and rounded up."""
+
+
+_FAMILY = "softproof.kernels.softmax_family"
+_LOSSES = "softproof.kernels.losses"
+_STABLEMAX = "softproof.kernels.softmax_alternatives.stablemax"
+_ACTIVATIONS = "softproof.kernels.activations.elementwise"
+_TRANSFORM = "softproof.kernels.h_consistency.transform"
+
+_LOSS = Bound(cross_entropy.ULP_BOUND, f"{_LOSSES}.cross_entropy.cross_entropy")
+_GRADIENT = Bound(
+    cross_entropy.GRADIENT_ULP_BOUND, f"{_LOSSES}.cross_entropy.cross_entropy_with_gradient"
+)
+_STABLEMAX_LOSS = Bound(stablemax.LOSS_ULP_BOUND, _STABLEMAX)
+_COMP_SUM = Bound(comp_sum.ULP_BOUND, f"{_LOSSES}.comp_sum")
+
+BOUNDS: dict[str, Bound] = {
+    "softmax": Bound(softmax.ULP_BOUND["online"], f"{_FAMILY}.softmax"),
+    **{name: Bound(ulps, f"{_FAMILY}.softmax") for name, ulps in softmax.ULP_BOUND.items()},
+    "log_softmax": Bound(log_softmax.ULP_BOUND, f"{_FAMILY}.log_softmax.log_softmax"),
+    "logsumexp": Bound(logsumexp.ULP_BOUND, f"{_FAMILY}.logsumexp.logsumexp"),
+    "cross_entropy": _LOSS,
+    "cross_entropy_with_gradient": _LOSS,
+    "cross_entropy_gradient": _GRADIENT,
+    "comp_sum": _COMP_SUM,
+    "comp_sum_with_gradient": _COMP_SUM,
+    "stablemax": Bound(stablemax.ULP_BOUND, _STABLEMAX),
+    "stablemax_cross_entropy": _STABLEMAX_LOSS,
+    "stablemax_cross_entropy_with_gradient": _STABLEMAX_LOSS,
+    **{name: Bound(ulps, _ACTIVATIONS, False) for name, ulps in elementwise.ULP_BOUND.items()},
+    "consistency_transform": Bound({"float64": transform.TRANSFORM_ULP_BOUND}, _TRANSFORM, False),
+    "consistency_gamma": Bound({"float64": transform.GAMMA_ULP_BOUND}, _TRANSFORM, False),
+}
+"""Of the value that each kernel computes; of a pair (loss, gradient), of the loss."""
+
+GRADIENT_BOUNDS: dict[str, Bound] = {
+    "cross_entropy": _GRADIENT,
+    "cross_entropy_with_gradient": _GRADIENT,
+    "cross_entropy_gradient": _GRADIENT,
+    "stablemax_cross_entropy": Bound(stablemax.GRADIENT_ULP_BOUND, _STABLEMAX),
+    "stablemax_cross_entropy_with_gradient": Bound(stablemax.GRADIENT_ULP_BOUND, _STABLEMAX),
+}
+"""Of the entries of the gradient of a loss."""
+
+_OF_CONDITION = (
+    "its terms may cancel, so its error is bounded in units of its condition, not in ulps: see "
+)
+
+WITHOUT: dict[str, str] = {
+    "naive": "it overflows, and its sum is off by up to n/2 ulps: it is here to be compared with",
+    "softmax_vjp": f"{_OF_CONDITION}{_FAMILY}.softmax_gradient",
+    "softmax_jvp": f"{_OF_CONDITION}{_FAMILY}.softmax_gradient",
+    "log_softmax_vjp": f"{_OF_CONDITION}its docstring and {_FAMILY}.log_softmax.DERIVATIVE_BOUND",
+    "log_softmax_jvp": f"{_OF_CONDITION}its docstring and {_FAMILY}.log_softmax.DERIVATIVE_BOUND",
+    "stablemax_vjp": f"{_OF_CONDITION}its docstring and {_STABLEMAX}.VJP_ERROR",
+    "radius": "the exact radius comes with an enclosure of its own, `Radius`",
+    "safe_radius": "its result is at most the exact radius, and is not compared with it",
+    "activation_radius": "its result is at most the exact radius, and is not compared with it",
+    "clip_step": "its factor keeps the step within the radius: see its docstring",
+}
+"""The public kernels that have no bound in ulps, and why."""
+
+WITHOUT_OF_GRADIENT: dict[str, str] = dict.fromkeys(
+    ("comp_sum", "comp_sum_with_gradient"),
+    f"it depends on tau: call {_LOSSES}.comp_sum.gradient_ulp_bound",
+)
+"""The losses whose gradients have no single bound, and why."""
+
+
+def error_bound(kernel: str, dtype: Any, *, gradient: bool = False) -> float:
+    """Return the largest error of a kernel, in ulps of the exact result.
+
+    Parameters
+    ----------
+    kernel
+        The name of a function of `softproof.kernels`, or of an algorithm of softmax.
+    dtype
+        The format of its arguments: "float16", "bfloat16", "float32" or "float64", or a NumPy
+        dtype.
+    gradient
+        For a loss: whether to return the bound of the entries of its gradient.
+
+    Returns
+    -------
+    float
+        The bound, for scale 1 and without class weights, label smoothing or reduction. An ulp is
+        the distance between neighbouring numbers of the format at the exact result; below the
+        normal range it is the smallest subnormal number. For `logsumexp` it is that of the larger
+        one of abs(result) and log1p(T), T the sum of all terms but the largest over that one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kernel, or it has no bound in ulps (then the message says why), or not
+        for this format. The message names what there is.
+
+    Notes
+    -----
+    The bounds of the softmax family, of the losses and of StableMax are proven for every finite row
+    with any -inf masks. The proof stands in the docstring of the module or function that
+    ``softproof.kernels.error_bounds.BOUNDS[kernel].proof`` names, and the tests try to break it.
+    The bounds of the activations and of the H-consistency transforms are measured: what searches
+    found, rounded up (``is_proven`` is False).
+
+    Examples
+    --------
+    >>> error_bound("softmax", "float32")
+    3.99
+    >>> error_bound("cross_entropy", np.float64, gradient=True)
+    13.0
+    >>> error_bound("softmax_vjp", "float32")
+    Traceback (most recent call last):
+    ...
+    ValueError: softmax_vjp has no bound in ulps: its terms may cancel, so its error is bounded ...
+    """
+    if gradient:
+        table, reasons, what = GRADIENT_BOUNDS, WITHOUT_OF_GRADIENT, f"the gradient of {kernel}"
+    else:
+        table, reasons, what = BOUNDS, WITHOUT, str(kernel)
+    if kernel in reasons:
+        raise ValueError(f"{what} has no bound in ulps: {reasons[kernel]}")
+    if kernel not in table:
+        raise ValueError(
+            f"there is no error bound of {what}; there is one of {', '.join(sorted(table))}"
+        )
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    ulps = table[kernel].ulps
+    if name not in ulps:
+        raise ValueError(
+            f"{what} has no error bound in {name}; it has one in {', '.join(sorted(ulps))}"
+        )
+    return ulps[name]
