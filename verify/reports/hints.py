@@ -16,7 +16,7 @@ from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import Format
 from ..inputs.families import Batch
 from ..runs.run import Connect, Failure
-from ..subjects.contract import AXES, CHOICES, wider_contracts
+from ..subjects.contract import CHOICES, WIDENING, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
@@ -149,7 +149,7 @@ def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tup
     """The settings of the contract that let the case pass, the fewest; none lets two ways pass."""
     if TWO_WAYS in finding.failure.message:
         return []
-    others = [[f"{name}={c}"] for name in CHOICES if name not in AXES for c in CHOICES[name]]
+    others = [[f"{name}={c}"] for name in CHOICES if name not in WIDENING for c in CHOICES[name]]
     for settings in (*others, *wider_contracts(subject.contract)):
         tried = subject.declaring(settings)
         if tried != subject and passes(tried, finding.batch):
