@@ -99,7 +99,8 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
     ),
 )
 
-# What it is likely to be where another setting of the contract lets the case pass.
+# What it is likely to be where another setting of the contract lets the case pass: of several
+# settings together, the first.
 BY_SETTING = {
     "accumulator": "the sum loses digits: keep it in a wider format",
     "summation": "the sum loses digits: add blocks of terms, and the sums of blocks pairwise",
@@ -154,7 +155,7 @@ def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tup
         tried = subject.declaring(settings)
         if tried != subject and passes(tried, finding.batch):
             meant = dict(setting.split("=") for setting in settings)
-            likely = [("likely", BY_SETTING[name]) for name in meant if name in BY_SETTING]
+            likely = [("likely", words) for name, words in BY_SETTING.items() if name in meant]
             return [*likely[:1], ("if meant", f"declare contract={json.dumps(meant)}")]
     return []
 
