@@ -21,7 +21,7 @@ from .catalogue import lookup
 from .definition import Definition, Output
 from .proofs.charts import Symbolic
 from .proofs.facts import PermutationEquivariant, PermutationInvariant
-from .proofs.prove import prove
+from .proofs.prove import CONSTANT, NO_PROOF, Proof, prove
 from .step_radius import (
     activation_singularities as singularities,
 )
@@ -298,7 +298,8 @@ def _with_positive_constants(factored: sympy.Expr) -> sympy.Expr:
     factors = []
     for factor in sympy.Mul.make_args(factored):
         base, exponent = factor.as_base_exp()
-        if base.is_Add and base.subs(dict.fromkeys(base.free_symbols, 0)) < 0:
+        # (Where the base has a pole at 0, its sign there is not known, and it stays as it is.)
+        if base.is_Add and base.subs(dict.fromkeys(base.free_symbols, 0)).is_negative:
             factors += [(-base) ** exponent, (-1) ** exponent]
         else:
             factors.append(factor)
@@ -317,17 +318,10 @@ def _equations(names: Iterable[sympy.Symbol], values: Iterable[sympy.Expr]) -> l
 
 
 def _declarations(definition: Definition) -> Iterator[Section]:
-    outcomes: dict[str, list[tuple[int, bool]]] = {}
+    proofs: dict[str, list[Proof]] = {}
     for proof in prove(definition):
-        outcomes.setdefault(proof.statement, []).append((proof.size, proof.proven))
-    facts = []
-    for statement, results in outcomes.items():
-        failed = [size for size, proven in results if not proven]
-        outcome = "NOT PROVEN" if failed else "proven"
-        if not definition.elementwise:
-            sizes = ", ".join(str(size) for size in failed or [size for size, _ in results])
-            outcome += f" for K = {sizes}"
-        facts.append((statement, outcome))
+        proofs.setdefault(proof.statement, []).append(proof)
+    facts = [(statement, _outcome(found, definition)) for statement, found in proofs.items()]
     if facts:
         yield Section("Facts", items=facts)
     if definition.forms:
@@ -338,6 +332,24 @@ def _declarations(definition: Definition) -> Iterator[Section]:
             for name, p in definition.parameters.items()
         ]
         yield Section("Parameters", items=ranges)
+
+
+def _outcome(proofs: Sequence[Proof], definition: Definition) -> str:
+    """What became of a statement, in words; a size at which it says nothing is not counted."""
+
+    def at(chosen: Sequence[Proof]) -> str:
+        sizes = ", ".join(str(proof.size) for proof in chosen)
+        return "" if definition.elementwise else f" for K = {sizes}"
+
+    proven = [proof for proof in proofs if proof.proven]
+    says_nothing = [proof for proof in proofs if proof.reason == CONSTANT]
+    failed = [proof for proof in proofs if not proof.proven and proof not in says_nothing]
+    if failed:
+        reasons = dict.fromkeys(p.reason for p in failed if p.reason not in ("", NO_PROOF))
+        return f"NOT PROVEN{at(failed)}" + (f" ({'; '.join(reasons)})" if reasons else "")
+    if not proven:
+        return f"NOT PROVEN{at(says_nothing)} ({CONSTANT})"
+    return f"proven{at(proven)}" + (f" (constant{at(says_nothing)})" if says_nothing else "")
 
 
 def _radius(size: int) -> Iterator[Section]:

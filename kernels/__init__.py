@@ -13,7 +13,7 @@ The largest error of each, in units of the last place of the exact result, is pr
 >>> error_bound("softmax", "float32")
 3.99
 
-Functions compile at their first call, in about a second (the exact radius in fifteen), and are
+Functions compile at their first call, in a few seconds (the exact radius in fifteen), and are
 cached on disk.
 """
 

@@ -1,6 +1,7 @@
 """Fixtures of several files, and what all tests run under."""
 
 import os
+import sys
 
 # Before anything loads OpenMP: the processes of pytest-xdist keep every core busy, and PyTorch
 # spends a hundred times as long on handing a short row to a second thread as on the row itself.
@@ -31,6 +32,14 @@ def stream_from(monkeypatch):
             monkeypatch.setattr(tuning, name, 0)
 
     return set_thresholds
+
+
+@pytest.fixture(autouse=True)
+def _no_words_of_waiting(monkeypatch):
+    """Commands say how far they are when a machine is slow: not in tests of what else they say."""
+    for module, name in (("command_line", "SILENCE"), ("compiling", "PATIENCE")):
+        if (loaded := sys.modules.get(f"softproof.verify.cli.{module}")) is not None:
+            monkeypatch.setattr(loaded, name, 1e6)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -240,10 +240,17 @@ def result(rng, subject, definition, dtype, suite):
         "violations": 0,
         "worst": round(0.5 + rng.random() * 1.5, 3),
         "errors": [[2.0 ** (k - 1), n] for k, n in enumerate(counts) if n],
+        "grade": "float32 inside, blocked" if suite == "accuracy" else None,
+        "excess": None,
+        "warning": None,
         "expected": None,
         "failures": [],
         "collapses": [],
+        "undecided": {"count": 0, "rows": []},
     }
+    if (subject, dtype, suite) == ("scipy.special:log_softmax", "float64", "accuracy"):
+        entry["excess"] = {"family": "normal", "error": 1e9, "reference": 2.0, "ratio": 5e8}
+        entry["warning"] = "errors up to 5e+08 times those of the reference form"
     if subject == REFUSED_SUBJECT:
         entry |= {"status": "refused", "checks": 1, "violations": 1, "worst": 0.0, "errors": []}
         entry["failures"] = [copy.deepcopy(REFUSED)]
@@ -270,10 +277,11 @@ def sample():
         "empty": "empty",
         "bitwise_batch": "no",
         "collapse_free": "no",
+        "layouts": None,
         "ulps": {"float32": 2.5},
     }
     return {
-        "schema": 1,
+        "schema": 2,
         "versions": {"softproof": "0.1.0", "python": "3.11.7", "platform": "Linux-6.1-x86_64"},
         "seed": 7,
         "budget": "standard",

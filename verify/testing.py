@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,7 +26,7 @@ from .subjects.isolation.in_process import InProcess
 from .subjects.isolation.worker_pool import Workers
 from .subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
 from .subjects.surroundings import Surroundings, our_own
-from .suites import SUITES
+from .suites import FORMER_NAMES, SUITES, present_name
 
 MAX_SHOWN = 8  # logits of a row in a message
 
@@ -109,7 +110,7 @@ class Conformance:
             raise ValueError(f"definition: {error.args[0]}") from None
         _names("dtype", self.dtype, FORMATS)
         if self.suites is not None:
-            _names("suites", self.suites, SUITES)
+            _names("suites", self.suites, {**SUITES, **FORMER_NAMES})
         _one("budget", self.budget, ROWS)
         _one("arrays", self.arrays, LIBRARIES)
         if not isinstance(self.seed, int) or self.seed < 0:
@@ -128,7 +129,10 @@ class Conformance:
     @property
     def chosen_suites(self) -> tuple[str, ...]:
         """The suites to run, in their order: of those that were named, or of all, what applies."""
-        chosen = SUITES if self.suites is None else _names("suites", self.suites, SUITES)
+        named: Iterable[str] = SUITES
+        if self.suites is not None:
+            named = _names("suites", self.suites, {**SUITES, **FORMER_NAMES})
+        chosen = {present_name(name) for name in named}
         anyone = Subject("", self.definition, dtypes=self.dtypes)
         return tuple(
             suite
@@ -398,4 +402,9 @@ def _batch(failure: Failure, fmt: Format) -> Batch:
 
 def _in_python(detail: str) -> str:
     """A detail with the settings of the command line as the argument ``contract``."""
-    return re.sub(r"--contract (\w+)=(\w+)", r'contract={"\1": "\2"}', detail)
+
+    def argument(match: re.Match[str]) -> str:
+        settings = re.findall(r"--contract (\w+)=(\w+)", match[0])
+        return f"contract={json.dumps(dict(settings))}"
+
+    return re.sub(r"--contract \w+=\w+(?: --contract \w+=\w+)*", argument, detail)

@@ -162,6 +162,8 @@ def balls() -> Arithmetic:
 def big_floats(precision: int) -> Arithmetic:
     """Mpmath numbers with p = precision bits, unbounded exponents, in a context of their own.
 
+    Where a function leaves the reals (the square root of a negative number, or its logarithm) it
+    is NaN, as in the formats.
     With a large p this is the second oracle.  With a small p it is the *emulated p-bit precision*
     of error plots: + - * / and sqrt are rounded to nearest even, so that p = 24 reproduces
     binary32 bit for bit wherever binary32 neither overflows nor is subnormal.
@@ -179,14 +181,21 @@ def big_floats(precision: int) -> Arithmetic:
         # `+` rounds to p bits: the constructor keeps a binary64 whole.
         return +context.mpf(float(value) if isinstance(value, np.floating) else value)
 
+    def real(function: Unary) -> Unary:
+        def apply(x: Any) -> Any:
+            result = function(x)
+            return context.nan if isinstance(result, context.mpc) else result
+
+        return _elementwise(apply)
+
     return Arithmetic(
         name=f"p={precision}",
         number=number,
         exp=_elementwise(context.exp),
-        log=_elementwise(context.log),
-        log1p=_elementwise(context.log1p),
+        log=real(context.log),
+        log1p=real(context.log1p),
         expm1=_elementwise(context.expm1),
-        sqrt=_elementwise(context.sqrt),
+        sqrt=real(context.sqrt),
         normal_cdf=_elementwise(gaussian.big_normal_cdf(context)),
         normal_pdf=_elementwise(gaussian.big_normal_pdf(context)),
         scaled_cylinder=_ordered(gaussian.big_scaled_cylinder(context)),

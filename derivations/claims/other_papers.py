@@ -95,7 +95,8 @@ def division_free_softmax(form: str = "division-free", against: str = "shifted")
     "Shifted softmax is of similar accuracy to the unshifted one, where nothing overflows: its "
     "worst error is at most 4 times as large, whatever the spread of the logits.",
     BLANCHARD_HIGHAM_HIGHAM,
-    "abstract; the factor 4 is ours",
+    "not stated there, a question of ours about the abstract: the factor 4 is ours, and the bound "
+    "of Theorem 4.2 has a term for the spread",
     SEARCH,
     opposite={"scale": 2.0**-5},
 )

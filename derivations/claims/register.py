@@ -33,6 +33,7 @@ ATTAINED = "attained"
 CONFIRMED = "confirmed"
 """True in so many cases."""
 REFUTED = "refuted"
+"""False; of the paper only where `place` does not say that the question is ours."""
 NOT_CHECKABLE = "not checkable here"
 OUTCOMES = (PROVEN, ATTAINED, CONFIRMED, REFUTED, NOT_CHECKABLE)
 

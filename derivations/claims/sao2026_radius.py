@@ -168,6 +168,7 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
     """For an open arc of any length: projections on its bisector, or three vectors that cancel."""
     if arc <= sympy.pi:
         return proven(
+            "by this argument alone, of which nothing is computed: "
             "turned so that its bisector is the real axis, every argument is below arc / 2 <= pi/2 "
             "in modulus, where cos is positive: so is the real part of every combination."
         )
@@ -303,7 +304,7 @@ def temperature(power: int = 1) -> Verdict:
 @claim(
     "Dividing the logits by a temperature T multiplies the exact radius by T, too.",
     GHOSTS,
-    "not stated: asked by Figure 9, which normalises by the bound",
+    "not stated there, a question of ours: Figure 9 normalises by the bound",
     PROOF,
     opposite={"margin_grows": True},
 )
@@ -471,7 +472,11 @@ def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
     """The modulus of its term exceeds the sum of the others' moduli."""
     if share < sympy.S.Half:
         return refuted("K = 2 tied: each holds 1/2 at s = 0, and i pi / Delta is a zero")
-    return attained("p_k > 1 - p_k; the zeros of K = 2 are where both hold 1/2")
+    return attained(
+        "by this argument alone, of which nothing is computed: the modulus of its term, p_k, "
+        "exceeds the sum of the others' moduli, 1 - p_k; and the zeros of K = 2 are where both "
+        "hold 1/2"
+    )
 
 
 @claim(

@@ -145,7 +145,7 @@ class Model:
         unit = self.u / (1 - self.elementary * self.u)
         summing = self.additions(terms) * (self.v / (1 - self.v))
         # Where both are the same, the sum is kept in the arithmetic, and nothing is converted.
-        converted = 0.0
+        converted: Any = 0.0
         if self.v != self.u:
             converted = np.where(np.greater(terms, 1), max(self.v / (1 - self.v), unit), 0.0)
         return units * unit + summing + converted
@@ -745,17 +745,18 @@ def bound(
     unproven = parameters and not finite.all() and name not in _OF_ONE_REAL
     if function is None or model.elementary * model.u >= 1 or unproven:
         return None
-    if name in _OF_ONE_REAL:
-        known = function(np.where(finite, z, 0.0), model, **parameters)
+    there = finite
+    with np.errstate(over="ignore", invalid="ignore"):
+        if name in _OF_ONE_REAL:
+            known = function(np.where(finite, z, 0.0), model, **parameters)
+        elif label is None:
+            known = function(z, model, **parameters)
+        else:
+            known = function(z, label, model, **parameters)
+            there = finite & np.isfinite(_at(z, label))
+        if known.value.ndim < z.ndim:  # one number for each row
+            there = np.asarray(True) if label is None else np.isfinite(_at(z, label))
         error = model.rounded(known.value, SLACK * known.error)
-        return np.asarray(np.where(finite, error, 0.0))
-    if label is None:
-        known, there = function(z, model, **parameters), np.asarray(True)
-    else:
-        known, there = function(z, label, model, **parameters), np.isfinite(_at(z, label))
-    if known.value.ndim == z.ndim:
-        there = there & finite
-    error = model.rounded(known.value, SLACK * known.error)
     return np.asarray(np.where(there, error, 0.0))
 
 
@@ -768,9 +769,10 @@ def shared_error(name: str, logits: NDArray[Any], model: Model) -> SharedError |
     if function is None or model.elementary * model.u >= 1:
         return None
     z = np.asarray(logits, dtype=np.float64)
-    known = function(z, model)
-    total = SLACK * (known.own + known.common * known.share)
-    value = BOUNDS[name](z, model).value
-    rounding = model.rounded(value, total) - total
-    own = np.where(np.isfinite(z), SLACK * known.own + rounding, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = function(z, model)
+        total = SLACK * (known.own + known.common * known.share)
+        rounding = model.rounded(BOUNDS[name](z, model).value, total) - total
+    own = np.where(np.isfinite(total), SLACK * known.own + rounding, np.inf)
+    own = np.where(np.isfinite(z), own, 0.0)
     return SharedError(SLACK * known.common, np.where(np.isfinite(z), known.share, 0.0), own)

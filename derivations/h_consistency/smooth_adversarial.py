@@ -55,8 +55,8 @@ def smooth_adversarial(
 ) -> Any:
     """The loss from the margins D_j(x), j != y, and the spread sup |D(x') - D(x)|_2.
 
-    >>> from .arithmetic import ieee
-    >>> from .formats import BINARY64
+    >>> from ..arithmetic.systems import ieee
+    >>> from ..arithmetic.formats import BINARY64
     >>> xp = ieee(BINARY64)
     >>> round(float(smooth_adversarial(xp.vector([0.0, 0.0]), xp.number(0.5), 0, 1, 2, xp)), 12)
     3.0

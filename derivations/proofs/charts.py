@@ -31,7 +31,7 @@ XP = symbols()
 class Symbolic:
     """A definition at the point z(x), with a label where it takes one.
 
-    >>> from .catalogue import lookup
+    >>> from ..catalogue import lookup
     >>> Symbolic.plain(lookup("logsumexp"), 2).value()
     [log(exp(z_1) + exp(z_2))]
     """

@@ -1,7 +1,9 @@
 """Symbolic proofs, for K = 2, 3, 4, of every declared fact and of every closed-form gradient.
 
 Both decisions are one-sided: True is a proof (wherever the formula is defined: poles are not
-looked for), False means "not proven".
+looked for), False means "not proven".  A statement that says nothing is not proven either: one
+without claims, or about a function of K logits that does not depend on them, as layer
+normalisation of two, which is +-1.  Nor is one that takes longer than TIME_LIMIT.
 * ``vanishes``: rational functions of positive symbols cancel to 0; logarithms are expanded over
   factored arguments first, after which those of different irreducible factors stand for themselves.
   So do square roots, but for their squares, and Gaussian functions (``gaussian``) of one argument.
@@ -23,8 +25,14 @@ from ..arithmetic.gaussian import Opaque, Phi
 from ..definition import Definition, Parameter
 from .charts import Symbolic
 from .facts import Claim
+from .time_limit import OutOfTime, time_limit
 
 SIZES = (2, 3, 4)
+TIME_LIMIT = 120.0  # seconds for a statement at one size; those of the catalogue take a few
+NO_CLAIM = "it claims nothing there"
+NO_PROOF = "no proof was found"
+CONSTANT = "the function is constant there"
+DISCONTINUOUS = "no proof of continuity at 0 was found"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Proof:
     statement: str
     size: int
     proven: bool
+    reason: str = ""  # why it is not proven
 
 
 def vanishes(expression: sympy.Expr) -> bool:
@@ -54,6 +63,8 @@ def vanishes(expression: sympy.Expr) -> bool:
         return False
     numerator = fraction.numer.as_expr()
     for root, square in squares.items():
+        if numerator == 0:  # it has no degree, and SymPy no remainder
+            break
         numerator = sympy.prem(numerator, sympy.numer(sympy.together(root**2 - square)), root)
     return bool(sympy.expand(numerator) == 0)
 
@@ -200,6 +211,23 @@ def gradient_claims(case: Symbolic) -> Iterator[Claim]:
         yield Claim(derived - declared)
 
 
+def _is_constant(charts: Iterable[Symbolic]) -> bool:
+    """Whether no derivative of an output was seen to differ from 0, on any chart.
+
+    They are evaluated at one point of each chart, in general position, to many digits.
+    """
+    for chart in charts:
+        point = {x: sympy.Rational(7 + 4 * k, 5 + 2 * k) for k, x in enumerate(chart.coordinates)}
+        for name, symbol in chart.parameters.items():
+            point[symbol] = sympy.Rational(chart.definition.parameters[name].default)
+        for value in chart.value():
+            for x in chart.coordinates:
+                slope = sympy.diff(value, x).subs(point).evalf(50)
+                if not (slope.is_finite and abs(slope) < sympy.Rational(1, 10**30)):
+                    return False
+    return True
+
+
 def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[Symbolic]) -> bool:
     """Whether all claims are proven, on each chart or on an alternative to it."""
     return all(
@@ -211,10 +239,14 @@ def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[
     )
 
 
-def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]:
+def prove(
+    definition: Definition, sizes: tuple[int, ...] = SIZES, seconds: float = TIME_LIMIT
+) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
-    >>> from .catalogue import lookup
+    A statement at one size that takes more than ``seconds`` is not proven.
+
+    >>> from ..catalogue import lookup
     >>> all(p.proven for p in prove(lookup("softplus")))
     True
     """
@@ -224,10 +256,30 @@ def prove(definition: Definition, sizes: tuple[int, ...] = SIZES) -> list[Proof]
     proofs = []
     for size in (1,) if definition.elementwise else sizes:
         charts = list(Symbolic.charts(definition, size))
-        continuous = _everywhere(continuity_claims, charts)
+        try:
+            with time_limit(seconds):
+                is_constant = not definition.elementwise and _is_constant(charts)
+                is_continuous = _everywhere(continuity_claims, charts)
+        except OutOfTime:
+            is_constant = is_continuous = False
         for statement, claims in statements.items():
-            # What claims nothing here, as an order of the outputs of one real, is not proven.
-            some = any(True for chart in charts for _ in claims(chart))
-            proven = continuous and some and _everywhere(claims, charts)
-            proofs.append(Proof(definition.name, statement, size, proven))
+            if is_constant:
+                reason = CONSTANT
+            else:
+                reason = _proof(claims, charts, seconds) if is_continuous else DISCONTINUOUS
+            proofs.append(Proof(definition.name, statement, size, not reason, reason))
     return proofs
+
+
+def _proof(
+    claims: Callable[[Symbolic], Iterator[Claim]], charts: list[Symbolic], seconds: float
+) -> str:
+    """Why a statement is not proven; "" if it is."""
+    try:
+        with time_limit(seconds):
+            # What claims nothing here, as an order of the outputs of one real, is not proven.
+            if not any(True for chart in charts for _ in claims(chart)):
+                return NO_CLAIM
+            return "" if _everywhere(claims, charts) else NO_PROOF
+    except OutOfTime:
+        return f"not decided within {seconds:g} s"

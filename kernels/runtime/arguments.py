@@ -14,7 +14,7 @@ def as_number(name: str, value: Any) -> float:
     if type(value) is float:
         return value
     try:
-        if isinstance(value, str | bytes) or getattr(value, "ndim", 0):
+        if isinstance(value, str | bytes) or getattr(value, "ndim", False):
             raise TypeError
         return float(value)
     except OverflowError:  # an integer beyond the largest float

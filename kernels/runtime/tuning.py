@@ -5,7 +5,7 @@ Measured on 2026-11-26 with `softproof bench softmax --roofline` and `softproof 
 elsewhere: a wrong one costs some tens of percent. To tune for another machine, assign before the
 first call:
 
-    from softproof.kernels import tuning
+    from softproof.kernels.runtime import tuning
     tuning.STREAM_BYTES = 8 << 20
 """
 

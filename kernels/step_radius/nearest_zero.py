@@ -73,7 +73,8 @@ def nearest_zero(z: _Row, a: _Row, left: float, right: float, work: _Workspace) 
     >>> abs(rho - 2.0 * np.pi / 3.0) <= error < 1e-11
     True
     """
-    width = a.max() - a.min()
+    lowest, highest = _ends(a)
+    width = highest - lowest
     if not width < np.inf:
         return np.nan, np.nan
     if _two_valued(a):
@@ -94,8 +95,17 @@ def nearest_zero(z: _Row, a: _Row, left: float, right: float, work: _Workspace) 
 
 
 @jit
+def _ends(a: _Row) -> _Pair:
+    """The least and the greatest slope. (numba takes a second to compile `min` of an array.)"""
+    low = high = a[0]
+    for x in a:
+        low, high = min(low, x), max(high, x)
+    return low, high
+
+
+@jit
 def _two_valued(a: _Row) -> bool:
-    low, high = a.min(), a.max()
+    low, high = _ends(a)
     for x in a:  # noqa: SIM110
         if low < x < high:
             return False
@@ -111,7 +121,7 @@ def _binary(z: _Row, a: _Row) -> _Pair:
     is right within 4 n u + u log S <= 5 n u. Differences of maxima and of slopes round once, and
     the derivative of hypot(delta, pi) by delta is at most 1.
     """
-    low, high = a.min(), a.max()
+    low, high = _ends(a)
     top_low = top_high = -np.inf
     for k in range(a.size):
         if a[k] == low:
@@ -145,7 +155,8 @@ def _both_sides(
     low, high = least_modulus(z, a, first, near, reach, work)
     reach = min(reach, high)
     # Zeros of the other side have |Re t| >= far and |Im t| >= pi / width.
-    height = math.pi / ((a.max() - a.min()) * scale)
+    lowest, highest = _ends(a)
+    height = math.pi / ((highest - lowest) * scale)
     if near < NOWHERE or math.hypot(far, height) * (1.0 - 8.0 * U) >= reach or math.isnan(low):
         return low, high
     other_low, other_high = least_modulus(z, a, -first, far, reach, work)

@@ -194,7 +194,6 @@ DECLARED = [
     ("softmax_infinity_is_large", "float32", "special-values", {"pos_inf": "mass"}),
     ("softmax_nan_at_its_place", "float32", "special-values", {"nan": "at"}),
     ("softmax_flushed", "float32", "accuracy", {"flush_to_zero": "yes"}),
-    ("softmax_sticky_sum", "bfloat16", "accuracy", {"accumulator": "input"}),
 ]
 
 
@@ -206,6 +205,14 @@ def test_what_may_be_meant_is_named_and_passes_when_declared(name, dtype, suite,
     assert f"if meant  declare contract={setting}" in told
     assert_conforms(fn, "softmax", **arguments, contract=contract)
     assert_conforms(fn, "softmax", **arguments, contract=Contract(**contract))
+
+
+def test_the_fewest_settings_that_admit_a_case_are_named_together():
+    arguments = {"dtype": "bfloat16", "suites": "accuracy"}
+    message = message_of(broken.softmax_sticky_sum, **arguments)
+    assert 'if meant  declare contract={"summation": "any", "accumulator": "input"}' in message
+    whole = {"summation": "any", "accumulator": "input", "arithmetic": "input"}
+    assert_conforms(broken.softmax_sticky_sum, "softmax", **arguments, contract=whole)
 
 
 def test_an_exception_for_an_empty_axis_may_be_meant():

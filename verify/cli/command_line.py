@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,8 +48,11 @@ def definition(name: str) -> Definition:
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:
-    """A progress bar on the terminal's stderr, gone when it ends."""
-    return Progress(
+    """A progress bar on the terminal's stderr, gone when it ends; lines where that is a file.
+
+    Meanwhile it is said what the kernels compile.
+    """
+    return _Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         *columns,
@@ -55,6 +61,43 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+
+
+SILENCE = 4.5
+"""Seconds after which a line says how far the work is, where no bar shows it."""
+
+
+class _Bar(Progress):
+    def start(self) -> None:
+        from .compiling import compiling_told
+
+        super().start()
+        self._ended = threading.Event()
+        self._spoke = time.monotonic()
+        self._told = contextlib.ExitStack()
+        self._told.enter_context(compiling_told(self._say))
+        if self.disable:
+            threading.Thread(target=self._say_how_far, args=(self._ended,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._told.close()
+        super().stop()
+
+    def _say(self, text: str) -> None:
+        from .compiling import say
+
+        self._spoke = time.monotonic()
+        say(text)
+
+    def _say_how_far(self, ended: threading.Event) -> None:
+        while not ended.wait(max(0.1, self._spoke + SILENCE - time.monotonic())):
+            if time.monotonic() < self._spoke + SILENCE:
+                continue  # something else was said
+            for task in self.tasks[-1:]:
+                done = f", {task.completed:.0f} of {task.total:.0f}" if task.total else ""
+                self._say(f"{task.description}{done}, {task.elapsed or 0:.0f} s")
+            self._spoke = time.monotonic()
 
 
 def demand_folders(*paths: Path | None) -> None:

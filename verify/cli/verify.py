@@ -17,7 +17,7 @@ from rich.progress import MofNCompleteColumn
 from ...derivations import REGISTRY
 from ...derivations.arithmetic.formats import FORMATS
 from ..subjects.subject import LIBRARIES, Subject
-from ..suites import BUDGETS, SUITES
+from ..suites import BUDGETS, FORMER_NAMES, SUITES, present_name
 from .command_line import (
     Dtype,
     definition,
@@ -31,7 +31,7 @@ from .command_line import (
 
 verify_app = typer.Typer()
 
-SuiteName = enum.Enum("SuiteName", {name: name for name in SUITES}, type=str)  # type: ignore[misc]
+SuiteName = enum.Enum("SuiteName", {name: name for name in (*SUITES, *FORMER_NAMES)}, type=str)  # type: ignore[misc]
 Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
 Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type: ignore[misc]
 QUICK = Budget("quick")
@@ -43,8 +43,8 @@ Definitions: {", ".join(REGISTRY)}.
 
 Suites: {"; ".join(f"{name}: {suite.summary}" for name, suite in SUITES.items())}.
 
-Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a usage
-error, 3 for a defect of softproof.
+Exit status: 0 where nothing failed, 1 where something did or the run was interrupted, 2 for a \
+usage error, 3 for a defect of softproof.
 """
 
 
@@ -57,7 +57,8 @@ def verify(
     subject: Annotated[
         list[str] | None,
         typer.Option(
-            help="A known subject (glob), your own as module:attribute, or a program's command."
+            help="A known subject (glob), your own as module:attribute, or a program's command; "
+            "of several definitions your own is asked of the one in its name."
         ),
     ] = None,
     arrays: Annotated[
@@ -101,6 +102,10 @@ def verify(
         Path | None,
         typer.Option(help="Keep results in this SQLite file as they come; go on with it later."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Warnings about suspicious errors fail, too (status 1)."),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="The same as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="The same as an HTML page.")] = None,
@@ -116,6 +121,7 @@ def verify(
         print_observed,
         print_summary,
         print_table,
+        print_warnings,
     )
     from ..runs.conformance_file import Declarations, load
     from ..runs.processes import processes_for, run_in_processes
@@ -162,9 +168,19 @@ def verify(
     dtypes = dtypes or [d for d in FORMATS if d in {"float32", "float64", *told}]
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
-    suites = [s.value for s in suite] if suite else default
+    suites = list(dict.fromkeys(present_name(s.value) for s in suite)) if suite else default
+    for former in FORMER_NAMES.keys() & {s.value for s in suite or ()}:
+        typer.echo(f"The suite {former} is called {present_name(former)} now.", err=True)
     try:
-        items = plan(tested, suites, dtypes, budget=budget.value, seed=seed, given=given)
+        items = plan(
+            tested,
+            suites,
+            dtypes,
+            budget=budget.value,
+            seed=seed,
+            given=given,
+            given_in=str(logits or ""),
+        )
     except ValueError as error:
         fail(str(error))
     if not items:
@@ -189,7 +205,8 @@ def verify(
         if kept and kept.count:
             typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
         progress = stack.enter_context(progress_bar(MofNCompleteColumn()))
-        task = progress.add_task("verify", total=len(items))
+        what = "verify (the first run compiles the kernels)"
+        task = progress.add_task(what, total=len(items))
         if (count := processes_for(items)) > 1:
             done = run_in_processes(items, report, kept, processes=count)
         else:
@@ -201,14 +218,15 @@ def verify(
         except StoreError as error:  # a full disk: what is known is still worth telling
             report.interrupted = True
             typer.echo(f"softproof: {error}", err=True)
-    if not report.interrupted and not any(r.checks for r in report.results.values()):
+    if not report.interrupted and not any(r.checks or r.undecided for r in report.results.values()):
         fail(f"nothing to check: {', '.join(suites)} has no case for what was given")
     console = make_console()
-    for dtype in dtypes if isinstance(given, GivenRow) else ():
-        if rounding := given.rounding(FORMATS[dtype]):
+    if isinstance(given, GivenRow):
+        for rounding in filter(None, (given.rounding(FORMATS[name]) for name in dtypes)):
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     print_table(report, console)
     print_failures(report, console)
+    print_warnings(report, console)
     print_collapses(report, console)
     print_observed(report, console)
     print_explanations(report, console)
@@ -218,7 +236,7 @@ def verify(
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     laid_out = as_dict(report)
     _write_reports(laid_out, json, junit, html)
-    raise typer.Exit(0 if report.passed else 1)
+    raise typer.Exit(0 if report.passed and not (strict and report.warned) else 1)
 
 
 def _when(suite: str) -> str:

@@ -36,7 +36,7 @@ class GivenRow:
     def rounding(self, fmt: Format) -> str:
         """What rounding made of the decimals; "" where all are numbers of the format.
 
-        >>> from softproof.derivations.formats import BINARY32
+        >>> from softproof.derivations.arithmetic.formats import BINARY32
         >>> given_row("0.1,2", 0).rounding(BINARY32)
         '--row in float32: 0.1 is taken as 0x1.99999ap-4 (0.100000001)'
         """

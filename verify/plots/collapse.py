@@ -131,8 +131,8 @@ def _band_of_zeros(axes: Axes) -> None:
     axes.set_ylim(low * (low / high) ** (BAND / (1 - BAND)), high)
     axes.set_yticks([10.0**e for e in range(lowest, highest + 1) if e % step == 0])
     axes.minorticks_off()
-    frame = {"facecolor": "0.95", "edgecolor": "black", "linewidth": 0.5, "zorder": 0}
-    axes.add_patch(Rectangle((0, 0), 1, BAND, transform=axes.transAxes, **frame))
+    frame: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "black", "linewidth": 0.5}
+    axes.add_patch(Rectangle((0, 0), 1, BAND, transform=axes.transAxes, zorder=0, **frame))
     axes.annotate(
         "0",
         (0, BAND / 2),

@@ -6,6 +6,7 @@ thing changed, and where it then passes, that thing is likely the cause.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import Format
 from ..inputs.families import Batch
 from ..runs.run import Connect, Failure
-from ..subjects.contract import CHOICES
+from ..subjects.contract import AXES, CHOICES, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
@@ -101,6 +102,8 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
 # What it is likely to be where another setting of the contract lets the case pass.
 BY_SETTING = {
     "accumulator": "the sum loses digits: keep it in a wider format",
+    "summation": "the sum loses digits: add blocks of terms, and the sums of blocks pairwise",
+    "arithmetic": "what is between the operations loses digits: keep it in a wider format",
     "flush_to_zero": "results below the normal range become 0: turn flushing off",
 }
 
@@ -143,15 +146,16 @@ Passes = Callable[[Subject, Batch], bool]
 
 
 def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tuple[str, str]]:
-    """The setting of the contract that lets the case pass; none lets two ways at once pass."""
+    """The settings of the contract that let the case pass, the fewest; none lets two ways pass."""
     if TWO_WAYS in finding.failure.message:
         return []
-    for name, choices in CHOICES.items():
-        for choice in choices:
-            tried = subject.declaring([f"{name}={choice}"])
-            if tried != subject and passes(tried, finding.batch):
-                cause = [("likely", BY_SETTING[name])] if name in BY_SETTING else []
-                return [*cause, ("if meant", f'declare contract={{"{name}": "{choice}"}}')]
+    others = [[f"{name}={c}"] for name in CHOICES if name not in AXES for c in CHOICES[name]]
+    for settings in (*others, *wider_contracts(subject.contract)):
+        tried = subject.declaring(settings)
+        if tried != subject and passes(tried, finding.batch):
+            meant = dict(setting.split("=") for setting in settings)
+            likely = [("likely", BY_SETTING[name]) for name in meant if name in BY_SETTING]
+            return [*likely[:1], ("if meant", f"declare contract={json.dumps(meant)}")]
     return []
 
 

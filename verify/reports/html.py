@@ -25,6 +25,7 @@ from .text import (
     number,
     observed_told,
     quantities,
+    reason,
     short_count,
     skipped,
     summary,
@@ -32,7 +33,8 @@ from .text import (
     worst_first,
 )
 
-MOST_LOGITS = 32  # of a case in its table; the data in the page and the command have all
+MOST_LOGITS = 12  # of a case in its table; the data in the page and the command have all
+LONG = 2000  # letters of a command that is folded
 
 Result = dict[str, Any]
 Subjects = dict[tuple[str, str], dict[str, Any]]  # by definition and id
@@ -195,10 +197,16 @@ def _row(subject: str, results: list[Result], columns: list[Column]) -> str:
     violations = sum(r["violations"] for r in results)
     return (
         f'<tr data-name="{escape(subject)}" data-worst="{worst}" data-violations="{violations}">'
-        f'<th scope="row">{_subject(subject)}</th>{cells}'
+        f'<th scope="row">{_subject(subject)}{_refusals(results)}</th>{cells}'
         f'<td class="total first" data-word="worst ulp">{number(worst) if worst else ""}</td>'
         f'<td class="total" data-word="violations">{violations or ""}</td></tr>\n'
     )
+
+
+def _refusals(results: list[Result]) -> str:
+    """Why cells of a row are refused, once for each reason."""
+    reasons = dict.fromkeys(reason(r) for r in results if r["status"] == "refused")
+    return "".join(f'<span class="reason">refused: {escape(why)}</span>' for why in reasons)
 
 
 def _subject(subject: str) -> str:
@@ -212,12 +220,15 @@ def _cell(result: Result) -> str:
     count = result["violations"] if status in ("fail", "expected") else None
     brief = number(result["worst"], 2) if status in ("pass", "fixed") and result["worst"] else ""
     brief = collapse_in_short(result.get("collapses", ())) or brief
+    if status == "refused" and result["failures"]:
+        brief = result["failures"][0]["kind"]
+    brief += " ⚠" if result.get("warning") else ""
     text = f"{SYMBOLS[status]} {brief if count is None else short_count(count)}".rstrip()
     name = f"{result['subject']}, {result['suite']}, {result['dtype']}: {status}. {summary(result)}"
     where = f'data-word="{_short(result["dtype"])} {escape(result["suite"])}"'
     return (
         f'<a class="cell {status}" href="#{_anchor(result)}" data-status="{status}" {where} '
-        f'aria-label="{escape(name)}">{text}</a>'
+        f'aria-label="{escape(name)}" title="{escape(summary(result))}">{text}</a>'
     )
 
 
@@ -324,7 +335,7 @@ def _logits(failure: dict[str, Any]) -> str:
     total = len(failure["logits"])
     more = f"<p>{len(shown)} of {total:,} logits.</p>" if len(shown) < total else ""
     heading = "<tr><th>class</th><th>logit, hex</th><th>decimal</th></tr>"
-    return f'{more}<div class="logits" tabindex="0"><table>{heading}{rows}</table></div>'
+    return f'{more}<div class="logits"><table>{heading}{rows}</table></div>'
 
 
 def _marked(failure: dict[str, Any], i: int) -> str:
@@ -332,7 +343,10 @@ def _marked(failure: dict[str, Any], i: int) -> str:
 
 
 def _copied(title: str, text: str) -> str:
+    shown = f"<pre>{escape(text)}</pre>"
+    if len(text) > LONG:
+        shown = f"<details><summary>{len(text):,} letters</summary>{shown}</details>"
     return (
         f'<div class="command"><p>{title}</p><button type="button" class="copy">Copy</button>'
-        f"<pre>{escape(text)}</pre></div>"
+        f"{shown}</div>"
     )

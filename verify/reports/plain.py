@@ -11,7 +11,8 @@ from ..oracle.metrics import UNIT, bits
 from ..runs.run import Report, Result
 from ..subjects.subject import Subject
 
-SCHEMA = 1  # raised when a field changes its meaning (data/report.schema.json)
+SCHEMA = 2  # raised when a field is added or changes its meaning (data/report.schema.json)
+READABLE = (1, 2)  # schemas of stored reports: in the first, results have no grade and no warning
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -61,7 +62,16 @@ def _result(result: Result) -> dict[str, Any]:
             [2.0**key if key < 1024 else math.inf, count]
             for key, count in sorted(result.errors.items())
         ],
+        "grade": result.grade,
+        "excess": None
+        if result.excess is None
+        else {**asdict(result.excess), "ratio": result.excess.ratio},
+        "warning": result.warning,
         "expected": result.expected,
         "failures": [asdict(failure) for failure in result.failures],
         "collapses": [asdict(collapse) for collapse in result.collapses],
+        "undecided": {
+            "count": result.undecided,
+            "rows": [asdict(row) for row in result.undecided_rows],
+        },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .plain import SCHEMA
+from ..suites import present_name
+from .plain import READABLE
 
 SHOWN = 60  # characters of a wrong value that a message has
 TYPES: dict[str, tuple[type, ...]] = {
@@ -33,8 +35,11 @@ def load(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
             raise ValueError("that is no report of `verify --json`")
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {SCHEMA}")
+        if data["schema"] not in READABLE:
+            readable = " and ".join(map(str, READABLE))
+            raise ValueError(f"it has schema {data['schema']}, and this softproof reads {readable}")
+        if data["schema"] == 1:
+            _add_what_schema_1_lacks(data)
         for complaint in complaints(data, schema()):
             raise ValueError(f"that is no whole report of `verify --json`: {complaint}")
     except RecursionError:
@@ -42,6 +47,20 @@ def load(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return data
+
+
+def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
+    """Grades, warnings, undecided rows, and what contracts granted before they named it."""
+    with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
+        data["schema"] = 2
+        for result in data["results"]:
+            missing = {"grade": None, "excess": None, "warning": None}
+            result |= {**missing, "undecided": {"count": 0, "rows": []}, **result}
+            result["suite"] = present_name(result["suite"])
+        for subject in data["subjects"]:
+            granted = {"summation": "any", "arithmetic": "input", "layouts": "any"}
+            contract = {**granted, **subject["contract"]}
+            subject |= {"observed": {}, **subject, "contract": contract}
 
 
 def schema() -> dict[str, Any]:

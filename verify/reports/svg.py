@@ -45,7 +45,7 @@ def distribution(errors: Sequence[Sequence[float]], threshold: float | None) -> 
             f'<rect class="{kind}" x="{x + 0.5:.1f}" y="{BASE - height:.1f}" '
             f'width="{max(step - 1, 1):.1f}" height="{height:.1f}"><title>{title}</title></rect>'
         )
-        middle, half = x + step / 2, 3 * len(short_count(count))
+        middle, half = x + step / 2, 3.6 * len(short_count(count))
         if middle - half > labelled:
             drawn.append(_text(middle, BASE - height - 3, short_count(count), "middle"))
             labelled = middle + half
@@ -67,7 +67,7 @@ def distribution(errors: Sequence[Sequence[float]], threshold: float | None) -> 
         x = right_end(math.log2(marked)) if marked > 0.5 else right_end(first)
         drawn.append(_line(x, TOP - 10, x, BASE, "limit"))
         drawn.append(
-            _beside(x, TOP - 13, f"threshold {number(marked)}, of the worst case", "limit-text")
+            _beside(x, TOP - 15, f"threshold {number(marked)}, of the worst case", "limit-text")
         )
     drawn.append(_text(SIDE, HEIGHT - 6, "error in ulp; heights are logarithmic", "start"))
     correct, total = counts.get(-1, 0), infinite + sum(counts.values())
@@ -89,7 +89,8 @@ def row_of_logits(failure: dict[str, Any]) -> str:
     def y(value: float) -> float:
         return TOP + (BASE - TOP) * (high - value / 2) / extent
 
-    zero = y(0.0)
+    zero, marked = y(0.0), 0.0  # where the last mark of a NaN ends
+    above = zero - 3 if zero > TOP + 12 else zero + 11  # not in the title
     drawn = [_line(SIDE, zero, SIDE + step * len(values), zero, "axis")]
     for i, value in enumerate(values):
         x, here = SIDE + i * step, start + i
@@ -97,7 +98,9 @@ def row_of_logits(failure: dict[str, Any]) -> str:
         end = y(value) if math.isfinite(value) else (TOP if value > 0 else BASE)
         title = f"<title>{here}: {logits[i]}</title>"
         if math.isnan(value):
-            drawn.append(_text(x + step / 2, zero - 3, "NaN" if step > 20 else "?", "middle"))
+            if x >= marked:
+                drawn.append(_text(x + step / 2, above, "NaN" if step > 24 else "?", "middle"))
+                marked = x + max(step, 7)
         else:
             kind += "" if math.isfinite(value) else " infinite"
             # Half a pixel at least: a logit of 0 has its place, too.
@@ -106,12 +109,14 @@ def row_of_logits(failure: dict[str, Any]) -> str:
                 f'<rect class="{kind}" x="{x + 0.1 * step:.1f}" y="{top:.1f}" '
                 f'width="{0.8 * step:.1f}" height="{height:.1f}">{title}</rect>'
             )
+    texts = []  # over all lines: where index and label are one place, a line goes through
     for place, name in ((failure["index"], "index"), (failure["label"], "label")):
         if place is not None and start <= place < start + len(values):
             x = SIDE + (place - start + 0.5) * step
             lower = BASE + (12 if name == "index" else 24)
             drawn.append(_line(x, BASE, x, lower - 8, "limit" if name == "index" else "axis"))
-            drawn.append(_beside(x, lower, f"{name} {place}", f"{name}-text"))
+            texts.append(_beside(x, lower, f"{name} {place}", f"{name}-text"))
+    drawn += texts
     total = len(failure["logits"])
     shown = f", {start} ... {start + len(values) - 1} of {total}" if len(values) < total else ""
     ends = f"{number(min(finite))} to {number(max(finite))}" if finite else "none is finite"

@@ -15,9 +15,11 @@ from ..oracle.metrics import UNIT, bits
 from ..runs.run import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
+from ..suites.grades import weakest
 from .text import (
     collapse_in_short,
     collapse_told,
+    counted,
     hex_and_decimal,
     observed_told,
     row_of_numbers,
@@ -51,20 +53,36 @@ def print_table(report: Report, console: Console) -> None:
     for suite in suites:
         table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
+    if not is_narrow:
+        table.add_column("grade", no_wrap=True)
     previous = None
     for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
         found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
         if previous != definition:
             table.add_section()
             table.add_row(f"[bold]{definition}[/]")
+        judged = [r for r in found if r is not None]
+        worst = _worst(judged)
+        grade = SHORT_GRADES.get(weakest(r.grade for r in judged) or "", "-")
         table.add_row(
             f"  {escape(short_id(subject))}",
             dtype,
             *(_cell(result) for result in found),
-            _worst([r for r in found if r is not None]),
+            *([f"{worst}\n{grade}"] if is_narrow else [worst, grade]),
         )
         previous = definition
     console.print(table)
+
+
+# Of all graded suites together, in few letters.
+SHORT_GRADES = {
+    "correctly rounded": "round",
+    "float64 inside": "f64",
+    "float32 inside, blocked": "f32",
+    "float32, one by one": "loop",
+    "input format": "input",
+    "beyond all classes": "none",
+}
 
 
 def _worst(results: list[Result]) -> str:
@@ -266,6 +284,22 @@ def _lines(failure: Failure) -> list[str]:
     return lines
 
 
+def print_warnings(report: Report, console: Console) -> None:
+    """A line for each result that passes, but is suspicious; of very many the worst."""
+    warned = sorted(report.warned, key=lambda r: -r.excess.ratio if r.excess else 0.0)
+    for result in warned[:MAX_FAILURES]:
+        console.print(
+            f"warning: {result.definition} {result.subject} {result.dtype} {result.suite}: "
+            f"{result.warning}; the bound admits them, but right ones stay within twice",
+            markup=False,
+            soft_wrap=True,
+        )
+    if len(warned) > MAX_FAILURES:
+        console.print(
+            f"These are {MAX_FAILURES} of {len(warned)} warnings; --html FILE writes all."
+        )
+
+
 def print_observed(report: Report, console: Console) -> None:
     """What subjects do where they declare nothing, in a line each."""
     for (definition, subject), observed in report.observed.items():
@@ -306,6 +340,8 @@ def print_summary(report: Report, console: Console) -> None:
     checks = sum(result.checks for result in report.results.values())
     expected = sum(r.status == "expected" for r in report.results.values())
     verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
+    if report.warned:
+        verdict += f" with {counted(len(report.warned), 'warning')}"
     if report.interrupted and not failed:
         verdict = "nothing failed so far"
     elif expected:
@@ -313,8 +349,25 @@ def print_summary(report: Report, console: Console) -> None:
     console.print(f"{checks} checks: {verdict}.  ({_versions(report)})")
     for told in skipped(report.skipped):
         console.print(f"Skipped, {told}.", markup=False)
+    _print_undecided(report, console)
     if report.interrupted:
         console.print("[bold]Interrupted[/]: this is what was known by then.")
+
+
+def _print_undecided(report: Report, console: Console) -> None:
+    """Of each definition how many rows were not judged, and the shortest of them."""
+    for definition in dict.fromkeys(r.definition for r in report.results.values() if r.undecided):
+        results = [r for r in report.results.values() if r.definition == definition]
+        count = sum(result.undecided for result in results)
+        rows = [row for result in results for row in result.undecided_rows]
+        shown = min(rows, key=lambda row: len(row.logits) or math.inf)
+        at = f", as {', '.join(map(hex_and_decimal, shown.logits))}" if shown.logits else ""
+        console.print(
+            f"Undecided: {counted(count, 'row')}{at}: {shown.reason}. That is a finding about the "
+            f"definition {definition}, not about a subject: such rows were not judged.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _versions(report: Report) -> str:

@@ -139,16 +139,27 @@ def summary(result: dict[str, Any]) -> str:
     if status == "empty":
         return "The suite has no case for this subject in this format."
     if status == "refused":
-        return "Nothing was checked: the subject cannot be called as it must be."
+        return f"Nothing was checked: {reason(result)}."
     checks = counted(result["checks"], "check")
     worst = f"Worst error {number(result['worst'])} ulp ({number(result['worst_bits'])} bits)."
     if math.isinf(result["worst"]):
         worst = "Worst error infinite: NaN, or an infinity on one side only."
+    if result.get("grade"):  # (older reports have none)
+        worst += f" Grade: {result['grade']}."
+    if result.get("warning"):
+        worst += f" Warning: {result['warning']}."
     if status in ("pass", "fixed"):
         known = f" {_declared(result)}: delete that entry." if status == "fixed" else ""
         return f"{checks}, no violation.{known} {worst}"
     known = f" {_declared(result)}." if status == "expected" else ""
     return f"{counted(result['violations'], 'violation')} in {checks}.{known} {worst}"
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """Why a subject was refused: what its first failure says."""
+    failures = result["failures"]
+    why = failures[0]["message"].rstrip(".") if failures else ""
+    return why or "the subject cannot be called as it must be"
 
 
 def collapse_in_short(collapses: Iterable[Mapping[str, Any]]) -> str:

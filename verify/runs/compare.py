@@ -5,6 +5,7 @@ the same contract), what they found is held against each other, in this order:
 
 * the verdict: pass, fail, refused (by the preflight);
 * the share of violated checks;
+* the grade, where both were graded: the sharpest class that all results fit;
 * the worst error, in ulp.
 
 Where they did not ask the same, a failure where there was none is still worse, and nothing is
@@ -28,6 +29,8 @@ from rich.table import Table
 
 from ..oracle.metrics import CORRECT, INFINITE, UNIT
 from ..subjects.subject import short_id
+from ..suites import present_name
+from ..suites.grades import GRADES, weakest
 from .run import Failure, Result
 from .store import Difference, Stored, differences
 
@@ -59,6 +62,7 @@ class Tally:
     worst: float = 0.0  # ulp
     errors: Counter[int] = field(default_factory=Counter)  # metrics.histogram
     refused: int = 0  # items
+    grade: str | None = None  # the weakest of the items
     failure: Failure | None = field(default=None, compare=False)  # the first one
 
     def add(self, result: Result) -> None:
@@ -69,6 +73,7 @@ class Tally:
         self.worst = max(self.worst, result.worst)
         self.errors.update(result.errors)
         self.refused += result.status == "refused"
+        self.grade = weakest([self.grade, result.grade])
         self.failure = next(iter(result.failures), None) if self.failure is None else self.failure
 
     @property
@@ -86,10 +91,12 @@ class Tally:
         measured = self.errors.total()
         return self.errors[CORRECT] / measured if measured else math.nan
 
-    @property
-    def badness(self) -> tuple[int, Fraction, float]:
-        """By which two tallies of the same checks are compared."""
-        return RANKS[self.status], Fraction(self.violations, self.checks), self.worst
+    def badness(self, other: Tally) -> tuple[int, Fraction, int, float]:
+        """By which a tally is compared with another of the same checks."""
+        share = Fraction(self.violations, self.checks)
+        graded = self.grade is not None and other.grade is not None  # older stores have no grades
+        grade = GRADES.index(self.grade) if self.grade is not None and graded else 0
+        return RANKS[self.status], share, grade, self.worst
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,15 @@ class Change:
     before: Tally | None
     after: Tally | None
     note: str = ""  # what keeps them from being comparable
+
+    @property
+    def grade_fell(self) -> bool:
+        """Whether a weaker class is needed than before."""
+        before = None if self.before is None else self.before.grade
+        after = None if self.after is None else self.after.grade
+        if before is None or after is None:
+            return False
+        return GRADES.index(after) > GRADES.index(before)
 
 
 @dataclass(frozen=True)
@@ -170,7 +186,7 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     with Stored(before) as a, Stored(after) as b:
         for results in _pairs(a, b):
             known = next(r for r in results if r is not None)
-            row = (known.definition, known.subject, known.dtype, known.suite)
+            row = (known.definition, known.subject, known.dtype, present_name(known.suite))
             tallies = single if None in results else paired
             for tally, result in zip(
                 tallies.setdefault(row, (Tally(), Tally())), results, strict=True
@@ -236,8 +252,8 @@ def _change(row: Row, before: Tally, after: Tally, note: str) -> Change:
         kind = "incomparable" if before.status != after.status else "same"
         if kind == "same" and note == OTHER_CONTRACT and before != after:
             kind = "changed"
-    elif before.badness != after.badness:
-        kind = "worse" if after.badness > before.badness else "better"
+    elif before.badness(after) != after.badness(before):
+        kind = "worse" if after.badness(before) > before.badness(after) else "better"
     else:
         kind = "same" if before == after else "changed"
     return Change(kind, *row, before, after, note)
@@ -282,6 +298,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         failure = change.after.failure if change.after else None
         if change.kind == "worse" and failure is not None:
             say(f"worse: {failure.message}\n    {failure.reproduce}")
+        if change.grade_fell and change.before and change.after:
+            say(
+                f"grade fell: {change.definition} {change.subject} {change.dtype} {change.suite}, "
+                f"{change.before.grade} -> {change.after.grade}"
+            )
     counts = Counter(change.kind for change in comparison.changes)
     told = [f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]]
     say(", ".join([*told, f"{comparison.same} unchanged"]) + ".")
@@ -293,6 +314,7 @@ def _table(comparison: Comparison) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("worst ulp", no_wrap=True, justify="right")
     table.add_column("within 1/2 ulp", no_wrap=True, justify="right")
+    table.add_column("grade", no_wrap=True)
     table.add_column("")
     for c in comparison.changes:
         table.add_row(
@@ -304,6 +326,7 @@ def _table(comparison: Comparison) -> Table:
             _arrow(c, _verdict),
             _arrow(c, lambda tally: f"{tally.worst:.4g}"),
             _arrow(c, _correct),
+            _arrow(c, lambda tally: tally.grade or "-"),
             c.note,
         )
     return table
@@ -359,6 +382,7 @@ def _tally_as_dict(tally: Tally | None) -> dict[str, Any] | None:
         "checks": tally.checks,
         "violations": tally.violations,
         "worst": tally.worst,
+        "grade": tally.grade,
         "errors": [
             [math.inf if key == INFINITE else 2.0**key, count]
             for key, count in sorted(tally.errors.items())

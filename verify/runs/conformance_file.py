@@ -26,7 +26,8 @@
     dtype = "float16"
     reason = "issue 12: sums in the input format"
 
-Keys of a contract are those of ``Contract``.  Later entries win over earlier ones.
+Keys of a contract are those of ``Contract``; what is not declared is observed.  Later entries win
+over earlier ones.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.definition import REGISTRY
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.subject import LIBRARIES, Subject, matches
-from ..suites import SUITES
+from ..suites import FORMER_NAMES, SUITES, present_name
 
 if TYPE_CHECKING:
     from .run import Result
@@ -263,7 +264,7 @@ def _expected_failure(table: Table) -> ExpectedFailure:
     return ExpectedFailure(
         table.text("subject", "give an id or a glob"),
         table.choice("definition", REGISTRY) if "definition" in table else None,
-        table.choice("suite", SUITES) if "suite" in table else None,
+        present_name(table.choice("suite", (*SUITES, *FORMER_NAMES))) if "suite" in table else None,
         table.choice("dtype", FORMATS) if "dtype" in table else None,
         table.text("reason", "say why it fails"),
         table.where,

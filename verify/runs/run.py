@@ -6,6 +6,7 @@ Results of the items merge in any order, so whatever runs the plan gives the sam
 from __future__ import annotations
 
 import functools
+import itertools
 import platform
 import shlex
 from collections import Counter
@@ -21,6 +22,7 @@ from ...derivations.arithmetic.formats import FORMATS, Format
 from ..inputs.families import Batch, draw, plainness
 from ..inputs.shrink import MAX_TRIALS, shrink
 from ..oracle.metrics import hexadecimal
+from ..oracle.truth import OracleError
 from ..subjects.built_in import registered
 from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import InProcess, LiveSubject
@@ -30,7 +32,7 @@ from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from ..suites.grades import weakest
 from ..suites.observe import observe
 from ..suites.reference_form import SUSPICIOUS
-from ..suites.verdicts import Excess, no_result
+from ..suites.verdicts import Excess, Undecided, no_result
 from .snippet import snippet
 
 OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
@@ -48,6 +50,7 @@ class Item:
     rows: int
     seed: int
     given: tuple[Batch, ...] = ()
+    given_in: str = ""  # the file that holds these rows; "" where they stand on the command line
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ class Collapse:
 
 
 @dataclass(frozen=True)
+class UndecidedRow:
+    """A row of which the definition has no exact value that the oracle can decide, and why."""
+
+    logits: tuple[str, ...]  # hex; empty where it is no single row, or a long one
+    label: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Result:
     """What an item, or several merged, found of one subject in one suite and format."""
 
@@ -106,6 +118,8 @@ class Result:
     failures: tuple[Failure, ...] = ()
     collapses: tuple[Collapse, ...] = ()
     observed: Mapping[str, str] = field(default_factory=dict)  # of the contract, undeclared
+    undecided: int = 0  # rows that were not judged
+    undecided_rows: tuple[UndecidedRow, ...] = ()  # the first of each item
     expected: str | None = None  # why it may fail, where that was declared
     grade: str | None = None  # the sharpest class that all results fit (suites/grades.py)
     excess: Excess | None = None  # where errors exceed those of the reference form by most
@@ -127,6 +141,8 @@ class Result:
                 default=None,
             ),
             observed={**self.observed, **other.observed},
+            undecided=self.undecided + other.undecided,
+            undecided_rows=self.undecided_rows + other.undecided_rows,
         )
 
     @property
@@ -217,6 +233,11 @@ class Report:
         self.results[key] = self.results[key].merge(result) if key in self.results else result
 
     @property
+    def warned(self) -> list[Result]:
+        """The results that pass, but are suspicious."""
+        return [result for result in self.results.values() if result.warning]
+
+    @property
     def passed(self) -> bool:
         """Whether all was run, and nothing failed that was not expected to."""
         failed = any(r.status in ("fail", "refused") for r in self.results.values())
@@ -231,11 +252,13 @@ def plan(
     budget: str = "quick",
     seed: int = 0,
     given: Callable[[Definition, Format], tuple[Batch, ...]] | None = None,
+    given_in: str = "",
 ) -> list[Item]:
     """All items of a run; those that share inputs stand together, so that truths are found once.
 
     With ``given``, the user's rows take the place of the input families (and the suite of special
-    values, which makes its own rows, is held against the given row alone).
+    values, which makes its own rows, is held against the given row alone); ``given_in`` is the
+    file that holds them.
     """
     subjects, items = list(subjects), []
     for name in dict.fromkeys(s.definition for s in subjects):
@@ -247,7 +270,7 @@ def plan(
                     continue
                 for family in _families(suite, definition, budget, given is not None):
                     items += [
-                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given)
+                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given, given_in)
                         for s in subjects
                         if s.definition == name
                         and dtype in s.dtypes
@@ -294,7 +317,7 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
     try:
-        for case in _cases(item, suite, subject, definition, fmt):
+        for case in cases_of(item, suite, subject, definition, fmt):
             cases.append(case)
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
@@ -316,6 +339,10 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
             collapses=tuple(_collapse(item, seen) for seen in verdict.observations),
             grade=verdict.grade,
             excess=verdict.excess,
+            undecided=len(verdict.undecided),
+            undecided_rows=()
+            if result.undecided
+            else tuple(_undecided(batch, seen) for seen in verdict.undecided[:1]),
         )
         result = result.merge(found)
         for violation in verdict.violations:
@@ -326,7 +353,7 @@ def _executed(item: Item, subject: LiveSubject) -> Result:
     return result
 
 
-def _cases(
+def cases_of(
     item: Item, suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format
 ) -> Iterator[tuple[Batch, Verdict]]:
     """The batches of an item with their verdicts."""
@@ -340,7 +367,11 @@ def _cases(
         return
     subject.settle(observe(subject, fmt, suite.observes))
     if item.family == "" and suite.check_own is not None:
-        yield from suite.check_own(subject, definition, fmt)
+        try:
+            yield from suite.check_own(subject, definition, fmt)
+        except OracleError as error:
+            nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
+            yield nothing, Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
     else:
         batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
         for batch in batches:
@@ -357,7 +388,10 @@ DEADLY = {death.kind for death in Died.__subclasses__()}
 def _judge(
     suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch
 ) -> Verdict:
-    """Check a batch; a call of the subject that fails is a violation, at the row that fails."""
+    """Check a batch; a call of the subject that fails is a violation, at the row that fails.
+
+    Where the oracle cannot decide a row, the others are judged one by one.
+    """
 
     def check(part: Batch) -> Verdict:
         assert suite.check is not None  # the plan gives such suites no rows
@@ -365,6 +399,11 @@ def _judge(
             return suite.check(subject, definition, fmt, part)
         except NotApplicable:
             return Verdict(0, 0.0, [])
+        except OracleError as error:
+            if len(part.logits) == 1:
+                return Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
+            singly = [check(part.row(i)) for i in range(len(part.logits))]
+            return functools.reduce(_joined, map(_at_row, singly, itertools.count()))
 
     try:
         return check(batch)
@@ -381,6 +420,40 @@ def _judge(
     verdict = no_result(found, row=row)
     told = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
     return replace(verdict, violations=told)
+
+
+def _at_row(verdict: Verdict, row: int) -> Verdict:
+    """The verdict on a single row, as one on that row of a batch."""
+    return replace(
+        verdict,
+        violations=[replace(violation, row=row) for violation in verdict.violations],
+        undecided=tuple(replace(seen, row=row) for seen in verdict.undecided),
+    )
+
+
+def _joined(first: Verdict, second: Verdict) -> Verdict:
+    """Two verdicts on rows of one batch."""
+    return Verdict(
+        first.checks + second.checks,
+        max(first.worst, second.worst),
+        [*first.violations, *second.violations],
+        Counter(first.errors) + Counter(second.errors),
+        first.observations + second.observations,
+        weakest([first.grade, second.grade]),
+        max((e for e in (first.excess, second.excess) if e), key=lambda e: e.ratio, default=None),
+        first.undecided + second.undecided,
+    )
+
+
+def _undecided(batch: Batch, seen: Undecided) -> UndecidedRow:
+    """An undecided row, written down."""
+    row = batch.row(seen.row)
+    is_short = 0 < row.logits.size <= MOST_TOLD
+    return UndecidedRow(
+        tuple(hexadecimal(float(v)) for v in row.logits[0]) if is_short else (),
+        None if row.labels is None else int(row.labels[0]),
+        seen.reason,
+    )
 
 
 @functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
@@ -452,10 +525,10 @@ def _failure(
     detail = violation.detail
     if (alone or one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _of_row(logits, label)
-    elif not (own_row or no_row or item.given):
-        if not alone:
+    elif item.given or not (own_row or no_row):
+        if not (alone or no_row) and (violation.only_in_batch or not one_given):
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
-        command += _of_seed(item)
+        command += _of_inputs(item)
     return Failure(
         family=batch.family or item.family,
         kind=violation.kind,
@@ -496,7 +569,10 @@ def _of_row(logits: tuple[str, ...], label: int | None) -> str:
     return f" --row={','.join(logits)}" + ("" if label is None else f" --label {label}")
 
 
-def _of_seed(item: Item) -> str:
+def _of_inputs(item: Item) -> str:
+    """What gives all rows of an item again."""
+    if item.given:
+        return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""
     budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
     budget = max(next(budgets, "quick"), SUITES[item.suite].budget, key=BUDGETS.index)
     return f" --budget {budget} --seed {item.seed}"
@@ -516,8 +592,8 @@ def _collapse(item: Item, seen: Observation) -> Collapse:
     command = _command(item)
     if logits:
         command += _of_row(logits, label)
-    elif not item.given:
-        command += _of_seed(item)
+    else:
+        command += _of_inputs(item)
     told = {name: getattr(seen, name) for name in ("result", "classes", "leader", "gap", "cause")}
     return Collapse(
         **told,
@@ -531,13 +607,15 @@ def _collapse(item: Item, seen: Observation) -> Collapse:
     )
 
 
-def _sort(violation: Violation) -> tuple[str, str]:
+def _sort(violation: Violation) -> tuple[str, str, tuple[str, ...]]:
     """What stays the same of a violation while its row is shrunk.
 
     Of a fault the kind, and the exception's class: its message may name a shape or an address.
+    Of a value the contract that would admit it: a smaller error may need less.
     """
     words = violation.message if violation.kind == "value" else violation.message.split(":")[0]
-    return violation.kind, words if violation.kind in ("value", "raised") else ""
+    told = words if violation.kind in ("value", "raised") else ""
+    return violation.kind, told, violation.admitted_by
 
 
 def _snippet(subject: Subject, row: Batch, violation: Violation) -> str | None:

@@ -15,6 +15,7 @@ take them along.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -26,6 +27,7 @@ import platform
 import shutil
 import sqlite3
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -39,7 +41,8 @@ from ..subjects.subject import Subject
 from ..suites.verdicts import Excess
 from .run import Collapse, Failure, Item, Report, Result
 
-SCHEMA = 2  # raised when stores written before cannot be read
+SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
+WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
 APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other programs
 DAMAGE = ("malformed", "no such", "Could not decode")  # in SQLite's words
 ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
@@ -116,8 +119,11 @@ class _Database:
         if not is_text or digest != _digest_entry(name, text):
             raise self._damaged(f"what it holds of {name} is not what was written")
 
-    def _is_new(self) -> bool:
-        """Whether there is nothing in the file; StoreError where there is something foreign."""
+    def _is_new(self, *readable: int) -> bool:
+        """Whether there is nothing in the file; StoreError where there is something foreign.
+
+        Stores of the present schema, and of those ``readable`` besides, are not foreign.
+        """
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -127,7 +133,7 @@ class _Database:
             raise StoreError(
                 f"store {self.path}: that is an SQLite file of another program; choose another file"
             )
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, *readable):
             raise StoreError(
                 f"store {self.path}: it has schema {schema}, and this softproof reads {SCHEMA}; "
                 "open it with the version that wrote it"
@@ -291,8 +297,9 @@ class Stored(_Database):
             )
         try:
             with self._telling():
-                if self._is_new():
+                if self._is_new(WITHOUT_DIGESTS):
                     raise StoreError(f"store {self.path}: it is empty; no run was started in it")
+                self._add_missing_digests()
                 self._connection.execute("BEGIN")  # one snapshot for all that is read
                 self._demand_whole()
                 self.plan: dict[str, Any] = self._entry("plan")
@@ -300,6 +307,17 @@ class Stored(_Database):
         except BaseException:
             self._connection.close()
             raise
+
+    def _add_missing_digests(self) -> None:
+        """Let a store of the schema before be read by the same words: its entries are believed."""
+        (schema,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if schema == WITHOUT_DIGESTS:
+            self._connection.create_function("digest_of", 2, _digest_entry)
+            for table, columns in (("run", "name, value"), ("results", "item, result")):
+                self._connection.execute(
+                    f"CREATE TEMP VIEW {table} AS "
+                    f"SELECT {columns}, digest_of({columns}) AS digest FROM main.{table}"
+                )
 
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""
@@ -334,6 +352,7 @@ class _GivenRows:
         names = {f.name: getattr(item, f.name) for f in fields(item)}
         names |= {"definition": item.subject.definition, "subject": item.subject.id}
         names["given"] = self.digest(item.given)
+        del names["given_in"]  # the rows count, not where they lie
         if item.family == "":  # the suite makes its own inputs
             del names["rows"], names["seed"]
         return json.dumps(names, sort_keys=True, separators=(",", ":"))
@@ -445,9 +464,9 @@ def _own_code() -> str:
 def _files(subject: Subject) -> list[Path]:
     """The files of a subject's code that can be found without running any of it; not of ours.
 
-    All of its package, or what lies beside its module: an edited kernel must not be given the
-    results that it had before.  What it imports from elsewhere is not seen.  Of what an installed
-    distribution brings, the version tells.
+    All of its package, or what lies beside its module, and whatever these import that is no
+    installed distribution, wherever it lies: an edited kernel must not be given the results that
+    it had before.  Of what an installed distribution brings, the version tells.
     """
     if subject.requires:
         return []
@@ -465,7 +484,57 @@ def _files(subject: Subject) -> list[Path]:
     in_package = "." in module or spec.submodule_search_locations is not None
     endings = (".py", ".so", *EXTENSION_SUFFIXES)
     beside = root.rglob("*") if in_package else root.iterdir()
-    return sorted(p for p in beside if p.is_file() and p.name.endswith(endings))
+    found = {p for p in beside if p.is_file() and p.name.endswith(endings)}
+    return sorted(found | _imported(module))
+
+
+def _imported(module: str) -> set[Path]:
+    """The files that a module imports, and those that these import, told from their text.
+
+    Not of what is installed, nor of the standard library.  (A name that is made up when the code
+    runs is not seen.)
+    """
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")]
+    installed += [Path(sysconfig.get_path("platlib")).resolve()]
+    found: dict[str, Path | None] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        spec = _find(name)
+        path = Path(spec.origin).resolve() if spec and spec.origin else None
+        ours = path is not None and path.is_file()
+        ours = ours and not any(path.is_relative_to(root) for root in installed)  # type: ignore[union-attr]
+        found[name] = path if ours else None
+        if spec is None or not ours or name.partition(".")[0] == __name__.partition(".")[0]:
+            continue
+        package = name if spec.submodule_search_locations else name.rpartition(".")[0]
+        parents = name.split(".")
+        waiting += [".".join(parents[:k]) for k in range(1, len(parents))]
+        waiting += _names_imported(path, package)  # type: ignore[arg-type]
+    return {path for path in found.values() if path is not None}
+
+
+def _names_imported(path: Path, package: str) -> set[str]:
+    """What the text of a module imports: modules, and attributes that may be modules."""
+    names: set[str] = set()
+    if path.suffix != ".py":
+        return names
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return names
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*filter(None, above), *filter(None, [base])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.strip(".")}
 
 
 def _find(module: str) -> ModuleSpec | None:
@@ -478,9 +547,19 @@ def _find(module: str) -> ModuleSpec | None:
             if spec is None:
                 break
             name = f"{name}.{part}"
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+            spec = _find_within(list(spec.submodule_search_locations or []), name, part)
         return spec
     return None
+
+
+def _find_within(folders: list[str], name: str, part: str) -> ModuleSpec | None:
+    """A part of a package; a folder without ``__init__.py`` is one, too, of no file."""
+    try:
+        return PathFinder.find_spec(name, folders)
+    except KeyError:  # of a folder in such a folder, which would have to be imported
+        inner = ModuleSpec(name, None, is_package=True)
+        inner.submodule_search_locations = [str(Path(folder, part)) for folder in folders]
+        return inner
 
 
 def _digest_files(paths: Sequence[Path]) -> str:

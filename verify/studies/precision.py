@@ -24,7 +24,7 @@ from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats, ieee
 from ...derivations.definition import Formula
 from ...derivations.error_bounds.bounds import Model, bound
-from ..oracle.truth import GUARD_BITS, OracleError
+from ..oracle.truth import GUARD_BITS
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault
 
@@ -52,8 +52,9 @@ class PrecisionErrors:
     """Maximum relative errors over the inputs (no unit); infinite where a result is not finite.
 
     ``errors[form][i]`` is that of p = ``precisions[i]`` bits with unbounded exponents,
-    ``formats[form][name]`` that of a named format.  ``bounds[i]`` is the proven bound; NaN where
-    it proves nothing, being of first order.
+    ``formats[form][name]`` that of a named format; NaN where no row, rounded to that precision, has
+    an exact value.  ``bounds[i]`` is the proven bound; NaN where it proves nothing, being of first
+    order.
     """
 
     name: str
@@ -71,8 +72,8 @@ def precision_errors(
     """The error of the published formula and of each form of a definition, at every precision.
 
     precisions: significand bits p, at most 113.  ``progress(done, total)`` is called after each.
-    KeyError when no definition has the name; ValueError for a precision that has no truth here;
-    OracleError when the balls of the truth are too wide.
+    A row whose exact value is not decided, as where normalisation divides by 0, is left out.
+    KeyError when no definition has the name; ValueError for a precision that has no truth here.
 
     >>> result = precision_errors("stablemax", precisions=[24])
     >>> bool(result.errors["published"][0] == result.formats["published"]["float32"])
@@ -116,6 +117,9 @@ def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, st
     for name in subject.subject.dtypes:
         fmt = FORMATS[name]
         problems = _problems(definition, rows, ieee(fmt))
+        if not problems:
+            failures[name] = "no row has an exact value there"
+            continue
         logits = np.array([problem.row for problem in problems], dtype=fmt.dtype)
         labels = np.full(len(logits), LABEL) if definition.labelled else None
         try:
@@ -174,18 +178,20 @@ def _problems(definition: Definition, rows: list[list[Fraction]], xp: Arithmetic
         with flint.ctx.workprec(_TRUTH_BITS):
             exact_row = exactly.vector(_ball(number) for number in row)
             truth = _flat(definition(*_arguments(definition, exact_row), exactly))
-        if any(ball.rel_accuracy_bits() < PRECISIONS[-1] + GUARD_BITS for ball in truth):
-            raise OracleError(f"{definition.name} is not known well enough with {_TRUTH_BITS} bits")
-        problems.append(_Problem(xp, row, _arguments(definition, row), truth))
+        if all(ball.rel_accuracy_bits() >= PRECISIONS[-1] + GUARD_BITS for ball in truth):
+            problems.append(_Problem(xp, row, _arguments(definition, row), truth))
     return problems
 
 
 def _max_error(formula: Formula, problems: list[_Problem]) -> float:
-    """The largest relative error over rows and outputs."""
-    largest = 0.0
+    """The largest relative error over rows and outputs; NaN where there is no row."""
+    largest = 0.0 if problems else math.nan
     for problem in problems:
-        with np.errstate(all="ignore"):  # overflow is a result here, not an accident
-            computed = formula(*problem.arguments, problem.xp)
+        try:
+            with np.errstate(all="ignore"):  # overflow is a result here, not an accident
+                computed = formula(*problem.arguments, problem.xp)
+        except ZeroDivisionError:  # mpmath has no 1 / 0
+            return math.inf
         largest = max(largest, _relative_error(computed, problem))
     return largest
 
@@ -205,7 +211,7 @@ def _relative_error(computed: Any, problem: _Problem) -> float:
 def _proven(definition: Definition, problems: list[_Problem], model: Model) -> float:
     """The largest relative bound over rows and outputs; NaN where none below 1 is proven."""
     label = LABEL if definition.labelled else None
-    largest = 0.0
+    largest = 0.0 if problems else math.nan
     for problem in problems:
         absolute = bound(definition.name, problem.row.astype(np.float64), model, label=label)
         if absolute is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 CHOICES = {
@@ -16,10 +17,11 @@ CHOICES = {
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
     "collapse_free": ("no", "yes"),
+    "layouts": ("any", "writable", "contiguous"),
 }
 
 # What is observed of a subject that does not declare it; anything else has a default.
-OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch")
+OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch", "layouts")
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
@@ -46,6 +48,9 @@ class Contract:
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
     * ``collapse_free``: whether no result is 0, and no probability 1, unless the exact one rounds
       to that: losses and gradients keep their relative accuracy until they underflow.
+    * ``layouts``: which arrays it takes: any; any that it may write; or those in C order, aligned,
+      that it may write.  None where nothing is declared: refusing others by an exception is then
+      observed, and no failure.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
     """
 
@@ -59,6 +64,7 @@ class Contract:
     empty: str | None = None
     bitwise_batch: str | None = None
     collapse_free: str = "no"
+    layouts: str | None = None
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,6 +123,25 @@ class Contract:
         return " ".join(
             f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
+
+
+AXES = ("summation", "arithmetic", "accumulator")  # of a contract: what a bound depends on
+
+
+def wider_contracts(contract: Contract) -> Iterator[list[str]]:
+    """Settings that make an accuracy contract admit more: the fewest changes first.
+
+    >>> next(wider_contracts(Contract()))
+    ['summation=any']
+    """
+    single = []
+    for name in AXES:
+        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
+        wider = order[order.index(getattr(contract, name)) + 1 :]
+        single.append([f"{name}={choice}" for choice in wider])
+    for count in range(1, len(AXES) + 1):
+        for axes in itertools.combinations(single, count):
+            yield from map(list, itertools.product(*axes))
 
 
 # What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no

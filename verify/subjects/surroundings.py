@@ -98,6 +98,11 @@ DEFAULT = FloatingPoint()
 ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # NumPy's default
 
 
+def _errors() -> dict[str, str]:
+    """How NumPy handles errors now."""
+    return {name: str(what) for name, what in np.geterr().items()}
+
+
 @contextlib.contextmanager
 def our_own() -> Iterator[None]:
     """Run under the default, whatever a library has set; what was set is there again afterwards."""
@@ -120,7 +125,7 @@ class Surroundings:
     def __init__(self) -> None:
         """What there is now."""
         self._floating_point = FloatingPoint.current()
-        self._errors = dict(np.geterr())
+        self._errors = _errors()
         self._set_when = "before it was called" if self._floating_point != DEFAULT else ""
         self._called = False
         self._found = self._floating_point
@@ -128,11 +133,11 @@ class Surroundings:
     @contextlib.contextmanager
     def of_an_import(self) -> Iterator[None]:
         """Import a module under what there is, and take what it makes of that."""
-        before, errors = FloatingPoint.current(), dict(np.geterr())
+        before, errors = FloatingPoint.current(), _errors()
         try:
             yield
         finally:
-            self._adopt(FloatingPoint.current(), dict(np.geterr()), "when it is imported")
+            self._adopt(FloatingPoint.current(), _errors(), "when it is imported")
             before.set()
             np.seterr(**errors)  # type: ignore[arg-type]
 
@@ -145,7 +150,7 @@ class Surroundings:
             try:
                 yield
             finally:
-                self._found, errors = FloatingPoint.current(), dict(np.geterr())
+                self._found, errors = FloatingPoint.current(), _errors()
                 ours.set()
                 if not self._called:
                     self._called = True

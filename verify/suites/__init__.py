@@ -10,9 +10,7 @@ from ...derivations.definition import Definition, Output
 from ..inputs.families import PAIRS, Batch
 from ..subjects.isolation.in_process import LiveSubject
 from . import (
-    agreement as consistency,
-)
-from . import (
+    agreement,
     collapse,
     exhaustive,
     invariance,
@@ -24,7 +22,16 @@ from . import (
 )
 from .verdicts import Observation, Verdict, Violation
 
-__all__ = ["BUDGETS", "SUITES", "Observation", "Suite", "Verdict", "Violation"]
+__all__ = [
+    "BUDGETS",
+    "FORMER_NAMES",
+    "SUITES",
+    "Observation",
+    "Suite",
+    "Verdict",
+    "Violation",
+    "present_name",
+]
 
 
 @dataclass(frozen=True)
@@ -129,17 +136,18 @@ SUITES: dict[str, Suite] = {
             ("gaps_below_zero",),
         ),
         Suite(
-            "consistency",
+            "agreement",
             "agreement with our kernels, and of functions that tell one another",
-            consistency.check,
+            agreement.check,
             ("normal", "wide", "dominant", "ties"),
-            applies=consistency.applies,
+            applies=agreement.applies,
         ),
         Suite(
             "layouts",
             "strided, misaligned, far and read-only memory, other axes, no rows, no axes",
             layouts.check_rows,
             check_own=layouts.check,
+            observes=("flush_to_zero", "layouts"),
         ),
         Suite(
             "parameters",
@@ -176,3 +184,15 @@ SUITES: dict[str, Suite] = {
         ),
     )
 }
+
+FORMER_NAMES = {"consistency": "agreement"}
+"""What suites were called before, with their names of today: commands, files and old results."""
+
+
+def present_name(suite: str) -> str:
+    """The name of today for a suite that may be called by a former one.
+
+    >>> present_name("consistency"), present_name("accuracy")
+    ('agreement', 'accuracy')
+    """
+    return FORMER_NAMES.get(suite, suite)

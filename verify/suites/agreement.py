@@ -1,4 +1,4 @@
-"""The suite of consistency: results that say the same in different ways must agree.
+"""The suite of agreement: results that say the same in different ways must agree.
 
 No oracle decides here: each result is a ball, its value with its admissible error (that of
 ``judge.threshold``), and the balls of two results that are the same number must meet.  A subject is

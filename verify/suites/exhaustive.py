@@ -264,15 +264,15 @@ def _judge_exact(
     observed = np.ascontiguousarray(_widen(computed).reshape(len(computed), -1).T)
     with np.errstate(all="ignore"):
         found = _decide(definition, contract, fmt, batch, observed)
-    known = found.known.all(axis=0)
+    known = np.asarray(found.known.all(axis=0))
     errors = found.error if known.all() else found.error[:, known]
-    errors = errors * (1 - FUZZ)  # what is half an ulp, but for rounding here, is correct
+    rounded = errors * (1 - FUZZ)  # what is half an ulp, but for rounding here, is correct
     ours = Verdict(
         errors.size,
         float(np.max(errors, initial=0.0)),
         [],
-        histogram(errors),
-        grade=_grade(definition, contract, fmt, batch.rows(known), errors, found.ulp[:, known]),
+        histogram(rounded),
+        grade=_grade(definition, contract, fmt, batch.rows(known), rounded, found.ulp[:, known]),
     )
     bad = np.flatnonzero(found.failed.any(axis=0) & known)
     if bad.size:

@@ -1,10 +1,10 @@
 """Grades: the sharpest of some declared classes of implementations that all results fit.
 
 A threshold says what an implementation may do, a grade what it does.  The classes, the sharpest
-first, are those of GRADES: results that are correctly rounded, and those within the proven bound of
-an arithmetic (derivations/error_bounds/bounds.py) with elementary functions within 3 ulp.  Where
+first, are those of GRADES: results that are correctly rounded, and those within the proven bound
+(derivations/error_bounds/bounds.py) of an arithmetic with elementary functions within 3 ulp.  Where
 the outputs of a row have a part of their errors in common, as the divisor of softmax, all must fit
-with one such part: what is wrong with an exponential is not hidden by what the sum may be wrong by.
+with one such part: what the sum may be wrong by does not hide what is wrong with an exponential.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def have_a_common_part(
     logits: (classes, rows); signed errors in ulp and the size of an ulp, likewise.  True where the
     definition's outputs have nothing in common.
     """
-    found = bounds.shared_error(definition.name, logits, model)
+    with np.errstate(all="ignore"):  # of the largest numbers the bounds are infinite
+        found = bounds.shared_error(definition.name, logits, model)
     if found is None:
         return np.ones(logits.shape[1], dtype=bool)
     with np.errstate(all="ignore"):

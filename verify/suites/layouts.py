@@ -31,6 +31,14 @@ AXES = (
     ((2, ROWS // 2, CLASSES), -1),
 )
 
+# Layouts beside the ordinary one, by what a subject must take to be asked for them.
+WRITABLE = ("misaligned", "fortran", "strided", "reversed", "far")
+ANY = ("read_only", "broadcast")
+# Exceptions that say that an array is not taken; another one is a defect.
+REFUSALS = ("TypeError", "ValueError", "NotImplementedError", "BufferError")
+# What NumPy says where a function writes into its input: nobody has refused anything.
+CAUGHT_WRITING = ("destination is read-only", "output array is read-only")
+
 Case = tuple[Batch, Verdict]
 NOTHING = Verdict(0, 0.0, [])
 
@@ -45,9 +53,8 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Cas
     if batch is None:  # the other suites say so
         return cases
     for layout in LAYOUTS:
-        rows = _repeated(batch) if layout == "broadcast" else batch
-        named = replace(rows, family=f"layout {layout}")
-        cases.append((named, _judge(subject, definition, fmt, named, layout=layout)))
+        named = _named(batch, layout)
+        cases.append((named, _judge_layout(subject, definition, fmt, named, layout)))
     if not definition.elementwise:
         for shape, axis in AXES:
             named = replace(batch, family=f"{len(shape)} dimensions, axis {axis}")
@@ -58,6 +65,66 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Cas
     return cases
 
 
+def way(subject: LiveSubject, definition: Definition, fmt: Format) -> str | None:
+    """What a subject does with layouts, as the contract's ``layouts`` has it: what it takes.
+
+    None where it gets ordinary arrays wrong, or refuses them.
+    """
+    batch = _sound_rows(subject, definition, fmt)
+    if batch is None:
+        return None
+    refused = set()
+    for layout in ("contiguous", *WRITABLE, *ANY):
+        try:
+            named = _named(batch, layout)
+            subject(named.logits, named.labels, layout=layout)
+        except SubjectRaised as fault:
+            if is_refusal(fault):
+                refused.add(layout)
+        except (NotApplicable, SubjectFault):
+            continue
+    if "contiguous" in refused:
+        return None
+    if refused & {*WRITABLE}:
+        return "contiguous"
+    return "writable" if refused else "any"
+
+
+def is_refusal(fault: SubjectFault) -> bool:
+    """Whether an exception says clearly that an array is not taken.
+
+    >>> is_refusal(SubjectRaised("raised TypeError: No matching definition (kernel.py:3)"))
+    True
+    """
+    raised = str(fault).removeprefix("raised ").partition(":")[0]
+    caught = any(words in str(fault) for words in CAUGHT_WRITING)
+    return isinstance(fault, SubjectRaised) and raised in REFUSALS and not caught
+
+
+def _takes(subject: LiveSubject, layout: str) -> bool:
+    """Whether a subject is to be asked for a layout, by its contract."""
+    declared = subject.subject.contract.layouts
+    return not (
+        (layout in ANY and declared in ("writable", "contiguous"))
+        or (layout in WRITABLE and declared == "contiguous")
+    )
+
+
+def _named(batch: Batch, layout: str) -> Batch:
+    rows = _repeated(batch) if layout == "broadcast" else batch
+    return replace(rows, family=f"layout {layout}")
+
+
+def _judge_layout(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch, layout: str
+) -> Verdict:
+    """The verdict on rows in a layout; a refusal is none where nothing is declared of layouts."""
+    if not _takes(subject, layout):
+        return NOTHING
+    may_refuse = subject.subject.contract.layouts is None and layout in (*WRITABLE, *ANY)
+    return _judge(subject, definition, fmt, batch, layout=layout, may_refuse=may_refuse)
+
+
 def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
     """Given rows in every layout that they can have."""
     found = []
@@ -65,7 +132,7 @@ def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch:
         fits = len(batch.logits) > 1 or layout != "far"
         if fits and (layout != "broadcast" or len({r.tobytes() for r in batch.logits}) == 1):
             named = replace(batch, family=f"layout {layout}")
-            found.append(_judge(subject, definition, fmt, named, layout=layout))
+            found.append(_judge_layout(subject, definition, fmt, named, layout))
     return Verdict(
         sum(verdict.checks for verdict in found),
         max(verdict.worst for verdict in found),
@@ -99,6 +166,7 @@ def _judge(
     shape: tuple[int, ...] | None = None,
     axis: int = -1,
     layout: str = "contiguous",
+    may_refuse: bool = False,
 ) -> Verdict:
     """The verdict on rows that the subject is given in another form; NOTHING where it cannot be."""
     others = list(shape or batch.logits.shape)
@@ -111,6 +179,8 @@ def _judge(
     except NotApplicable:
         return NOTHING
     except SubjectFault as fault:
+        if may_refuse and is_refusal(fault):
+            return Verdict(1, 0.0, [])
         return no_result(fault, batch.family)
 
     def rows_of(result: NDArray[Any]) -> NDArray[Any]:

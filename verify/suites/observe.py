@@ -20,7 +20,7 @@ from ..inputs.families import Batch, draw
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Died, NotApplicable, SubjectFault, SubjectRaised
-from . import special_values
+from . import layouts, special_values
 from .verdicts import compare
 
 LENGTHS = (2, 19, 67)  # a pair; one vector of 16 and a tail; two tiles of 32 and a tail
@@ -49,6 +49,8 @@ def _ask(subject: LiveSubject, fmt: Format, axis: str) -> str | None:
             return _flushes(subject, definition, fmt)
         if axis == "bitwise_batch":
             return _keeps_bits(subject, definition, fmt)
+        if axis == "layouts":
+            return layouts.way(subject, definition, fmt)
         if not special_values.is_free(definition, axis):
             return None
         if axis == "empty":

@@ -1,9 +1,9 @@
 """The reference form of a definition in the arithmetic that a contract declares, and its errors.
 
-The proven form of a definition (derivations/error_bounds/bounds.py), evaluated in NumPy:
-elementary functions are rounded from binary64, sums are in the order and the accumulator of the
-contract, and the result is rounded to the format once.  An implementation of the same arithmetic
-should not be many times worse on the same rows, whatever its bound allows.
+The form of a definition that its bound is proven for (derivations/error_bounds/bounds.py), in
+NumPy: elementary functions are rounded from binary64, sums are in the order and the accumulator of
+the contract, and the result is rounded to the format once.  An implementation in the same
+arithmetic should not be many times worse on the same rows, whatever its bound allows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.arithmetic.systems import OBJECT, Arithmetic, ieee
+from ...derivations.catalogue.softmax import log_softmax
+from ...derivations.definition import Formula
 from ...derivations.error_bounds.bounds import PROVEN_FORM
 from ..subjects.contract import Contract
 
@@ -68,15 +70,31 @@ def evaluate(
     label: int | None,
     *,
     gradient: bool,
-) -> NDArray[Any]:
-    """The results of the reference form at a row, in the format."""
+) -> list[NDArray[Any]]:
+    """The results of the reference form at a row, in the format.
+
+    Of a gradient there may be two: p is a quotient, or e^(log p) where log p is at hand.
+    """
     xp = _arithmetic(fmt, contract.arithmetic, contract.accumulator, contract.summation)
-    form = (
-        definition.gradient
-        if gradient
-        else definition.forms.get(PROVEN_FORM.get(definition.name, ""), definition.formula)
-    )
-    assert form is not None
+    proven = PROVEN_FORM.get(definition.name, "")
+    forms = [definition.forms.get(proven, definition.formula)]
+    if gradient:
+        assert definition.gradient is not None
+        forms = [definition.gradient, *OTHER_GRADIENTS.get(definition.name, ())]
     arguments = [row.astype(xp.dtype)] if label is None else [row.astype(xp.dtype), label]
     with np.errstate(all="ignore"):
-        return np.asarray(form(*arguments, xp)).astype(fmt.dtype)
+        return [np.asarray(form(*arguments, xp)).astype(fmt.dtype) for form in forms]
+
+
+def _exp_of_log_softmax(z: Any, xp: Any) -> Any:
+    return xp.exp(log_softmax.forms["shifted"](z, xp))
+
+
+def _less_one_at_the_label(z: Any, label: int, xp: Any) -> Any:
+    return _exp_of_log_softmax(z, xp) - (np.arange(len(z)) == label).astype(xp.dtype)
+
+
+OTHER_GRADIENTS: dict[str, tuple[Formula, ...]] = {
+    "logsumexp": (_exp_of_log_softmax,),
+    "cross_entropy": (_less_one_at_the_label,),
+}

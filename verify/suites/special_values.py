@@ -10,7 +10,6 @@ legitimate ways, or another one than most rows.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +21,11 @@ from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition, Output
 from ...derivations.proofs.facts import ShiftEquivariant, SumsTo
 from ..inputs.families import Batch
-from ..oracle.truth import truth
+from ..oracle.truth import OracleError, truth
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
-from .verdicts import Verdict, Violation, has_truth, no_result, threshold
+from .verdicts import Undecided, Verdict, Violation, has_truth, no_result, threshold
 
 CLASSES = 19  # more than one vector of 16, with a tail
 # Places on both sides of the ends of vectors and tiles, by the length of the row.
@@ -176,7 +175,8 @@ def legitimate(definition: Definition, row: Row, label: int | None) -> dict[str,
         return {"nan": [nan], "zero": [zero, infinite], "uniform": [uniform]}
     ways = {}
     for way in CHOICES[axis]:
-        told = promise(definition, replace(Contract(), **{axis: way}), row, label)
+        declared = Contract().with_settings([f"{axis}={way}"])
+        told = promise(definition, declared, row, label)
         if told is not None:
             ways[way] = [told.values]
     if kind(definition) == "log-probabilities" and axis == "all_masked":
@@ -230,8 +230,12 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[tup
     for name, values in specials(definition):
         labels = np.zeros(1, dtype=np.int64) if definition.labelled else None
         batch = Batch(name, values[None, :].astype(fmt.dtype), labels)
-        with contextlib.suppress(NotApplicable):
+        try:
             found.append((batch, _check_special(subject, definition, fmt, batch)))
+        except NotApplicable:
+            continue
+        except OracleError as error:
+            found.append((batch, Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))))
     if not definition.elementwise:
         found.append(_check_empty(subject, definition, fmt))
     return found

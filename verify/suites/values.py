@@ -54,6 +54,7 @@ def check_gradient(
 def _as_many_rows_as_time_allows(subject: LiveSubject, batch: Batch) -> Batch:
     """The batch, or its first rows where a subject takes so long that all would be a hang."""
     beginning = _rows(batch, np.arange(min(MANY_ROWS, len(batch.logits) // 4)))
+    subject(beginning.logits, beginning.labels)  # which may compile for the shape
     start = time.perf_counter()
     subject(beginning.logits, beginning.labels)
     expected = (time.perf_counter() - start) * len(batch.logits) / len(beginning.logits)

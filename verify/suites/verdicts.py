@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from ...derivations.error_bounds import bounds
 from ..inputs.families import Batch
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
-from ..subjects.contract import CHOICES, Contract
+from ..subjects.contract import Contract, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Died, Outcome, SubjectFault
 from .grades import grade, have_a_common_part
@@ -51,6 +50,7 @@ class Violation:
     kind: str = "value"  # or the kind of the SubjectFault that it was
     in_gradient: bool = False
     only_in_batch: bool = False  # no row alone was seen to fail
+    admitted_by: tuple[str, ...] = ()  # settings of a contract that would admit it
 
     @property
     def severity(self) -> float:
@@ -100,6 +100,17 @@ class Excess:
 
 
 @dataclass(frozen=True)
+class Undecided:
+    """A row at which the oracle decides nothing: a finding about the definition, of no subject.
+
+    Its value may be singular there, as that of layer normalisation is where all numbers are equal.
+    """
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a property found in a batch."""
 
@@ -110,6 +121,7 @@ class Verdict:
     observations: tuple[Observation, ...] = ()
     grade: str | None = None
     excess: Excess | None = None
+    undecided: tuple[Undecided, ...] = ()
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -336,7 +348,7 @@ def compare(
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
     bad = ~((errors <= limits) & np.isfinite(errors))
     failed = np.flatnonzero(bad.reshape(len(rows), -1).any(axis=1))
-    hints = (
+    admitted = (
         _admitting(definition, contract, fmt, judged, truths, errors, failed, gradient=gradient)
         if failed.size
         else {}
@@ -351,7 +363,7 @@ def compare(
             Violation(
                 row=rows[n],
                 message=f"{'gradient' if gradient else 'value'} beyond its error bound",
-                detail=hints.get(int(n), ""),
+                detail=_told(admitted.get(int(n), ())),
                 index=k,
                 observed=float(np.asarray(results[n]).reshape(-1)[k]),
                 expected=float(truths[n].rounded.reshape(-1)[k]),
@@ -359,6 +371,7 @@ def compare(
                 threshold=float(limit[k]),
                 source=source,
                 in_gradient=gradient,
+                admitted_by=admitted.get(int(n), ()),
             )
         )
     return Verdict(
@@ -400,25 +413,11 @@ def _grade(
         if gradient or not found.any():
             return found
         signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
-        ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
+        with np.errstate(over="ignore"):  # of a result far beyond the range
+            ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
 
     return grade(flat, fmt, contract.flush_to_zero == "yes", fits)
-
-
-def wider_contracts(contract: Contract) -> Iterator[list[str]]:
-    """Settings that make an accuracy contract admit more: the fewest changes first.
-
-    >>> next(wider_contracts(Contract()))
-    ['summation=any']
-    """
-    axes = []
-    for name in ("summation", "arithmetic", "accumulator"):
-        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
-        now = getattr(contract, name)
-        axes.append([None, *(f"{name}={wide}" for wide in order[order.index(now) + 1 :])])
-    combined = ([s for s in chosen if s] for chosen in itertools.product(*axes))
-    yield from sorted(filter(None, combined), key=len)
 
 
 def _admitting(
@@ -431,11 +430,11 @@ def _admitting(
     failed: NDArray[np.intp],
     *,
     gradient: bool,
-) -> dict[int, str]:
-    """For rows that failed, the words on the contract that would have admitted them."""
+) -> dict[int, tuple[str, ...]]:
+    """For rows that failed, the settings of a contract that would have admitted them."""
     if fmt.name in contract.ulps and not gradient:
         return {}
-    hints: dict[int, str] = {}
+    found: dict[int, tuple[str, ...]] = {}
     tried = {model_of(contract, fmt)}
     left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]
     for settings in wider_contracts(contract):
@@ -448,11 +447,17 @@ def _admitting(
         if limits is None:
             return {}
         admitted = (errors[left] <= limits).reshape(len(left), -1).all(axis=1)
-        declared = " ".join(f"--contract {setting}" for setting in settings)
-        words = f"It is within the bound of {', '.join(settings)}: if it is made so, {declared}"
-        hints |= dict.fromkeys(map(int, left[admitted]), words)
+        found |= dict.fromkeys(map(int, left[admitted]), tuple(settings))
         left = left[~admitted]
-    return hints
+    return found
+
+
+def _told(settings: Sequence[str]) -> str:
+    """What a finding says of the settings that would admit it."""
+    if not settings:
+        return ""
+    declared = " ".join(f"--contract {setting}" for setting in settings)
+    return f"It is within the bound of {', '.join(settings)}: if it is made so, {declared}"
 
 
 def _excess(
@@ -495,13 +500,15 @@ def _reference_error(
 ) -> float:
     """The largest error of the reference form at row i, kept for the other subjects."""
     row, label = batch.logits[i], _label(batch, i)
-    key = (definition.name, fmt.name, row.tobytes(), label, gradient)
-    key = (*key, contract.arithmetic, contract.accumulator, contract.summation)
+    what = (definition.name, fmt.name, row.tobytes(), label, gradient)
+    key = (*what, contract.arithmetic, contract.accumulator, contract.summation)
     if key not in _reference_errors:
         if len(_reference_errors) >= MOST_REFERENCES:
             _reference_errors.clear()
         found = evaluate(definition, contract, fmt, row, label, gradient=gradient)
-        _reference_errors[key] = float(np.max(ulp_error(found, exact), initial=0.0))
+        _reference_errors[key] = max(
+            float(np.max(ulp_error(form, exact), initial=0.0)) for form in found
+        )
     return _reference_errors[key]
 
 

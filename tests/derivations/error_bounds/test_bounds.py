@@ -4,6 +4,8 @@ The implementations below are the straightforward ones that each bound describes
 own arithmetic, with a recursive sum in the accumulator.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from softproof.derivations.arithmetic.formats import (
     FORMATS,
 )
 from softproof.derivations.arithmetic.systems import ieee
-from softproof.derivations.error_bounds.bounds import ELEMENTARY, Model, bound
+from softproof.derivations.error_bounds.bounds import ELEMENTARY, Model, bound, shared_error
 from softproof.verify.oracle.truth import truth
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow is part of the test
@@ -163,6 +165,99 @@ def test_no_adversarial_row_breaks_a_bound(name, fmt, accumulator):
         )
     ]
     assert broken == []
+
+
+def blocked_sum(terms, accumulator):
+    """Blocks of 128 one by one, the worst that is allowed, and their sums pairwise."""
+    sums = [ONE_BY_ONE(terms[i : i + 128], accumulator) for i in range(0, len(terms), 128)]
+    while len(sums) > 1:
+        pairs = [sums[i : i + 2] for i in range(0, len(sums), 2)]
+        sums = [ONE_BY_ONE(np.array(pair), accumulator) for pair in pairs]
+    return sums[0] if sums else terms.dtype.type(0)
+
+
+ONE_BY_ONE = recursive_sum
+
+
+@pytest.mark.parametrize("between", ["float32", "float64"])
+@pytest.mark.parametrize("fmt", [BFLOAT16, BINARY16, BINARY32], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("name", OF_LOGITS)
+def test_no_adversarial_row_breaks_the_bound_of_a_wider_arithmetic(name, fmt, between, monkeypatch):
+    monkeypatch.setitem(globals(), "recursive_sum", blocked_sum)
+    model = Model.of(fmt, between, summation="blocked", arithmetic=between)
+    broken = []
+    for kind, row in ROWS.items():
+        z = np.array(row).astype(fmt.dtype)
+        for arguments in variants(name, len(row)):
+            exact = truth(lookup(name), z, fmt, **arguments)
+            result = np.asarray(OF_LOGITS[name](z.astype(between), "input", **arguments))
+            allowed = bound(name, z, model, **arguments)
+            if not np.all(errors(result.astype(fmt.dtype), exact) <= allowed):
+                broken.append((kind, arguments))
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", OF_LOGITS)
+def test_rounding_every_operation_to_16_bits_breaks_the_bound_of_a_wider_arithmetic(name):
+    model, beyond = Model.of(BFLOAT16, summation="blocked", arithmetic="float32"), 0
+    for row in np.random.default_rng(1).normal(size=(60, 20)):
+        z = row.astype(BFLOAT16.dtype)
+        arguments = variants(name, len(z))[0]
+        exact = truth(lookup(name), z, BFLOAT16, **arguments)
+        found = errors(OF_LOGITS[name](z, "float32", **arguments), exact)
+        beyond += not np.all(found <= bound(name, z, model, **arguments))
+    assert beyond
+
+
+def test_one_by_one_breaks_the_bound_of_blocks_and_not_that_of_any_order():
+    z = np.float32([0.0] + [-17.0] * 4095)  # 1 absorbs them all, one by one
+    exact = truth(lookup("softmax"), z, BINARY32)
+    for total, order in ((recursive_sum, "any"), (blocked_sum, "blocked")):
+        e = np.exp(z)
+        found = errors(e / total(e, "input"), exact)
+        assert np.all(found <= bound("softmax", z, Model.of(BINARY32, summation=order)))
+    found = errors(np.exp(z) / recursive_sum(np.exp(z), "input"), exact)
+    assert not np.all(found <= bound("softmax", z, Model.of(BINARY32, summation="blocked")))
+
+
+@functools.cache
+def height(n, split):
+    """How many additions a term goes through in the tree that halves ``n`` terms by ``split``."""
+    return split(n) if isinstance(split(n), int) else 1 + max(height(m, split) for m in split(n))
+
+
+def numpys(n):
+    """NumPy's pairwise sum: up to 128 terms in eight strands, else near halves of eighths."""
+    if n < 8:
+        return max(n - 1, 0)
+    if n <= 128:
+        return n // 8 - 1 + 3 + n % 8
+    half = n // 2 - n // 2 % 8
+    return half, n - half
+
+
+def halves(n):
+    return 0 if n == 1 else (n // 2, n - n // 2)
+
+
+def test_the_trees_of_sums_are_no_higher_than_is_said():
+    for n in (*range(1, 1300), 4095, 4097, 2**16 - 1, 2**16 + 1, 10**6):
+        blocks = -(-n // 128)
+        worst = min(n, 128) - 1 + (height(blocks, halves) if blocks > 1 else 0)
+        assert Model(0, 0, 0, "blocked").additions(n) == worst
+        assert height(n, numpys) <= worst
+        assert Model(0, 0, 0, "pairwise").additions(n) == height(n, halves)
+        assert Model(0, 0, 0, "any").additions(n) == n - 1
+
+
+def test_the_shared_part_of_errors_hides_nothing_that_one_output_has():
+    """A common factor of all probabilities fits; the same factor of one of them does not."""
+    z = np.linspace(0, 2, 1000)
+    model = Model.of(BINARY32, summation="blocked")
+    shared = shared_error("softmax", z, model)
+    whole = bound("softmax", z, model)
+    assert np.all(shared.own < whole / 5)
+    assert np.all(whole <= (shared.own + shared.common * shared.share) * (1 + 1e-12))
 
 
 @pytest.mark.parametrize("algorithm", [cross_entropy_gradient, gradient_by_exp])

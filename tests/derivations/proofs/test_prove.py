@@ -1,5 +1,9 @@
 """Every declared fact is proven, and the prover refuses what is false."""
 
+import contextlib
+import threading
+import time
+
 import numpy as np
 import pytest
 import sympy
@@ -26,7 +30,8 @@ from softproof.derivations.proofs.facts import (
     ShiftInvariant,
     SumsTo,
 )
-from softproof.derivations.proofs.prove import SIZES, never_negative, vanishes
+from softproof.derivations.proofs.prove import CONSTANT, NO_PROOF, SIZES, never_negative, vanishes
+from softproof.derivations.proofs.time_limit import OutOfTime, time_limit
 
 x, y = sympy.symbols("x y", positive=True)
 
@@ -271,15 +276,110 @@ def layer_norm_slope(z, xp):
 
 def test_a_square_root():
     facts = (ShiftInvariant(), PermutationEquivariant(), SumsTo(0))
-    assert proven(declare(layer_norm, *facts, gradient=layer_norm_slope, like="softmax"))
-    assert not proven(declare(layer_norm, SumsTo(1), like="softmax"), sizes=(2,))
+    right = declare(layer_norm, *facts, gradient=layer_norm_slope, like="softmax")
+    assert proven(right, sizes=(3,))
+    assert not proven(declare(layer_norm, SumsTo(1), like="softmax"), sizes=(3,))
     wrong = declare(layer_norm, gradient=lambda z, xp: np.diag(layer_norm(z, xp)), like="softmax")
+    assert not proven(wrong, sizes=(3,))
+
+
+def rms_norm(z, xp):
+    return z / xp.sqrt(xp.sum(z * z) / len(z))
+
+
+def rms_norm_slope(z, xp):
+    root = xp.sqrt(xp.sum(z * z) / len(z))
+    y = z / root
+    return (np.diag(1 + 0 * z) - np.outer(y, y) / len(z)) / root
+
+
+def test_a_square_root_whose_numerator_cancels_to_zero():
+    """The remainder of 0 by a root's polynomial is 0; SymPy has none."""
+    right = declare(rms_norm, PermutationEquivariant(), gradient=rms_norm_slope, like="softmax")
+    assert proven(right)
+    assert not proven(declare(rms_norm, ShiftInvariant(), like="softmax"), sizes=(2,))
+    wrong = declare(rms_norm, gradient=lambda z, xp: 2 * rms_norm_slope(z, xp), like="softmax")
     assert not proven(wrong, sizes=(2,))
 
 
+# --- what says nothing ---
+
+
+def test_of_a_function_that_is_constant_at_a_size_nothing_is_proven_there():
+    """Layer normalisation of two numbers is +-1, so anything invariant of it holds of two."""
+    facts = (ShiftInvariant(), PermutationEquivariant())
+    of_two = prove(declare(layer_norm, *facts, like="softmax"), sizes=(2,))
+    assert [(p.proven, p.reason) for p in of_two] == [(False, CONSTANT)] * 2
+    assert proven(declare(layer_norm, *facts, like="softmax"), sizes=(3,))
+
+
+def test_what_the_formula_drops_at_small_sizes_is_not_proven_of_them():
+    def after_the_third(z, xp):  # 0 for K = 2, 3, and exponential in the last of four
+        return xp.sum([xp.number(0), *xp.exp(z[3:])])
+
+    outcomes = prove(declare(after_the_third, ShiftInvariant(), like="logsumexp"))
+    assert [(p.size, p.reason) for p in outcomes] == [
+        (2, CONSTANT), (3, CONSTANT), (4, NO_PROOF)
+    ]  # fmt: skip
+
+
+def test_a_function_of_one_real_may_be_constant():
+    half = declare(lambda v, xp: xp.number(1) / 2 + 0 * v, Range(lower=0, upper=1), like="sigmoid")
+    assert proven(half)
+
+
+# --- time limits ---
+
+
+def test_a_proof_that_takes_too_long_is_given_up_and_the_others_are_not():
+    def endless(f, v):
+        while True:
+            v = f(v)
+
+    definition = declare(
+        formula("sigmoid"), Identity("endless", endless), Range(lower=0, upper=1), like="sigmoid"
+    )
+    late, soon = prove(definition, seconds=0.5)
+    assert (late.proven, late.reason) == (False, "not decided within 0.5 s")
+    assert soon.proven
+
+
+def test_a_time_limit_ends_with_its_block():
+    with time_limit(0.05):
+        pass
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        pass
+
+
+def test_a_time_limit_is_not_mistaken_for_an_error_of_the_code_within():
+    def swallowing():
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
+    with pytest.raises(OutOfTime), time_limit(0.05):
+        swallowing()
+
+
+def test_a_time_limit_holds_in_any_thread():
+    ended = []
+
+    def work():
+        with contextlib.suppress(OutOfTime), time_limit(0.05):
+            while True:
+                pass
+        ended.append(True)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert ended == [True]
+
+
 def test_a_gradient_of_the_wrong_shape_is_refused():
-    with pytest.raises(ValueError, match="return 2 x 2 derivatives"):
-        prove(declare(layer_norm, gradient=layer_norm, like="softmax"), sizes=(2,))
+    with pytest.raises(ValueError, match="return 3 x 3 derivatives"):
+        prove(declare(layer_norm, gradient=layer_norm, like="softmax"), sizes=(3,))
 
 
 # --- the two decisions ---

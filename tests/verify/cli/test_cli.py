@@ -1,9 +1,12 @@
 """The command line as its users run it: what it prints, and the exit status 0, 1 or 2."""
 
+import contextlib
 import importlib.util
 import json
+import sqlite3
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -758,7 +761,7 @@ def test_a_report_in_all_forms_at_once_or_later(here):
 
 
 def test_the_schema_is_printed():
-    assert json.loads(softproof("schema").output)["$id"] == "urn:softproof:report:1"
+    assert json.loads(softproof("schema").output)["$id"] == "urn:softproof:report:2"
 
 
 def test_arrays_and_device_are_those_of_the_users_function(here):
@@ -790,3 +793,37 @@ def test_regressions_prints_the_table_and_the_scripts(monkeypatch):
     assert "FAIL" in row
     assert "y = (d := x - x.max(-1, keepdims=True))" in outcome.output
     assert f"scipy {version('scipy')}" in outcome.output
+
+
+# --- damaged files ---
+
+
+@pytest.fixture
+def damaged(here):
+    """A folder with a file of each kind that cannot be read; and how a store in it came to be."""
+    with zipfile.ZipFile(here / "step.npz", "w") as archive:
+        archive.writestr("logits.npy", b"no numbers")
+        archive.writestr("slopes.npy", b"no numbers")
+    (here / "deep.toml").write_text("x = " + "[" * 20_000)
+    (here / "deep.json").write_text('{"schema": 1, "results": ' + "[" * 20_000)
+    kept = ("verify", "softmax", "--subject", "scipy.special:softmax", "--suite", "special-values")
+    assert softproof(*kept, "--store", here / "run.sqlite").exit_code in (0, 1)
+    with contextlib.closing(sqlite3.connect(here / "run.sqlite")) as connection:
+        connection.execute("UPDATE results SET result = '{}'")
+        connection.commit()
+    return kept
+
+
+def test_a_file_that_cannot_be_read_is_named_by_every_command(damaged, here):
+    step, store = here / "step.npz", here / "run.sqlite"
+    for path, arguments in (
+        (step, ("radius", step, step)),
+        (step, ("verify", "softmax", "--logits", step)),
+        (step, ("plot", "ladder", step, "--output", here / "x.png")),
+        (here / "deep.toml", ("verify", "--subjects", here / "deep.toml")),
+        (here / "deep.json", ("report", here / "deep.json", "--html", here / "x.html")),
+        (store, ("compare", store, store)),
+        (store, (*damaged, "--store", store)),
+    ):
+        assert str(path) in usage_error(*arguments)
+    assert not list(here.glob("x.*"))

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import random
 import re
 import runpy
 import shutil
@@ -514,6 +515,85 @@ def test_hostile_text_is_shown_and_does_nothing(opened):
     page.locator('a.cell.fail[aria-label*="hacked"]').click()
     assert "<script>window.hacked = 1</script>" in page.locator("dialog[open] h4").inner_text()
     assert page.evaluate("window.hacked") is None
+
+
+# Elements in sight that scroll up and down in themselves.
+SCROLLERS = """() => [...document.querySelectorAll("body, body *")].filter((e) =>
+  ["auto", "scroll"].includes(getComputedStyle(e).overflowY) && e.checkVisibility()
+  && e.scrollHeight > e.clientHeight + 1).map((e) => e.className)"""
+
+
+def test_only_one_thing_scrolls_at_a_time(opened):
+    page = opened(height=400)
+    assert page.evaluate(SCROLLERS) == []
+    cell(page, "softproof.verify.textbook:softmax_naive", "overflow").click()
+    assert page.evaluate(SCROLLERS) == ["content"]
+    assert page.evaluate("getComputedStyle(document.documentElement).overflowY") == "hidden"
+    page.keyboard.press("Escape")
+    assert page.evaluate("getComputedStyle(document.documentElement).overflowY") != "hidden"
+
+
+def test_headings_and_subjects_stay_in_sight_while_the_page_scrolls(opened):
+    page = opened(width=700 + 60, height=300)
+    last = page.locator("tr[data-name]").last
+    last.scroll_into_view_if_needed()
+    page.evaluate("scrollBy(200, 0)")
+    assert page.evaluate("scrollX") > 0
+    assert page.locator(".matrix thead th[data-sort=name]").bounding_box()["y"] == 0
+    assert last.locator("th").bounding_box()["x"] == 0
+
+
+# Pairs of texts of one drawing of which the one covers the other.
+COVERED = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+  const texts = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBBox()]);
+  return texts.flatMap(([name, a], i) => texts.slice(i + 1).filter(([, b]) =>
+    Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 0.5
+    && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 2.5
+  ).map(([other]) => [name, other]));
+})"""
+
+
+def drawings(rng):
+    """Distributions and cases of all kinds."""
+    for _ in range(100):
+        edges = sorted(rng.sample(range(-1, 40), rng.choice((1, 3, 9, 30))))
+        errors = [(2.0**k, int(10 ** rng.uniform(0, 6))) for k in edges]
+        errors += [(math.inf, 3)] if rng.random() < 0.4 else []
+        yield distribution(errors, rng.choice((None, 0.5, 3.5, 2.0 ** rng.uniform(-1, 20))))
+        logits = [
+            rng.gauss(rng.choice((-9, 0, 9)), 4).hex() for _ in range(rng.choice((1, 8, 200)))
+        ]
+        logits = [rng.choice(("nan", x)) if rng.random() < 0.3 else x for x in logits]
+        place, other = rng.randrange(len(logits)), rng.randrange(len(logits))
+        case = HELPERS["failure"](logits=logits, index=place, label=rng.choice((place, other)))
+        yield row_of_logits(case)
+        yield distance(case | {"error": rng.choice((math.inf, 2.0 ** rng.uniform(2, 40)))})
+
+
+def test_the_texts_of_a_drawing_do_not_cover_each_other(opened):
+    page = opened()
+    page.locator("#others > summary").click()
+    assert page.locator("svg").count() > 100
+    assert page.evaluate(COVERED) == []
+    # (By the script: the page's policy forbids nothing to the test.)
+    page.evaluate(
+        "html => { document.body.innerHTML = html; }", "".join(drawings(random.Random(0)))
+    )
+    assert page.locator("svg").count() == 300
+    assert page.evaluate(COVERED) == []
+
+
+def test_a_refused_cell_says_why(opened):
+    page = opened()
+    refused = page.locator("a.cell.refused")
+    assert refused.count() == 8
+    for link in refused.all():
+        assert link.inner_text() == "⊘ form"
+        assert "preflight: result has dtype float64, expected float32" in link.get_attribute(
+            "title"
+        )
+    reason = page.locator('tr[data-name="mine.ops:log_softmax"] .reason')
+    assert reason.inner_text() == "refused: preflight: result has dtype float64, expected float32"
 
 
 def test_a_phone_needs_no_sideways_scrolling(opened):

@@ -11,8 +11,10 @@ import pytest
 import softproof.verify
 from jsonschema import Draft202012Validator
 from softproof.verify.reports import stored
+from softproof.verify.reports.html import html
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.subjects.contract import CHOICES, OBSERVED
+from softproof.verify.suites.grades import GRADES
 
 SAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "sample_report.py"))["sample"]()
 PATH = Path(softproof.verify.__file__).parent / "data" / "report.schema.json"
@@ -130,13 +132,17 @@ def test_the_choices_of_a_contract_are_those_of_the_code():
     assert named == {n: (*c, None) if n in OBSERVED else c for n, c in CHOICES.items()}
 
 
+def test_the_grades_are_those_of_the_code():
+    assert SCHEMA["$defs"]["result"]["properties"]["grade"]["enum"] == [*GRADES, None]
+
+
 def first(status):
     return next(i for i, r in enumerate(SAMPLE["results"]) if r["status"] == status)
 
 
 FAILED, PASSED = first("fail"), first("pass")
 MUTATIONS = [
-    (("schema",), 2),
+    (("schema",), 1),
     (("seed",), "7"),
     (("seed",), -1),
     (("budget",), "huge"),
@@ -154,6 +160,9 @@ MUTATIONS = [
     (("results", PASSED, "worst"), "1e999"),
     (("results", PASSED, "worst"), None),
     (("results", PASSED, "checks"), 1.5),
+    (("results", PASSED, "grade"), "good"),
+    (("results", PASSED, "excess"), {"family": "normal"}),
+    (("results", PASSED, "warning"), 1),
     (("results", PASSED, "errors", 0), [0.5]),
     (("results", PASSED, "errors", 0), [0.5, 3, 4]),
     (("results", PASSED, "errors", 0, 1), 0),
@@ -206,3 +215,11 @@ def test_a_missing_and_an_unknown_field_are_refused(place):
     entry(report)["surprise"] = 0
     assert complaints(report)
     assert list(stored.complaints(report, SCHEMA))
+
+
+def test_a_report_that_version_0_1_0_wrote_is_read():
+    data = stored.load(Path(__file__).with_name("report_of_schema_1.json"))
+    assert complaints(data) == []
+    assert {result["suite"] for result in data["results"]} == {"accuracy", "agreement", "collapse"}
+    assert sum(result["violations"] for result in data["results"]) > 0
+    assert "softmax_naive" in html(data)

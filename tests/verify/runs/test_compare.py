@@ -94,6 +94,34 @@ def test_better(changes, n):
     assert not comparison.worse
 
 
+def test_a_fall_of_the_grade_is_worse_though_all_pass(changes, capsys):
+    before = {**PASS, "grade": "float64 inside"}
+    after = {**PASS, "grade": "float32, one by one"}
+    found, comparison = changes([(item(), before)], [(item(), after)])
+    assert found == [("worse", "mine:softmax", "accuracy", "")]
+    assert comparison.worse
+    compare_module.print_comparison(comparison, Console(width=200))
+    told = (
+        "grade fell: softmax mine:softmax float32 accuracy, float64 inside -> float32, one by one"
+    )
+    assert told in capsys.readouterr().out
+    assert compare_module.as_dict(comparison)["changes"][0]["after"]["grade"] == after["grade"]
+
+
+def test_the_grade_of_a_row_is_the_weakest_of_its_items(changes):
+    wide, ties = item(), item(family="ties")
+    rounded = {**PASS, "grade": "correctly rounded"}
+    before = [(wide, {**PASS, "grade": "input format"}), (ties, rounded)]
+    found, _ = changes(before, [before[0], (ties, {**PASS, "grade": "float64 inside"})])
+    assert found == []
+
+
+def test_a_store_from_before_there_were_grades_is_no_fall(changes):
+    found, comparison = changes([(item(), PASS)], [(item(), {**PASS, "grade": "input format"})])
+    assert [kind for kind, *_ in found] == ["changed"]
+    assert not comparison.worse
+
+
 @pytest.mark.parametrize("found", ORDER)
 def test_a_run_has_not_changed_from_itself(changes, found):
     rows, comparison = changes([(item(), found)], [(item(), found)])
@@ -104,7 +132,10 @@ def test_a_run_has_not_changed_from_itself(changes, found):
 
 def test_comparing_numbers_of_violations_instead_of_shares_would_be_found(changes, monkeypatch):
     """A crash leaves one violation: by their number it would be better than two wrong values."""
-    wrong = property(lambda t: (Fraction(t.violations), t.worst))
+
+    def wrong(tally, other):
+        return Fraction(tally.violations), tally.worst
+
     monkeypatch.setattr(compare_module.Tally, "badness", wrong)
     found, _ = changes([(item(), ORDER[5])], [(item(), CRASHED)])
     assert [kind for kind, *_ in found] == ["better"]

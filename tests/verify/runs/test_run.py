@@ -65,7 +65,7 @@ def test_a_plan_holds_what_a_subject_can_do():
     assert with_gradient == {"logsumexp", "cross_entropy", "stablemax_cross_entropy", *comp_sums}
     assert {i.family for i in items if i.suite == "special-values"} == {""}
     real = [i for i in items if i.subject.definition == "sigmoid"]
-    assert {i.family for i in real} == {"reals", "far_reals", "gaps_below_zero", ""}
+    assert {i.family for i in real} == {"reals", "far_reals", "tall", "gaps_below_zero", ""}
 
 
 def test_items_that_share_inputs_stand_together():

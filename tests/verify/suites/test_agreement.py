@@ -1,4 +1,4 @@
-"""The suite of consistency is silent on our kernels and finds what disagrees with them."""
+"""The suite of agreement is silent on our kernels and finds what disagrees with them."""
 
 from pathlib import Path
 
@@ -7,25 +7,28 @@ import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.kernels import comp_sum_with_gradient, online
+from softproof.verify.cli.main import app
 from softproof.verify.inputs.families import draw
+from softproof.verify.runs.conformance_file import parse
 from softproof.verify.runs.run import execute, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
-from softproof.verify.suites import SUITES
-from softproof.verify.suites import agreement as consistency
+from softproof.verify.suites import SUITES, agreement
+from softproof.verify.testing import Conformance
+from typer.testing import CliRunner
 
 KERNELS = [
     s
     for s in BUILT_IN
     if s.id.startswith(("softproof.kernels:", "softproof.verify.subjects.comp_sum"))
-    and s.definition in consistency.IDENTITIES
+    and s.definition in agreement.IDENTITIES
     and not s.id.endswith(":naive")
 ]
 
 
 def run(subject, dtype):
-    return [execute(item) for item in plan([subject], ["consistency"], [dtype])]
+    return [execute(item) for item in plan([subject], ["agreement"], [dtype])]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -56,7 +59,7 @@ def test_what_disagrees_is_found_and_told(name, message, monkeypatch):
     assert told
     assert any(f.message.startswith(message) for f in told)
     assert all("times the sum of both admissible errors" in f.detail for f in told)
-    assert all("--suite consistency" in f.reproduce for f in told)
+    assert all("--suite agreement" in f.reproduce for f in told)
 
 
 def violations(function, definition, family="normal"):
@@ -65,7 +68,7 @@ def violations(function, definition, family="normal"):
     return [
         v.message
         for batch in draw(family, fmt, 8, 0, chosen.labelled)
-        for v in consistency.check(live, chosen, fmt, batch).violations
+        for v in agreement.check(live, chosen, fmt, batch).violations
     ]
 
 
@@ -86,8 +89,19 @@ def test_a_comp_sum_loss_of_another_tau_disagrees_with_the_cross_entropy():
     assert "inconsistent with its function of the cross-entropy" in violations(another, "comp_sum")
 
 
+def test_the_former_name_of_the_suite_is_taken_with_a_word(tmp_path):
+    arguments = "verify softmax --subject softproof.kernels:softmax --dtype float32 --row=1,2"
+    outcome = CliRunner().invoke(app, [*arguments.split(), "--suite", "consistency"])
+    assert outcome.exit_code == 0
+    assert "The suite consistency is called agreement now." in outcome.stderr
+    assert Conformance("softmax", suites="consistency").chosen_suites == ("agreement",)
+    text = '[[expected_failure]]\nsubject = "m:f"\nsuite = "consistency"\nreason = "why"'
+    (expected,) = parse(text, tmp_path / "conformance.toml").expected
+    assert expected.covers("softmax", "m:f", "agreement", "float32")
+
+
 def test_functions_without_relatives_are_left_out():
     sigmoid = [s for s in BUILT_IN if s.definition == "sigmoid"]
-    assert plan(sigmoid, ["consistency"], ["float32"]) == []
-    assert SUITES["consistency"].budget == "quick"
-    assert np.all([d in [s.definition for s in BUILT_IN] for d in consistency.IDENTITIES])
+    assert plan(sigmoid, ["agreement"], ["float32"]) == []
+    assert SUITES["agreement"].budget == "quick"
+    assert np.all([d in [s.definition for s in BUILT_IN] for d in agreement.IDENTITIES])

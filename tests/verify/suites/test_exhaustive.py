@@ -223,7 +223,7 @@ def test_most_pairs_are_decided_without_the_oracle(fmt, monkeypatch):
     with np.errstate(all="ignore"):
         e = np.exp(wide - wide.max(axis=1, keepdims=True))
         value = (e / e.sum(axis=1, keepdims=True)).astype(fmt.dtype)
-    verdict = judge(lookup("softmax"), Contract(), fmt, batch, value)
+    verdict = judge(lookup("softmax"), CONVENTIONAL, fmt, batch, value)
     assert verdict.checks == 2 * 65536
     assert not verdict.violations
     assert verdict.worst == pytest.approx(0.5, abs=0.01)

@@ -1,11 +1,14 @@
 """Layouts have the properties they are named for; the suite finds each wrong idea of memory."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.inputs.families import Batch
 from softproof.verify.power import broken_layouts
+from softproof.verify.runs.run import execute, plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.layouts import FAR, LAYOUTS, lay_out
@@ -245,14 +248,74 @@ def test_a_subject_that_is_wrong_everywhere_is_left_to_the_other_suites():
     assert not failed - EMPTY
 
 
-def test_an_exception_for_a_number_is_clean_and_one_for_a_layout_is_not():
-    def refuses(x):
-        if x.ndim == 0 or not x.flags.c_contiguous:
-            raise TypeError("rows, please")
+def refuses(x):
+    if x.ndim == 0 or not x.flags.c_contiguous:
+        raise TypeError("rows, please")
+    return broken_layouts.softmax(x)
+
+
+def may_write(x):
+    """As a kernel with an explicit signature, which is for arrays that can be written."""
+    if not x.flags.writeable:
+        raise TypeError("No matching definition for argument type(s) readonly array")
+    return broken_layouts.softmax(x)
+
+
+def declaring(function, declared):
+    subject = live(function)
+    contract = dataclasses.replace(subject.contract, layouts=declared)
+    return InProcess(dataclasses.replace(subject.subject, contract=contract), function)
+
+
+def failing(subject):
+    """The layouts in which a subject fails, and those that were asked."""
+    cases = layouts.check(subject, subject.definition, FORMATS["float32"])
+    named = [(b.family, v) for b, v in cases if b.family.startswith("layout")]
+    return {f for f, v in named if v.violations}, {f for f, v in named if v.checks}
+
+
+def test_who_refuses_a_layout_clearly_and_declares_nothing_does_not_fail():
+    for function, way in ((refuses, "contiguous"), (may_write, "writable")):
+        failed, asked = failing(live(function))
+        assert not failed
+        assert asked == IN_MEMORY
+        subject = live(function)
+        assert layouts.way(subject, subject.definition, FORMATS["float32"]) == way
+    subject = live(broken_layouts.softmax)
+    assert layouts.way(subject, subject.definition, FORMATS["float32"]) == "any"
+
+
+def test_what_is_declared_of_layouts_is_held():
+    failed, _ = failing(declaring(refuses, "any"))
+    assert failed == {f"layout {name}" for name in MOVED}
+    failed, _ = failing(declaring(refuses, "writable"))
+    assert failed == {f"layout {name}" for name in MOVED} - {"layout broadcast"}
+    failed, asked = failing(declaring(may_write, "writable"))
+    assert not failed
+    assert asked == IN_MEMORY - {"layout read_only", "layout broadcast"}
+    failed, asked = failing(declaring(refuses, "contiguous"))
+    assert not failed
+    assert asked == {"layout contiguous", "layout offset"}
+
+
+def test_neither_a_crash_of_an_index_nor_wrong_numbers_are_a_refusal():
+    def slips(x):
+        if not x.flags.writeable:
+            raise IndexError("out of bounds")
         return broken_layouts.softmax(x)
 
-    failed, _ = found(refuses)
-    assert failed == {f"layout {name}" for name in MOVED}
+    failed, _ = failing(live(slips))
+    assert failed == {"layout read_only", "layout broadcast"}
+    failed, _ = failing(live(broken_layouts.ignores_strides))
+    assert {"layout strided", "layout reversed"} <= failed
+
+
+def test_who_refuses_ordinary_arrays_goes_no_way():
+    def picky(x):
+        raise ValueError("nothing is good enough")
+
+    subject = live(picky)
+    assert layouts.way(subject, subject.definition, FORMATS["float32"]) is None
 
 
 def test_what_cannot_be_expressed_is_no_check():
@@ -287,3 +350,20 @@ def test_a_given_row_is_tried_in_the_layouts_that_one_row_has():
         "layout strided",
         "layout reversed",
     }
+
+
+def softmax_over_the_axis_and_all_behind_it(x, axis=-1):
+    """The axis is flattened together with those behind it; without rows it cannot be."""
+    rows = int(np.prod(x.shape[: axis % x.ndim]))
+    flat = x.reshape(rows, -1)  # numpy: cannot reshape an array of size 0 into (0, -1)
+    e = np.exp(flat - flat.max(axis=-1, keepdims=True))
+    return (e / e.sum(axis=-1, keepdims=True)).reshape(x.shape)
+
+
+def test_wrong_numbers_along_an_axis_are_shown_before_what_becomes_of_no_rows():
+    subject = Subject(f"{__name__}:softmax_over_the_axis_and_all_behind_it", "softmax")
+    (item,) = plan([subject], ["layouts"], ["float32"])
+    result = execute(item, lambda s: InProcess(s, softmax_over_the_axis_and_all_behind_it))
+    (failure,) = result.failures
+    assert failure.message == "2 dimensions, axis 0: value beyond its error bound"
+    assert float.fromhex(failure.observed) < float.fromhex(failure.expected)

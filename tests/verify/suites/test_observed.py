@@ -1,13 +1,12 @@
 """What is not declared is observed and told; only none of the ways, or two at once, fails."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.special
 from rich.console import Console
+from softproof.verify.power import broken
 from softproof.verify.reports.html import html
 from softproof.verify.reports.junit import junit
 from softproof.verify.reports.plain import as_dict
@@ -18,11 +17,6 @@ from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, OBSERVED, 
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.testing import assert_conforms
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-import broken
-
-sys.path.pop(0)
 
 # --- right forms, as people write them ---
 
@@ -166,8 +160,8 @@ WAYS = {
 
 
 def test_every_way_has_one_that_goes_it():
-    assert list(WAYS) == [f"{axis}={way}" for axis in CHOICES if axis in OBSERVED
-                          for way in CHOICES[axis]]  # fmt: skip
+    axes = [axis for axis in CHOICES if axis in OBSERVED and axis != "layouts"]  # test_layouts
+    assert list(WAYS) == [f"{axis}={way}" for axis in axes for way in CHOICES[axis]]
 
 
 def suites_of(axis):

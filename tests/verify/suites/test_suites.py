@@ -498,21 +498,44 @@ def test_flushing_to_zero_may_be_declared(dtype):
     assert run(flushing.declaring(["flush_to_zero=yes"]), "accuracy", dtype).passed
 
 
+STICKY = ["accumulator=input", "summation=any", "arithmetic=input"]
+
+
 def test_a_narrow_accumulator_may_be_declared():
     sticky = broken("softmax_sticky_sum")
     for dtype in ("float16", "bfloat16"):
-        assert run(sticky.declaring(["accumulator=input"]), "accuracy", dtype).passed
-        assert not run(sticky.declaring(["accumulator=float32"]), "accuracy", dtype).passed
+        assert run(sticky.declaring(STICKY), "accuracy", dtype).passed
+        wider = [*STICKY, "accumulator=float32"]
+        assert not run(sticky.declaring(wider), "accuracy", dtype).passed
+
+
+# 1 absorbs every e^-17 in float32: 4095 of them are lost where it adds one by one.
+ABSORBED = [0.0] + [-17.0] * 4095
 
 
 def test_a_wide_accumulator_is_held_to_more():
-    # 1 absorbs every e^-17 in float32: 4095 of them are lost.
-    given = given_row([0.0] + [-17.0] * 4095, "float32")
-    sticky = broken("softmax_sticky_sum")
+    given = given_row(ABSORBED, "float32")
+    sticky = broken("softmax_sticky_sum").declaring(["summation=any"])
     assert run(sticky.declaring(["accumulator=float32"]), "accuracy", "float32", given=given).passed
     result = run(sticky.declaring(["accumulator=float64"]), "accuracy", "float32", given=given)
     assert not result.passed
     assert "accumulator float64" in result.failures[0].source
+
+
+def test_a_plain_loop_is_told_to_declare_its_order_of_summation():
+    given = given_row(ABSORBED, "float32")
+    loop = broken("softmax_sticky_sum")
+    result = run(loop, "accuracy", "float32", given=given)
+    assert not result.passed
+    assert "--contract summation=any" in result.failures[0].detail
+    assert "summation blocked" in result.failures[0].source
+    assert run(loop.declaring(["summation=any"]), "accuracy", "float32", given=given).passed
+
+
+def test_no_setting_is_named_for_what_none_admits():
+    result = run(broken("softmax_cubic_exp"), "accuracy", "float32")
+    assert not result.passed
+    assert "--contract" not in result.failures[0].detail
 
 
 # --- given rows ---

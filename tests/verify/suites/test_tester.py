@@ -317,7 +317,9 @@ def test_the_printed_command_fails_too(name, monkeypatch):
 
 # --- no false alarms ---
 
-IN_FORMAT = dataclasses.replace(CONVENTIONAL, accumulator="input", empty="error")
+IN_FORMAT = dataclasses.replace(
+    CONVENTIONAL, accumulator="input", arithmetic="input", empty="error"
+)
 NARROW = ("float16", "bfloat16", "float32")
 ALL = (*NARROW, "float64")
 
@@ -355,7 +357,7 @@ ORIGINS = {
     },
 }
 # Families that hardly depend on the seed: of few numbers, in every length or at every place.
-FIXED = ("lengths", "positions", "mask_positions")
+FIXED = ("lengths", "drawn_lengths", "tails", "tall", "large", "positions", "mask_positions")
 FEW = 5  # seeds at which all are asked: decimal numbers take ten times as long as the others
 
 

@@ -22,9 +22,15 @@ from ..subject import CXX, LIBRARIES, Subject, SubjectError, matches
 WIDE = ("float32", "float64")
 ANY_FORMAT = ("float16", "bfloat16", *WIDE)
 # What is built in declares all of its contract: nothing is left to be observed.
-IN_FORMAT = replace(CONVENTIONAL, accumulator="input")
+# NumPy sums in blocks of 128, but what is between operations is in the format of the input.
+IN_FORMAT = replace(CONVENTIONAL, accumulator="input", arithmetic="input")
 UNSHIFTED = replace(IN_FORMAT, pos_inf="nan_at")  # inf / inf is NaN, x / inf is 0
 SHIFTED = replace(IN_FORMAT, empty="error")  # NumPy's max of nothing raises
+# As many sums as a vector has lanes, each one by one: of many classes that a leader absorbs, a
+# sixteenth was lost (PyTorch 2.13, ONNX Runtime 1.32, AVX-512, 2^10 to 2^17 classes).
+IN_LANES = replace(CONVENTIONAL, summation="any")
+# The gradient is e^l less 1 at the label, with log-softmax l as it is stored, in the input format.
+FROM_STORED_LOGARITHMS = replace(IN_LANES, arithmetic="input")
 
 
 def _promising(ulps: Mapping[str, float]) -> Contract:
@@ -83,7 +89,7 @@ COMP_SUM_TAUS = {
 OWN_AND_NUMPY = (
     _kernel("softmax", "softmax", SOFTMAX_ULPS["online"]),
     *(_kernel(name, "softmax", promised) for name, promised in SOFTMAX_ULPS.items()),
-    Subject("softproof.kernels:naive", "softmax", UNSHIFTED),
+    Subject("softproof.kernels:naive", "softmax", replace(UNSHIFTED, summation="any")),
     _textbook("softmax_naive", "softmax", UNSHIFTED),
     _textbook("softmax_shifted", "softmax", SHIFTED),
     _scipy("softmax", "softmax", SHIFTED),
@@ -132,15 +138,23 @@ OWN_AND_NUMPY = (
 
 TORCH = "softproof.verify.subjects.torch_forms"
 JAX = "softproof.verify.subjects.jax_forms"
-FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes")  # XLA's CPU code takes subnormals for 0
+# XLA's CPU code takes subnormals for 0, and rounds the result of each operation to its format.
+FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes", arithmetic="input")
 FLUSHING_LOSS = replace(FLUSHING, pos_inf="nan_at")  # log-sum-exp less a logit: inf - x
 
 
-def _torch(subject_id: str, definition: str, snippet: str, *, compiled: bool = False) -> Subject:
+def _torch(
+    subject_id: str,
+    definition: str,
+    snippet: str,
+    contract: Contract = IN_LANES,
+    *,
+    compiled: bool = False,
+) -> Subject:
     return Subject(
         subject_id,
         definition,
-        CONVENTIONAL,
+        contract,
         ANY_FORMAT,
         arrays="torch",
         requires=("torch", CXX) if compiled else ("torch",),
@@ -154,7 +168,7 @@ def _on_cuda(subject: Subject) -> Subject:
         subject,
         id=f"{subject.id}@cuda",
         device="cuda",
-        contract=CONVENTIONAL,
+        contract=replace(CONVENTIONAL, arithmetic=subject.contract.arithmetic),
     )
 
 
@@ -176,7 +190,7 @@ def _onnx(name: str, snippet: str, dtypes: tuple[str, ...] = ("float16", *WIDE))
     return Subject(
         f"softproof.verify.subjects.onnx_forms:{name}",
         name,
-        CONVENTIONAL,
+        IN_LANES,
         dtypes,
         requires=("onnx", "onnxruntime"),
         snippet=snippet,
@@ -186,11 +200,12 @@ def _onnx(name: str, snippet: str, dtypes: tuple[str, ...] = ("float16", *WIDE))
 EAGER_TORCH = (
     _torch(f"{TORCH}:softmax", "softmax", "torch.softmax(x, -1)"),
     _torch(f"{TORCH}:log_softmax", "log_softmax", "torch.log_softmax(x, -1)"),
-    _torch(f"{TORCH}:logsumexp", "logsumexp", "torch.logsumexp(x, -1)"),
+    _torch(f"{TORCH}:logsumexp", "logsumexp", "torch.logsumexp(x, -1)", IN_FORMAT),
     _torch(
         f"{TORCH}:cross_entropy",
         "cross_entropy",
         'torch.nn.functional.cross_entropy(x, labels, reduction="none")',
+        FROM_STORED_LOGARITHMS,
     ),
     _torch("torch:sigmoid", "sigmoid", "torch.sigmoid(x)"),
     _torch("torch.nn.functional:softplus", "softplus", "torch.nn.functional.softplus(x)"),
@@ -213,6 +228,7 @@ COMPILED_TORCH = (
         "cross_entropy",
         "torch.compile(torch.nn.functional.cross_entropy, dynamic=True)"
         '(x, labels, reduction="none")',
+        FROM_STORED_LOGARITHMS,
         compiled=True,
     ),
 )
