@@ -412,7 +412,7 @@ def _gaussian(t: float, low: float) -> tuple[float, float]:
 
 @jit
 def _normal_tail(t: float, low: float) -> tuple[float, float]:
-    """Phi(-t) as a pair."""
+    """Phi(-(t + low)), t >= 0, as a pair (m, n) that stands for m 2^n."""
     m, n = _gaussian(t, low)
     return m * (_on_half_line(NORMAL_TAIL, t) / (t + 0.75)), n
 

@@ -193,7 +193,7 @@ def _log_cosh(t: float) -> float:
 
 @jit
 def _h(t: float) -> float:
-    """t tanh t - log cosh t."""
+    """h(t) = t tanh t - log cosh t for t >= 0, of which L is a mean (see the module)."""
     if t < 1.0:
         return t * math.tanh(t) - _log_cosh(t)
     e = math.exp(-2.0 * t)
@@ -202,7 +202,7 @@ def _h(t: float) -> float:
 
 @jit
 def _length(t: float, r: float, rest: float) -> float:
-    """L(t), with `rest` = 1 - r."""
+    """L as a function of t = atanh(b) (see the module); `rest` is 1 - r."""
     if r >= 0.5:
         middle, half = 0.5 * (1.0 + r), 0.5 * rest
         total = 0.0
@@ -217,7 +217,7 @@ def _length(t: float, r: float, rest: float) -> float:
 
 @jit
 def _slope(t: float, r: float, rest: float) -> float:
-    """dL/dt, roughly."""
+    """The derivative of L in t, roughly: a step of Newton's method needs no more."""
     if abs(rest) < 1e-4:
         return t / math.cosh(t) ** 2
     return (math.tanh(t / r) - math.tanh(t)) / rest

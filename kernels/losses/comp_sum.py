@@ -398,7 +398,7 @@ def _exact_sum(terms: Array) -> tuple[float, float]:
 
 @jit
 def _exp(high: float, low: float) -> float:
-    """e^(high + low), rounded once."""
+    """e^(high + low), rounded once; 0 and infinity beyond FARTHEST."""
     if not high > -FARTHEST:
         return 0.0
     if not high < FARTHEST:
@@ -468,7 +468,7 @@ def _loss(
 
 @jit
 def _divided(a: float, kappa: float, kappa_low: float) -> float:
-    """a / (kappa + kappa_low)."""
+    """The quotient a / (kappa + kappa_low), of second order in kappa_low."""
     quotient = a / kappa
     return quotient - quotient * (kappa_low / kappa)
 

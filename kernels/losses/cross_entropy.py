@@ -325,7 +325,7 @@ def cross_entropy_gradient(
 
 
 class Problem(NamedTuple):
-    """Checked arguments."""
+    """The arguments of a call, checked, and what compiled code is given of them."""
 
     logits: Array
     labels: NDArray[np.intp]

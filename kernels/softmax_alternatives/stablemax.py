@@ -114,7 +114,7 @@ def stablemax(
     >>> stablemax([1.0, 0.0, -1.0, -np.inf]).round(4).tolist()
     [0.5714, 0.2857, 0.1429, 0.0]
     """
-    return rows.call(STABLEMAX, logits, axis=axis, out=out, threads=threads)
+    return rows.call(STABLEMAX, (logits,), (), axis, out, threads)
 
 
 @documented
@@ -177,9 +177,8 @@ def stablemax_vjp(
     """
     if isinstance(out, np.ndarray) and isinstance(cotangent, np.ndarray):
         cotangent = rows.apart(cotangent, out)
-    return rows.call(
-        VJP, logits, cotangent, axis=axis, out=out, threads=threads, names=("logits", "cotangent")
-    )
+    arrays, names = (logits, cotangent), ("logits", "cotangent")
+    return rows.call(VJP, arrays, (), axis, out, threads, names=names)
 
 
 @documented
