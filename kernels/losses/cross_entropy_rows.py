@@ -263,8 +263,8 @@ def compute_factors(p: Any, here: int, classes: int, states: Any, table: Any, o:
 
     |f| = m 2^RAISED |POWER| with m in [1, 2) and RAISED as large as may be, and POWER has the sign
     of f: so nothing overflows or is subnormal before it is scaled down. HIGH and LOW are as
-    `inverse` has them of e(M) (1 + T) / m, and TARGET is g e / (K POWER). RAISED is infinite if f is 0, and
-    NaN if f is not a number or the row has no probabilities.
+    `inverse` has them of e(M) (1 + T) / m, and TARGET is g e / (K POWER). RAISED is infinite if f
+    is 0, and NaN if f is not a number or the row has no probabilities.
     """
     lowest = -34.0 - smallest_exponent(p)  # raised by less, everything is 0
     for i in range(whole_vectors(here)):
