@@ -170,7 +170,7 @@ class Conformance:
             if report.interrupted:
                 raise KeyboardInterrupt
             if not report.passed:
-                message = _Teller(self, subject, fn, connect).message(report)
+                message = _FailureMessage(self, subject, fn, connect).message(report)
                 raise AssertionError(message)
         self._demand_checks(subject, report)
 
@@ -272,7 +272,7 @@ def _hosts(subject: Subject, fn: Function | str, surroundings: Surroundings) -> 
         yield workers.connect
 
 
-class _Teller:
+class _FailureMessage:
     """Writes the message of a failed assertion."""
 
     def __init__(

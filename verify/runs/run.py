@@ -26,7 +26,7 @@ from ..oracle.truth import OracleError
 from ..subjects.built_in import registered
 from ..subjects.contract import CHOICES
 from ..subjects.isolation.in_process import InProcess, LiveSubject
-from ..subjects.subject import CXX, Died, NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.subject import CXX, NotApplicable, ProcessDied, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
 from ..suites import BUDGETS, SUITES, Observation, Suite, Verdict, Violation
 from ..suites.grades import weakest
@@ -382,7 +382,7 @@ def cases_of(
 
 
 MOST_ROWS_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
-DEADLY = {death.kind for death in Died.__subclasses__()}
+DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
 
 
 def _judge(
@@ -414,7 +414,7 @@ def _judge(
             try:
                 check(batch.row(i))
             except SubjectFault as fault:
-                if not isinstance(fault, Died) or fault.called:
+                if not isinstance(fault, ProcessDied) or fault.called:
                     found, row, in_batch = fault, i, False
                 break
     verdict = no_result(found, row=row)

@@ -80,10 +80,11 @@ class SubjectRaised(SubjectFault):
         )
 
 
-class Died(SubjectFault):
-    """The process that ran the subject is gone: the next call starts a new one.
+class ProcessDied(SubjectFault):
+    """The process that runs a subject ended during a call; the next call starts a new one.
 
-    ``called`` is False where so many calls ended so that this one was not made.
+    After ``MOST_DEATHS`` of a kind no further call is made: the exception then comes with
+    ``called=False``.
     """
 
     def __init__(self, message: str, *, called: bool = True) -> None:
@@ -91,19 +92,19 @@ class Died(SubjectFault):
         self.called = called
 
 
-class Crashed(Died):
+class Crashed(ProcessDied):
     """The process ended by itself: a signal, an abort, an exit."""
 
     kind = "crashed"
 
 
-class TimedOut(Died):
+class TimedOut(ProcessDied):
     """The call took longer than its time limit."""
 
     kind = "hung"
 
 
-class OutOfMemory(Died):
+class OutOfMemory(ProcessDied):
     """The process took more memory than its limit."""
 
     kind = "memory"

@@ -19,7 +19,7 @@ from ...derivations.definition import Definition
 from ..inputs.families import Batch, draw
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
-from ..subjects.subject import Died, NotApplicable, SubjectFault, SubjectRaised
+from ..subjects.subject import NotApplicable, ProcessDied, SubjectFault, SubjectRaised
 from . import layouts, special_values
 from .verdicts import compare
 
@@ -68,7 +68,7 @@ def _of_rows(subject: LiveSubject, definition: Definition, fmt: Format, axis: st
         stack, labels = special_values.between_ordinary_rows(batch)
         try:
             value = np.asarray(subject(stack, labels).value[1].astype(np.float64))
-        except Died:
+        except ProcessDied:
             raise  # each further call may cost a time limit
         except SubjectFault:
             continue

@@ -17,7 +17,7 @@ from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth
 from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
-from ..subjects.subject import Died, NotApplicable, Outcome, SubjectFault, SubjectRaised
+from ..subjects.subject import NotApplicable, Outcome, ProcessDied, SubjectFault, SubjectRaised
 from .regression_cases import Case, Probe, load
 from .special_values import axis_of, promise
 from .verdicts import Verdict, Violation, compare, no_result
@@ -120,7 +120,7 @@ def _first_row(value: Any) -> str:
     return f"{{{', '.join(f'{k}: {row[k]}' for k in np.flatnonzero(row)[:8])}}}"
 
 
-DEADLY = {death.kind for death in Died.__subclasses__()}
+DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
 
 
 def _answer(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer | None:

@@ -20,7 +20,7 @@ from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
 from ..subjects.contract import Contract, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
-from ..subjects.subject import Died, Outcome, SubjectFault
+from ..subjects.subject import Outcome, ProcessDied, SubjectFault
 from .grades import grade, have_a_common_part
 from .reference_form import LEAST, evaluate
 
@@ -298,7 +298,7 @@ def _honest_error(
 
 def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
     """The verdict on a call that gave nothing to judge; none on a call that was not made."""
-    if isinstance(fault, Died) and not fault.called:
+    if isinstance(fault, ProcessDied) and not fault.called:
         return Verdict(0, 0.0, [])
     message = f"{family}: {fault}" if family else str(fault)
     return Verdict(1, 0.0, [Violation(row, message, kind=fault.kind)])

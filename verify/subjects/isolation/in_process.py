@@ -27,7 +27,7 @@ from ....derivations import Definition, Output, lookup
 from .. import subject as faults
 from ..call import Loaded, call, load
 from ..contract import CHOICES, Contract
-from ..subject import Crashed, Died, Outcome, OutOfMemory, Subject, TimedOut, WrongResult
+from ..subject import Crashed, Outcome, OutOfMemory, ProcessDied, Subject, TimedOut, WrongResult
 from ..surroundings import Surroundings
 from .descendants import end_marked, marked_environment
 
@@ -45,8 +45,8 @@ POLL = 0.05  # seconds between looks at the memory of a busy process
 MOST_DEATHS = {Crashed: 50, OutOfMemory: 10, TimedOut: 3}
 
 
-def enough(deaths: Counter[type[Died]]) -> Died | None:
-    """What to say in place of a further call after so many deaths; None where it may be made."""
+def death_limit_reached(deaths: Counter[type[ProcessDied]]) -> ProcessDied | None:
+    """The exception in place of a further call, where a limit of deaths is reached; else None."""
     for end, most in MOST_DEATHS.items():
         if deaths[end] >= most:
             return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
@@ -80,7 +80,7 @@ class LiveSubject(ABC):
         return lookup(self.subject.definition)
 
     @property
-    def given_up(self) -> Died | None:
+    def given_up(self) -> ProcessDied | None:
         """Why the subject is not called any more; None where it is."""
         return None
 
@@ -217,7 +217,7 @@ class Process:
         self._called: set[str] = set()
         self._resident: int | None = None  # bytes of memory when the function was loaded
         self._looked = 0.0
-        self._deaths: defaultdict[str, Counter[type[Died]]] = defaultdict(Counter)
+        self._deaths: defaultdict[str, Counter[type[ProcessDied]]] = defaultdict(Counter)
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
@@ -234,16 +234,16 @@ class Process:
         except KeyboardInterrupt:
             self.close()
             raise
-        except (EOFError, ConnectionError, Died) as fault:
-            death = fault if isinstance(fault, Died) else Crashed(self._obituary())
+        except (EOFError, ConnectionError, ProcessDied) as fault:
+            death = fault if isinstance(fault, ProcessDied) else Crashed(self._exit_description())
             self._deaths[request["id"]][type(death)] += 1
             self.close()
             raise death from None
         return kind, what
 
-    def given_up(self, subject_id: str) -> Died | None:
+    def given_up(self, subject_id: str) -> ProcessDied | None:
         """What to say in place of a further call; None where a subject may be called."""
-        return enough(self._deaths[subject_id])
+        return death_limit_reached(self._deaths[subject_id])
 
     def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
@@ -316,7 +316,7 @@ class Process:
             if resident - self._resident > MEMORY_LIMIT:
                 raise OutOfMemory(f"took more than {MEMORY_LIMIT >> 30} GiB of memory")
 
-    def _obituary(self) -> str:
+    def _exit_description(self) -> str:
         """How the process ended, and the last line it wrote to stderr."""
         assert self._process is not None
         assert self._stderr is not None
@@ -387,7 +387,7 @@ class Worker(LiveSubject):
         return arrays
 
     @property
-    def given_up(self) -> Died | None:
+    def given_up(self) -> ProcessDied | None:
         """Too many deaths of the process in its calls."""
         return self._process.given_up(self.subject.id)
 

@@ -97,10 +97,10 @@ from numpy.typing import NDArray
 from ....derivations.arithmetic.formats import FORMATS, Format
 from ..subject import (
     Crashed,
-    Died,
     NoSuchSubject,
     NotApplicable,
     OutOfMemory,
+    ProcessDied,
     Subject,
     SubjectError,
     SubjectRaised,
@@ -108,7 +108,14 @@ from ..subject import (
     WrongResult,
 )
 from .descendants import end_marked, marked_environment
-from .in_process import FIRST_CALL, MEMORY_LIMIT, POLL, LiveSubject, enough, how_it_ended
+from .in_process import (
+    FIRST_CALL,
+    MEMORY_LIMIT,
+    POLL,
+    LiveSubject,
+    death_limit_reached,
+    how_it_ended,
+)
 
 Array = NDArray[Any]
 
@@ -157,12 +164,12 @@ class Program(LiveSubject):
         self._talk: Conversation | None = None
         self._encoding = ""
         self._called = False
-        self._deaths: Counter[type[Died]] = Counter()
+        self._deaths: Counter[type[ProcessDied]] = Counter()
 
     @property
-    def given_up(self) -> Died | None:
+    def given_up(self) -> ProcessDied | None:
         """Too many deaths."""
-        return enough(self._deaths)
+        return death_limit_reached(self._deaths)
 
     def load(self) -> None:
         """Start the program; SubjectError where there is none, or it does not greet."""
@@ -199,7 +206,7 @@ class Program(LiveSubject):
             return self._ask(logits, labels)
         except (SubjectRaised, NotApplicable):
             raise  # a reply in good order: the program can be asked again
-        except Died as end:
+        except ProcessDied as end:
             self._deaths[type(end)] += 1
             self.close()
             raise
