@@ -250,6 +250,7 @@ def _comp_sum(x: Any, labels: Any, losses: Any, gradient: Any, tau: float) -> No
     terms = np.empty(TERMS)
     for i in range(x.shape[0]):
         row, label = x[i], labels[i]
+        # M = x_lead; a row without probabilities has none.
         lead = _lead(row, label)
         if lead < 0:
             losses[i] = np.nan
@@ -257,17 +258,20 @@ def _comp_sum(x: Any, labels: Any, losses: Any, gradient: Any, tau: float) -> No
                 gradient[i] = np.nan
             continue
         maximum, own = np.float64(row[lead]), np.float64(row[label])
+        # T, the sum over all but the lead, and v e^-d, that over all but the label, times 2^RAISED.
         others, others_low = _sum_others(row, lead, label)
         in_front, in_front_low, without_label = others, others_low, others
         if label != lead:
             m, n = _power(own, maximum)
             in_front, in_front_low = add_to_pair(others, others_low, scale(m, n + RAISED))
             without_label, _ = add_to_pair(others, others_low, power_of_two(RAISED))
+        # l = log(1 + T), (1 - tau) d - tau l, and the loss expm1((1 - tau)(d + l)) / (1 - tau).
         log, log_low = _log1p(in_front, in_front_low)
         near = _exponent_of_label(kappa, kappa_low, maximum, own, tau, log, log_low, terms)
         losses[i] = _loss(kappa, kappa_low, maximum, own, in_front, log, log_low)
         if gradient is None:
             continue
+        # g_k = e^E_k, and g_y = -(v e^-d) e^((1 - tau) d - tau l).
         exact = not abs(near) < EXACT_BELOW
         for k in range(row.size):
             value = np.float64(row[k])

@@ -391,6 +391,7 @@ def _stablemax(x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
         if math.isnan(largest):
             y[i, :] = np.nan
             continue
+        # S, times a factor that keeps it in range, and s(x_k) / S.
         factor = math.ldexp(1.0, _exponent_for(largest))
         total = _sum_without(x[i], -1, factor)
         for j in range(x.shape[1]):
@@ -424,13 +425,16 @@ def _losses_and_gradients(
             loss[i] = np.nan
             gradient[i, :] = np.nan
             continue
+        # T = sum_{j != y} s(x_j) / s(x_y), as a fraction and an exponent, and the loss log1p(T).
         others, n, fraction, exponent = _others(x[i], label)
         loss[i] = _log1p_of(fraction, exponent)
+        # The label's entry, T / (1 + T) / (1 + |x_y|); 1 + T is T beyond MANY.
         t = scale(fraction, exponent)
         own = np.float64(x[i, label])
         right = (t / (1.0 + t) if t < MANY else 1.0) / (1.0 + abs(own))
         m = _exponent_for(largest)
         factor = math.ldexp(1.0, m)
+        # S from the sum over the others, and the other entries p_k / (1 + |x_k|).
         total = scale_any(others, m - n) + _weight(own, factor)
         for j in range(x.shape[1]):
             value = np.float64(x[i, j])
@@ -450,6 +454,7 @@ def _stablemax_vjp(
         if math.isnan(largest) or not reach < np.inf:
             y[i, :] = np.nan
             continue
+        # sum_j p_j g_j, with g scaled by 2^-e to be below 1 and s by a factor 2^m.
         _, e = math.frexp(reach)
         m = _exponent_for(largest)
         factor = math.ldexp(1.0, m)
@@ -460,6 +465,7 @@ def _stablemax_vjp(
             high, low = add_to_pair(high, low, product)
             total, rest = add_to_pair(total, rest, weight)
         mean = high / total
+        # s'(x_k) / S (g_k - mean), with s' = 1 for x >= 0 and 1 / (1 - x)^2 below.
         whole, exponent = math.frexp(total)
         for j in range(x.shape[1]):
             value = np.float64(x[i, j])
