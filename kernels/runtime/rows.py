@@ -34,7 +34,7 @@ BLOCK_BYTES = 1 << 20
 WIDE = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 """The dtypes that are computed in themselves."""
 
-_NARROW = {"float16": np.int16, "bfloat16": np.uint16}
+_NARROW: dict[str, type[np.integer[Any]]] = {"float16": np.int16, "bfloat16": np.uint16}
 """Compiled code sees numbers of 16 bits as integers; see `simd`."""
 
 _CORES = os.cpu_count() or 1
@@ -102,7 +102,7 @@ def call(
     if threads == 1 and axis == -1:  # what a call costs at all counts for a handful of logits
         result = _result_as_it_is(kernel, arrays, out)
         if result is not None:
-            streams = out is not None and past_caches(
+            streams = result.nbytes >= tuning.STREAM_BYTES and past_caches(
                 out, result, *arrays, short_rows=kernel.streams_short_rows
             )
             kernel.compute(*arrays, result, *kernel.options(result.dtype, streams, *settings))
@@ -167,13 +167,13 @@ def run(
     """Compute all rows. `reads` and `writes` are as in `apply`, `options` as in `RowKernel`."""
     if threads != 1:
         threads = check_threads(threads)
-    if kernel.in_two_axes and any(map(_is_narrow, (*reads, *writes))):
-        wide = [r.astype(np.float32) if _is_narrow(r) else r for r in reads]
-        written = [np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes]
-        run(kernel, tuple(wide), tuple(written), threads, options)
-        for result, computed in zip(writes, written, strict=True):
-            if result is not None and computed is not None and result is not computed:
-                with np.errstate(over="ignore", under="ignore"):
+    if kernel.in_two_axes and _is_narrow(reads[0]):
+        wide = tuple(r.astype(np.float32) if _is_narrow(r) else r for r in reads)
+        written = tuple(np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes)
+        apply(lambda *arrays: kernel.compute(*arrays, *options), wide, written, threads)
+        with np.errstate(over="ignore", under="ignore"):
+            for result, computed in zip(writes, written, strict=True):
+                if result is not None and computed is not None and result is not computed:
                     result[...] = computed
     elif threads > 1 and _are_for_all_threads(kernel, (*reads, *writes), threads):
         assert kernel.compute_long is not None
@@ -233,8 +233,7 @@ def as_logits(
     if isinstance(logits, np.ma.MaskedArray):
         raise TypeError(f"{name} are a masked array, whose mask would be lost; fill it with -inf")
     array = np.asarray(logits)
-    is_narrow = array.dtype.name in _NARROW and array.dtype.isnative
-    if array.dtype not in WIDE and not (narrow and is_narrow):
+    if array.dtype not in WIDE and not (narrow and _integers(array.dtype)):
         wanted = "float32, float64, float16 or bfloat16" if narrow else "float32 or float64"
         raise TypeError(
             f"{name} must be {wanted} in native byte order, got {array.dtype}; "
@@ -487,7 +486,13 @@ def as_compiled(array: Array) -> Array:
     """The array as compiled code takes it: numbers of 16 bits as integers."""
     if array.dtype in WIDE or array.dtype.itemsize != 2:
         return array
-    return array.view(_NARROW.get(array.dtype.name, array.dtype))
+    return array.view(_integers(array.dtype) or array.dtype)
+
+
+@functools.cache
+def _integers(dtype: np.dtype[Any]) -> type[np.integer[Any]] | None:
+    """The integers as which compiled code sees numbers of this dtype; None if it does not."""
+    return _NARROW.get(dtype.name) if dtype.isnative else None
 
 
 def is_plain(array: Array) -> bool:
