@@ -15,7 +15,8 @@ import numpy as np
 from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import Format
 from ..inputs.families import Batch
-from ..runs.run import Connect, Failure
+from ..runs.execute import Connect
+from ..runs.results import Failure
 from ..subjects.contract import CHOICES, WIDENING, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault

@@ -98,6 +98,19 @@ class Excess:
         """How many times those of the reference form; that is taken to be off by LEAST."""
         return self.error / max(self.reference, LEAST)
 
+    @staticmethod
+    def largest(*found: Excess | None) -> Excess | None:
+        """The one with the largest ratio, whatever the order; None where there is none.
+
+        >>> Excess.largest(Excess("ties", 8.0, 1.0), None, Excess("masks", 8.0, 1.0)).family
+        'ties'
+        """
+        return max(
+            (excess for excess in found if excess is not None),
+            key=lambda excess: (excess.ratio, excess.error, excess.reference, excess.family),
+            default=None,
+        )
+
 
 @dataclass(frozen=True)
 class Undecided:

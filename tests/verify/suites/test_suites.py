@@ -15,7 +15,9 @@ from softproof.derivations.definition import REGISTRY, Argument, define
 from softproof.derivations.proofs import facts
 from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.oracle.metrics import ulp_error
-from softproof.verify.runs.run import Report, execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
