@@ -5,6 +5,7 @@
 True
 """
 
+from . import error_bounds  # declares the bounds with their definitions
 from .catalogue import lookup
 from .definition import REGISTRY, Argument, Definition, Output, Parameter, define
 from .proofs.prove import Proof, prove
@@ -17,6 +18,7 @@ __all__ = [
     "Parameter",
     "Proof",
     "define",
+    "error_bounds",
     "lookup",
     "prove",
 ]

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Formula = Callable[..., Any]
+AS_PUBLISHED = "as published"  # the name of the form that is the formula itself
 
 
 class Fact(Protocol):
@@ -75,6 +76,10 @@ class Definition:
     ``(*arguments, xp, **parameters)`` for an arithmetic xp.  ``gradient`` is the derivative with
     respect to the first argument in closed form: a vector for a real output, a Jacobian matrix
     [i, j] = d output_i / d input_j for a vector output, a number for a REAL argument.
+
+    What is proven of its rounding errors is declared in ``error_bounds``, in the module of the
+    family: ``error_bound`` of the values, for the form ``proven_form``; ``gradient_bound``; and
+    ``shared_error``, the part of the errors that the outputs of a row have in common.
     """
 
     name: str
@@ -89,6 +94,10 @@ class Definition:
     partition_function: bool = False
     forms: dict[str, Formula] = field(default_factory=dict)
     gradient: Formula | None = None
+    error_bound: Formula | None = None
+    proven_form: str | None = None
+    gradient_bound: Formula | None = None
+    shared_error: Formula | None = None
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
         """Evaluate the published formula: ``definition(*arguments, xp, **parameters)``."""

@@ -1,1 +1,16 @@
-"""A-priori error bounds of the definitions, and the gaps at which results collapse, with proofs."""
+"""A-priori error bounds of the definitions, and the gaps at which results collapse, with proofs.
+
+One module for each family of the catalogue; importing this package declares the bounds with their
+definitions.
+"""
+
+from . import activations, classification_losses, comp_sum, normalisation, softmax, stablemax
+
+__all__ = [
+    "activations",
+    "classification_losses",
+    "comp_sum",
+    "normalisation",
+    "softmax",
+    "stablemax",
+]

@@ -58,7 +58,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arithmetic.formats import BINARY32, BINARY64, Format
-from . import bounds
+from .model import ELEMENTARY, SLACK, Model
+from .softmax import sum_of_the_others
 
 LN2 = math.log(2)
 
@@ -80,7 +81,7 @@ def gap_range(precision: int, losers: int) -> tuple[float, float]:
     (16.636, 27.458)
     """
     u = 2.0**-precision
-    exponential = bounds.ELEMENTARY * u / (1 - bounds.ELEMENTARY * u)
+    exponential = ELEMENTARY * u / (1 - ELEMENTARY * u)
     summing = (losers - 1) * u / (1 - u)
     low, high = absorption_gap(precision), absorption_gap(precision, losers)
     return low - exponential, high + exponential + summing
@@ -187,7 +188,7 @@ def _comes_from(fmt: Format, gap: float, derived: float, spacing: float, losers:
     The difference and the exponential are right within (gap + c) u of whatever format they are in,
     which is the narrowest one for sure.
     """
-    rounding = (bounds.ELEMENTARY + gap + min(losers, 1 << fmt.precision)) * 2.0**-fmt.precision
+    rounding = (ELEMENTARY + gap + min(losers, 1 << fmt.precision)) * 2.0**-fmt.precision
     # (Formats of 16 bits would be explained by anything: what they are computed in is wider.)
     rounding = min(rounding, spacing)
     return -rounding <= gap - derived <= spacing + rounding
@@ -197,15 +198,16 @@ def _accumulators(fmt: Format) -> list[Format]:
     return [f for f in dict.fromkeys((fmt, BINARY32, BINARY64)) if f.precision >= fmt.precision]
 
 
-def right_class_bound(logits: NDArray[Any], label: int, model: bounds.Model) -> float:
+def right_class_bound(logits: NDArray[Any], label: int, model: Model) -> float:
     """The error of the gradient of the right class, as minus the sum of the other probabilities.
 
-    Each is off by ``bounds.logsumexp_gradient``; adding n of them multiplies each by n - 1 factors,
-    and the sum rounds once: relative to T / S itself, where p - 1 is off by u relative to 1.
-    T / (1 + T) is no worse: the divisor is that of the probabilities.  Masked classes take no part.
+    Each is off by ``softmax.logsumexp_gradient``; adding n of them multiplies each by n - 1
+    factors, and the sum rounds once: relative to T / S itself, where p - 1 is off by u relative
+    to 1.  T / (1 + T) is no worse: the divisor is that of the probabilities.  Masked classes take
+    no part.
 
     >>> exact = math.exp(-40)  # the gradient of [40, 0] is -e^-40, nearly
-    >>> right_class_bound(np.array([40.0, 0.0]), 0, bounds.Model.of(BINARY32)) < 1e-4 * exact
+    >>> right_class_bound(np.array([40.0, 0.0]), 0, Model.of(BINARY32)) < 1e-4 * exact
     True
     """
     z = np.asarray(logits, dtype=np.float64)
@@ -213,5 +215,5 @@ def right_class_bound(logits: NDArray[Any], label: int, model: bounds.Model) -> 
     others = finite & (np.arange(len(z)) != label)
     if not others.any():
         return 0.0
-    of_the_sum = bounds.sum_of_the_others(z, label, model)
-    return float(model.rounded(of_the_sum.value, bounds.SLACK * of_the_sum.error))
+    of_the_sum = sum_of_the_others(z, label, model)
+    return float(model.rounded(of_the_sum.value, SLACK * of_the_sum.error))

@@ -15,7 +15,7 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS
-from ...derivations.error_bounds.bounds import BOUNDS, PROVEN_FORM
+from ...derivations.definition import AS_PUBLISHED
 from ..studies.precision import (
     PRECISIONS,
     PUBLISHED,
@@ -29,7 +29,6 @@ from . import style
 from .plot import Cell, Plot, Progress, ignore
 from .subject_values import connected
 
-AS_PUBLISHED = "as published"  # what a reader is told of the form PUBLISHED
 BOUND: dict[str, Any] = {"linestyle": "-", "linewidth": 2.4, "alpha": 0.5, "zorder": 1.5}
 FINITE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "fillstyle": "none", "linestyle": ""}
 OBSERVED: dict[str, Any] = {"markersize": 3.0, "linestyle": "", "zorder": 3}
@@ -130,8 +129,8 @@ def _bound(data: PrecisionErrors) -> dict[str, Any]:
 
 
 def _proven_form(data: PrecisionErrors) -> str:
-    proven = PROVEN_FORM[data.name]
-    return PUBLISHED if proven == AS_PUBLISHED else proven
+    proven = lookup(data.name).proven_form
+    return PUBLISHED if proven is None or proven == AS_PUBLISHED else proven
 
 
 def _mark(axes: Axes, errors: Mapping[str, float], **marker: Any) -> None:
@@ -170,7 +169,7 @@ def _legend(data: PrecisionErrors, observed: Subjects) -> Iterator[Line2D]:
         label = AS_PUBLISHED if form == PUBLISHED else form
         yield Line2D([], [], linewidth=1.0, label=label, **line)
     if np.isfinite(data.bounds).any():
-        label = f"bound of “{PROVEN_FORM[data.name]}” alone"
+        label = f"bound of “{lookup(data.name).proven_form}” alone"
         yield Line2D([], [], label=label, **_bound(data))
     yield Line2D([], [], label="u = $2^{-p}$", **style.GUIDE)
     yield Line2D([], [], color="black", label="named format", **FINITE)
@@ -201,7 +200,7 @@ def _described(data: PrecisionErrors) -> str:
         "A named format well off its curve has overflowed or underflowed.",
     ]
     if np.isfinite(data.bounds).any():
-        proven = (inspect.getdoc(BOUNDS[data.name]) or "").split("\n")[0]
+        proven = (inspect.getdoc(definition.error_bound) or "").split("\n")[0]
         sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
         if definition.partition_function:  # the letters of derivations.error_bounds
             sentences.append("Here m = max z, D_k = m - z_k, T = sum of e^-D_k less one maximum.")

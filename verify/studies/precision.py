@@ -23,7 +23,8 @@ from ...derivations import Argument, Definition, lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats, ieee
 from ...derivations.definition import Formula
-from ...derivations.error_bounds.bounds import Model, bound
+from ...derivations.error_bounds.bounds import bound
+from ...derivations.error_bounds.model import Model
 from ..oracle.truth import GUARD_BITS
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault

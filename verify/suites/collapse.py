@@ -2,7 +2,7 @@
 
 A row has a leader at 0 and all others at -gap.  A result is lost where it is 0, or the probability
 of the leader 1, and that is wrong by more than the admissible error below the normal range: what
-the subject promises, or that of ``bounds.UNDERFLOW``.  (Where it may be flushed, numbers below the
+the subject promises, or that of ``UNDERFLOW``.  (Where it may be flushed, numbers below the
 normal range do not count.)
 
 A subject that promises to be collapse-free must lose nothing, and keep its relative error bounds;
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition
-from ...derivations.error_bounds import bounds, collapse
+from ...derivations.error_bounds import collapse
+from ...derivations.error_bounds.model import UNDERFLOW
 from ...derivations.proofs.facts import SumsTo
 from ..inputs.families import Batch
 from ..oracle.metrics import histogram, ulp_error
@@ -107,7 +108,7 @@ class _Judged:
         self.promises = contract.collapse_free == "yes"
         self.model = model_of(contract, fmt)
         # ulps that a lost result is wrong by at least, and below which it does not count.
-        self.admissible = contract.ulps.get(fmt.name, bounds.UNDERFLOW)
+        self.admissible = contract.ulps.get(fmt.name, UNDERFLOW)
         self.normal = 2.0**fmt.emin
         self.least = self.normal if contract.flush_to_zero == "yes" else 0.0
         self.checks, self.worst = 0, 0.0

@@ -47,6 +47,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.definition import Definition
 from ...derivations.error_bounds import bounds
+from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch, patterns
 from ..oracle.metrics import histogram
 from ..oracle.truth import OracleError
@@ -183,7 +184,7 @@ def _log1p(t: Array) -> Array:
 
 def _limits(
     definition: Definition,
-    model: bounds.Model,
+    model: Model,
     columns: NDArray[Any],
     labels: NDArray[np.int64] | None,
 ) -> Array:
@@ -301,7 +302,7 @@ def _grade(
     """The grade of rows with these errors in ulp; both arrays are (outputs, rows)."""
     columns = np.ascontiguousarray(batch.logits.T)
 
-    def fits(model: bounds.Model, rows: NDArray[np.intp]) -> Bits:
+    def fits(model: Model, rows: NDArray[np.intp]) -> Bits:
         labels = None if batch.labels is None else batch.labels[rows]
         limits = _limits(definition, model, columns[:, rows], labels)
         return np.asarray((errors[:, rows] * ulp[:, rows] <= limits).all(axis=0))

@@ -2,7 +2,7 @@
 
 A threshold says what an implementation may do, a grade what it does.  The classes, the sharpest
 first, are those of GRADES: results that are correctly rounded, and those within the proven bound
-(derivations/error_bounds/bounds.py) of an arithmetic with elementary functions within 3 ulp.  Where
+(derivations/error_bounds) of an arithmetic with elementary functions within 3 ulp.  Where
 the outputs of a row have a part of their errors in common, as the divisor of softmax, all must fit
 with one such part: what the sum may be wrong by does not hide what is wrong with an exponential.
 """
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import Format
 from ...derivations.error_bounds import bounds
+from ...derivations.error_bounds.model import Model
 
 ELEMENTARY = 6.0  # 3 ulp, in unit roundoffs
 CORRECTLY_ROUNDED = "correctly rounded"
@@ -33,7 +34,7 @@ _ARITHMETICS = {
 GRADES = (CORRECTLY_ROUNDED, *_ARITHMETICS, BEYOND)
 
 Errors = NDArray[np.float64]
-Fits = Callable[[bounds.Model, NDArray[np.intp]], NDArray[np.bool_]]
+Fits = Callable[[Model, NDArray[np.intp]], NDArray[np.bool_]]
 
 
 def weakest(grades: Iterable[str | None]) -> str | None:
@@ -47,18 +48,18 @@ def weakest(grades: Iterable[str | None]) -> str | None:
 
 
 @functools.cache
-def classes(fmt: Format, flushes: bool) -> dict[str, bounds.Model]:
+def classes(fmt: Format, flushes: bool) -> dict[str, Model]:
     """The classes of a format with their models, the sharpest first; those that differ.
 
     >>> from ...derivations.arithmetic.formats import BINARY64
     >>> list(classes(BINARY64, False))
     ['float64 inside', 'input format']
     """
-    models: dict[str, bounds.Model] = {}
+    models: dict[str, Model] = {}
     for name, (arithmetic, accumulator, summation) in _ARITHMETICS.items():
         if arithmetic == "float32" and fmt.precision > 24:
             continue
-        model = bounds.Model.of(fmt, accumulator, flushes, summation, arithmetic, ELEMENTARY)
+        model = Model.of(fmt, accumulator, flushes, summation, arithmetic, ELEMENTARY)
         if model not in models.values():
             models[name] = model
     return models
@@ -82,7 +83,7 @@ def grade(errors: Errors, fmt: Format, flushes: bool, fits: Fits) -> str:
 
 def have_a_common_part(
     definition: Definition,
-    model: bounds.Model,
+    model: Model,
     logits: NDArray[Any],
     signed: Errors,
     ulp: Errors,

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import Format, exact
 from ...derivations.definition import Definition, Output
-from ...derivations.error_bounds.bounds import Model, bound
+from ...derivations.error_bounds.bounds import bound
+from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch
 from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth, truth

@@ -1,6 +1,6 @@
 """The reference form of a definition in the arithmetic that a contract declares, and its errors.
 
-The form of a definition that its bound is proven for (derivations/error_bounds/bounds.py), in
+The form of a definition that its bound is proven for (derivations/error_bounds), in
 NumPy: elementary functions are rounded from binary64, sums are in the order and the accumulator of
 the contract, and the result is rounded to the format once.  An implementation in the same
 arithmetic should not be many times worse on the same rows, whatever its bound allows.
@@ -19,8 +19,7 @@ from ...derivations import Definition
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.arithmetic.systems import OBJECT, Arithmetic, ieee
 from ...derivations.catalogue.softmax import log_softmax
-from ...derivations.definition import Formula
-from ...derivations.error_bounds.bounds import PROVEN_FORM
+from ...derivations.definition import AS_PUBLISHED, Formula
 from ..subjects.contract import Contract
 
 SUSPICIOUS = 3.0  # times the errors of the reference form; right ones stay within 2
@@ -76,7 +75,7 @@ def evaluate(
     Of a gradient there may be two: p is a quotient, or e^(log p) where log p is at hand.
     """
     xp = _arithmetic(fmt, contract.arithmetic, contract.accumulator, contract.summation)
-    proven = PROVEN_FORM.get(definition.name, "")
+    proven = definition.proven_form or AS_PUBLISHED
     forms = [definition.forms.get(proven, definition.formula)]
     if gradient:
         assert definition.gradient is not None

@@ -15,6 +15,7 @@ from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import BINARY64, FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
+from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
@@ -188,9 +189,9 @@ def reference(
     return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
 
 
-def model_of(contract: Contract, fmt: Format) -> bounds.Model:
+def model_of(contract: Contract, fmt: Format) -> Model:
     """The arithmetic that a contract declares, in a format."""
-    return bounds.Model.of(
+    return Model.of(
         fmt,
         contract.accumulator,
         contract.flush_to_zero == "yes",
@@ -262,7 +263,7 @@ def _label(batch: Batch, i: int) -> int | None:
 
 def bounds_in_ulp(
     definition: Definition,
-    model: bounds.Model,
+    model: Model,
     fmt: Format,
     batch: Batch,
     truths: Sequence[Truth],
@@ -413,11 +414,11 @@ def _grade(
     gradient: bool,
 ) -> str | None:
     """The grade of the results of a batch; None where no class has a proven bound."""
-    if definition.name not in (bounds.GRADIENT_BOUNDS if gradient else bounds.BOUNDS):
+    if (definition.gradient_bound if gradient else definition.error_bound) is None:
         return None
     flat = errors.reshape(len(errors), -1)
 
-    def fits(model: bounds.Model, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def fits(model: Model, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         some, exact = batch.rows(rows), [truths[n] for n in rows]
         limits = bounds_in_ulp(definition, model, fmt, some, exact, gradient=gradient)
         assert limits is not None

@@ -11,7 +11,8 @@ from softproof.derivations import Parameter, lookup
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.derivations.arithmetic.gaussian import D, Phi, phi
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
-from softproof.derivations.error_bounds.bounds import Model, bound
+from softproof.derivations.error_bounds.bounds import bound
+from softproof.derivations.error_bounds.model import Model
 from softproof.derivations.proofs.prove import never_negative, vanishes
 from softproof.verify.oracle.truth import truth
 from softproof.verify.subjects.implementations.textbook import ria_as_published

@@ -19,7 +19,8 @@ from softproof.derivations.arithmetic.formats import (
     FORMATS,
 )
 from softproof.derivations.arithmetic.systems import ieee
-from softproof.derivations.error_bounds.bounds import ELEMENTARY, Model, bound, shared_error
+from softproof.derivations.error_bounds.bounds import bound, shared_error
+from softproof.derivations.error_bounds.model import ELEMENTARY, Model
 from softproof.verify.oracle.truth import truth
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow is part of the test
@@ -411,7 +412,7 @@ def test_a_definition_without_a_proof_has_no_bound():
     assert bound("no such function", np.zeros(1), Model.of(BINARY32)) is None
 
 
-# --- known defects of the bounds: each of these must be mended in bounds.py, then unmarked ---
+# --- known defects of the bounds: each of these must be mended in its module, then unmarked ---
 
 
 def test_a_softmax_that_flushes_many_subnormal_exponentials():

@@ -5,7 +5,8 @@ import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
 from softproof.derivations.arithmetic.systems import ieee
-from softproof.derivations.error_bounds.bounds import PROVEN_FORM, Model, bound
+from softproof.derivations.error_bounds.bounds import bound
+from softproof.derivations.error_bounds.model import Model
 from softproof.verify.inputs.families import draw
 from softproof.verify.oracle.truth import truth
 
@@ -27,7 +28,7 @@ def cases(fmt):
 def worst(name, fmt, *, gradient, tamper=lambda v: v):
     """Error over bound of the definition's own form in the format, the worst of all rows."""
     definition, model, found = lookup(name), Model.of(fmt, "input"), 0.0
-    form = definition.gradient if gradient else definition.forms[PROVEN_FORM[name]]
+    form = definition.gradient if gradient else definition.forms[definition.proven_form]
     for row, label in cases(fmt):
         exact = truth(definition, row, fmt, label=label, gradient=gradient)
         computed = tamper(np.asarray(form(row - row.max(), label, ieee(fmt)), dtype=fmt.dtype))
