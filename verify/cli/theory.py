@@ -36,7 +36,7 @@ def claims(
         Path | None, typer.Option(help="Write all of them, with their evidence, to this file.")
     ] = None,
 ) -> None:
-    """Settle what the papers claim: proven, confirmed, refuted, and by which means.
+    """Settle what the papers claim: proven, certified, confirmed, refuted, and by which means.
 
     Without names a table of all claims; with names, each of them in detail. Timings run only
     by name. Every checker also judges a false variant of a true claim, and a true one of a false.
