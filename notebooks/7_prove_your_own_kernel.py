@@ -144,7 +144,17 @@ def widened(maximum, total, tile):
     return new, kept + np.exp(tile - reference).sum(axis=1, keepdims=True, dtype=wide)
 
 
-told = findings(widened, dtype=["float16", *DTYPES])
+told = findings(widened, dtype="float16")
+print("\n".join(line[:110] for line in told.splitlines()[:10]))
+assert 'contract={"arithmetic": "input"}' in told
+
+# %% [markdown]
+# What is left is no bug but a choice. Between its operations this kernel rounds to float16, where
+# others keep float32; the error is within what is proven for the former, and the message says so.
+# Who wants that declares it, and from then on is held to it:
+
+# %%
+told = findings(widened, dtype=["float16", *DTYPES], contract={"arithmetic": "input"})
 print(told)
 assert told == "conforms"
 

@@ -310,8 +310,9 @@ CLAIM_HEADING = "<tr><th>statement</th><th>verdict</th><th>evidence</th><th>agai
 
 def _claim_row(claim: dict[str, Any]) -> str:
     cases = f" in {claim['cases']} cases" if claim["cases"] else ""
+    source = f"{claim['kind']}: {claim['place']}"
     cells = (
-        f"{escape(claim['statement'])} <small>({escape(claim['place'])})</small>",
+        f"{escape(claim['statement'])} <small>({escape(source)})</small>",
         f"<b>{escape(claim['outcome'])}</b>{cases}<br><small>{escape(claim['method'])}</small>",
         escape(claim["evidence"]),
         f"<code>{escape(claim['command'])}</code>",

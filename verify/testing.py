@@ -17,7 +17,10 @@ from .inputs.families import Batch
 from .oracle.metrics import hexadecimal
 from .reports.hints import hints
 from .reports.text import counted, observed_told, quantities, row_of_numbers, worst_first
-from .runs.run import ROWS, Connect, Failure, Report, Result, plan, run
+from .runs.execute import Connect
+from .runs.plan import ROWS, plan
+from .runs.results import Failure, Report, Result
+from .runs.run import run
 from .runs.snippet import LIBRARIES, snippet
 from .subjects.built_in import select
 from .subjects.call import keywords_of

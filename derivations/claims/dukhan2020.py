@@ -25,7 +25,19 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from .register import PROOF, SEARCH, Verdict, attained, claim, confirmed, proven, refuted, step
+from .register import (
+    OUR_QUESTION,
+    PROOF,
+    SEARCH,
+    Verdict,
+    attained,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+    simulated,
+    step,
+)
 
 HALF = Fraction(1, 2)
 TWO_PASS = "Dukhan, Ablavatski 2020 (arXiv 2001.04438)"
@@ -209,7 +221,7 @@ def two_passes_as_printed(limit: float = LARGEST) -> Verdict:
             if not np.all(np.isfinite(result)):
                 bad.append((max(map(abs, row.tolist())), scale, row.tolist(), result.tolist()))
     if not bad:
-        return confirmed(cases, f"all results are finite for |x| <= {limit:g}")
+        return simulated(cases, f"all results are finite for |x| <= {limit:g}")
     least = min(entry[0] for entry in bad)
     masked = float(np.float32(-1e30))
     shown = next((entry for entry in bad if masked in entry[2]), bad[0])
@@ -224,11 +236,13 @@ def two_passes_as_printed(limit: float = LARGEST) -> Verdict:
 
 
 @claim(
-    "XNNPACK's two-pass kernels return NaN for masks of -1e30.",
+    "Do XNNPACK's two-pass kernels return NaN for masks of -1e30?",
     TWO_PASS,
-    "its code in XNNPACK (AVX2: product; AVX-512: saturating), in a model of its arithmetic",
+    "not stated: its code in XNNPACK (AVX2: product; AVX-512: saturating), in a model of its "
+    "arithmetic",
     SEARCH,
     opposite={"mask": -1e4},
+    kind=OUR_QUESTION,
 )
 def masks_in_the_arithmetic_of_xnnpack(mask: float = -1e30) -> Verdict:
     """Both ways to scale, on a row with three masks."""
@@ -237,16 +251,17 @@ def masks_in_the_arithmetic_of_xnnpack(mask: float = -1e30) -> Verdict:
     told = f"product {_row(product.tolist())}, saturating {_row(saturating.tolist())}"
     if np.all(np.isfinite(product)):
         return refuted(f"{_row(row.tolist())} gives {told}", 2)
-    return confirmed(2, f"{_row(row.tolist())} gives {told}")
+    return simulated(2, f"{_row(row.tolist())} gives {told}")
 
 
 @claim(
-    "Computed as printed in binary32, two passes are accurate wherever nothing overflows: no "
-    "probability is off by more than 1e-4.",
+    "Computed as printed in binary32, are two passes accurate wherever nothing overflows: is no "
+    "probability off by more than 1e-4?",
     TWO_PASS,
-    "not stated there, a question of ours: what an offset of all logits does",
+    "not stated there: what an offset of all logits does",
     SEARCH,
     opposite={"limit": 2.0**18},
+    kind=OUR_QUESTION,
 )
 def two_passes_as_printed_are_accurate(limit: float = 2.0**40) -> Verdict:
     """Rows (X, X - d, X - 2 d) of neighbours: differences are exact in binary64."""
@@ -267,7 +282,7 @@ def two_passes_as_printed_are_accurate(limit: float = 2.0**40) -> Verdict:
                     f"{_row(computed.tolist())}, exact {_row(exact.tolist())}",
                     cases,
                 )
-    return confirmed(cases, f"largest error {worst:.2g}")
+    return simulated(cases, f"largest error {worst:.2g}")
 
 
 class CountedArray:

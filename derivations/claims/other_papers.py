@@ -14,7 +14,7 @@ from ..arithmetic.balls import ball
 from ..arithmetic.formats import BINARY32
 from ..arithmetic.systems import balls, ieee
 from ..catalogue import lookup
-from .register import PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
+from .register import OUR_QUESTION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
 
 BLANCHARD_HIGHAM_HIGHAM = "Blanchard, Higham, Higham 2021 (IMA J. Numer. Anal. 41(4), draa038)"
 BITS = 160
@@ -92,13 +92,14 @@ def division_free_softmax(form: str = "division-free", against: str = "shifted")
 
 
 @claim(
-    "Shifted softmax is of similar accuracy to the unshifted one, where nothing overflows: its "
-    "worst error is at most 4 times as large, whatever the spread of the logits.",
+    "Where nothing overflows, is the worst error of shifted softmax at most 4 times that of the "
+    "unshifted one, whatever the spread of the logits?",
     BLANCHARD_HIGHAM_HIGHAM,
-    "not stated there, a question of ours about the abstract: the factor 4 is ours, and the bound "
-    "of Theorem 4.2 has a term for the spread",
+    "not stated there: the bound of its Theorem 4.2 has a term for the spread, and the factor 4 is "
+    "ours",
     SEARCH,
     opposite={"scale": 2.0**-5},
+    kind=OUR_QUESTION,
 )
 def shifting_costs_little(scale: float = 1.0, factor: float = 4.0) -> Verdict:
     """float32 rows of spread up to 100, or scaled: x - m rounds by |x - m| u, x itself does not."""

@@ -30,12 +30,21 @@ METHODS = (PROOF, COMPUTATION, SEARCH, EXPERIMENT)
 PROVEN = "proven"
 ATTAINED = "attained"
 """Proven, and reached: no better constant is true."""
+CERTIFIED = "certified"
+"""True of so many instances, each with proof; of others nothing is said."""
 CONFIRMED = "confirmed"
-"""True in so many cases."""
+"""True in so many cases, by running the code or the formula in question."""
+SIMULATED = "simulated"
+"""True in so many cases of a model of somebody else's arithmetic."""
 REFUTED = "refuted"
-"""False; of the paper only where `place` does not say that the question is ours."""
+"""False."""
 NOT_CHECKABLE = "not checkable here"
-OUTCOMES = (PROVEN, ATTAINED, CONFIRMED, REFUTED, NOT_CHECKABLE)
+OUTCOMES = (PROVEN, ATTAINED, CERTIFIED, CONFIRMED, SIMULATED, REFUTED, NOT_CHECKABLE)
+
+OF_THE_PAPER = "of the paper"
+OUR_QUESTION = "our question"
+"""The paper does not state it: what comes of it neither confirms nor refutes the paper."""
+KINDS = (OF_THE_PAPER, OUR_QUESTION)
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,19 @@ def attained(evidence: str, cases: int = 0) -> Verdict:
     return Verdict(ATTAINED, evidence, cases)
 
 
+def certified(cases: int, evidence: str) -> Verdict:
+    """A verdict: true of so many instances, each with proof."""
+    return Verdict(CERTIFIED, evidence, cases)
+
+
 def confirmed(cases: int, evidence: str) -> Verdict:
     """A verdict: true in so many cases."""
     return Verdict(CONFIRMED, evidence, cases)
+
+
+def simulated(cases: int, evidence: str) -> Verdict:
+    """A verdict: true in so many cases of a model."""
+    return Verdict(SIMULATED, evidence, cases)
 
 
 def refuted(counterexample: str, cases: int = 0) -> Verdict:
@@ -82,7 +101,7 @@ def not_checkable(why: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a paper, and the function that checks it."""
+    """A statement of a paper, or a question of ours about it, and the function that checks it."""
 
     name: str
     statement: str
@@ -98,6 +117,8 @@ class Claim:
     """Why it runs only by name; empty for what always runs."""
     command: str = ""
     """What reproduces it, if that is not ``softproof claims NAME``."""
+    kind: str = OF_THE_PAPER
+    """One of KINDS."""
 
     @property
     def reproduce(self) -> str:
@@ -128,11 +149,14 @@ def claim(
     name: str = "",
     slow: str = "",
     command: str = "",
+    kind: str = OF_THE_PAPER,
 ) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
     """Enter the decorated check among CLAIMS, under its own name or the one given.
 
-    ValueError for a name that is taken or a method that is none of METHODS.
+    ValueError for a name that is taken, a method that is none of METHODS or a kind none of KINDS.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
@@ -141,7 +165,7 @@ def claim(
         if key in CLAIMS:
             raise ValueError(f"there is a claim {key!r} already: give it another name")
         CLAIMS[key] = Claim(
-            key, statement, paper, place, method, check, opposite or {}, slow, command
+            key, statement, paper, place, method, check, opposite or {}, slow, command, kind
         )
         return check
 

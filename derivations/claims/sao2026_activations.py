@@ -17,7 +17,18 @@ from ..arithmetic.gaussian import Phi, ball_normal_cdf, ball_normal_pdf, ball_sc
 from ..catalogue import lookup
 from ..proofs.prove import prove
 from ..step_radius.activation_singularities import SLOPE, singularities
-from .register import COMPUTATION, PROOF, Verdict, attained, claim, confirmed, proven, refuted, step
+from .register import (
+    COMPUTATION,
+    PROOF,
+    SEARCH,
+    Verdict,
+    attained,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+    step,
+)
 from .sao2026_radius import GHOSTS, as_ball, softplus_series
 
 BITS = 128
@@ -113,13 +124,18 @@ def kinks(slope: sympy.Expr = SLOPE) -> Verdict:
     opposite={"neurons": 1},
 )
 def smallest_neuron_radius(neurons: int = 2) -> Verdict:
-    """Neurons sigmoid(h), sigmoid(-h), added: the poles of one are those of the other."""
+    """Neurons sigmoid(h), sigmoid(-h), added: the poles of one are those of the other.
+
+    From below min_j rho_j does bound one layer: where every series converges, so does their sum.
+    """
     u = sympy.Symbol("u", positive=True)  # e^h
     units = [u / (1 + u), 1 / (1 + u)][:neurons]
     total = sympy.cancel(sum(units))
     if sympy.denom(total) == 1:
         return refuted(
-            f"sigmoid(h) + sigmoid(-h) = {total} is entire, though each has poles at i pi"
+            f"sigmoid(h) + sigmoid(-h) = {total} is entire, though each has poles at i pi: poles "
+            "can cancel, so min_j rho_j is no bound from above. From below it bounds one layer, "
+            "where a sum of series that converge for |t| < min_j rho_j converges"
         )
     return proven("one neuron with a non-zero weight is as singular as its activation")
 
@@ -129,13 +145,13 @@ def smallest_neuron_radius(neurons: int = 2) -> Verdict:
     "singular points s of its activation.",
     GHOSTS,
     "equation (21)",
-    COMPUTATION,
+    SEARCH,
     opposite={"counts_preactivation": False},
 )
 def neuron_radius(counts_preactivation: bool = True, order: int = 400) -> Verdict:
     """Cauchy and Hadamard's limsup |c_n|^(1/n) = 1 / rho, for softplus(h + h' t), n <= 400.
 
-    The opposite leaves h out, |s| / |h'|.
+    The opposite leaves h out, |s| / |h'|.  (A search: no number of coefficients proves a limsup.)
     """
     known, cases, worst = singularities("softplus"), 0, 0.0
     for h, rate in ((0.0, 1.0), (1.0, -2.0), (3.0, 0.5), (-2.0, 4.0)):

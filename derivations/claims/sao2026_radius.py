@@ -20,11 +20,12 @@ from ..step_radius.certify import certify
 from ..step_radius.curvature import rouche_proposition
 from .register import (
     COMPUTATION,
+    OUR_QUESTION,
     PROOF,
     Verdict,
     attained,
+    certified,
     claim,
-    confirmed,
     not_checkable,
     proven,
     refuted,
@@ -165,12 +166,25 @@ def confidence_factor(power: int = 2) -> Verdict:
     opposite={"arc": sympy.Rational(13, 12) * sympy.pi},
 )
 def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
-    """For an open arc of any length: projections on its bisector, or three vectors that cancel."""
-    if arc <= sympy.pi:
+    """For an open arc of any length: projections on its bisector, or three vectors that cancel.
+
+    Turned so that the bisector is the real axis, every argument is below arc / 2 in modulus.
+    """
+    x = sympy.Symbol("x", real=True)
+    zeros = sympy.solveset(sympy.cos(x), x, sympy.Interval.open(-arc / 2, arc / 2))
+    if zeros is sympy.S.EmptySet:  # so cos, which is 1 at 0, is positive between
+        cases = 0
+        with flint.ctx.workprec(BITS):
+            for angles, weights in _combinations(as_ball(arc) / 2):
+                cases += 1
+                pairs = list(zip(angles, weights, strict=True))
+                real = sum((w * angle.cos() for angle, w in pairs), flint.arb(0))
+                step(real > 0)
         return proven(
-            "by this argument alone, of which nothing is computed: "
-            "turned so that its bisector is the real axis, every argument is below arc / 2 <= pi/2 "
-            "in modulus, where cos is positive: so is the real part of every combination."
+            "turned so that its bisector is the real axis, every argument is below arc / 2 in "
+            f"modulus; SymPy finds no zero of cos between -{arc / 2} and {arc / 2}, so it is "
+            "positive there, and so is the real part of every combination, as of those formed here",
+            cases,
         )
     angle = (sympy.pi + arc) / 4  # half of an arc between pi and the one allowed
     weight = -2 * sympy.cos(angle)
@@ -178,6 +192,17 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
     step(weight > 0)
     step(sympy.simplify(total.rewrite(sympy.cos)) == 0)
     return refuted(f"1 e^(i {angle}) + 1 e^(-i {angle}) + {sympy.N(weight, 6)} e^(0 i) = 0")
+
+
+def _combinations(half: flint.arb) -> Iterator[tuple[list[flint.arb], list[flint.arb]]]:
+    """Arguments below `half` in modulus, some of them barely, and positive weights."""
+    random = np.random.default_rng(11)
+    for n in range(20):
+        size = int(random.integers(1, 9))
+        near = flint.arb(1) - flint.arb(2) ** -(1 + 3 * n)
+        shares = [flint.arb(float(v)) for v in random.uniform(-1, 1, size)]
+        weights = [flint.arb(float(v)) for v in random.exponential(size=size + 2)]
+        yield [half * near * v for v in (*shares, flint.arb(1), flint.arb(-1))], weights
 
 
 @claim(
@@ -302,11 +327,12 @@ def temperature(power: int = 1) -> Verdict:
 
 
 @claim(
-    "Dividing the logits by a temperature T multiplies the exact radius by T, too.",
+    "Does dividing the logits by a temperature T multiply the exact radius by T, too?",
     GHOSTS,
-    "not stated there, a question of ours: Figure 9 normalises by the bound",
+    "not stated there: Figure 9 normalises by the bound",
     PROOF,
     opposite={"margin_grows": True},
+    kind=OUR_QUESTION,
 )
 def temperature_of_the_exact_radius(margin_grows: bool = False) -> Verdict:
     """For K = 2; true only where the margin of z is as many times larger as T."""
@@ -401,7 +427,7 @@ def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
                     f"eps) = {least:.6g}. Near a double zero radii move by sqrt(C)",
                     cases,
                 )
-    return confirmed(cases, "with rho_a it is the proposition of appendix 1")
+    return certified(cases, "with rho_a it is the proposition of appendix 1")
 
 
 @claim(
@@ -440,12 +466,13 @@ def series_of_a_pole(x: sympy.Expr = TWO) -> Verdict:
 
 
 @claim(
-    "A zero of F at s + i y has |y| >= sqrt(2 / V), V the variance of the slopes under softmax(z + "
-    "a s).",
+    "Does every zero of F, at s + i y, have |y| >= sqrt(2 / V), V the variance of the slopes under "
+    "softmax(z + a s)?",
     GHOSTS,
     "not stated: softproof's bound, which is tighter for many classes",
     PROOF,
     opposite={"constant": sympy.Integer(3)},
+    kind=OUR_QUESTION,
 )
 def variance_bound(constant: sympy.Expr = TWO) -> Verdict:
     """E cos((a - m) y) >= 1 - V y^2 / 2; two tied ends have V = Delta^2/4, y = pi / Delta."""
@@ -462,20 +489,44 @@ def variance_bound(constant: sympy.Expr = TWO) -> Verdict:
 
 
 @claim(
-    "Where one class holds more than half of the mass at a real s, F has no zero at s + i y.",
+    "Where one class holds more than half of the mass at a real s, has F no zero at s + i y?",
     GHOSTS,
     "not stated: softproof's half-mass bound, exact for K = 2",
     PROOF,
     opposite={"share": sympy.Rational(2, 5)},
+    kind=OUR_QUESTION,
 )
 def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
-    """The modulus of its term exceeds the sum of the others' moduli."""
-    if share < sympy.S.Half:
-        return refuted("K = 2 tied: each holds 1/2 at s = 0, and i pi / Delta is a zero")
+    """The modulus of its term exceeds the sum of the others' moduli, computed at random points."""
+    i_pi = sympy.I * sympy.pi
+    tied = partition.partition_function(2).subs(
+        {
+            **dict.fromkeys(partition.logits(2), 0),
+            **dict(zip(partition.slopes(2), (1, 0), strict=True)),
+        }
+    )
+    step(sympy.simplify(tied.subs(partition.T, i_pi)) == 0)  # where each of two holds 1/2
+    p = sympy.Symbol("p", real=True)
+    excess = p - (1 - p)  # of its modulus over those of the others together, all over F(s)
+    if sympy.solveset(excess <= 0, p, sympy.Interval.open(share, 1)) is not sympy.S.EmptySet:
+        return refuted(f"K = 2 tied: each holds 1/2 > {share} at s = 0, and i pi / Delta is a zero")
+    cases = 0
+    with flint.ctx.workprec(BITS):
+        for z, a in samples(60, seed=3):
+            parts = [(ball(x), ball(y)) for x, y in zip(z, a, strict=True)]
+            masses = [x.exp() for x, _ in parts]
+            most = max(masses, key=float) / sum(masses, flint.arb(0))
+            if not most > as_ball(share):
+                continue
+            for y in (0.5, 3.0, 40.0):
+                cases += 1
+                value = sum((flint.acb(x, b * y).exp() for x, b in parts), flint.acb(0))
+                step(abs(value) >= (2 * most - 1) * sum(masses, flint.arb(0)) * 0.999)
     return attained(
-        "by this argument alone, of which nothing is computed: the modulus of its term, p_k, "
-        "exceeds the sum of the others' moduli, 1 - p_k; and the zeros of K = 2 are where both "
-        "hold 1/2"
+        "the modulus of its term, p_k, exceeds the sum of the others' moduli, 1 - p_k, by SymPy "
+        "for every p_k above 1/2; |F(s + i y)| >= (2 p_k - 1) F(s), as computed here; and where "
+        "two hold 1/2 there is a zero",
+        cases,
     )
 
 
@@ -504,7 +555,7 @@ def truncation_error_decays(r: Fraction = Fraction(9, 10)) -> Verdict:
             + ", ".join(f"{float(e):.3g}" for e in errors),
             len(orders),
         )
-    return confirmed(
+    return certified(
         len(orders),
         f"K = 2, delta = 0, where rho = rho_a: errors shrink by {rates[-1]:.4f} an order at r = "
         f"{float(r)}",

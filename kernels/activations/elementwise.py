@@ -26,6 +26,7 @@ from ..arithmetic.directed import two_product
 from ..arithmetic.exp import exp_pair, scale, two_sum
 from ..runtime import rows
 from ..runtime.arguments import as_number
+from ..runtime.documented import documented
 from ..runtime.jit import jit
 from .tables import (
     NORMAL_TAIL,
@@ -58,6 +59,7 @@ LARGEST_SCALE = 2.0**64
 _FARTHEST = 60.0  # e^-1800: below half of the smallest subnormal, even times 2^96
 
 
+@documented
 def normal_cdf(
     x: ArrayLike,
     beta: float = 1.0,
@@ -65,17 +67,43 @@ def normal_cdf(
     out: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return Phi(beta x), element by element: the derivative of `ria` and the gate of `gaussglu`.
+    """Standard normal distribution function Phi(beta x), element by element.
 
-    `x`: float32 or float64, any shape and strides, or a scalar. The result has its shape and dtype.
-    `beta`: from 2^-64 to 2^64. `out` receives the result; `threads` shares the work out, to the
-    same bits. TypeError: another dtype of `x` or `out`. ValueError: `beta` out of range; `out` of
-    the wrong shape, read-only or overlapping `x` in part; `threads` below 1.
+    It is the derivative of `ria` and the gate of `gaussglu`.
 
-    Edges: 0 at -inf, 1 at +inf, NaN at NaN.
+    Parameters
+    ----------
+    {x}
+    {beta}
+    {out_elementwise}
+    threads : int
+        The most threads to use, at least 1, to the same bits.
 
-    Relative accuracy for every x: (1 + erf(x / sqrt 2)) / 2 would be 0 below x = -8.3.
+    Returns
+    -------
+    ndarray
+        The values, of the shape and dtype of `x`; a NumPy scalar for a scalar without `out`.
 
+    Raises
+    ------
+    {type_error_elementwise}
+    {value_error_elementwise}
+
+    Notes
+    -----
+    0 at -inf, 1 at +inf, NaN at NaN. It has relative accuracy for every x: (1 + erf(x / sqrt 2)) /
+    2 would be 0 below x = -8.3.
+
+    The error is at most `error_bound("normal_cdf", dtype)`: 4 ulp in float64 and 0.5 + 2^-20 in
+    float32, which is measured, not proven; see the docstring of the module
+    `softproof.kernels.activations.elementwise`.
+
+    References
+    ----------
+    Sao 2026, arXiv 2603.13552, appendix 3.
+
+    Examples
+    --------
     >>> normal_cdf(np.array([0.0, -10.0])).tolist()
     [0.5, 7.61985302416052...e-24]
     """
@@ -83,6 +111,7 @@ def normal_cdf(
     return _elementwise(lambda x, y: _normal_cdf(x, beta, y), "x", x, out, threads)
 
 
+@documented
 def ria(
     x: ArrayLike,
     beta: float = 1.0,
@@ -90,22 +119,46 @@ def ria(
     out: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return RIA, x Phi(beta x) + phi(beta x) / beta, element by element.
+    """Rectified integral activation, x Phi(beta x) + phi(beta x) / beta, element by element.
 
-    The rectified integral activation (Sao 2026, appendix 3): the integral of Phi(beta x), entire,
-    convex, above ReLU by at most 1 / (beta sqrt(2 pi)), and ReLU as beta grows. Its derivative is
-    `normal_cdf`.
+    It is the integral of Phi(beta x): entire, convex, above ReLU by at most 1 / (beta sqrt(2 pi)),
+    and ReLU as beta grows. Phi and phi are the distribution function and the density of the
+    standard normal distribution. The derivative is `normal_cdf`.
 
-    `x`: float32 or float64, any shape and strides, or a scalar. The result has its shape and dtype.
-    `beta`: from 2^-64 to 2^64. `out` receives the result; `threads` shares the work out, to the
-    same bits. TypeError: another dtype of `x` or `out`. ValueError: `beta` out of range; `out` of
-    the wrong shape, read-only or overlapping `x` in part; `threads` below 1.
+    Parameters
+    ----------
+    {x}
+    {beta}
+    {out_elementwise}
+    threads : int
+        The most threads to use, at least 1, to the same bits.
 
-    Edges: 0 at -inf, inf at +inf, NaN at NaN.
+    Returns
+    -------
+    ndarray
+        The values, of the shape and dtype of `x`; a NumPy scalar for a scalar without `out`.
 
-    Relative accuracy for every x: the two terms cancel at x < 0, where their sum is about
-    phi(t) / (beta t^2), t = beta x, so that added up they lose a factor t^2.
+    Raises
+    ------
+    {type_error_elementwise}
+    {value_error_elementwise}
 
+    Notes
+    -----
+    0 at -inf, inf at +inf, NaN at NaN. It has relative accuracy for every x: the two terms cancel
+    at x < 0, where their sum is about phi(t) / (beta t^2), t = beta x, so that added up they lose a
+    factor t^2.
+
+    The error is at most `error_bound("ria", dtype)`: 6 ulp in float64 and 0.5 + 2^-20 in float32,
+    which is measured, not proven; see the docstring of the module
+    `softproof.kernels.activations.elementwise`.
+
+    References
+    ----------
+    Sao 2026, arXiv 2603.13552, appendix 3.
+
+    Examples
+    --------
     >>> ria(np.array([1.0, 0.0, -10.0])).tolist()
     [1.08331547058768..., 0.3989422804014327, 7.47456...e-25]
     """
@@ -113,6 +166,7 @@ def ria(
     return _elementwise(lambda x, y: _ria(x, beta, y), "x", x, out, threads)
 
 
+@documented
 def gaussglu(
     value: ArrayLike,
     gate: ArrayLike,
@@ -121,17 +175,47 @@ def gaussglu(
     out: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return the gated linear unit value * Phi(beta gate), element by element.
+    """Gated linear unit value * Phi(beta gate), element by element.
 
-    Entire in both (Sao 2026, appendix 3). `gaussglu(x, x)` is the exact GELU. The derivatives are
-    `normal_cdf(gate, beta)` in the value and value beta phi(beta gate) in the gate.
+    It is entire in both. `gaussglu(x, x)` is the exact GELU. The derivatives are `normal_cdf(gate,
+    beta)` in the value and value beta phi(beta gate) in the gate.
 
-    `value` and `gate`: float32 or float64, both of one dtype and one shape, any strides, or
-    scalars. The result has their shape and dtype. `beta`, `out`, `threads`, errors: as in `ria`.
+    Parameters
+    ----------
+    value : array_like
+        Float32 or float64, of any shape and strides, or a scalar.
+    gate : array_like
+        The same, of the shape and dtype of `value`.
+    {beta}
+    {out_elementwise}
+    threads : int
+        The most threads to use, at least 1, to the same bits.
 
-    Edges: those of Phi(beta gate), times the value as IEEE 754 has it: inf times Phi(-inf) = 0 is
+    Returns
+    -------
+    ndarray
+        The values, of the shape and dtype of `value`; a NumPy scalar for a scalar without `out`.
+
+    Raises
+    ------
+    {type_error_elementwise}
+    {value_error_elementwise}
+
+    Notes
+    -----
+    At the edges it is Phi(beta gate) times the value as IEEE 754 has it: inf times Phi(-inf) = 0 is
     NaN. A product that is no subnormal is accurate where Phi alone would be one.
 
+    The error is at most `error_bound("gaussglu", dtype)`: 5 ulp in float64 and 0.5 + 2^-20 in
+    float32, which is measured, not proven; see the docstring of the module
+    `softproof.kernels.activations.elementwise`.
+
+    References
+    ----------
+    Sao 2026, arXiv 2603.13552, appendix 3.
+
+    Examples
+    --------
     >>> gaussglu(np.array([2.0]), np.array([-10.0])).tolist()
     [1.523970604832...e-23]
     """
@@ -147,6 +231,7 @@ def gaussglu(
     )
 
 
+@documented
 def smoothed_rsqrt(
     v: ArrayLike,
     width: float = 1.0,
@@ -154,26 +239,51 @@ def smoothed_rsqrt(
     out: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return 1/sqrt smoothed by a Gaussian: the analytic normaliser, entire in v.
+    """Reciprocal square root smoothed by a Gaussian: the analytic normaliser, entire in v.
 
     It is E[f(v + width Z)], Z standard normal, of f(u) = 1 / sqrt(u) for u > 0 and 0 for u <= 0
     (the Weierstrass transform), which is
 
         e^(-v^2 / (4 width^2)) D_{-1/2}(-v / width) / sqrt(2 width)
 
-    with the parabolic cylinder function D (Sao 2026, appendix 3; the constant is derived in
-    `softproof.derivations.catalogue.normalisation`). For v >> width it is v^(-1/2) (1 + 3/8
-    (width/v)^2 + ...), at 0 it is 0.86004 width^(-1/2), and it decays as e^(-v^2 / (2 width^2)) on
-    the left: put it in place of 1 / sqrt(v) where v is a variance.
+    with the parabolic cylinder function D (the constant is derived in
+    `softproof.derivations.catalogue.normalisation`). For v >> width it is
+    v^(-1/2) (1 + 3/8 (width/v)^2 + ...), at 0 it is 0.86004 width^(-1/2), and it decays as
+    e^(-v^2 / (2 width^2)) on the left: put it in place of 1 / sqrt(v) where v is a variance.
 
-    `v`: float32 or float64, any shape and strides, or a scalar. The result has its shape and dtype.
-    `width`: the standard deviation of the Gaussian, from 2^-64 to 2^64. `out` receives the result;
-    `threads` shares the work out, to the same bits. TypeError: another dtype of `v` or `out`.
-    ValueError: `width` out of range; `out` of the wrong shape, read-only or overlapping `v` in
-    part; `threads` below 1.
+    Parameters
+    ----------
+    v : array_like
+        Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
+    {width}
+    {out_elementwise}
+    threads : int
+        The most threads to use, at least 1, to the same bits.
 
-    Edges: 0 at both infinities, NaN at NaN.
+    Returns
+    -------
+    ndarray
+        The values, of the shape and dtype of `v`; a NumPy scalar for a scalar without `out`.
 
+    Raises
+    ------
+    {type_error_elementwise}
+    {value_error_elementwise}
+
+    Notes
+    -----
+    0 at both infinities, NaN at NaN.
+
+    The error is at most `error_bound("smoothed_rsqrt", dtype)`: 6 ulp in float64 and 0.5 + 2^-20 in
+    float32, which is measured, not proven; see the docstring of the module
+    `softproof.kernels.activations.elementwise`.
+
+    References
+    ----------
+    Sao 2026, arXiv 2603.13552, appendix 3.
+
+    Examples
+    --------
     >>> smoothed_rsqrt(np.array([4.0, 0.0, -3.0]), width=0.01).tolist()
     [0.50000117..., 8.6003998..., 0.0]
     """
@@ -181,6 +291,7 @@ def smoothed_rsqrt(
     return _elementwise(lambda x, y: _smoothed_rsqrt(x, width, y), "v", v, out, threads)
 
 
+@documented
 def smoothed_rsqrt_derivative(
     v: ArrayLike,
     width: float = 1.0,
@@ -188,12 +299,45 @@ def smoothed_rsqrt_derivative(
     out: NDArray[np.floating] | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return the derivative of `smoothed_rsqrt` in v.
+    """Derivative of `smoothed_rsqrt` in v, element by element.
 
-    e^(-v^2 / (4 width^2)) D_{1/2}(-v / width) / sqrt(2 width^3): positive up to v = 0.76495 width,
-    negative beyond, -v^(-3/2) / 2 for v >> width. Arguments, edges and errors: as there. Relative
-    accuracy also around the zero.
+    That is e^(-v^2 / (4 width^2)) D_{1/2}(-v / width) / sqrt(2 width^3), with the parabolic
+    cylinder function D: positive up to v = 0.76495 width, negative beyond, -v^(-3/2) / 2 for v >>
+    width.
 
+    Parameters
+    ----------
+    v : array_like
+        Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
+    {width}
+    {out_elementwise}
+    threads : int
+        The most threads to use, at least 1, to the same bits.
+
+    Returns
+    -------
+    ndarray
+        The values, of the shape and dtype of `v`; a NumPy scalar for a scalar without `out`.
+
+    Raises
+    ------
+    {type_error_elementwise}
+    {value_error_elementwise}
+
+    Notes
+    -----
+    0 at both infinities, NaN at NaN. It has relative accuracy also around the zero.
+
+    The error is at most `error_bound("smoothed_rsqrt_derivative", dtype)`: 8 ulp in float64 and 0.5
+    + 2^-20 in float32, which is measured, not proven; see the docstring of the module
+    `softproof.kernels.activations.elementwise`.
+
+    References
+    ----------
+    Sao 2026, arXiv 2603.13552, appendix 3.
+
+    Examples
+    --------
     >>> smoothed_rsqrt_derivative(np.array([4.0, 0.0]), width=0.01).round(6).tolist()
     [-0.062501, 411.089479]
     """
@@ -268,7 +412,7 @@ def _gaussian(t: float, low: float) -> tuple[float, float]:
 
 @jit
 def _normal_tail(t: float, low: float) -> tuple[float, float]:
-    """Phi(-t) as a pair."""
+    """Phi(-(t + low)), t >= 0, as a pair (m, n) that stands for m 2^n."""
     m, n = _gaussian(t, low)
     return m * (_on_half_line(NORMAL_TAIL, t) / (t + 0.75)), n
 

@@ -167,7 +167,7 @@ def offset(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
 
 @intrinsic
 def load_scalar(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
-    """Element i of p."""
+    """Element i of p, a float32 or float64, as a number."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.gep(arguments[0], [arguments[1]]))
@@ -177,7 +177,7 @@ def load_scalar(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any
 
 @intrinsic
 def store_scalar(typing_context: Any, p: types.CPointer, i: types.Integer, x: types.Float) -> Any:
-    """Write x to element i of p."""
+    """Write the number x to element i of p, a float32 or float64."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
@@ -316,7 +316,7 @@ def _narrowed_to_half(builder: Builder, value: Any) -> Any:
 
 @intrinsic
 def load(typing_context: Any, p: types.CPointer, i: types.Integer) -> Any:
-    """Elements i, i + 1, ... of p."""
+    """A vector of elements i, i + 1, ... of p, which must all exist."""
     vector, stored = VECTOR[p.dtype], STORED[p.dtype]
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -527,7 +527,7 @@ def mask_or(typing_context: Any, a: Vector, b: Vector) -> Any:
 
 @intrinsic
 def any_lane(typing_context: Any, mask: Vector) -> Any:
-    """Whether a mask has a lane."""
+    """Whether a mask is set in any lane."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         whole = builder.bitcast(arguments[0], ir.IntType(mask.lanes))
@@ -658,7 +658,7 @@ def select(typing_context: Any, mask: Vector, a: Vector, b: Vector) -> Any:
 
 @intrinsic
 def count_lanes(typing_context: Any, mask: Vector) -> Any:
-    """The number of lanes of a mask."""
+    """The number of lanes in which a mask is set."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         whole = builder.bitcast(arguments[0], ir.IntType(mask.lanes))
@@ -669,7 +669,7 @@ def count_lanes(typing_context: Any, mask: Vector) -> Any:
 
 @intrinsic
 def insert_lane(typing_context: Any, v: Vector, lane: types.Integer, x: types.Float) -> Any:
-    """v, but x in this lane."""
+    """The vector v with the number x in place of this lane."""
 
     def code(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         value, lane_, x_ = arguments

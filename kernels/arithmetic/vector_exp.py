@@ -119,7 +119,7 @@ def reference(p: Any, maximum: float, high: float, low: float) -> Reference:
 
 @inline
 def reference_at(p: Any, exponent: float, shift: float, high: float, low: float) -> Reference:
-    """The reference with this N."""
+    """The reference of elements of p with this exponent N and shift."""
     magic, bias, cut = layout(p)
     lowest = (exponent - cut) * (1.0 / high)  # the quotient is formed once, outside of loops
     return Reference(high, low, shift, exponent, magic + (bias - exponent), lowest)
@@ -154,7 +154,7 @@ def exponential(p: Any, x: Any, r: Reference | UnshiftedReference) -> Any:
 
 
 def moved(x: Any, r: Reference | UnshiftedReference) -> Any:
-    """x - shift."""
+    """x less the shift of the reference; x itself where it has none."""
     raise NotImplementedError  # compiled code only
 
 

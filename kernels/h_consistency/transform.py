@@ -44,11 +44,43 @@ FARTHEST = 20.0
 
 
 def consistency_transform(b: ArrayLike, tau: float, classes: int) -> NDArray[np.float64]:
-    """Return T_tau(b), the least surrogate regret at a 0-1 regret of b, element by element.
+    """H-consistency transform T_tau(b): the least surrogate regret at a 0-1 regret of b.
 
-    `b`: real numbers in [0, 1], of any shape; the result has that shape, in float64. `tau` >= 0 is
-    finite, `classes` >= 2. ValueError for others, NaN included.
+    Parameters
+    ----------
+    b : array_like
+        0-1 regrets, real numbers in [0, 1], of any shape.
+    tau : float
+        Which comp-sum loss, finite and >= 0; see `comp_sum`.
+    classes : int
+        The number of classes, at least 2.
 
+    Returns
+    -------
+    ndarray
+        Regrets of the surrogate loss, in [0, T_tau(1)], of the shape of the argument, in float64; a
+        NumPy scalar for a scalar.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no real number.
+    ValueError
+        If an argument is out of its range, NaN included.
+
+    Notes
+    -----
+    The error is at most `error_bound("consistency_transform", "float64")`, 10 ulp, which is
+    measured, not proven; see the docstring of the module
+    `softproof.kernels.h_consistency.transform`.
+
+    References
+    ----------
+    Mao, Mohri and Zhong 2023, Cross-Entropy Loss Functions: Theoretical Analysis and Applications,
+    arXiv 2304.07288, Theorem 3.1.
+
+    Examples
+    --------
     >>> consistency_transform([0.0, 0.6, 1.0], tau=0.0, classes=10).round(15).tolist()
     [0.0, 0.2, 1.0]
     """
@@ -61,11 +93,44 @@ def consistency_transform(b: ArrayLike, tau: float, classes: int) -> NDArray[np.
 
 
 def consistency_gamma(y: ArrayLike, tau: float, classes: int) -> NDArray[np.float64]:
-    """Return Gamma_tau(y), the largest 0-1 regret at a surrogate regret of y, element by element.
+    """Inverse H-consistency transform: the largest 0-1 regret at a surrogate regret of y.
 
-    `y`: real numbers >= 0, infinity included. Where y >= T_tau(1) the result is 1. Otherwise as
-    `consistency_transform`.
+    Where y >= T_tau(1) it is 1.
 
+    Parameters
+    ----------
+    y : array_like
+        Regrets of the surrogate loss, real numbers >= 0, infinity included, of any shape.
+    tau : float
+        Which comp-sum loss, finite and >= 0; see `comp_sum`.
+    classes : int
+        The number of classes, at least 2.
+
+    Returns
+    -------
+    ndarray
+        0-1 regrets, in [0, 1], of the shape of the argument, in float64; a NumPy scalar for a
+        scalar.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no real number.
+    ValueError
+        If an argument is out of its range, NaN included.
+
+    Notes
+    -----
+    The error is at most `error_bound("consistency_gamma", "float64")`, 8 ulp, which is measured,
+    not proven; see the docstring of the module `softproof.kernels.h_consistency.transform`.
+
+    References
+    ----------
+    Mao, Mohri and Zhong 2023, Cross-Entropy Loss Functions: Theoretical Analysis and Applications,
+    arXiv 2304.07288, Theorem 3.1.
+
+    Examples
+    --------
     >>> consistency_gamma([0.0, 0.2, 5.0], tau=0.0, classes=10).round(15).tolist()
     [0.0, 0.6, 1.0]
     """
@@ -128,7 +193,7 @@ def _log_cosh(t: float) -> float:
 
 @jit
 def _h(t: float) -> float:
-    """t tanh t - log cosh t."""
+    """h(t) = t tanh t - log cosh t for t >= 0, of which L is a mean (see the module)."""
     if t < 1.0:
         return t * math.tanh(t) - _log_cosh(t)
     e = math.exp(-2.0 * t)
@@ -137,7 +202,7 @@ def _h(t: float) -> float:
 
 @jit
 def _length(t: float, r: float, rest: float) -> float:
-    """L(t), with `rest` = 1 - r."""
+    """L as a function of t = atanh(b) (see the module); `rest` is 1 - r."""
     if r >= 0.5:
         middle, half = 0.5 * (1.0 + r), 0.5 * rest
         total = 0.0
@@ -152,7 +217,7 @@ def _length(t: float, r: float, rest: float) -> float:
 
 @jit
 def _slope(t: float, r: float, rest: float) -> float:
-    """dL/dt, roughly."""
+    """The derivative of L in t, roughly: a step of Newton's method needs no more."""
     if abs(rest) < 1e-4:
         return t / math.cosh(t) ** 2
     return (math.tanh(t / r) - math.tanh(t)) / rest

@@ -41,19 +41,6 @@ g_y 1.9u of the sum, u of its rounding and u of a product: (6 + 3.9 tau) u in al
 A relative error of r u is at most r ulp, and float32 results inherit r 2^-29 ulp of their own,
 which those of 16 bits are rounded from: there an ulp is 2^13 or 2^16 of them. `ULP_BOUND` and
 `gradient_ulp_bound`.
-
-Common arguments. `logits`: float32, float64, float16 or bfloat16, any strides; `axis` runs over
-the K classes.
-`labels`: integers in [0, K) of the shape of `logits` without that axis. `tau`: from 0 to 2^100.
-Results have the dtype of `logits`. `threads` shares the samples out, to the same bits. TypeError:
-another dtype of `logits` or `out`, labels that are no integers. ValueError: scalar logits; an axis
-that is not there; labels of the wrong shape or out of range (the first one is named); `tau` out of
-range; samples without classes; `out` of the wrong shape, read-only or overlapping `logits` in part;
-`threads` below 1. Nothing is computed before all of this is checked.
-
-Edges. A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
-nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above, and
-so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
 """
 
 import math
@@ -67,6 +54,7 @@ from ..arithmetic.log1p import log1p
 from ..arithmetic.simd import fma
 from ..runtime import rows
 from ..runtime.arguments import as_number
+from ..runtime.documented import documented
 from ..runtime.jit import jit
 from ..runtime.labels import call_losses, call_losses_with_gradient
 
@@ -93,6 +81,20 @@ Array = NDArray[Any]
 def gradient_ulp_bound(dtype: Any, tau: float) -> float:
     """Proven largest error of the entries of the gradient, in ulps of the exact result.
 
+    Parameters
+    ----------
+    dtype
+        The format of the logits, as NumPy names it.
+    tau
+        As in `comp_sum`; the bound grows with it.
+
+    Returns
+    -------
+    float
+        The bound: 6.5 + 3.9 tau in float64; in the other formats that is hidden by their rounding.
+
+    Examples
+    --------
     >>> gradient_ulp_bound(np.float64, 1.0)
     10.4
     """
@@ -102,6 +104,7 @@ def gradient_ulp_bound(dtype: Any, tau: float) -> float:
     return {"float64": in_float64, "float32": in_float32}.get(name, 0.5 + 2.0**-13 * in_float32)
 
 
+@documented
 def comp_sum(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -111,11 +114,53 @@ def comp_sum(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return the comp-sum loss of each sample.
+    """Comp-sum loss of each sample, ((1 + v)^(1 - tau) - 1) / (1 - tau).
 
-    Arguments, errors, edges and accuracy as in the module. The result has the shape of `labels`;
-    without `out`, which receives it, a single number is a NumPy scalar.
+    v is the sum of e^(x_k - x_y) over all classes k but y, the label; for tau = 1 the loss is its
+    limit log(1 + v).
 
+    Parameters
+    ----------
+    {logits}
+    {labels}
+    tau : float
+        Which loss of the family, a pure number from 0 to 2^100: 0 is the sum-exponential loss v, 1
+        the cross-entropy, 1 < tau < 2 the generalised cross-entropy, and 2 the mean absolute error
+        1 - p_y.
+    {axis}
+    out : ndarray, optional
+        Receives the losses. It has the dtype of `logits` and the shape of `labels`, and shares no
+        memory with `logits`.
+    {threads}
+
+    Returns
+    -------
+    ndarray
+        The losses, of the dtype of `logits` and the shape of `labels`; a single number without
+        `out` is a NumPy scalar.
+
+    Raises
+    ------
+    {type_error_of_labels}
+    {value_error_of_labels}
+
+    Notes
+    -----
+    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
+    nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above,
+    and so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
+
+    The error is at most `error_bound("comp_sum", dtype)` for every tau: 16 ulp in float64, 0.51 in
+    the other formats. The proof stands in the docstring of the module
+    `softproof.kernels.losses.comp_sum`.
+
+    References
+    ----------
+    Mao, Mohri and Zhong 2023, Cross-Entropy Loss Functions: Theoretical Analysis and Applications,
+    arXiv 2304.07288, section 2.
+
+    Examples
+    --------
     >>> [float(comp_sum([40.0, 0.0], 0, tau)) for tau in (0.0, 1.0, 1.7, 2.0)]
     [4.248354255291589e-18, 4.248354255291589e-18, 4.248354255291589e-18, 4.248354255291589e-18]
     >>> comp_sum([[0.0, 3.0], [0.0, 3.0]], [0, 1], 2.0).round(6).tolist()
@@ -127,6 +172,7 @@ def comp_sum(
     )
 
 
+@documented
 def comp_sum_with_gradient(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -136,11 +182,51 @@ def comp_sum_with_gradient(
     out: Array | None = None,
     threads: int = 1,
 ) -> tuple[Array, Array]:
-    """Return the comp-sum loss of each sample, and its gradient with respect to the logits.
+    """Comp-sum loss of each sample, and its gradient with respect to the logits.
 
-    Arguments, errors, edges and accuracy as in the module, losses to the bits of `comp_sum`. `out`
-    receives the gradient: it has the shape and dtype of `logits` and may be `logits` itself.
+    The entries are e^(x_k - x_y) (1 + v)^(-tau) for k != y, and -v (1 + v)^(-tau) for the label y:
+    minus the sum of the others, and never a difference.
 
+    Parameters
+    ----------
+    {logits}
+    {labels}
+    tau : float
+        Which loss of the family, a pure number from 0 to 2^100: 0 is the sum-exponential loss v, 1
+        the cross-entropy, 1 < tau < 2 the generalised cross-entropy, and 2 the mean absolute error
+        1 - p_y.
+    {axis}
+    {out_of_gradient}
+    {threads}
+
+    Returns
+    -------
+    losses : ndarray
+        As `comp_sum` returns them, to the same bits.
+    gradient : ndarray
+        Of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    {type_error_of_labels}
+    {value_error_of_labels}
+
+    Notes
+    -----
+    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
+    nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above,
+    and so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
+
+    The error of an entry of the gradient is at most `gradient_ulp_bound(dtype, tau)` of the module
+    `softproof.kernels.losses.comp_sum`, in whose docstring the proof stands.
+
+    References
+    ----------
+    Mao, Mohri and Zhong 2023, Cross-Entropy Loss Functions: Theoretical Analysis and Applications,
+    arXiv 2304.07288, section 2.
+
+    Examples
+    --------
     >>> loss, gradient = comp_sum_with_gradient([40.0, 0.0], 0, 0.5)
     >>> gradient.tolist()
     [-4.248354255291589e-18, 4.248354255291589e-18]
@@ -164,6 +250,7 @@ def _comp_sum(x: Any, labels: Any, losses: Any, gradient: Any, tau: float) -> No
     terms = np.empty(TERMS)
     for i in range(x.shape[0]):
         row, label = x[i], labels[i]
+        # M = x_lead; a row without probabilities has none.
         lead = _lead(row, label)
         if lead < 0:
             losses[i] = np.nan
@@ -171,17 +258,20 @@ def _comp_sum(x: Any, labels: Any, losses: Any, gradient: Any, tau: float) -> No
                 gradient[i] = np.nan
             continue
         maximum, own = np.float64(row[lead]), np.float64(row[label])
+        # T, the sum over all but the lead, and v e^-d, that over all but the label, times 2^RAISED.
         others, others_low = _sum_others(row, lead, label)
         in_front, in_front_low, without_label = others, others_low, others
         if label != lead:
             m, n = _power(own, maximum)
             in_front, in_front_low = add_to_pair(others, others_low, scale(m, n + RAISED))
             without_label, _ = add_to_pair(others, others_low, power_of_two(RAISED))
+        # l = log(1 + T), (1 - tau) d - tau l, and the loss expm1((1 - tau)(d + l)) / (1 - tau).
         log, log_low = _log1p(in_front, in_front_low)
         near = _exponent_of_label(kappa, kappa_low, maximum, own, tau, log, log_low, terms)
         losses[i] = _loss(kappa, kappa_low, maximum, own, in_front, log, log_low)
         if gradient is None:
             continue
+        # g_k = e^E_k, and g_y = -(v e^-d) e^((1 - tau) d - tau l).
         exact = not abs(near) < EXACT_BELOW
         for k in range(row.size):
             value = np.float64(row[k])
@@ -312,7 +402,7 @@ def _exact_sum(terms: Array) -> tuple[float, float]:
 
 @jit
 def _exp(high: float, low: float) -> float:
-    """e^(high + low), rounded once."""
+    """e^(high + low), rounded once; 0 and infinity beyond FARTHEST."""
     if not high > -FARTHEST:
         return 0.0
     if not high < FARTHEST:
@@ -382,7 +472,7 @@ def _loss(
 
 @jit
 def _divided(a: float, kappa: float, kappa_low: float) -> float:
-    """a / (kappa + kappa_low)."""
+    """The quotient a / (kappa + kappa_low), of second order in kappa_low."""
     quotient = a / kappa
     return quotient - quotient * (kappa_low / kappa)
 

@@ -8,27 +8,7 @@ smoothing e (Szegedy et al. 2016, arXiv 1512.00567, section 7, with weights as P
 
 M and T as in `row_state`, L = log1p(T). All terms are >= 0: nothing cancels. The reduction "none"
 leaves the losses as they are, "sum" adds them up, "mean" divides that by the sum of w_y over the
-samples that are not ignored.
-
-Common arguments. `logits`: float32, float64, float16 or bfloat16, any strides; `axis` runs over the
-K classes. `labels`: integers of the shape of `logits` without that axis, each in [0, K) or
-`ignore_index`: such samples have loss 0 and gradient 0, whatever their logits are, and do not count
-in the mean. `scale` is s, from 2^-100 to 2^100. `class_weights`: K finite numbers >= 0, which are
-rounded to the format that is computed in, float64 or float32. `label_smoothing`: e in [0, 1].
-Losses have the dtype of `logits`; numbers of 16 bits are computed with as float32. `threads` shares
-the samples out, and single ones if they are few and long; the result is the same to the last bit.
-
-TypeError: another dtype of `logits` or `out`, labels that are no integers, weights or cotangents
-that are no real numbers, an `ignore_index` that is no integer. ValueError: scalar logits; an axis
-that is not there; labels of the wrong shape, or out of range (the first one is named); a scale, a
-smoothing, a weight or an `ignore_index` (int64) out of range; an unknown reduction; samples without
-classes; `out` of the wrong shape, read-only or overlapping `logits` in part; `threads` below 1.
-Nothing is computed before all of this is checked.
-
-Edges. A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives
-+inf if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row
-of the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
-The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+samples that are not ignored. Numbers of 16 bits are computed with as float32.
 """
 
 import math
@@ -42,6 +22,7 @@ from ..arithmetic.simd import broadcast, keep_alive, lanes, load_masked, pointer
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows, tuning
 from ..runtime.arguments import as_number
+from ..runtime.documented import documented
 from ..runtime.jit import jit
 from ..runtime.labels import checked_labels
 from ..softmax_family import row_state
@@ -68,6 +49,7 @@ REDUCTIONS = ("none", "mean", "sum")
 Array = NDArray[Any]
 
 
+@documented
 def cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -81,19 +63,69 @@ def cross_entropy(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return the loss of each sample, in nats, or their sum or mean.
+    """Cross-entropy of softmax, -sum_k t_k log p_k, of each sample.
 
-    Arguments, errors and edges as in the module. The result has the shape of `labels`, or () if it
-    is reduced; without `out`, which receives it, a single number is a NumPy scalar.
+    p = softmax(s x), y is the label of a sample, and the target t is 1 for it, and 0 for other
+    classes; with weights w and smoothing e it is t_k = (1 - e) w_y [k = y] + e w_k / K.
 
-    Error. L is right within e u, that of `logsumexp`: e = 2.65 in float32, 8 in float64. M - x_y is
-    a pair, so is s times it, and adding L rounds once; a rounding into the next binade is 1 ulp of
-    the exact result: 3.65 and 9 ulp. In float32 all else is float64 and counts for nothing. In
-    float64 a class weight and every reduction add 1 ulp; with smoothing there are 1 - e, and
-    roundings by u of M - x_k, of both sums, of their products and of adding up: 16 ulp in all.
-    A sum loses n^2 u^2 (sum) for n losses, u = 2^-53.
-    (Smoothed float64 losses are +inf where the sum of w_k (M - x_k) overflows, near 1e308.)
+    Parameters
+    ----------
+    {logits}
+    {labels}
+    {axis}
+    {scale}
+    class_weights : array_like of shape (K,), optional
+        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
+        computed in, float64 or float32.
+    ignore_index : int, optional
+        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
+        and do not count in the mean.
+    label_smoothing : float
+        The e, a pure number in [0, 1].
+    reduction : str
+        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
+        over the samples that are not ignored.
+    out : ndarray, optional
+        Receives the losses. It has the dtype of `logits` and the shape of the result, and shares no
+        memory with `logits`.
+    {threads_long}
 
+    Returns
+    -------
+    ndarray
+        The losses, in nats, of the dtype of `logits` and the shape of `labels`, or () if they are
+        reduced; a single number without `out` is a NumPy scalar.
+
+    Raises
+    ------
+    TypeError
+        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
+        integers; if weights or cotangents are no real numbers.
+    {value_error_of_labels}
+
+    Notes
+    -----
+    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
+    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
+    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
+    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+
+    Error, at most `error_bound("cross_entropy", dtype)` without weights, smoothing and reduction. L
+    is right within e u, that of `logsumexp`: e = 2.65 in float32, 8 in float64. M - x_y is a pair,
+    so is s times it, and adding L rounds once; a rounding into the next binade is 1 ulp of the
+    exact result: 3.65 and 9 ulp. In float32 all else is float64 and counts for nothing. In float64
+    a class weight and every reduction add 1 ulp; with smoothing there are 1 - e, and roundings by u
+    of M - x_k, of both sums, of their products and of adding up: 16 ulp in all. A sum loses n^2 u^2
+    (sum) for n losses, u = 2^-53. (Smoothed float64 losses are +inf where the sum of w_k (M - x_k)
+    overflows, near 1e308.)
+
+    References
+    ----------
+    Szegedy, Vanhoucke, Ioffe, Shlens and Wojna 2016, Rethinking the Inception Architecture for
+    Computer Vision, arXiv 1512.00567, section 7, for label smoothing.
+
+    Examples
+    --------
     >>> cross_entropy([[0.0, 0.0], [40.0, 0.0]], [1, 0]).tolist()
     [0.6931471805599453, 4.248354255291589e-18]
     >>> float(cross_entropy([[0.0, 0.0], [9.0, 0.0]], [1, -1], ignore_index=-1, reduction="mean"))
@@ -109,6 +141,7 @@ def cross_entropy(
     return result if out is not None else result[()]
 
 
+@documented
 def cross_entropy_with_gradient(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -122,33 +155,75 @@ def cross_entropy_with_gradient(
     out: Array | None = None,
     threads: int = 1,
 ) -> tuple[Array, Array]:
-    """Return the loss and its gradient with respect to the logits, that of each sample's own loss
-    if they are not reduced.
+    """Cross-entropy of each sample, and its gradient s (W p - t) with respect to the logits.
 
-    Arguments, errors and edges as in the module, losses to the bits of `cross_entropy`. `out`
-    receives the gradient: it has the shape and dtype of `logits` and may be `logits` itself.
+    W is the sum of the targets t, 1 without weights. If the losses are not reduced, the gradient is
+    that of each sample's own loss. The entry of the right class is -T/(1 + T) where it is maximal,
+    rather than p - 1: it keeps full relative accuracy when p is 1 to the last bit. (With smoothing
+    so is W p - t, but for p < 1/2.)
 
-    The entry of the right class is -T/(1 + T) where it is maximal, rather than p - 1: it keeps full
-    relative accuracy when p is 1 to the last bit. (With smoothing so is W p - t, but for p < 1/2.)
+    Parameters
+    ----------
+    {logits}
+    {labels}
+    {axis}
+    {scale}
+    class_weights : array_like of shape (K,), optional
+        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
+        computed in, float64 or float32.
+    ignore_index : int, optional
+        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
+        and do not count in the mean.
+    label_smoothing : float
+        The e, a pure number in [0, 1].
+    reduction : str
+        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
+        over the samples that are not ignored.
+    {out_of_gradient}
+    {threads_long}
 
-    Error, without smoothing. Entries of other classes: the sum e(M) (1 + T) is right within
-    EXP_ERROR + u in float32, the exponential within EXP_ERROR, and one rounding: 5.3u. In float64
-    2 EXP_ERROR + 4u, or in the far rows named in `row_state`, where T is right within 7.9u, 7.9u +
-    EXP_ERROR + 3u: 12.6u. The right class: T/(1 + T) is no less right than T, and rounded twice;
-    p - 1 where p <= 1/2 is not magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale,
-    weight, mean, cotangent) costs u each in float64.
+    Returns
+    -------
+    losses : ndarray
+        As `cross_entropy` returns them, to the same bits.
+    gradient : ndarray
+        Of the shape and dtype of `logits`.
 
-    Error, with smoothing. W p - t cancels, and the error is relative to W p + t. In float64 W is
+    Raises
+    ------
+    TypeError
+        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
+        integers; if weights or cotangents are no real numbers.
+    {value_error_of_labels}
+
+    Notes
+    -----
+    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
+    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
+    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
+    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+
+    Error of the gradient without smoothing, at most `error_bound("cross_entropy_gradient", dtype)`.
+    Entries of other classes: the sum e(M) (1 + T) is right within EXP_ERROR + u in float32, the
+    exponential within EXP_ERROR, and one rounding: 5.3u. In float64 2 EXP_ERROR + 4u, or in the far
+    rows named in `row_state`, where T is right within 7.9u, 7.9u + EXP_ERROR + 3u: 12.6u. The right
+    class: T/(1 + T) is no less right than T, and rounded twice; p - 1 where p <= 1/2 is not
+    magnified, either: 2.7u, and 9.9u. A factor that is not 1 (scale, weight, mean, cotangent) costs
+    u each in float64.
+
+    Error with smoothing. W p - t cancels, and the error is relative to W p + t. In float64 W is
     right within 4u, t within 3u, and a product with either rounds by u. Other classes: 12.6u of p,
     and 5u of s W; 3u of the target; u of the difference: 18.6u (W p + t). The right class where it
     is not maximal or p < 1/2: p within 7.9u + 1.92u + 2u, then as before: 18.8u. Where it is
-    maximal and p >= 1/2 it is e (sum_(k != y) w_k) / K - W T/(1 + T): 4u of W <= 2 W p, 14.9u of
-    W (1 - p) <= W p, and two roundings: 24.9u. A mean and a cotangent cost u each. In float32 p is
+    maximal and p >= 1/2 it is e (sum_(k != y) w_k) / K - W T/(1 + T): 4u of W <= 2 W p, 14.9u of W
+    (1 - p) <= W p, and two roundings: 24.9u. A mean and a cotangent cost u each. In float32 p is
     right within 5.3u, the target within 2u, and the difference is rounded: 6.3u.
 
     Where the factor of a row, f = s W times what else there is, is 128 or more, entries are off by
     up to f 2^-7 times the smallest subnormal more.
 
+    Examples
+    --------
     >>> loss, gradient = cross_entropy_with_gradient([40.0, 0.0], 0)
     >>> gradient.tolist()
     [-4.248354255291589e-18, 4.248354255291589e-18]
@@ -163,6 +238,7 @@ def cross_entropy_with_gradient(
     return loss[()], rows.at_axis(gradient, axis)
 
 
+@documented
 def cross_entropy_gradient(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -177,12 +253,54 @@ def cross_entropy_gradient(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """Return the gradient of sum(cotangent * loss) with respect to the logits: the backward pass.
+    """Gradient of sum(cotangent * loss) with respect to the logits: the backward pass.
 
-    Arguments, errors, edges and accuracy as of `cross_entropy_with_gradient`. `cotangent`: real
-    numbers of the shape of the loss, all 1 unless given. One that is infinite or NaN makes the row
-    NaN, unless the sample is ignored.
+    Parameters
+    ----------
+    {logits}
+    {labels}
+    cotangent : array_like, optional
+        Real numbers of the shape of the loss, all 1 unless given. One that is infinite or NaN makes
+        its row NaN, unless the sample is ignored.
+    {axis}
+    {scale}
+    class_weights : array_like of shape (K,), optional
+        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
+        computed in, float64 or float32.
+    ignore_index : int, optional
+        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
+        and do not count in the mean.
+    label_smoothing : float
+        The e, a pure number in [0, 1].
+    reduction : str
+        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
+        over the samples that are not ignored.
+    {out_of_gradient}
+    {threads_long}
 
+    Returns
+    -------
+    ndarray
+        The gradient, of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    TypeError
+        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
+        integers; if weights or cotangents are no real numbers.
+    {value_error_of_labels}
+
+    Notes
+    -----
+    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
+    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
+    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
+    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+
+    The error is that of `cross_entropy_with_gradient`, where its proof stands.
+
+    Examples
+    --------
     >>> cross_entropy_gradient([[0.0, 0.0], [0.0, 0.0]], [0, 1], [1.0, -2.0]).tolist()
     [[-0.5, 0.5], [-1.0, 1.0]]
     """
@@ -207,7 +325,7 @@ def cross_entropy_gradient(
 
 
 class Problem(NamedTuple):
-    """Checked arguments."""
+    """The arguments of a call, checked, and what compiled code is given of them."""
 
     logits: Array
     labels: NDArray[np.intp]

@@ -109,14 +109,17 @@ def cross_entropy_rows(
     group, parts, states = rows_in_a_group(classes), new_parts(classes), new_states(classes)
     table, ahead = new_table(group), BLOCK if classes > BLOCK else 0
     for start in range(0, labels.size, group):
-        here = min(group, labels.size - start)
+        here = min(group, labels.size - start)  # short rows go through each step together
+        # 1. M and T of each row; the exponentials are kept in `scratch`.
         group_start = offset(p, start * classes)
         row_states(group_start, here, classes, o.high, o.low, stored, parts, states)
+        # 2. What the labels pick, and the losses L + s (M - x_y).
         read_labels(group_start, here, classes, labels, start, cotangents, w, states, table, o)
         compute_losses(here, classes, states, table, o)
         for i in range(here):
             losses[start + i] = table[LOSS, i]
         if gradient is not None:
+            # 3. The gradient: s (W p - t), times the mean's factor and the cotangent.
             compute_factors(group_start, here, classes, states, table, o)
             q = offset(pointer(gradient), start * classes)
             # Short rows in one piece, made where they are stored: they would leave many ends.
@@ -124,7 +127,7 @@ def cross_entropy_rows(
             for i in range(here):
                 row, label = offset(group_start, i * classes), labels[start + i]
                 slope, sample = offset(q, i * classes), sample_of(states, table, i)
-                if scratch is None:
+                if scratch is None:  # the exponentials are computed once more
                     write_gradient(row, classes, sample, label, w, o, slope, o.streams, ahead)
                 elif together:
                     e = offset(stored, i * classes)
@@ -222,7 +225,7 @@ def read_labels(
 
 @inline
 def weight_of(weights: Any, label: int) -> float:
-    """w_y."""
+    """The class weight w_y of this label, 1 where no weights are given."""
     if weights is None:
         return 1.0
     weight: float = load_scalar(weights, label)
@@ -231,21 +234,27 @@ def weight_of(weights: Any, label: int) -> float:
 
 @inline
 def compute_losses(here: int, classes: int, states: Any, table: Any, o: Options) -> None:
-    """Fill LOSS."""
+    """Fill LOSS: the loss of each sample, from its M, T, x_y and w_y.
+
+    With L = log1p(T), L + s (M - x_y) is `own`, the loss without smoothing and weights; all terms
+    are >= 0 (the equations and the proof stand in `cross_entropy`).
+    """
     s = o.scale
     for i in range(whole_vectors(here)):
         m, t, x, w = states[0, i], states[1, i], table[LOGIT, i], table[WEIGHT, i]
-        log = log1p(t)
+        log = log1p(t)  # L
+        # own = L + s (M - x_y), the difference and its product as pairs, rounded once.
         half, rest = two_sum(0.5 * m, -0.5 * x)  # M - x may overflow where s times it does not
         product = 2.0 * s * half
         error = fma(2.0 * s, half, 0.0 - product) + 2.0 * s * rest
         sum_, error_of_sum = two_sum(product, log)
         own = sum_ + (error_of_sum + error) if product < np.inf else product + log
-        target = (1.0 - o.smoothing) * w
+        target = (1.0 - o.smoothing) * w  # of the label; the others have theirs below
         loss = target * own if target > 0.0 else 0.0 * t  # not 0 inf; NaN if T is
         if o.smoothing > 0.0:
+            # e/K (L sum_k w_k + s sum_k w_k (M - x_k))
             loss += o.smoothing * ((o.weight * log + s * table[SPREAD, i]) / classes)
-        table[LOSS, i] = 0.0 if w < 0.0 else loss
+        table[LOSS, i] = 0.0 if w < 0.0 else loss  # w < 0: the sample is ignored
 
 
 @inline
@@ -253,16 +262,17 @@ def compute_factors(p: Any, here: int, classes: int, states: Any, table: Any, o:
     """Fill RIGHT, and what `write_gradient` needs to write f p_k - g t_k, f = g W, g the FACTOR.
 
     |f| = m 2^RAISED |POWER| with m in [1, 2) and RAISED as large as may be, and POWER has the sign
-    of f: so nothing overflows or is subnormal before it is lowered. HIGH and LOW are as `inverse`
-    has them of e(M) (1 + T) / m, and TARGET is g e / (K POWER). RAISED is infinite if f is 0, and
-    NaN if f is not a number or the row has no probabilities.
+    of f: so nothing overflows or is subnormal before it is scaled down. HIGH and LOW are as
+    `inverse` has them of e(M) (1 + T) / m, and TARGET is g e / (K POWER). RAISED is infinite if f
+    is 0, and NaN if f is not a number or the row has no probabilities.
     """
     lowest = -34.0 - smallest_exponent(p)  # raised by less, everything is 0
     for i in range(whole_vectors(here)):
         m, t, x = states[0, i], states[1, i], table[LOGIT, i]
         w, g = table[WEIGHT, i], table[FACTOR, i]
         own, of_others = (1.0 - o.smoothing) * w, o.smoothing * (o.weight - w) / classes
-        whole = own + o.smoothing * o.weight / classes
+        whole = own + o.smoothing * o.weight / classes  # W, the sum of all targets
+        # p_y = e^(s (x_y - M)) / (1 + T), the exponential as a pair (mantissa, n).
         d, rest = two_sum(x, 0.0 - m)
         mantissa, n = power(d, rest, 0.0, o.high, o.low)
         p_y = times_power(mantissa / (1.0 + t), n)
@@ -271,8 +281,9 @@ def compute_factors(p: Any, here: int, classes: int, states: Any, table: Any, o:
         at_top = of_others - whole * (t / (1.0 + t))
         is_at_top = x == m and (o.smoothing == 0.0 or not t > 1.0)
         right = g * (at_top if is_at_top else whole * p_y - (own + o.smoothing * w / classes))
-        f = g * whole
+        f = g * whole  # what multiplies every probability
         table[RIGHT, i] = right + (f - f)
+        # |f| = mantissa 2^n. Of n, HEADROOM at most goes into RAISED, the rest into POWER.
         n = np.float64((np.float64(abs(f)).view(np.int64) >> 52) - 1023)
         n = n if n < 1022.0 else 1022.0
         mantissa = abs(f) * power_of_two(0.0 - n)
@@ -283,6 +294,7 @@ def compute_factors(p: Any, here: int, classes: int, states: Any, table: Any, o:
         n = n if n > lowest else lowest
         n = n if abs(f) > 2.0**-1022 and w >= 0.0 else np.inf
         table[RAISED, i] = n + (t - t) + (f - f) if w >= 0.0 else np.inf
+        # The inverse of e(M) (1 + T) / mantissa, as a pair.
         e = exponential_of(p, m, o.high, o.low)
         sum_, lost = two_sum(e, e * t)
         high = sum_ / mantissa
@@ -313,7 +325,7 @@ def spread_of(x: Any, classes: int, maximum: float, weights: Any) -> float:
 
 
 def with_differences(sum_: Any, x: Any, w: Any, maximum: float) -> Any:
-    """The sum with w (maximum - x)."""
+    """Add the products w (maximum - x) of a vector of elements to a sum of products."""
     raise NotImplementedError  # compiled code only
 
 
@@ -358,7 +370,7 @@ class Sample(NamedTuple):
 
 @inline
 def sample_of(states: Any, table: Any, i: int) -> Sample:
-    """Sample i of a group."""
+    """What the table of a group says of sample i, for `write_gradient`."""
     return Sample(
         states[0, i],
         table[RAISED, i],

@@ -5,8 +5,8 @@ checks the arguments, brings arrays of any shape, strides and axis to rows, lets
 out to threads, and brings the result back to the axis of the caller:
 
     call     arguments -> logits with their axis last, vectors like them, the array to write to
-    run      as they are, if compiled code can take them so (most calls);
-             one long row at a time, shared out to all threads, if rows are few and long;
+             or all as it is, if compiled code can take it so: most calls
+    run      one long row at a time, shared out to all threads, if rows are few and long;
              else blocks of rows, copied where strides demand it, one block per thread (`apply`)
 
 Kernels with labels check these in `labels` and enter at `run`. Each row is computed from that row
@@ -34,12 +34,16 @@ BLOCK_BYTES = 1 << 20
 WIDE = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 """The dtypes that are computed in themselves."""
 
-_NARROW = {"float16": np.int16, "bfloat16": np.uint16}
+_NARROW: dict[str, type[np.integer[Any]]] = {"float16": np.int16, "bfloat16": np.uint16}
 """Compiled code sees numbers of 16 bits as integers; see `simd`."""
 
 _CORES = os.cpu_count() or 1
 
 Array = NDArray[Any]
+
+
+def _no_options(dtype: Any, streams: bool) -> tuple[Any, ...]:
+    return ()
 
 
 class RowKernel(NamedTuple):
@@ -54,6 +58,12 @@ class RowKernel(NamedTuple):
     to the same bits. The row is an array of one axis; what has one number for each row, of one."""
     is_long: Callable[[Array], bool] | None = None
     """Whether rows of these logits are long enough for that."""
+    options: Callable[..., tuple[Any, ...]] = _no_options
+    """options(dtype, streams, *settings): what `compute` is given besides arrays, from the dtype of
+    the logits, whether to write the result past the caches, and the settings of a `call`. It
+    refuses settings that are out of range."""
+    per_row: bool = False
+    """The result has one number for each row; else it has the shape of the logits."""
     in_two_axes: bool = False
     """The code is written without vectors: it takes float32 and float64 only, in two axes. Numbers
     of 16 bits are widened to float32 for it, which is exact, and its results rounded once."""
@@ -61,20 +71,15 @@ class RowKernel(NamedTuple):
     """It writes short rows in groups, so that they may be streamed: see `past_caches`."""
 
 
-def _no_options(dtype: Any, streams: bool) -> tuple[Any, ...]:
-    return ()
-
-
 def call(
     kernel: RowKernel,
-    logits: ArrayLike,
-    *vectors: ArrayLike,
+    arrays: tuple[ArrayLike, ...],
+    settings: tuple[Any, ...],
     axis: int,
     out: Array | None,
     threads: int,
-    options: Callable[[Any, bool], tuple[Any, ...]] = _no_options,
+    *,
     names: tuple[str, ...] = ("logits",),
-    per_row: bool = False,
     narrow: bool = True,
 ) -> Array:
     """Check the arguments, compute all rows, and return the result with the axes of the caller.
@@ -82,40 +87,69 @@ def call(
     Parameters
     ----------
     kernel
-        It is given the logits, the vectors, the result, and the options.
-    logits, vectors
-        Arrays of one shape and dtype, as `as_logits` takes them.
+        It is given the arrays, the result, and its options.
+    arrays
+        The logits, and arrays of their shape and dtype, as `as_logits` takes them.
+    settings
+        What `RowKernel.options` is given of the caller's arguments.
     axis, out, threads
-        As every public function has them.
-    options
-        options(dtype, streams): what the kernel is given besides arrays, from the dtype of the
-        logits, and whether the result is to be written past the caches.
+        As every public function has them. Without `out`, a single number is returned as a scalar.
     names
-        What the caller calls the logits and the vectors, for errors.
-    per_row
-        Whether the result has one number for each row, and the shape of the logits without `axis`;
-        else it has their shape. A single number is returned as a NumPy scalar, unless `out` is
-        given.
+        What the caller calls the arrays, for errors.
     narrow
         Whether numbers of 16 bits are taken.
     """
-    x = as_logits(logits, axis, name=names[0], narrow=narrow)
+    if threads == 1 and axis == -1:  # what a call costs at all counts for a handful of logits
+        result = _result_as_it_is(kernel, arrays, out)
+        if result is not None:
+            streams = result.nbytes >= tuning.STREAM_BYTES and past_caches(
+                out, result, *arrays, short_rows=kernel.streams_short_rows
+            )
+            kernel.compute(*arrays, result, *kernel.options(result.dtype, streams, *settings))
+            return result
+    x = as_logits(arrays[0], axis, name=names[0], narrow=narrow)
     reads: tuple[Array, ...] = (x,)
-    for vector, name in zip(vectors, names[1:], strict=True):
+    for vector, name in zip(arrays[1:], names[1:], strict=True):
         reads += (as_vector(vector, x, axis, name=name, like_name=names[0]),)
     streams = False
-    if per_row:
+    if kernel.per_row:
         y = output(out, x.shape[:-1], x, name=names[0])
-    elif out is None:
-        y = np.empty(x.shape, x.dtype) if axis == -1 else output(None, x.shape, x, axis)
     else:
-        for array, name in zip(reads, names, strict=True):
+        for array, name in zip(reads if out is not None else (x,), names, strict=False):
             y = output(out, x.shape, array, axis, name=name)
         streams = past_caches(out, y, *reads, short_rows=kernel.streams_short_rows)
-    run(kernel, reads, (y,), threads, options(x.dtype, streams))
-    if per_row:
+    run(kernel, reads, (y,), threads, kernel.options(x.dtype, streams, *settings))
+    if kernel.per_row:
         return y if out is not None else y[()]
     return at_axis(y, axis)
+
+
+def _result_as_it_is(kernel: RowKernel, arrays: tuple[Any, ...], out: Array | None) -> Array | None:
+    """The array to write to, if compiled code can take all arrays as they are, as in most calls;
+    None if that needs a closer look."""
+    x = arrays[0]
+    if type(x) is not np.ndarray or x.dtype not in WIDE or not x.flags.carray:
+        return None
+    shape = x.shape
+    if len(shape) != 2 and (len(shape) != 1 or kernel.in_two_axes or kernel.per_row):
+        return None
+    for array in arrays[1:]:
+        if type(array) is not np.ndarray or array.dtype != x.dtype or array.shape != shape:
+            return None
+        if not array.flags.carray:
+            return None
+    if kernel.per_row:
+        shape = shape[:-1]
+    if out is None:
+        return np.empty(shape, x.dtype)
+    if type(out) is not np.ndarray or out.dtype != x.dtype or out.shape != shape:
+        return None
+    if not out.flags.carray:
+        return None
+    for array in arrays:
+        if out is not array and np.may_share_memory(out, array):
+            return None
+    return out
 
 
 def at_axis(array: Array, axis: int) -> Array:
@@ -131,17 +165,15 @@ def run(
     options: tuple[Any, ...] = (),
 ) -> None:
     """Compute all rows. `reads` and `writes` are as in `apply`, `options` as in `RowKernel`."""
-    if threads == 1 and not kernel.in_two_axes and are_ready(*reads, *writes):
-        kernel.compute(*reads, *writes, *options)
-        return
-    threads = check_threads(threads)
-    if kernel.in_two_axes and any(map(_is_narrow, (*reads, *writes))):
-        wide = [r.astype(np.float32) if _is_narrow(r) else r for r in reads]
-        written = [np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes]
-        run(kernel, tuple(wide), tuple(written), threads, options)
-        for result, computed in zip(writes, written, strict=True):
-            if result is not None and computed is not None and result is not computed:
-                with np.errstate(over="ignore", under="ignore"):
+    if threads != 1:
+        threads = check_threads(threads)
+    if kernel.in_two_axes and _is_narrow(reads[0]):
+        wide = tuple(r.astype(np.float32) if _is_narrow(r) else r for r in reads)
+        written = tuple(np.empty(w.shape, np.float32) if _is_narrow(w) else w for w in writes)
+        apply(lambda *arrays: kernel.compute(*arrays, *options), wide, written, threads)
+        with np.errstate(over="ignore", under="ignore"):
+            for result, computed in zip(writes, written, strict=True):
+                if result is not None and computed is not None and result is not computed:
                     result[...] = computed
     elif threads > 1 and _are_for_all_threads(kernel, (*reads, *writes), threads):
         assert kernel.compute_long is not None
@@ -152,7 +184,7 @@ def run(
 
 
 def _is_narrow(array: Array | None) -> TypeGuard[Array]:
-    return array is not None and array.dtype.name in _NARROW
+    return array is not None and array.dtype.itemsize == 2
 
 
 def _are_for_all_threads(kernel: RowKernel, arrays: tuple[Array | None, ...], threads: int) -> bool:
@@ -201,8 +233,7 @@ def as_logits(
     if isinstance(logits, np.ma.MaskedArray):
         raise TypeError(f"{name} are a masked array, whose mask would be lost; fill it with -inf")
     array = np.asarray(logits)
-    is_narrow = array.dtype.name in _NARROW and array.dtype.isnative
-    if array.dtype not in WIDE and not (narrow and is_narrow):
+    if array.dtype not in WIDE and not (narrow and _integers(array.dtype)):
         wanted = "float32, float64, float16 or bfloat16" if narrow else "float32 or float64"
         raise TypeError(
             f"{name} must be {wanted} in native byte order, got {array.dtype}; "
@@ -340,7 +371,7 @@ def is_same_memory(a: Array, b: Array) -> bool:
     )
 
 
-def past_caches(out: Array | None, result: Array, *reads: Array, short_rows: bool = False) -> bool:
+def past_caches(out: Array | None, result: Array, *reads: Any, short_rows: bool = False) -> bool:
     """Whether to write the result past the caches: if it is large, and its rows are not too short.
 
     `short_rows` says whether the kernel writes short rows in groups. Fresh memory is written
@@ -382,9 +413,8 @@ def apply(
     plain = True
     for array in arrays:
         plain = plain and (array is None or is_plain(array))
-    threads = check_threads(threads)
-    if threads > 1:
-        threads = max(1, min(threads, logits.nbytes // tuning.THREAD_BYTES))
+    if threads != 1:
+        threads = max(1, min(check_threads(threads), logits.nbytes // tuning.THREAD_BYTES))
     if plain and threads == 1 and logits.ndim == 2:
         kernel(*[array if array is None else as_compiled(array) for array in arrays])
         return
@@ -456,17 +486,13 @@ def as_compiled(array: Array) -> Array:
     """The array as compiled code takes it: numbers of 16 bits as integers."""
     if array.dtype in WIDE or array.dtype.itemsize != 2:
         return array
-    return array.view(_NARROW.get(array.dtype.name, array.dtype))
+    return array.view(_integers(array.dtype) or array.dtype)
 
 
-def are_ready(*arrays: Array | None) -> bool:
-    """Whether compiled code can take all of them as they are: the quick answer for most calls."""
-    for array in arrays:
-        if array is None or not (
-            array.flags.carray and array.dtype in WIDE and 1 <= array.ndim <= 2
-        ):
-            return False
-    return True
+@functools.cache
+def _integers(dtype: np.dtype[Any]) -> type[np.integer[Any]] | None:
+    """The integers as which compiled code sees numbers of this dtype; None if it does not."""
+    return _NARROW.get(dtype.name) if dtype.isnative else None
 
 
 def is_plain(array: Array) -> bool:

@@ -114,12 +114,12 @@ def log_softmax(
     >>> log_softmax([1000.0, -np.inf]).tolist()
     [0.0, -inf]
     """
+    return rows.call(LOG_SOFTMAX, (logits,), (scale,), axis, out, threads)
 
-    def options(dtype: Any, streams: bool) -> tuple[float, float, float, bool]:
-        high, low = multiplier(scale, dtype)  # refuses a scale out of range
-        return float(scale), high, low, streams
 
-    return rows.call(LOG_SOFTMAX, logits, axis=axis, out=out, threads=threads, options=options)
+def _options(dtype: Any, streams: bool, scale: float) -> tuple[float, float, float, bool]:
+    high, low = multiplier(scale, dtype)  # refuses a scale out of range
+    return float(scale), high, low, streams
 
 
 def _log_softmax_long(
@@ -143,9 +143,11 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
     ahead = BLOCK if classes > BLOCK else 0
     for start in range(0, count, group):
         here = min(group, count - start)
+        # Pass 1: M and T of each row, and L = log1p(T).
         row_states(offset(p, start * classes), here, classes, high, low, None, parts, states)
         for i in range(whole_vectors(here)):
             states[1, i] = log1p(states[1, i])
+        # Pass 2: s (x_i - M) - L.
         for i in range(here):
             at = (start + i) * classes
             write_log_probabilities(
@@ -157,7 +159,7 @@ def _log_softmax(x: Any, y: Any, s: float, high: float, low: float, streams: boo
     keep_alive(y)
 
 
-LOG_SOFTMAX = rows.RowKernel(_log_softmax, _log_softmax_long, has_several_blocks)
+LOG_SOFTMAX = rows.RowKernel(_log_softmax, _log_softmax_long, has_several_blocks, _options)
 
 
 @jit
@@ -174,7 +176,10 @@ def _write(x: Any, y: Any, maximum: float, others: float, s: float, streams: boo
 def write_log_probabilities(
     x: Any, count: int, maximum: float, log: float, s: float, y: Any, streams: bool, ahead: int
 ) -> None:
-    """y = s (x - maximum) - log."""
+    """Write s (x_i - M) - L of each element of a row to y, from M and L = log1p(T).
+
+    As fma(fma(x_i, 1/2, -M/2), 2 s, -L): half the difference cannot overflow.
+    """
     width = lanes(x)
     half, m = broadcast(x, 0.5), broadcast(x, -0.5 * maximum)
     twice, away = broadcast(x, 2.0 * s), broadcast(x, 0.0 - log)
@@ -274,7 +279,8 @@ def log_softmax_vjp(
     >>> log_softmax_vjp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(VJP, log_probabilities, "cotangent", cotangent, axis, scale, out, threads)
+    arrays, names = (log_probabilities, cotangent), ("log_probabilities", "cotangent")
+    return rows.call(VJP, arrays, (scale,), axis, out, threads, names=names)
 
 
 @documented
@@ -328,33 +334,13 @@ def log_softmax_jvp(
     >>> log_softmax_jvp(log_softmax([0.0, 0.0]), [1.0, 0.0]).tolist()
     [0.5, -0.5]
     """
-    return _derivative(JVP, log_probabilities, "tangent", tangent, axis, scale, out, threads)
+    arrays, names = (log_probabilities, tangent), ("log_probabilities", "tangent")
+    return rows.call(JVP, arrays, (scale,), axis, out, threads, names=names)
 
 
-def _derivative(
-    kernel: rows.RowKernel,
-    log_probabilities: ArrayLike,
-    name: str,
-    vector: ArrayLike,
-    axis: int,
-    scale: float,
-    out: Array | None,
-    threads: int,
-) -> Array:
-    def options(dtype: Any, streams: bool) -> tuple[float, Format]:
-        multiplier(scale, dtype)  # refuses a scale out of range
-        return float(scale), FORMATS[dtype == np.float64]
-
-    return rows.call(
-        kernel,
-        log_probabilities,
-        vector,
-        axis=axis,
-        out=out,
-        threads=threads,
-        options=options,
-        names=("log_probabilities", name),
-    )
+def _options_of_derivative(dtype: Any, streams: bool, scale: float) -> tuple[float, Format]:
+    multiplier(scale, dtype)  # refuses a scale out of range
+    return float(scale), FORMATS[dtype == np.float64]
 
 
 @jit
@@ -390,7 +376,8 @@ def _jvp(x: Any, v: Any, y: Any, s: float, f: Format) -> None:
     keep_alive(y)
 
 
-VJP, JVP = rows.RowKernel(_vjp), rows.RowKernel(_jvp)
+VJP = rows.RowKernel(_vjp, options=_options_of_derivative)
+JVP = rows.RowKernel(_jvp, options=_options_of_derivative)
 
 
 @inline
@@ -454,7 +441,7 @@ def write_gradients(x: Any, g: Any, count: int, f: Format, sum_: float, s: float
 
 @inline
 def write_deviations(t: Any, count: int, mean: float, s: float, y: Any) -> None:
-    """y = s (t - mean)."""
+    """Write s (t_i - sum_j p_j t_j) of each element of a row to y; `mean` is the sum."""
     width = lanes(t)
     factor, away = broadcast(t, s), broadcast(t, mean)
     whole = count - count % width

@@ -85,14 +85,12 @@ def logsumexp(
     >>> logsumexp([[0.0, 2.0], [3.0, 3.0]], axis=0, scale=10.0).round(3).tolist()
     [30.0, 30.0]
     """
+    return rows.call(LOGSUMEXP, (logits,), (scale,), axis, out, threads)
 
-    def options(dtype: Any, streams: bool) -> tuple[float, float, float]:
-        high, low = multiplier(scale, dtype)  # refuses a scale out of range
-        return float(scale), high, low
 
-    return rows.call(
-        LOGSUMEXP, logits, axis=axis, out=out, threads=threads, options=options, per_row=True
-    )
+def _options(dtype: Any, streams: bool, scale: float) -> tuple[float, float, float]:
+    high, low = multiplier(scale, dtype)  # refuses a scale out of range
+    return float(scale), high, low
 
 
 def _logsumexp_long(threads: int, x: Array, y: Array, s: float, high: float, low: float) -> None:
@@ -141,4 +139,4 @@ def _logsumexp(x: Any, y: Any, s: float, high: float, low: float) -> None:
     keep_alive(result)
 
 
-LOGSUMEXP = rows.RowKernel(_logsumexp, _logsumexp_long, has_several_blocks)
+LOGSUMEXP = rows.RowKernel(_logsumexp, _logsumexp_long, has_several_blocks, _options, per_row=True)

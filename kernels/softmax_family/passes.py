@@ -184,6 +184,7 @@ def sum_exponentials(
     a = b = broadcast(x, ceiling)
     lost_a = lost_b = broadcast(x, 0.0)
     pairs = count - count % (2 * width)
+    # Two vectors at a time, each into a sum of its own: additions that do not wait for each other.
     for j in range(0, pairs, 2 * width):
         first_, second = terms(x, j, r, ahead), terms(x, j + width, r, ahead)
         if e is not None:
@@ -265,7 +266,7 @@ def stream(e: Any, count: int, y: Any) -> None:
 
 @inline
 def write_constant(y: Any, count: int, value: float) -> None:
-    """The value throughout."""
+    """Write one value to all `count` elements of y."""
     for j in range(0, count, lanes(y)):
         store_masked(y, j, broadcast(y, value), min(lanes(y), count - j))
 
@@ -320,7 +321,7 @@ def add_pairs(
 
 @inline
 def cut_at_far(v: Any, high: float) -> Any:
-    """v, cut where |a v| = FAR."""
+    """Every lane of v, but FAR / a where a v is beyond FAR, and -FAR / a where it is below -FAR."""
     return vmin(vmax(broadcast(v, -FAR / high), v), broadcast(v, FAR / high))
 
 
@@ -429,7 +430,7 @@ def add(total: Any, lost: Any, term: Any) -> Any:
 
 @inline
 def largest_lane(v: Any) -> Any:
-    """The largest lane."""
+    """The largest lane of a vector, as a number; a NaN in one lane may or may not stay."""
     v = vmax(rotate_8(v), v)
     v = vmax(rotate_4(v), v)
     v = vmax(rotate_2(v), v)

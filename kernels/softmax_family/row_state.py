@@ -141,6 +141,7 @@ def sum_blocks(
     column: int,
 ) -> None:
     """The first step: `count` blocks from p on, each `size` long, into parts from a column on."""
+    # The maxima first, then the sums: those of many short rows are under way at once.
     for i in range(count):
         parts[0, column + i] = largest(offset(p, i * size), size)
     for i in range(count):
@@ -207,6 +208,7 @@ def power(d: float, rest: float, exponent: float, high: float, low: float) -> tu
 @inline
 def merge_blocks(p: Any, count: int, high: float, low: float, parts: Any) -> tuple[float, float]:
     """M and T of a row from its first `count` blocks, which are used up."""
+    # M, a block that has it, and whether a block's reference was moved.
     maximum, where = -np.inf, 0
     undefined = is_far = False
     for k in range(count):
@@ -221,10 +223,12 @@ def merge_blocks(p: Any, count: int, high: float, low: float, parts: Any) -> tup
     shift, exponent = 0.0, reference(p, maximum, high, low).exponent
     if is_far:
         shift, exponent = maximum, 0.0
+    # e(M) is left out of the count of what equals the maximum; then equal e(m) of each block.
     parts[3, where] -= 1.0
     for k in range(count):
         equal = parts[3, k] if parts[0, k] > -np.inf else 0.0
         parts[3, k] = equal * exponential_of(p, parts[0, k], high, low)
+    # The sum over blocks of f (sum + equal e(m)), f = 2^(N - N of M), and T, that over e(M).
     sum_ = lost = 0.0
     for k in range(count):
         r = reference(p, parts[0, k], high, low)

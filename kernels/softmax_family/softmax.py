@@ -124,7 +124,7 @@ def softmax(
             reload_in_place(result)
             return result
     if algorithm == "auto":
-        return _run(FASTEST, logits, axis, scale, out, threads)
+        return rows.call(FASTEST, (logits,), (scale,), axis, out, threads)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be auto, {', '.join(ALGORITHMS)}; got {algorithm!r}")
     return ALGORITHMS[algorithm](logits, axis=axis, scale=scale, out=out, threads=threads)
@@ -176,14 +176,7 @@ def naive(
     >>> naive(np.array([100.0, 0.0], np.float32)).tolist()
     [nan, 0.0]
     """
-
-    def options(dtype: Any, streams: bool) -> tuple[float]:
-        multiplier(scale, dtype)  # refuses a scale out of range
-        return (float(scale),)
-
-    return rows.call(
-        NAIVE, logits, axis=axis, out=out, threads=threads, options=options, narrow=False
-    )
+    return rows.call(NAIVE, (logits,), (scale,), axis, out, threads, narrow=False)
 
 
 @documented
@@ -235,7 +228,7 @@ def three_pass_recompute(
     >>> three_pass_recompute([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(RECOMPUTE, logits, axis, scale, out, threads)
+    return rows.call(RECOMPUTE, (logits,), (scale,), axis, out, threads)
 
 
 @documented
@@ -287,7 +280,7 @@ def three_pass_reload(
     >>> three_pass_reload([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(RELOAD, logits, axis, scale, out, threads)
+    return rows.call(RELOAD, (logits,), (scale,), axis, out, threads)
 
 
 @documented
@@ -339,7 +332,7 @@ def two_pass(
     >>> two_pass([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(TWO_PASS, logits, axis, scale, out, threads)
+    return rows.call(TWO_PASS, (logits,), (scale,), axis, out, threads)
 
 
 @documented
@@ -393,7 +386,7 @@ def online(
     >>> online([1000.0, 1000.0, -np.inf]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return _run(ONLINE, logits, axis, scale, out, threads)
+    return rows.call(ONLINE, (logits,), (scale,), axis, out, threads)
 
 
 ALGORITHMS: dict[str, Callable[..., Result]] = {
@@ -471,25 +464,23 @@ def _online_long(
         online_rows(x, y, high, low, streams)
 
 
-NAIVE = rows.RowKernel(naive_rows, in_two_axes=True)
-RECOMPUTE = rows.RowKernel(recompute_rows, streams_short_rows=True)
-RELOAD = rows.RowKernel(_reload, streams_short_rows=True)
-TWO_PASS = rows.RowKernel(two_pass_rows, streams_short_rows=True)
-ONLINE = rows.RowKernel(online_rows, _online_long, has_several_blocks, streams_short_rows=True)
-FASTEST = rows.RowKernel(
-    _fastest, _online_long, lambda x: not _fits_cache(x), streams_short_rows=True
-)
+def _options(dtype: Any, streams: bool, scale: float) -> tuple[float, float, bool]:
+    high, low = multiplier(scale, dtype)
+    return high, low, streams
 
 
-def _run(
-    kernel: rows.RowKernel,
-    logits: ArrayLike,
-    axis: int,
-    scale: float,
-    out: Result | None,
-    threads: int,
-) -> Result:
-    def options(dtype: Any, streams: bool) -> tuple[float, float, bool]:
-        return (*multiplier(scale, dtype), streams)
+def _options_of_naive(dtype: Any, streams: bool, scale: float) -> tuple[float]:
+    multiplier(scale, dtype)  # refuses a scale out of range
+    return (float(scale),)
 
-    return rows.call(kernel, logits, axis=axis, out=out, threads=threads, options=options)
+
+def _kernel(
+    compute: Callable[..., None], is_long: Callable[[Result], bool] | None = None
+) -> rows.RowKernel:
+    return rows.RowKernel(compute, _online_long, is_long, options=_options, streams_short_rows=True)
+
+
+NAIVE = rows.RowKernel(naive_rows, options=_options_of_naive, in_two_axes=True)
+RECOMPUTE, RELOAD, TWO_PASS = map(_kernel, (recompute_rows, _reload, two_pass_rows))
+ONLINE = _kernel(online_rows, has_several_blocks)
+FASTEST = _kernel(_fastest, lambda x: not _fits_cache(x))

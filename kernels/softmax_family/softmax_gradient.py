@@ -118,7 +118,8 @@ def softmax_vjp(
     >>> softmax_vjp([0.5, 0.25, 0.25], [4.0, 0.0, 8.0]).tolist()
     [0.0, -1.0, 1.0]
     """
-    return _run(probabilities, cotangent, "cotangent", axis, scale, out, threads)
+    arrays, names = (probabilities, cotangent), ("probabilities", "cotangent")
+    return rows.call(PRODUCT, arrays, (scale,), axis, out, threads, names=names)
 
 
 @documented
@@ -168,35 +169,16 @@ def softmax_jvp(
     >>> softmax_jvp([0.5, 0.25, 0.25], [4.0, 0.0, 8.0], scale=0.5).tolist()
     [0.0, -0.5, 0.5]
     """
-    return _run(probabilities, tangent, "tangent", axis, scale, out, threads)
+    arrays, names = (probabilities, tangent), ("probabilities", "tangent")
+    return rows.call(PRODUCT, arrays, (scale,), axis, out, threads, names=names)
 
 
 # --- from arrays to rows ---
 
 
-def _run(
-    probabilities: ArrayLike,
-    vector: ArrayLike,
-    name: str,
-    axis: int,
-    scale: float,
-    out: Result | None,
-    threads: int,
-) -> Result:
-    def options(dtype: Any, streams: bool) -> tuple[float, bool]:
-        multiplier(scale, dtype)  # refuses a scale out of range
-        return float(scale), streams
-
-    return rows.call(
-        PRODUCT,
-        probabilities,
-        vector,
-        axis=axis,
-        out=out,
-        threads=threads,
-        options=options,
-        names=("probabilities", name),
-    )
+def _options(dtype: Any, streams: bool, scale: float) -> tuple[float, bool]:
+    multiplier(scale, dtype)  # refuses a scale out of range
+    return float(scale), streams
 
 
 def _product_long(
@@ -229,10 +211,12 @@ def _product(p: Any, v: Any, y: Any, scale: float, streams: bool) -> None:
     high, low = np.empty((2, group))
     for start in range(0, count, group):
         here = range(min(group, count - start))
+        # Pass 1: D = sum_j p_j v_j of each row.
         for i in here:
             at = (start + i) * classes
             total, lost = sum_of_row(offset(p_, at), offset(v_, at), classes)
             high[i], low[i] = as_pair(p_, total, lost)
+        # Pass 2: s p_i (v_i - D).
         for i in here:
             at = (start + i) * classes
             row = offset(p_, at), offset(v_, at)
@@ -254,7 +238,7 @@ def sum_of_row(p: Any, v: Any, classes: int) -> tuple[float, float]:
     return total, lost
 
 
-PRODUCT = rows.RowKernel(_product, _product_long, has_several_blocks)
+PRODUCT = rows.RowKernel(_product, _product_long, has_several_blocks, _options)
 
 
 # --- of one row, its blocks shared out to threads ---
@@ -306,7 +290,7 @@ def sum_products(p: Any, v: Any, count: int) -> tuple[float, float]:
 def write_product(
     p: Any, v: Any, count: int, mean: tuple[float, float], scale: float, y: Any, streams: bool
 ) -> None:
-    """y = s p (v - mean)."""
+    """Write s p_i (v_i - D) of each element of a row to y; `mean` is D = sum_j p_j v_j, a pair."""
     width = lanes(p)
     head = min(count, elements_to_alignment(y)) if streams else 0
     pairs = head + (count - head) // (2 * width) * (2 * width)
@@ -339,7 +323,7 @@ def product(p: Any, v: Any, mean: tuple[float, float], scale: float) -> Any:
 
 
 def no_products(p: Any) -> Any:
-    """Where a sum begins."""
+    """A sum of no products: where `with_products` begins."""
     raise NotImplementedError  # compiled code only
 
 

@@ -64,7 +64,7 @@ class Sums(NamedTuple):
 
 @jit
 def naive_rows(x: Result, y: Result, s: float) -> None:
-    """As the formula stands."""
+    """Softmax as the formula stands, each e^(s x) rounded, then their plain sum, then quotients."""
     classes = x.shape[-1]
     for start in range(0, x.size, max(classes, 1)):
         row, result = x.ravel()[start : start + classes], y.ravel()[start : start + classes]
@@ -91,11 +91,13 @@ def recompute_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> No
     stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
         row, result = offset(p, i * classes), offset(q, i * classes)
+        # Pass 1: the maximum of each block and of the row.
         find_extremes(row, classes, stats)
         maximum, smallest = row_extremes(stats, blocks)
         if is_regular(maximum, high):
             exponent = np.floor(maximum * high)
             r = unshifted_reference(p, exponent, high, low)
+            # Pass 2: the sum of e^(s x) 2^(BIAS - N), block by block.
             for k in range(blocks):
                 block, here = block_of(row, classes, k)
                 ceiling = ceiling_of(p, load_scalar(stats, MAXIMUM + k * STATS), r)
@@ -103,6 +105,7 @@ def recompute_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> No
                 store_sum(stats, k, exponent, total, lost)
             total, lost = sum_of_blocks(stats, blocks, exponent)
             sums = Sums(maximum, smallest, exponent, total, lost)
+            # Pass 3: the exponentials once more, over their sum.
             write_row(row, classes, sums, high, low, result, streams)
         else:
             _write_irregular(row, classes, maximum, smallest, high, low, result)
@@ -117,7 +120,7 @@ def recompute_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> No
 def reload_rows(x: Any, y: Any, e: Any, high: float, low: float, streams: bool) -> None:
     """Maximum; exponentials and their sum; the stored exponentials over the sum.
 
-    `e` receives the exponentials: the result itself, or room for a group of rows.
+    `e` receives the exponentials: the result itself, or scratch for a group of rows.
 
     Short rows go through each pass in groups, for the steps between the passes (across the lanes,
     a division) take long, but many of them can be under way at once.
@@ -134,9 +137,11 @@ def reload_rows(x: Any, y: Any, e: Any, high: float, low: float, streams: bool) 
         rows_here = min(group, count - start)
         ahead = max(classes, AHEAD)
         ahead = ahead if (start + rows_here) * classes + ahead <= x.size else 0
+        # Pass 1: the maximum of each row.
         for i in range(rows_here):
             stats = offset(pointer(block_stats), i * blocks * STATS)
             find_extremes(offset(p, (start + i) * classes), classes, stats)
+        # Pass 2: the exponentials of each row, which are stored, and their sum.
         for i in range(rows_here):
             stats = offset(pointer(block_stats), i * blocks * STATS)
             row, stored = (
@@ -144,6 +149,7 @@ def reload_rows(x: Any, y: Any, e: Any, high: float, low: float, streams: bool) 
                 offset(s, (start * in_place + i) * classes),
             )
             store_row(row, classes, stats, high, low, stored, ahead)
+        # Pass 3: what was stored, over its sum.
         for i in range(rows_here):
             stats = offset(pointer(block_stats), i * blocks * STATS)
             row, stored = (
@@ -245,12 +251,14 @@ def two_pass_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> Non
     stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
         row, result = offset(p, i * classes), offset(q, i * classes)
+        # Pass 1: the sum of each block as a pair m 2^n.
         for k in range(blocks):
             block, here = block_of(row, classes, k)
             smallest, exponent, total, lost = sum_pairs(block, here, high, low)
             store_scalar(stats, SMALLEST + k * STATS, smallest)
             store_sum(stats, k, exponent, total, lost)
         sums = merge_pairs(p, stats, blocks, high)
+        # Pass 2: the exponentials once more, over their sum.
         if is_regular(sums.maximum, high):
             write_row(row, classes, sums, high, low, result, streams)
         else:  # logits beyond FAR were cut; NaN and infinities are among them
@@ -272,8 +280,10 @@ def online_rows(x: Any, y: Any, high: float, low: float, streams: bool) -> None:
     stats, blocks = pointer(block_stats), blocks_of(classes)
     for i in range(x.size // max(classes, 1)):
         row, result = offset(p, i * classes), offset(q, i * classes)
+        # Pass 1: maximum and sum of each block, then of the row.
         online_sums(row, classes, stats, 0, blocks, high, low)
         sums = merge_blocks(stats, blocks, high)
+        # Pass 2: the exponentials once more, over their sum.
         if is_regular(sums.maximum, high):
             write_row(row, classes, sums, high, low, result, streams)
         else:

@@ -186,6 +186,11 @@ def safe_radius(logits: ArrayLike, slopes: ArrayLike, bound: str = "exact") -> N
     TypeError, ValueError
         As `radius`; ValueError for another `bound`, too.
 
+    Notes
+    -----
+    What a masked class, a row without slopes and a row that cannot be computed give is as in
+    `radius`. That each bound is one is proven in the docstring of this module.
+
     Examples
     --------
     >>> logits, slopes = [[9.0, 1.0, 0.0]], [[-1.0, 0.5, 1.0]]

@@ -105,7 +105,7 @@ def _sum_error(size: int) -> float:
 
 @jit
 def new_lanes() -> NDArray[np.float64]:
-    """Return scratch for three sums."""
+    """Return an uninitialised array for three sums over a row, formed in LANES lanes each."""
     return np.empty(3 * LANES)
 
 

@@ -22,19 +22,36 @@ Array = NDArray[np.floating]
 
 
 def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False) -> Array:
-    """Return the gradient less its component along theta, of one parameter tensor.
+    """The gradient of one parameter tensor less its component along the parameters theta.
 
-    `theta`, `gradient`: float32 or float64, both of one dtype and one shape, any strides. The
-    result has their shape and dtype and shares no memory with them. TypeError: other dtypes, or
-    two. ValueError: two shapes.
+    Parameters
+    ----------
+    theta : array_like
+        The parameters: float32 or float64, of any shape and strides.
+    gradient : array_like
+        Their gradient, of the shape and dtype of `theta`.
+    keep_norm : bool
+        By default the result is the projection, as the paper writes it, no longer than the
+        gradient. With True it is scaled to the gradient's norm, as the paper's public code does:
+        the length of a step is that of the gradient then, however little of it was perpendicular. A
+        projection of 0 stays 0.
 
-    `keep_norm`: by default the result is the projection, as the paper writes it, no longer than the
-    gradient. With True it is scaled to the gradient's norm, as the paper's public code does: the
-    length of a step is that of the gradient then, however little of it was perpendicular. A
-    projection of 0 stays 0.
+    Returns
+    -------
+    ndarray
+        Of the shape and dtype of the arguments, in memory of its own.
 
-    Edges. theta = 0: the gradient, as there is no direction to leave out. A NaN or an infinity in
-    either: NaN throughout. One element: 0. No elements: none.
+    Raises
+    ------
+    TypeError
+        If an argument has another dtype, or the two have not the same one.
+    ValueError
+        If the two have not the same shape.
+
+    Notes
+    -----
+    theta = 0: the gradient, as there is no direction to leave out. A NaN or an infinity in either:
+    NaN throughout. One element: 0. No elements: none.
 
     Error. With n elements, u and e the unit roundoff and the smallest positive number of the dtype,
     v = 2^-53, and Euclidean norms, the result r satisfies
@@ -51,6 +68,13 @@ def perp_grad(theta: ArrayLike, gradient: ArrayLike, *, keep_norm: bool = False)
     |theta_i| and summed, by Cauchy-Schwarz: (1). With `keep_norm`, (1) holds for r before it is
     scaled, with 2u for u; the norm is right within 8u.
 
+    References
+    ----------
+    Prieto, Barsbey, Mediano and Birdal 2025, Grokking at the Edge of Numerical Stability, arXiv
+    2501.04697, section 5.
+
+    Examples
+    --------
     >>> perp_grad([1.0, 0.0, 1.0], [3.0, 4.0, 1.0]).tolist()
     [1.0, 4.0, -1.0]
     >>> float(np.linalg.norm(perp_grad([1.0, 0.0], [3.0, 4.0], keep_norm=True)))

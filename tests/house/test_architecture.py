@@ -128,7 +128,7 @@ def test_the_floor_check_sees_relative_and_absolute_imports(tmp_path, monkeypatc
         "from .. import verify",
         "import softproof.verify.oracle.truth",
         "from softproof.verify.oracle.truth import truth",
-        "def f():\n    from ..verify.runs.run import plan",
+        "def f():\n    from ..verify.runs.plan import plan",
     ):
         module.write_text(line)
         assert "verify" in set(imports(module)), line

@@ -1,6 +1,7 @@
 """Every public kernel has an error bound, or says why it has none."""
 
 import importlib
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -54,6 +55,29 @@ def test_the_proofs_are_where_it_says():
         assert "Error" in text, bound.proof
         measured = "measured, not proven" in text
         assert measured != bound.is_proven, bound.proof
+
+
+# Rows of the table in notebooks/pages/kernels.md: the kernel, and whether it is its gradient.
+TABLE = {
+    "softmax, all algorithms": ("softmax", False),
+    "log_softmax": ("log_softmax", False),
+    "logsumexp, of the larger of its modulus and its distance from the maximum": (
+        "logsumexp",
+        False,
+    ),
+    "cross_entropy, without smoothing and weights": ("cross_entropy", False),
+    "its gradient": ("cross_entropy", True),
+}
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_the_page_of_the_kernels_says_the_same(row):
+    page = Path(__file__).parents[2] / "notebooks" / "pages" / "kernels.md"
+    (line,) = [line for line in page.read_text().split("\n") if line.startswith(f"| {row} |")]
+    figures = [float(cell) for cell in line.strip("| ").split(" | ")[1:]]
+    kernel, gradient = TABLE[row]
+    formats = ("float32", "float64", "float16")
+    assert figures == [error_bound(kernel, dtype, gradient=gradient) for dtype in formats]
 
 
 def test_dtypes_are_taken_as_names_and_as_dtypes():

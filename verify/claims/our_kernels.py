@@ -15,7 +15,15 @@ from ...derivations.arithmetic.balls import ball
 from ...derivations.arithmetic.formats import BINARY32
 from ...derivations.claims.dukhan2020 import LARGEST, TWO_PASS, rows_up_to
 from ...derivations.claims.prieto2025 import GROKKING
-from ...derivations.claims.register import SEARCH, Verdict, claim, confirmed, not_checkable, refuted
+from ...derivations.claims.register import (
+    OUR_QUESTION,
+    SEARCH,
+    Verdict,
+    claim,
+    confirmed,
+    not_checkable,
+    refuted,
+)
 from ...derivations.claims.sao2026_radius import GHOSTS, samples, spread
 from ...kernels import clip_step, cross_entropy_with_gradient, softmax
 from ...kernels.losses.cross_entropy import GRADIENT_ULP_BOUND, ULP_BOUND
@@ -28,12 +36,13 @@ Loss = Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
 
 
 @claim(
-    "Two passes need not overflow for any finite input: softproof's two_pass is right within its "
-    "proven bound on masks of -1e30, at +-the largest number, and at any common offset.",
+    "Can two passes do without overflow for any finite input: is softproof's two_pass right within "
+    "its proven bound on masks of -1e30, at +-the largest number, and at any common offset?",
     TWO_PASS,
     "abstract (of our implementation, which first moves rows beyond 2^14 by their maximum)",
     SEARCH,
     opposite={"algorithm": "naive"},
+    kind=OUR_QUESTION,
 )
 def two_pass_kernel_never_overflows(algorithm: str = "two_pass") -> Verdict:
     """The rows on which the printed arithmetic fails, float32, in ulps against the oracle."""
@@ -48,12 +57,14 @@ def two_pass_kernel_never_overflows(algorithm: str = "two_pass") -> Verdict:
 
 
 @claim(
-    "Cross-entropy written as log1p(sum of e^(z_j - z_y)), with the gradient of the right class as "
-    "minus the sum of the others, keeps full relative accuracy down to underflow (float32).",
+    "Does cross-entropy written as log1p(sum of e^(z_j - z_y)), with the gradient of the right "
+    "class as minus the sum of the others, keep full relative accuracy down to underflow "
+    "(float32)?",
     GROKKING,
     "left open: it changes the loss instead (of softproof's cross_entropy)",
     SEARCH,
     opposite={"loss": cross_entropy_shifted},
+    kind=OUR_QUESTION,
 )
 def collapse_free_loss(loss: Loss = cross_entropy_with_gradient) -> Verdict:
     """Gaps from 0 to 103, 2 and 50 classes, loss and gradient in ulps against the oracle."""
@@ -85,11 +96,12 @@ def collapse_free_loss(loss: Loss = cross_entropy_with_gradient) -> Verdict:
 
 
 @claim(
-    "The clip keeps the normalised step at or below 1 in floating point, too.",
+    "Does the clip keep the normalised step at or below 1 in floating point, too?",
     GHOSTS,
     "Proposition 5.2 (of softproof's clip_step)",
     SEARCH,
     opposite={"r": 1.0000001},
+    kind=OUR_QUESTION,
 )
 def radius_clip_kernel(r: float = 1.0) -> Verdict:
     """factor Delta <= pi, in balls, on random samples whose whole update is far too long."""
@@ -107,10 +119,11 @@ def radius_clip_kernel(r: float = 1.0) -> Verdict:
 
 
 @claim(
-    "XNNPACK as LiteRT ships it, which takes three passes, has no NaN for masks of -1e30.",
+    "Has XNNPACK as LiteRT ships it, which takes three passes, no NaN for masks of -1e30?",
     TWO_PASS,
     "not stated: of XNNPACK as it is shipped",
     SEARCH,
+    kind=OUR_QUESTION,
 )
 def masks_in_litert() -> Verdict:
     """A row with three masks, where LiteRT is installed."""

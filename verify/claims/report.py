@@ -12,7 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ...derivations.claims import OUTCOMES
-from .settled import SCHEMA, Settled
+from ...derivations.claims.register import (
+    CERTIFIED,
+    CONFIRMED,
+    NOT_CHECKABLE,
+    OUR_QUESTION,
+    SIMULATED,
+)
+from .settled import NO, SCHEMA, YES, Settled
 
 STYLES = {"refuted": "red", "not checkable here": "dim"}
 
@@ -33,16 +40,34 @@ def print_table(claims: Sequence[Settled], console: Console) -> None:
 
 
 def verdict(entry: Settled) -> str:
-    """The outcome with its number of cases."""
-    if entry.outcome == "confirmed":
-        return f"confirmed on {entry.cases} cases"
-    return entry.outcome
+    """The outcome with its number of cases, or the answer with what it rests on."""
+    counted = _counted(entry)
+    if entry.kind == OUR_QUESTION and entry.strength:
+        return f"{entry.outcome}: {counted or entry.strength}"
+    return counted or entry.outcome
+
+
+def _counted(entry: Settled) -> str:
+    """What rests on its cases alone says how many they are; empty for other outcomes."""
+    if entry.strength == CERTIFIED:
+        return f"certified on {entry.cases} instances"
+    if entry.strength in (CONFIRMED, SIMULATED):
+        return f"{entry.strength} on {entry.cases} cases"
+    return ""
 
 
 def summary(claims: Sequence[Settled]) -> str:
     """How many claims have which verdict, and whether checkers tell them from their opposites."""
-    counts = Counter(entry.outcome for entry in claims)
-    parts = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    ours = [entry for entry in claims if entry.kind == OUR_QUESTION]
+    papers = [entry for entry in claims if entry.kind != OUR_QUESTION]
+    parts = [
+        f"{len(found)} {what}: {_tally(found, outcomes)}."
+        for what, found, outcomes in (
+            ("claims of papers", papers, OUTCOMES),
+            ("questions of ours", ours, (YES, NO, NOT_CHECKABLE)),
+        )
+        if found
+    ]
     tried = [entry for entry in claims if entry.told_apart is not None]
     missed = [entry.name for entry in tried if not entry.told_apart]
     told = (
@@ -50,7 +75,12 @@ def summary(claims: Sequence[Settled]) -> str:
         if not missed
         else f"Checkers that do not tell a claim from its opposite: {', '.join(missed)}."
     )
-    return f"{len(claims)} claims: {', '.join(parts)}. {told}"
+    return " ".join([*parts, told])
+
+
+def _tally(claims: Sequence[Settled], outcomes: Sequence[str]) -> str:
+    counts = Counter(entry.outcome for entry in claims)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in outcomes if counts[outcome])
 
 
 def print_details(claims: Sequence[Settled], console: Console) -> None:
@@ -78,7 +108,7 @@ def print_details(claims: Sequence[Settled], console: Console) -> None:
 
 
 def _has_cases(entry: Settled) -> bool:
-    return entry.cases > 0 and entry.outcome != "confirmed"
+    return entry.cases > 0 and not _counted(entry)
 
 
 def as_dict(

@@ -12,11 +12,14 @@ from ...derivations.claims import CLAIMS, Claim, Verdict
 from ...derivations.claims.dukhan2020 import TWO_PASS
 from ...derivations.claims.mao2023 import COMP_SUM
 from ...derivations.claims.prieto2025 import GROKKING
-from ...derivations.claims.register import not_checkable
+from ...derivations.claims.register import NOT_CHECKABLE, OUR_QUESTION, REFUTED, not_checkable
 from ...derivations.claims.sao2026_radius import GHOSTS
 
 CORE_PAPERS = (GHOSTS, TWO_PASS, GROKKING, COMP_SUM)
-SCHEMA = 1
+YES = "answered yes"
+NO = "answered no"
+COUNTEREXAMPLE = "counterexample"
+SCHEMA = 2
 """Of the file that ``softproof claims --json`` writes: raised when a field changes its meaning."""
 
 
@@ -29,10 +32,17 @@ class Settled:
     paper: str
     place: str
     """Where in the paper."""
+    kind: str
+    """"of the paper", or "our question", which the paper does not state."""
     method: str
     """symbolic proof, certified computation, search, or experiment."""
     outcome: str
-    """proven, attained (proven and sharp), confirmed, refuted, or not checkable here."""
+    """Of a statement of the paper: proven, attained (proven and sharp), certified (each of so many
+    instances is proven), confirmed or simulated (in so many cases), refuted, or not checkable here.
+    Of our question: answered yes, answered no, or not checkable here."""
+    strength: str
+    """What the outcome rests on: proven, attained, certified, confirmed, simulated, counterexample;
+    empty where nothing was checked."""
     cases: int
     """How many cases were computed; 0 for an argument that covers all."""
     evidence: str
@@ -95,17 +105,31 @@ def settle(claim: Claim, named: bool = False) -> Settled:
         statement=claim.statement,
         paper=claim.paper,
         place=claim.place,
+        kind=claim.kind,
         method=claim.method,
-        outcome=verdict.outcome,
+        outcome=_outcome(claim, verdict),
+        strength=_strength(verdict),
         cases=verdict.cases,
         evidence=verdict.evidence,
         opposite=_arguments(claim) if claim.opposite else None,
-        opposite_outcome=opposite.outcome if opposite else None,
+        opposite_outcome=_outcome(claim, opposite) if opposite else None,
         opposite_evidence=opposite.evidence if opposite else None,
         told_apart=verdict.refuted != opposite.refuted if opposite else None,
         seconds=time.perf_counter() - start,
         command=claim.reproduce,
     )
+
+
+def _outcome(claim: Claim, verdict: Verdict) -> str:
+    """The outcome; of a question of ours, which is in no paper, the answer."""
+    if claim.kind != OUR_QUESTION or verdict.outcome == NOT_CHECKABLE:
+        return verdict.outcome
+    return NO if verdict.refuted else YES
+
+
+def _strength(verdict: Verdict) -> str:
+    found = {REFUTED: COUNTEREXAMPLE, NOT_CHECKABLE: ""}
+    return found.get(verdict.outcome, verdict.outcome)
 
 
 def _arguments(claim: Claim) -> str:

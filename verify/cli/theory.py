@@ -36,7 +36,7 @@ def claims(
         Path | None, typer.Option(help="Write all of them, with their evidence, to this file.")
     ] = None,
 ) -> None:
-    """Settle what the papers claim: proven, confirmed, refuted, and by which means.
+    """Settle what the papers claim: proven, certified, confirmed, refuted, and by which means.
 
     Without names a table of all claims; with names, each of them in detail. Timings run only
     by name. Every checker also judges a false variant of a true claim, and a true one of a false.
@@ -46,7 +46,7 @@ def claims(
     """
     from ..claims import chosen, settle
     from ..claims.report import as_dict, print_details, print_table
-    from ..runs.run import Report
+    from ..runs.versions import installed_versions
 
     demand_folders(json)
     try:
@@ -62,7 +62,7 @@ def claims(
             progress.advance(task)
     interrupted = len(settled) < len(selected)
     (print_details if names else print_table)(settled, make_console())
-    write_json(as_dict(settled, interrupted, Report(0, "quick", []).versions), json)
+    write_json(as_dict(settled, interrupted, installed_versions()), json)
     if interrupted or any(entry.told_apart is False for entry in settled):
         raise typer.Exit(1)
 

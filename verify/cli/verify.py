@@ -124,8 +124,10 @@ def verify(
         print_warnings,
     )
     from ..runs.conformance_file import Declarations, load
+    from ..runs.plan import plan
     from ..runs.processes import processes_for, run_in_processes
-    from ..runs.run import Report, plan, run
+    from ..runs.results import Report
+    from ..runs.run import run
     from ..runs.store import Store, StoreError
     from ..subjects.built_in import BUILT_IN, select
     from ..subjects.isolation.worker_pool import Workers
@@ -292,7 +294,7 @@ def regressions(
 ) -> None:
     """Show how NumPy, SciPy, the frameworks and our kernels fare on bugs of the past."""
     from ..runs.regression_record import print_failures, print_table, table
-    from ..runs.run import Report
+    from ..runs.versions import installed_versions
     from ..subjects.built_in import BUILT_IN
     from ..subjects.isolation.worker_pool import Workers
     from ..suites.regression_cases import load
@@ -307,7 +309,7 @@ def regressions(
         )
     console = make_console()
     print_table(rows, console)
-    versions = Report(0, "quick", here).versions
+    versions = installed_versions(here)
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     console.print(told, highlight=False)
     if scripts:

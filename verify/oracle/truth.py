@@ -26,12 +26,14 @@ from ...derivations.proofs.facts import (
     ShiftEquivariant,
     ShiftInvariant,
 )
+from .limits import ContradictoryLimits, ball_limit, big_float_limit
 
 # A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
 GUARD_BITS = 30
 MAX_PRECISION = 1 << 16
 # More than the range of binary64: what is undecided then is a tie, but for a trace.
 TIE_BITS = 1 << 12
+BALLS = balls().name
 
 
 class OracleError(ArithmeticError):
@@ -70,7 +72,8 @@ def truth(
     logits: 1-D array of a supported format; -inf stands for a masked class and means the limit.
     NaN and +inf have no truth (contracts govern them): ValueError, as for a mask everywhere, for
     the gradient of an infinite loss (the right class masked) and for a label that is no class.
-    OracleError when the oracles disagree.
+    A function of one real has its limit at both infinities, where ``limits`` decides it.
+    OracleError when the oracles disagree, or where a limit or a rounding is not decided.
 
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32
@@ -96,7 +99,11 @@ def truth(
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
     groups = _Groups.of(values, label if definition.labelled else None)
-    if (
+    # Of a function of one real, the formula is asked where the argument is finite.
+    asked = np.isfinite(values) | (not definition.elementwise)
+    if definition.elementwise:
+        groups = _Groups.apart(values[asked], None)
+    elif (
         parameters
         or len(groups.values) == len(values)
         or not _sums_only(formula, definition.arguments, definition.facts)
@@ -106,6 +113,10 @@ def truth(
 
     def evaluate(xp: Arithmetic) -> NDArray[Any]:
         result = groups.evaluate(formula, definition.arguments, xp, shift, **parameters)
+        if not asked.all():
+            limits = [_limit(definition, v, xp, gradient, **parameters) for v in values[~asked]]
+            result, found = np.empty(values.shape, dtype=object), result
+            result[asked], result[~asked] = found, limits
         return np.asarray(result + xp.number(restore), dtype=object) if restore else result
 
     precision = fmt.precision + GUARD_BITS + 24
@@ -123,6 +134,24 @@ def truth(
         f"{definition.name} at {[v.hex() for v in values.tolist()]} does not round uniquely to "
         f"{fmt.name} with {MAX_PRECISION} bits"
     )
+
+
+def _limit(
+    definition: Definition, infinity: float, xp: Arithmetic, gradient: bool, **parameters: float
+) -> Any:
+    """The limit of a function of one real in the arithmetic of an oracle."""
+    if xp.name != BALLS:
+        return big_float_limit(definition, infinity, xp, gradient=gradient, **parameters)
+    try:
+        limit = ball_limit(definition, infinity, xp, gradient=gradient, **parameters)
+    except ContradictoryLimits as error:
+        raise OracleError(str(error)) from error
+    if limit.is_nan():
+        raise OracleError(
+            f"nothing declared of {definition.name} decides its limit at {infinity}: its formula "
+            "has no value there, nor has a form, and no monotony leaves but one"
+        )
+    return limit
 
 
 def _shift(definition: Definition, highest: float, gradient: bool) -> tuple[float, float]:

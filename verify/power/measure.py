@@ -12,7 +12,9 @@ from typing import Any
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ..inputs.families import draw
-from ..runs.run import Item, cases_of, plan
+from ..runs.execute import cases_of
+from ..runs.plan import plan
+from ..runs.results import Item
 from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault

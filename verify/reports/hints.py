@@ -16,8 +16,9 @@ from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import Format
 from ...derivations.proofs.facts import ShiftEquivariant
 from ..inputs.families import Batch
-from ..runs.run import Connect, Failure
-from ..subjects.contract import AXES, CHOICES, wider_contracts
+from ..runs.execute import Connect
+from ..runs.results import Failure
+from ..subjects.contract import CHOICES, WIDENING, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
@@ -100,7 +101,8 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
     ),
 )
 
-# What it is likely to be where another setting of the contract lets the case pass.
+# What it is likely to be where another setting of the contract lets the case pass: of several
+# settings together, the first.
 BY_SETTING = {
     "accumulator": "the sum loses digits: keep it in a wider format",
     "summation": "the sum loses digits: add blocks of terms, and the sums of blocks pairwise",
@@ -150,12 +152,12 @@ def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tup
     """The settings of the contract that let the case pass, the fewest; none lets two ways pass."""
     if TWO_WAYS in finding.failure.message:
         return []
-    others = [[f"{name}={c}"] for name in CHOICES if name not in AXES for c in CHOICES[name]]
+    others = [[f"{name}={c}"] for name in CHOICES if name not in WIDENING for c in CHOICES[name]]
     for settings in (*others, *wider_contracts(subject.contract)):
         tried = subject.declaring(settings)
         if tried != subject and passes(tried, finding.batch):
             meant = dict(setting.split("=") for setting in settings)
-            likely = [("likely", BY_SETTING[name]) for name in meant if name in BY_SETTING]
+            likely = [("likely", words) for name, words in BY_SETTING.items() if name in meant]
             return [*likely[:1], ("if meant", f"declare contract={json.dumps(meant)}")]
     return []
 

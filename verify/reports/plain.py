@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..oracle.metrics import UNIT, bits
-from ..runs.run import Report, Result
+from ..runs.results import Report, Result
 from ..subjects.subject import Subject
 
 SCHEMA = 2  # raised when a field is added or changes its meaning (data/report.schema.json)

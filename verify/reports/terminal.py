@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..oracle.metrics import UNIT, bits
-from ..runs.run import Collapse, Failure, Report, Result
+from ..runs.results import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
 from ..suites.grades import weakest

@@ -31,7 +31,7 @@ from ..oracle.metrics import CORRECT, INFINITE, UNIT
 from ..subjects.subject import short_id
 from ..suites import present_name
 from ..suites.grades import GRADES, weakest
-from .run import Failure, Result
+from .results import Failure, Result
 from .store import Difference, Stored, differences
 
 # What can have become of a row, in the order and the colours in which it is shown.

@@ -47,7 +47,7 @@ from ..subjects.subject import LIBRARIES, Subject, matches
 from ..suites import FORMER_NAMES, SUITES, present_name
 
 if TYPE_CHECKING:
-    from .run import Result
+    from .results import Result
 
 FUNCTION_KEYS = ("arrays", "device")  # which a program has not
 COMMON_KEYS = ("id", "command", "definition", "dtypes", "time_limit", "contract")

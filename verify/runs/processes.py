@@ -14,7 +14,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ..subjects.isolation.worker_pool import Workers
-from .run import GivenUp, Item, Outcomes, Plan, Report, Result, ResultStore, collect, execute
+from .execute import GivenUp, execute
+from .results import Item, Report, Result
+from .run import Outcomes, Plan, ResultStore, collect
 
 WORTH_A_PROCESS = 200
 """Items: starting a process takes as long as some tens of them."""

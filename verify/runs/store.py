@@ -39,7 +39,7 @@ from typing import Any
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
 from ..suites.verdicts import Excess
-from .run import Collapse, Failure, Item, Report, Result
+from .results import Collapse, Failure, Item, Report, Result
 
 SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
 WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
@@ -168,7 +168,9 @@ class Store(_Database):
     Only one process can have a store open for writing.
 
     >>> import tempfile
-    >>> from softproof.verify.runs.run import Report, plan, run
+    >>> from softproof.verify.runs.plan import plan
+    >>> from softproof.verify.runs.results import Report
+    >>> from softproof.verify.runs.run import run
     >>> from softproof.verify.subjects import built_in
     >>> subject = built_in.registered("scipy.special:softmax", "softmax")
     >>> items = plan([subject], ["special-values"], ["float32"])

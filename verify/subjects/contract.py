@@ -114,7 +114,7 @@ class Contract:
         """The axes about which nothing is declared.
 
         >>> Contract(all_masked="zero", pos_inf="mass", nan="at").undeclared
-        ('flush_to_zero', 'empty', 'bitwise_batch')
+        ('flush_to_zero', 'empty', 'bitwise_batch', 'layouts')
         """
         return tuple(name for name in OBSERVED if getattr(self, name) is None)
 
@@ -125,7 +125,12 @@ class Contract:
         )
 
 
-AXES = ("summation", "arithmetic", "accumulator")  # of a contract: what a bound depends on
+# What a bound depends on, each from the choice that admits least to the one that admits most.
+WIDENING = {
+    "summation": ("pairwise", "blocked", "any"),
+    "arithmetic": ("float64", "float32", "input"),
+    "accumulator": ("float64", "float32", "input"),
+}
 
 
 def wider_contracts(contract: Contract) -> Iterator[list[str]]:
@@ -135,11 +140,10 @@ def wider_contracts(contract: Contract) -> Iterator[list[str]]:
     ['summation=any']
     """
     single = []
-    for name in AXES:
-        order = CHOICES[name] if name == "summation" else CHOICES[name][::-1]
+    for name, order in WIDENING.items():
         wider = order[order.index(getattr(contract, name)) + 1 :]
         single.append([f"{name}={choice}" for choice in wider])
-    for count in range(1, len(AXES) + 1):
+    for count in range(1, len(WIDENING) + 1):
         for axes in itertools.combinations(single, count):
             yield from map(list, itertools.product(*axes))
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import BINARY64, FORMATS, Format
+from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch
+from ..oracle.limits import has_limit
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
 from ..subjects.contract import Contract, wider_contracts
@@ -99,6 +100,19 @@ class Excess:
         """How many times those of the reference form; that is taken to be off by LEAST."""
         return self.error / max(self.reference, LEAST)
 
+    @staticmethod
+    def largest(*found: Excess | None) -> Excess | None:
+        """The one with the largest ratio, whatever the order; None where there is none.
+
+        >>> Excess.largest(Excess("ties", 8.0, 1.0), None, Excess("masks", 8.0, 1.0)).family
+        'ties'
+        """
+        return max(
+            (excess for excess in found if excess is not None),
+            key=lambda excess: (excess.ratio, excess.error, excess.reference, excess.family),
+            default=None,
+        )
+
 
 @dataclass(frozen=True)
 class Undecided:
@@ -147,13 +161,9 @@ def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
     """Whether the definition has an exact value at a row; elsewhere the contract governs."""
     values = row.astype(np.float64)
     if definition.elementwise:
-        if np.isfinite(values).all():
-            return True
-        # At an infinity the formula tells the limit, or is NaN, as x / (1 + e^-x) at -inf.
-        xp = ieee(BINARY64)
-        with np.errstate(all="ignore"):
-            limits = [definition.formula(v, xp) for v in values[~np.isfinite(values)]]
-        return not np.isnan(limits).any()
+        if np.isnan(values).any():
+            return False
+        return all(has_limit(definition, float(v)) for v in np.unique(values[np.isinf(values)]))
     return bool((values < np.inf).all() and np.isfinite(values).any())
 
 
@@ -284,17 +294,19 @@ def _honest_error(
     exact: Truth,
     gradient: bool,
 ) -> float:
-    """The largest error over the outputs, of the best of the definition's forms."""
+    """The largest error over the outputs, of the best of the definition's forms.
+
+    A function of one real is asked where its argument is finite: that a formula has no value at an
+    infinity excuses nobody.
+    """
     forms = [definition.formula, *definition.forms.values()]
     if gradient:
         forms = [definition.gradient] if definition.gradient else []
     arguments = [row] if label is None else [row, label]
+    asked = np.isfinite(row.astype(np.float64)) if definition.elementwise else True
     with np.errstate(all="ignore"):
-        errors = [
-            float(np.max(ulp_error(np.asarray(form(*arguments, ieee(fmt))), exact), initial=0.0))
-            for form in forms
-        ]
-    return min(errors)
+        errors = [ulp_error(np.asarray(form(*arguments, ieee(fmt))), exact) for form in forms]
+    return min(float(np.max(error, initial=0.0, where=asked)) for error in errors)
 
 
 def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:

@@ -501,8 +501,8 @@ def test_an_edited_helper_invalidates_the_cache_of_its_callers(compiled, tmp_pat
     assert "saved" not in before
     helper = tmp_path / "kernels" / "arithmetic" / "vector_exp.py"
     source = helper.read_text()
-    assert "return fma(f, q, fill(f, 1.0))" in source
-    helper.write_text(source.replace("fma(f, q, fill(f, 1.0))", "fma(f, q, fill(f, 1.125))"))
+    assert "return fma(f, q, broadcast(f, 1.0))" in source
+    helper.write_text(source.replace("broadcast(f, 1.0))", "broadcast(f, 1.125))"))
     after = run(CALL, tmp_path)
     assert after.splitlines()[-1] != before.splitlines()[-1]
 

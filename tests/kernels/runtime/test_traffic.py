@@ -112,7 +112,7 @@ def test_rows_that_fit_the_cache_are_read_once_and_written_once(
     of_x, of_y, scratch = count(softmax.three_pass_reload, x, y, stream_from=stream_from)
     assert (of_x.reads, of_y.reads, of_y.writes) == (1, 0, 1)
     assert of_y.owned == (stream_from == NEVER)
-    assert max(scratch) <= on_rows.GROUP / N + SCRATCH  # the room for a group of rows
+    assert max(scratch) <= on_rows.RELOAD_GROUP / N + SCRATCH  # the room for a group of rows
     assert_same(y, ALGORITHMS["three_pass_reload"](x))
 
 
@@ -162,7 +162,8 @@ def test_a_pass_too_many_is_counted(softmax, on_rows, count):
         on_rows.two_pass_rows(x, y, high, low, streams)
 
     def run(x, out):
-        softmax._run(softmax.rows.RowKernel(wasteful), x, -1, 1.0, out, 1)
+        kernel = softmax.RECOMPUTE._replace(compute=wasteful)
+        softmax.rows.call(kernel, (x,), (1.0,), -1, out, 1)
 
     of_x, of_y, _ = count(run, logits(N), aligned(N))
     assert (of_x.reads, of_y.reads, of_y.writes) == (3, 0, 1) != PAPER["two_pass"]

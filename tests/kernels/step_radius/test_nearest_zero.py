@@ -236,24 +236,31 @@ def test_zeros_that_nearly_coincide_are_right_or_flagged(separation):
 
 # --- every step of the proof is needed: the files without it, run as plain Python ---
 
-FILES = ("nearest_zero", "zeros_in_disc", "power_series", "cos_sin", "exp", "directed")
+FILES = (
+    "step_radius/nearest_zero",
+    "step_radius/zeros_in_disc",
+    *(f"arithmetic/{name}" for name in ("power_series", "cos_sin", "exp", "directed")),
+)
 NAMES = map("variant_{}".format, itertools.count())
 
 
 def rewritten(tmp_path, *replacements):
     """nearest_zero.py from the same sources with some strings replaced, not compiled."""
-    folder = Path(module.__file__).parent
+    folder = Path(module.__file__).parents[1]
     sources = {name: (folder / f"{name}.py").read_text() for name in FILES}
     for old, new in replacements:
         assert sum(source.count(old) for source in sources.values()) == 1, old
         sources = {name: source.replace(old, new) for name, source in sources.items()}
     package = tmp_path / next(NAMES)
-    package.mkdir()
-    for name, source in {**sources, "jit": "def jit(f): return f\n", "__init__": ""}.items():
-        (package / f"{name}.py").write_text(source)
+    rooms = {f"{room}/__init__": "" for room in ("step_radius", "arithmetic", "runtime")}
+    uncompiled = {"runtime/jit": "def jit(f): return f\n", "__init__": "", **rooms}
+    for name, source in {**sources, **uncompiled}.items():
+        path = package / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        return importlib.import_module(f"{package.name}.nearest_zero")
+        return importlib.import_module(f"{package.name}.step_radius.nearest_zero")
 
 
 def variant(tmp_path, *replacements):

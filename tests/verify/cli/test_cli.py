@@ -271,7 +271,7 @@ def test_findings_come_first_and_what_their_words_mean_after():
     run = ("verify", "log_softmax", "--subject", "softproof.verify.textbook:log_softmax_shifted")
     run += ("--dtype", "float32", "--suite", "accuracy", "--suite", "collapse")
     output = softproof(*run).output
-    parts = ["FAIL log_softmax", "logits    [0x", "          [", "Softmax collapse, from"]
+    parts = ["FAIL log_softmax", "logits    [", "observed  ", "Softmax collapse, from"]
     parts += ["ulp error", "Softmax collapse: the gap", "checks: 1 of 2 suites failed"]
     assert sorted(parts, key=output.index) == parts
 
@@ -289,14 +289,26 @@ def test_stored_rows_of_16_bits_are_taken(here, dtype):
 @pytest.mark.parametrize(
     ("subject", "message"),
     [
-        ("broken_import_of_a_user:f", "No module named 'no_such_module_at_all'"),
-        ("script_of_a_user:f", "script_of_a_user:f: SystemExit: 0"),
         ("subject_of_a_user:f", "has no attribute 'f'"),
         ("subject_of_a_user:softmax.f", "has no attribute 'f'"),
     ],
 )
-def test_a_subject_that_cannot_be_imported_is_a_usage_error(here, subject, message):
+def test_a_subject_that_does_not_exist_is_a_usage_error(here, subject, message):
     assert message in usage_error("verify", "softmax", "--subject", subject)
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ("broken_import_of_a_user:f", "No module named 'no_such_module_at_all'"),
+        ("script_of_a_user:f", "script_of_a_user:f: SystemExit: 0"),
+    ],
+)
+def test_a_subject_that_cannot_be_imported_is_a_finding(here, subject, message):
+    outcome = softproof("verify", "softmax", "--subject", subject, "--suite", "accuracy")
+    assert outcome.exit_code == 1
+    assert f"FAIL softmax {subject} float32 accuracy" in outcome.output
+    assert message in outcome.output
 
 
 def test_nothing_checked_is_not_a_pass():
@@ -381,7 +393,8 @@ def test_the_json_report_holds_the_failing_case(tmp_path):
     accuracy = next(r for r in report["results"] if r["suite"] == "accuracy")
     assert set(accuracy) == {
         "definition", "subject", "suite", "dtype", "status", "checks", "violations", "worst",
-        "worst_bits", "errors", "expected", "failures", "collapses",
+        "worst_bits", "errors", "grade", "excess", "warning", "expected", "failures", "collapses",
+        "undecided",
     }  # fmt: skip
     (failure,) = accuracy["failures"]
     assert failure["logits"] == ["0x1p+10", "0x0p+0"]
@@ -734,7 +747,7 @@ def test_a_store_is_gone_on_with_and_compared(declared, tmp_path):
     first = softproof(*run, "--store", before)
     again = softproof(*run, "--store", before)
     assert first.exit_code == again.exit_code == 0
-    assert "6 of 6 results known" in again.output
+    assert "7 of 7 results known" in again.output
     assert "holds another run" in usage_error(*run, "--seed", "1", "--store", before)
     declared.with_name("mine.py").write_text(MINE.replace("x.max(axis=-1, keepdims=True)", "0"))
     assert "code mine:softmax" in usage_error(*run, "--store", before)

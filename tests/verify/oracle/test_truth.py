@@ -30,8 +30,8 @@ from softproof.derivations.arithmetic.formats import (
 )
 from softproof.derivations.definition import Argument, Definition, Output
 from softproof.verify.inputs.families import FAMILIES, draw
+from softproof.verify.oracle import truth as oracle
 from softproof.verify.oracle.truth import OracleError, truth
-from softproof.verify.oracle.truth import truth as oracle
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 # The definitions that `exact_values` below computes by brute force; others have two oracles.

@@ -11,7 +11,8 @@ from softproof.verify.power import measure as measuring
 from softproof.verify.power import sized
 from softproof.verify.power.measure import Power, Setting, measure, share_of_tails
 from softproof.verify.power.mistakes import DEFINITIONS, planted
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 from softproof.verify.reports.terminal import MAX_FAILURES, print_failures, print_table
-from softproof.verify.runs.run import Failure, Report, Result
+from softproof.verify.runs.results import Failure, Report, Result
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import SUITES as ALL_SUITES
 

@@ -15,7 +15,9 @@ from softproof.verify.inputs.families import Batch
 from softproof.verify.reports.strict_json import write_json
 from softproof.verify.runs import compare as compare_module
 from softproof.verify.runs.compare import Tally, as_dict, compare, print_comparison
-from softproof.verify.runs.run import Failure, Item, Report, Result, execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Failure, Item, Report, Result
 from softproof.verify.runs.store import Store, StoreError
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.contract import Contract

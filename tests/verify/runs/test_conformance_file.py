@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from softproof.verify.runs import conformance_file as declared
 from softproof.verify.runs.conformance_file import Declarations, load, matches, parse
-from softproof.verify.runs.run import Result
+from softproof.verify.runs.results import Result
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.subject import Subject

@@ -11,8 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 from softproof.verify.runs import processes
+from softproof.verify.runs.plan import plan
 from softproof.verify.runs.processes import processes_for, run_in_processes
-from softproof.verify.runs.run import Report, plan, run
+from softproof.verify.runs.results import Report
+from softproof.verify.runs.run import run
 from softproof.verify.runs.store import Store
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.isolation.worker_pool import Workers
@@ -101,7 +103,8 @@ def logsumexp(x):
 """
 RUN = """
 from softproof.verify.runs.processes import run_in_processes
-from softproof.verify.runs.run import Report, plan
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
 from softproof.verify.subjects.subject import Subject
 if __name__ == "__main__":
     subjects = [Subject(f"sleepy:{name}", name) for name in ("softmax", "logsumexp")]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from softproof.verify.cli.main import app
 from softproof.verify.inputs.user_rows import given_file
-from softproof.verify.runs.run import Report, plan, run
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
+from softproof.verify.runs.run import run
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.worker_pool import Workers
 from softproof.verify.subjects.subject import Subject

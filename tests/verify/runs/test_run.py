@@ -16,7 +16,10 @@ import pytest
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.cli.main import app
 from softproof.verify.inputs.families import Batch
-from softproof.verify.runs.run import ROWS, Report, Result, execute, plan, run
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import ROWS, plan
+from softproof.verify.runs.results import Report, Result
+from softproof.verify.runs.run import run
 from softproof.verify.subjects.built_in import BUILT_IN, registered
 from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.subject import Subject

@@ -25,7 +25,10 @@ import pytest
 from softproof.verify.inputs.families import Batch
 from softproof.verify.runs import run as run_module
 from softproof.verify.runs import store as store_module
-from softproof.verify.runs.run import Failure, Report, Result, execute, plan, run
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Failure, Report, Result
+from softproof.verify.runs.run import run
 from softproof.verify.runs.store import (
     Store,
     Stored,

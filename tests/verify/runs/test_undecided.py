@@ -9,7 +9,9 @@ from softproof.derivations import REGISTRY, Argument, Output, define
 from softproof.derivations.proofs.facts import PermutationEquivariant
 from softproof.verify.reports.plain import as_dict
 from softproof.verify.reports.terminal import print_summary
-from softproof.verify.runs.run import Report, plan, run
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
+from softproof.verify.runs.run import run
 from softproof.verify.studies.precision import precision_errors
 from softproof.verify.subjects.subject import Subject
 

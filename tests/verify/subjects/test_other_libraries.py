@@ -22,7 +22,8 @@ import pytest
 from softproof.derivations import lookup
 from softproof.verify.inputs.families import Batch
 from softproof.verify.oracle.metrics import hexadecimal
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.isolation.in_process import InProcess
 

@@ -9,7 +9,8 @@ from softproof.kernels import comp_sum_with_gradient, online
 from softproof.verify.cli.main import app
 from softproof.verify.inputs.families import draw
 from softproof.verify.runs.conformance_file import parse
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -8,7 +8,8 @@ import pytest
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.power import broken_batches
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -9,8 +9,8 @@ from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY6
 from softproof.derivations.definition import REGISTRY, Argument, Definition, Output
 from softproof.derivations.proofs.facts import PermutationInvariant
 from softproof.verify.inputs.families import STANDARD, draw
+from softproof.verify.oracle import truth as oracle
 from softproof.verify.oracle.truth import truth
-from softproof.verify.oracle.truth import truth as oracle
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import special_values, values

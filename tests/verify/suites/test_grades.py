@@ -15,7 +15,9 @@ from softproof.verify.cli.main import app
 from softproof.verify.inputs.families import Batch
 from softproof.verify.oracle.metrics import ulp_error
 from softproof.verify.reports.plain import as_dict
-from softproof.verify.runs.run import Report, execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -8,7 +8,8 @@ from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.inputs.families import Batch
 from softproof.verify.power import broken_layouts
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.layouts import FAR, LAYOUTS, lay_out

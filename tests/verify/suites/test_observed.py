@@ -11,7 +11,9 @@ from softproof.verify.reports.html import html
 from softproof.verify.reports.junit import junit
 from softproof.verify.reports.plain import as_dict
 from softproof.verify.reports.terminal import print_observed
-from softproof.verify.runs.run import Report, Result, plan, run
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report, Result
+from softproof.verify.runs.run import run
 from softproof.verify.runs.store import decode, encode
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, OBSERVED, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess

@@ -8,7 +8,8 @@ from softproof import kernels
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.verify.power import broken_parameters
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

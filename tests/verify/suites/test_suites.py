@@ -15,7 +15,9 @@ from softproof.derivations.definition import REGISTRY, Argument, define
 from softproof.derivations.proofs import facts
 from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.oracle.metrics import ulp_error
-from softproof.verify.runs.run import Report, execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
@@ -482,7 +484,7 @@ def test_a_contract_is_kept_or_broken(setting, keeps, breaks, dtype):
 def test_every_choice_of_special_values_is_tested():
     tested = {setting for setting, _, _ in CONTRACTS}
     thresholds = {"accumulator", "summation", "arithmetic"}
-    elsewhere = thresholds | {"flush_to_zero", "bitwise_batch", "collapse_free"}
+    elsewhere = thresholds | {"flush_to_zero", "bitwise_batch", "collapse_free", "layouts"}
     assert tested == {
         f"{name}={value}"
         for name, values in CHOICES.items()
@@ -614,7 +616,11 @@ def test_a_finite_result_for_what_just_overflows_is_measured_from_the_end_of_the
 
 def test_a_function_whose_formula_has_no_value_at_infinity_is_judged_elsewhere(monkeypatch):
     swish = dataclasses.replace(
-        lookup("sigmoid"), name="swish", formula=lambda x, xp: x / (1 + xp.exp(-x)), facts=()
+        lookup("sigmoid"),
+        name="swish",
+        formula=lambda x, xp: x / (1 + xp.exp(-x)),
+        facts=(),
+        forms={},
     )
     monkeypatch.setitem(REGISTRY, "swish", swish)
     assert not judge.has_truth(swish, np.array([-np.inf]))
@@ -715,3 +721,46 @@ def test_a_second_array_where_there_is_no_gradient_is_refused():
 def test_a_promise_below_what_the_oracle_tells_is_refused():
     with pytest.raises(ValueError, match=r"ulps\['float32'\]=0; promise at least"):
         Contract(ulps={"float32": 0})
+
+
+# --- functions of one real at infinities ---
+
+
+def ria_without_a_limit_on_the_left(x):
+    """Right at every number; NaN at -inf, as x Phi(x) + phi(x) computed as it is written."""
+    value = importlib.import_module("softproof.kernels").ria(x.astype(np.float64))
+    return np.where(x == -np.inf, np.nan, value).astype(x.dtype)
+
+
+def ria_with_its_limit_on_the_left(x):
+    value = ria_without_a_limit_on_the_left(x)
+    return np.where(x == -np.inf, 0, value).astype(x.dtype)
+
+
+def ria_one_off_on_the_left(x):
+    value = ria_without_a_limit_on_the_left(x)
+    return np.where(x == -np.inf, 1, value).astype(x.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "observed"),
+    [
+        ("ria_without_a_limit_on_the_left", np.nan),
+        ("ria_one_off_on_the_left", 1.0),
+        ("ria_with_its_limit_on_the_left", None),
+    ],
+)
+def test_a_function_of_one_real_is_held_to_its_limit_at_minus_infinity(name, observed, dtype):
+    """The formula of ria is -inf * 0 there, which once excused every result."""
+    result = run(
+        Subject(f"{__name__}:{name}", "ria", Contract(), tuple(FORMATS)), "special-values", dtype
+    )
+    failures = [(f.message, float.fromhex(f.observed), f.expected) for f in result.failures]
+    if observed is None:
+        assert failures == []
+        return
+    ((message, value, expected),) = failures
+    assert "argument -inf" in message
+    assert np.array_equal(value, observed, equal_nan=True)
+    assert float.fromhex(expected) == 0

@@ -13,7 +13,8 @@ from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.cli.main import app
 from softproof.verify.inputs.user_rows import given_row
 from softproof.verify.oracle.metrics import hexadecimal
-from softproof.verify.runs.run import ROWS, execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import ROWS, plan
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.isolation.in_process import InProcess

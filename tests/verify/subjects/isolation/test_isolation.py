@@ -14,7 +14,9 @@ import numpy as np
 import psutil
 import pytest
 from softproof.verify.inputs.families import Batch
-from softproof.verify.runs.run import Report, plan, run
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
+from softproof.verify.runs.run import run
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation import in_process as hosts

@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 import pytest
 from softproof.derivations.arithmetic.formats import FORMATS
-from softproof.verify.runs.run import execute, plan
+from softproof.verify.runs.execute import execute
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.isolation import program
 from softproof.verify.subjects.isolation.in_process import MOST_DEATHS
 from softproof.verify.subjects.isolation.program import Program, as_subject, is_command, parsed

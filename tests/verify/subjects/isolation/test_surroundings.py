@@ -9,7 +9,9 @@ import numpy as np
 import psutil
 import pytest
 from softproof.verify import testing
-from softproof.verify.runs.run import Report, plan, run
+from softproof.verify.runs.plan import plan
+from softproof.verify.runs.results import Report
+from softproof.verify.runs.run import run
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.isolation.worker_pool import Workers

@@ -1,0 +1,62 @@
+"""The plan of a run: which items of work it consists of, in the order they are executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ...derivations import Definition, lookup
+from ...derivations.arithmetic.formats import FORMATS, Format
+from ..inputs.families import Batch
+from ..subjects.subject import Subject
+from ..suites import BUDGETS, SUITES, Suite
+from .results import Item
+
+# Families of many shapes, one row length after the other.
+OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
+ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}  # of each input family, by budget
+
+
+def plan(
+    subjects: Iterable[Subject],
+    suites: Iterable[str],
+    dtypes: Iterable[str],
+    *,
+    budget: str = "quick",
+    seed: int = 0,
+    given: Callable[[Definition, Format], tuple[Batch, ...]] | None = None,
+    given_in: str = "",
+) -> list[Item]:
+    """All items of a run; those that share inputs stand together, so that truths are found once.
+
+    With ``given``, the user's rows take the place of the input families (and the suite of special
+    values, which makes its own rows, is held against the given row alone); ``given_in`` is the
+    file that holds them.
+    """
+    subjects, items = list(subjects), []
+    for name in dict.fromkeys(s.definition for s in subjects):
+        definition = lookup(name)
+        for dtype in dtypes:
+            rows_given = given(definition, FORMATS[dtype]) if given else ()
+            for suite in (SUITES[s] for s in suites):
+                if not suite.applies(definition, FORMATS[dtype]):
+                    continue
+                for family in _families(suite, definition, budget, given is not None):
+                    items += [
+                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given, given_in)
+                        for s in subjects
+                        if s.definition == name
+                        and dtype in s.dtypes
+                        # Hundreds of shapes take a subject that compiles for each a minute.
+                        and not (s.slow and family in OF_MANY_LENGTHS and budget == "quick")
+                    ]
+    return items
+
+
+def _families(suite: Suite, definition: Definition, budget: str, given: bool) -> tuple[str, ...]:
+    if BUDGETS.index(budget) < BUDGETS.index(suite.budget):
+        return ()
+    if given:
+        return ("given",) if suite.check is not None else ()
+    if suite.check_own is not None:
+        return ("",)
+    return suite.real_families if definition.elementwise else suite.families

@@ -1,0 +1,158 @@
+"""What is written down of a finding: the row, the numbers, and how to see them again.
+
+A finding is shown again by a command of softproof, and where the subject states its call, by a
+script without softproof (snippet.py).
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from ...derivations import Output, lookup
+from ..inputs.families import Batch
+from ..oracle.metrics import hexadecimal
+from ..subjects.built_in import registered
+from ..subjects.subject import Subject
+from ..suites import BUDGETS, SUITES
+from ..suites.verdicts import Observation, Undecided, Violation
+from .plan import ROWS
+from .results import Collapse, Failure, Item, UndecidedRow
+from .snippet import snippet
+
+MOST_IN_A_COMMAND = 2000  # logits; a longer row is found again by its seed
+MOST_WRITTEN = 64  # logits of a row that shows a collapse: a longer one is made of two numbers
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A violation with the row that shows it, after shrinking."""
+
+    family: str
+    row: Batch
+    violation: Violation
+    has_row: bool  # False where the suite makes its rows itself, or the preflight failed
+    fails_alone: bool  # the row was seen to fail without the rest of its batch
+
+
+def write_failure(item: Item, shown: Shown) -> Failure:
+    """Write a violation down, with the command and the script that show it again."""
+    row, violation = shown.row, shown.violation
+    logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
+    label = _label(row)
+    command, detail = _command(item), violation.detail
+    if (shown.fails_alone or item.has_one_given_row) and len(logits) <= MOST_IN_A_COMMAND:
+        command += _row_option(logits, label)
+    elif item.given or (item.family and shown.has_row):
+        only_in_batch = violation.only_in_batch or not item.has_one_given_row
+        if shown.has_row and not shown.fails_alone and only_in_batch:
+            detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
+        command += _inputs_options(item)
+    has_script = shown.fails_alone and violation.observed is not None
+    return Failure(
+        family=shown.family or item.family,
+        kind=violation.kind,
+        message=violation.message,
+        detail=detail,
+        logits=logits,
+        label=label,
+        index=violation.index,
+        observed=_hexadecimal(violation.observed),
+        expected=_hexadecimal(violation.expected),
+        error=violation.error,
+        threshold=violation.threshold,
+        source=violation.source,
+        reproduce=command,
+        snippet=_snippet(item.subject, row, violation) if has_script else None,
+    )
+
+
+def write_collapse(item: Item, seen: Observation) -> Collapse:
+    """Write a collapse down, with the command that shows it again."""
+    row = seen.batch
+    logits = () if row is None else _short_logits(row)
+    label = _label(row) if row is not None and logits else None
+    command = _command(item)
+    command += _row_option(logits, label) if logits else _inputs_options(item)
+    return Collapse(
+        result=seen.result,
+        classes=seen.classes,
+        leader=seen.leader,
+        gap=seen.gap,
+        cause=seen.cause,
+        lost=seen.lost,
+        share=seen.share,
+        logits=logits,
+        label=label,
+        observed=_hexadecimal(seen.observed),
+        expected=_hexadecimal(seen.expected),
+        reproduce=command,
+    )
+
+
+def write_undecided(batch: Batch, seen: Undecided) -> UndecidedRow:
+    """Write down a row of a batch that the oracle could not decide."""
+    row = batch.row(seen.row)
+    return UndecidedRow(_short_logits(row), _label(row), seen.reason)
+
+
+def _short_logits(row: Batch) -> tuple[str, ...]:
+    """The logits of a row in hex; nothing where there are none, or too many to show."""
+    if not 0 < row.logits.size <= MOST_WRITTEN:
+        return ()
+    return tuple(hexadecimal(float(v)) for v in row.logits[0])
+
+
+def _label(row: Batch) -> int | None:
+    return None if row.labels is None else int(row.labels[0])
+
+
+def _hexadecimal(value: float | None) -> str | None:
+    return None if value is None else hexadecimal(value)
+
+
+def _command(item: Item) -> str:
+    """The command that runs the suite on the subject in the format, as it was declared."""
+    definition = item.subject.definition
+    known = registered(item.subject.id, definition)
+    command = f"softproof verify {definition} --subject {shlex.quote(item.subject.id)}"
+    command += f" --dtype {item.dtype} --suite {item.suite}"
+    if item.subject.declared_in:
+        command += f" --subjects {shlex.quote(item.subject.declared_in)}"
+    else:
+        if item.subject.arrays != known.arrays:
+            command += f" --arrays {item.subject.arrays}"
+        if item.subject.device != known.device:
+            command += f" --device {item.subject.device}"
+    for setting in item.subject.contract.settings_from(known.contract):
+        command += f" --contract {setting}"
+    return command
+
+
+def _row_option(logits: tuple[str, ...], label: int | None) -> str:
+    """The options that give one row."""
+    return f" --row={','.join(logits)}" + ("" if label is None else f" --label {label}")
+
+
+def _inputs_options(item: Item) -> str:
+    """The options that give all rows of an item again."""
+    if item.given:
+        return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""
+    budgets = (b for b in BUDGETS if ROWS[b] == item.rows)
+    budget = max(next(budgets, "quick"), SUITES[item.suite].budget, key=BUDGETS.index)
+    return f" --budget {budget} --seed {item.seed}"
+
+
+def _snippet(subject: Subject, row: Batch, violation: Violation) -> str | None:
+    """A script that shows the violation without softproof, where the subject states its call."""
+    definition = lookup(subject.definition)
+    vector = definition.output is Output.VECTOR or definition.elementwise or violation.in_gradient
+    index = violation.index or 0
+    return snippet(
+        subject,
+        row.logits,
+        row.labels,
+        place=(0, index) if vector else (0,),
+        in_gradient=violation.in_gradient,
+        expected=violation.expected,
+    )
