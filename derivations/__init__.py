@@ -5,7 +5,7 @@
 True
 """
 
-from . import error_bounds  # declares the bounds with their definitions
+from . import error_bounds, step_radius  # declare what is proven with the definitions
 from .catalogue import lookup
 from .definition import REGISTRY, Argument, Definition, Output, Parameter, define
 from .proofs.prove import Proof, prove
@@ -21,4 +21,5 @@ __all__ = [
     "error_bounds",
     "lookup",
     "prove",
+    "step_radius",
 ]

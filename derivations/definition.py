@@ -67,6 +67,40 @@ class Parameter:
     upper: float
 
 
+@dataclass(frozen=True)
+class Relation:
+    """How results of a definition follow from the values of another.
+
+    ``formula(values, *arguments, xp)`` is the value of the definition, or its gradient where
+    ``of_gradient``, at the arguments; ``values`` are those of the definition called ``other``, at
+    the same arguments as far as it takes them.  ``text`` says it in a few words.
+    """
+
+    text: str
+    other: str
+    formula: Formula
+    of_gradient: bool = False
+
+
+class Place(enum.Enum):
+    """Which outputs of a row, by its largest logit."""
+
+    LEADER = "leader"
+    OTHERS = "others"
+
+
+@dataclass(frozen=True)
+class CollapsePart:
+    """Outputs that softmax collapse takes together: where they are, and what they become.
+
+    ``lost_at``: the value that they have where the small terms are lost, 0 or 1.
+    """
+
+    name: str
+    place: Place
+    lost_at: float = 0.0
+
+
 @dataclass
 class Definition:
     """A function, written once, with what is declared of it.
@@ -80,8 +114,17 @@ class Definition:
     [i, j] = d output_i / d input_j for a vector output, a number for a REAL argument.
 
     What is proven of its rounding errors is declared in ``error_bounds``, in the module of the
-    family: ``error_bound`` of the values, for the form ``proven_form``; ``gradient_bound``; and
-    ``shared_error``, the part of the errors that the outputs of a row have in common.
+    family: ``error_bound`` of the values, for the form ``proven_form``; ``gradient_bound``;
+    ``shared_error``, the part of the errors that the outputs of a row have in common;
+    ``right_class_bound`` of the gradient at the label, where it is minus the sum of the other
+    probabilities; ``product_bound`` of vector-Jacobian products.  Where its Taylor series end is
+    declared in ``step_radius``: ``singularities`` of a function of one real, and ``kink_radius``.
+
+    ``relations``: its values by those of other definitions.  ``gradient_forms``: other ways to
+    compute the gradient.  ``loss(values, *arguments, xp)``: the cross-entropy of a label, from the
+    values at the logits.  ``two_class_case_of``: at x the function is an output of that definition
+    at the logits (x, 0).  ``collapse_parts``: what is lost in softmax
+    collapse, where no other fact tells.
     """
 
     name: str
@@ -94,6 +137,8 @@ class Definition:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     breakpoint_at_zero: bool = False
     partition_function: bool = False
+    two_class_case_of: str | None = None
+    collapse_parts: tuple[CollapsePart, ...] = ()
     forms: dict[str, Formula] = field(default_factory=dict)
     second: Formula | None = None
     gradient: Formula | None = None
@@ -101,6 +146,13 @@ class Definition:
     proven_form: str | None = None
     gradient_bound: Formula | None = None
     shared_error: Formula | None = None
+    right_class_bound: Formula | None = None
+    product_bound: Formula | None = None
+    singularities: Formula | None = None
+    kink_radius: Formula | None = None
+    gradient_forms: dict[str, Formula] = field(default_factory=dict)
+    relations: list[Relation] = field(default_factory=list)
+    loss: Formula | None = None
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
         """Evaluate the published formula: ``definition(*arguments, xp, **parameters)``."""
@@ -140,6 +192,31 @@ class Definition:
 
         return register
 
+    def gradient_form(self, name: str) -> Callable[[Formula], Formula]:
+        """Decorate another form of the gradient, named as the field names it."""
+
+        def register(formula: Formula) -> Formula:
+            self.gradient_forms[name] = formula
+            return formula
+
+        return register
+
+    def relation(
+        self, text: str, *, to: str, of_gradient: bool = False
+    ) -> Callable[[Formula], Formula]:
+        """Decorate how this definition's values, or its gradient, follow from those of another."""
+
+        def register(formula: Formula) -> Formula:
+            self.relations.append(Relation(text, to, formula, of_gradient))
+            return formula
+
+        return register
+
+    def label_loss(self, formula: Formula) -> Formula:
+        """Decorate how the cross-entropy of a label follows from the values at the logits."""
+        self.loss = formula
+        return formula
+
 
 REGISTRY: dict[str, Definition] = {}
 
@@ -154,12 +231,15 @@ def define(
     parameters: Mapping[str, Parameter] | None = None,
     breakpoint_at_zero: bool = False,
     partition_function: bool = False,
+    two_class_case_of: str | None = None,
+    collapse_parts: tuple[CollapsePart, ...] = (),
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
     ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
     go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
     logits, so its Taylor radius along a line is that of the partition function.
+    ``two_class_case_of`` and ``collapse_parts``: as in ``Definition``.
     ValueError when the name is taken or the formula has no docstring.
     """
 
@@ -180,6 +260,8 @@ def define(
             parameters=dict(parameters or {}),
             breakpoint_at_zero=breakpoint_at_zero,
             partition_function=partition_function,
+            two_class_case_of=two_class_case_of,
+            collapse_parts=collapse_parts,
         )
         return REGISTRY[name]
 

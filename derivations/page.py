@@ -22,15 +22,9 @@ from .definition import Definition, Output
 from .proofs.charts import Symbolic
 from .proofs.facts import PermutationEquivariant, PermutationInvariant
 from .proofs.prove import CONSTANT, NO_PROOF, Proof, prove
-from .step_radius import (
-    activation_singularities as singularities,
-)
-from .step_radius import (
-    partition,
-)
-from .step_radius import (
-    stablemax as stablemax_radius,
-)
+from .step_radius import partition
+from .step_radius import stablemax as stablemax_radius
+from .step_radius.activation_singularities import SingularitySet
 
 WIDTH = 96  # of a matrix in text; wider ones are printed entry by entry
 
@@ -85,9 +79,9 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     sections = [*_formulas(definition, size), *_declarations(definition)]
     if definition.partition_function:
         sections += _radius(size)
-    if definition.name in singularities.NAMES:
-        sections.append(_singularities(definition.name))
-    if definition.name in stablemax_radius.NAMES:
+    if definition.singularities is not None:
+        sections.append(_singularities(definition.singularities()))
+    if definition.kink_radius is not None:
         sections += _kinks(definition, size)
     return (_text if style == "text" else _latex)(definition, sections)
 
@@ -402,8 +396,7 @@ def _radius(size: int) -> Iterator[Section]:
     )
 
 
-def _singularities(name: str) -> Section:
-    found = singularities.singularities(name)
+def _singularities(found: SingularitySet) -> Section:
     if found.entire:
         return Section("Singularities", "none: the function is entire")
     return Section(

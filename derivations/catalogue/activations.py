@@ -17,6 +17,7 @@ GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AI
         Range(lower=0, upper=1),
         Identity("f(x) + f(-x) = 1", lambda f, x: f(x) + f(-x) - 1),
     ),
+    two_class_case_of="softmax",
 )
 def sigmoid(x, xp):
     """Logistic function 1 / (1 + e^-x)."""
@@ -53,6 +54,7 @@ def _(x, xp):
         Range(lower=0),
         Identity("f(x) - f(-x) = x", lambda f, x: f(x) - f(-x) - x),
     ),
+    two_class_case_of="logsumexp",
 )
 def softplus(x, xp):
     """Softplus log(1 + e^x)."""

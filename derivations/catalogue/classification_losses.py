@@ -2,7 +2,7 @@
 
 from ..definition import Argument, Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from .softmax import log1p_of_losers, logsumexp, softmax
+from .softmax import exp_of_log_softmax, log1p_of_losers, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 
@@ -53,3 +53,21 @@ def _(z, label, xp, smoothing=0.0):
         return tail - d[label]
     s = xp.number(smoothing)
     return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(z)))
+
+
+@cross_entropy.gradient_form("exp of log-softmax")
+def _(z, label, xp, smoothing=0.0):
+    s = xp.number(smoothing)
+    gradient = exp_of_log_softmax(z, xp) - s / len(z)
+    gradient[label] -= 1 - s
+    return gradient
+
+
+@cross_entropy.relation("-log_softmax_y", to="log_softmax")
+def _(log_p, z, label, xp):
+    return -log_p[label]
+
+
+@cross_entropy.label_loss
+def _(loss, z, label, xp):
+    return loss

@@ -63,6 +63,15 @@ def _(z, label, xp, tau=TAU.default):
     return xp.expm1(s * loss) / s
 
 
+OF_CROSS_ENTROPY = "its function of the cross-entropy"
+
+
+@comp_sum.relation(OF_CROSS_ENTROPY, to="cross_entropy")
+def _(loss, z, label, xp, tau=TAU.default):
+    s = 1 - xp.number(tau)
+    return xp.expm1(s * loss) / s
+
+
 @define(
     family="losses",
     source=f"{MAO_MOHRI_ZHONG} (tau = 0)",
@@ -83,6 +92,11 @@ def _(z, label, xp):
 @sum_exponential.form("log1p")
 def _(z, label, xp):
     return comp_sum.forms["log1p"](z, label, xp, 0)
+
+
+@sum_exponential.relation(OF_CROSS_ENTROPY, to="cross_entropy")
+def _(loss, z, label, xp):
+    return xp.expm1(loss)
 
 
 @define(
@@ -117,6 +131,12 @@ def _(z, label, xp, q=Q.default):
     return loss if q == 0 else xp.expm1(-xp.number(q) * loss) / -xp.number(q)
 
 
+@generalized_cross_entropy.relation(OF_CROSS_ENTROPY, to="cross_entropy")
+def _(loss, z, label, xp, q=Q.default):
+    s = 1 - xp.number(1 + q)
+    return xp.expm1(s * loss) / s
+
+
 @define(
     family="losses",
     source=f"Ghosh, Kumar, Sastry 2017, arXiv 1712.09482; {MAO_MOHRI_ZHONG} (tau = 2)",
@@ -140,3 +160,8 @@ def _(z, label, xp):
     e = xp.exp(z - xp.max(z))
     others = [e[k] for k in range(len(z)) if k != label]
     return xp.sum([xp.number(0), *others]) / xp.sum(e)
+
+
+@mean_absolute_error.relation("1 - softmax_y", to="softmax")
+def _(p, z, label, xp):
+    return 1 - p[label]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..definition import Argument, Output, define
+from ..definition import Argument, CollapsePart, Output, Place, define
 from ..proofs.facts import (
     Convex,
     GradientSumsTo,
@@ -65,6 +65,11 @@ def _(z, xp):
     return xp.exp(d - tail)
 
 
+@softmax.relation("exp(log_softmax)", to="log_softmax")
+def _(log_p, z, xp):
+    return xp.exp(log_p)
+
+
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
@@ -110,6 +115,27 @@ def _(z, xp):
     return xp.max(z) + tail
 
 
+@logsumexp.gradient_form("exp of log-softmax")
+def exp_of_log_softmax(z, xp):
+    """Softmax as e^(log-softmax): what is at hand where log-softmax is stored."""
+    return xp.exp(log_softmax.forms["shifted"](z, xp))
+
+
+@logsumexp.relation("x_k - log_softmax_k", to="log_softmax")
+def _(log_p, z, xp):
+    return z[0] - log_p[0]
+
+
+@logsumexp.relation("softmax, its gradient", to="softmax", of_gradient=True)
+def _(p, z, xp):
+    return p
+
+
+@logsumexp.label_loss
+def _(log_sum, z, label, xp):
+    return log_sum - z[label]
+
+
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
@@ -122,6 +148,7 @@ def _(z, xp):
         Range(upper=0),
     ),
     partition_function=True,
+    collapse_parts=(CollapsePart("log p of the leader", Place.LEADER),),
 )
 def log_softmax(z, xp):
     """Log-probabilities z_i - log sum_k e^z_k."""
@@ -151,3 +178,13 @@ def _(z, xp):
 def _(z, xp):
     d, tail = log1p_of_losers(z, xp)
     return d - tail
+
+
+@log_softmax.relation("x - logsumexp", to="logsumexp")
+def _(log_sum, z, xp):
+    return z - log_sum
+
+
+@log_softmax.label_loss
+def _(log_p, z, label, xp):
+    return 0 - log_p[label]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from .declare import error_bound, gradient_bound
+import numpy as np
+from numpy.typing import NDArray
+
+from .declare import error_bound, gradient_bound, right_class_bound
 from .logits import at_label, distances, is_other
-from .model import Bound, Label, Model, Vector, rounded_sum
-from .softmax import error_of_sum, log1p_of_losers, logsumexp_gradient
+from .model import SLACK, Bound, Label, Model, Vector, rounded_sum
+from .softmax import error_of_sum, log1p_of_losers, logsumexp_gradient, sum_of_the_others
 
 
 @error_bound("cross_entropy", form="log1p")
@@ -51,3 +54,26 @@ def cross_entropy_gradient(z: Vector, label: Label, model: Model, smoothing: flo
         error = error + target * np.expm1(model.exponent(4))
     rounded = rounded_sum(np.abs(each.value - target), error, model)
     return Bound(rounded.value, np.where(np.isfinite(z), rounded.error, 0.0))
+
+
+@right_class_bound("cross_entropy")
+def right_class_error(logits: NDArray[Any], label: int, model: Model) -> float:
+    """The error of the gradient of the right class, as minus the sum of the other probabilities.
+
+    Each is off by ``softmax.logsumexp_gradient``; adding n of them multiplies each by n - 1
+    factors, and the sum rounds once: relative to T / S itself, where p - 1 is off by u relative
+    to 1.  T / (1 + T) is no worse: the divisor is that of the probabilities.  Masked classes take
+    no part.
+
+    >>> from ..arithmetic.formats import BINARY32
+    >>> exact = np.exp(-40)  # the gradient of [40, 0] is -e^-40, nearly
+    >>> right_class_error(np.array([40.0, 0.0]), 0, Model.of(BINARY32)) < 1e-4 * exact.item()
+    True
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    finite = np.isfinite(z)
+    others = finite & (np.arange(len(z)) != label)
+    if not others.any():
+        return 0.0
+    of_the_sum = sum_of_the_others(z, label, model)
+    return float(model.rounded(of_the_sum.value, SLACK * of_the_sum.error))

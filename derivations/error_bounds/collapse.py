@@ -52,14 +52,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..arithmetic.formats import BINARY32, BINARY64, Format
-from .model import ELEMENTARY, SLACK, Model
-from .softmax import sum_of_the_others
+from .model import ELEMENTARY
 
 LN2 = math.log(2)
 
@@ -196,24 +191,3 @@ def _comes_from(fmt: Format, gap: float, derived: float, spacing: float, losers:
 
 def _accumulators(fmt: Format) -> list[Format]:
     return [f for f in dict.fromkeys((fmt, BINARY32, BINARY64)) if f.precision >= fmt.precision]
-
-
-def right_class_bound(logits: NDArray[Any], label: int, model: Model) -> float:
-    """The error of the gradient of the right class, as minus the sum of the other probabilities.
-
-    Each is off by ``softmax.logsumexp_gradient``; adding n of them multiplies each by n - 1
-    factors, and the sum rounds once: relative to T / S itself, where p - 1 is off by u relative
-    to 1.  T / (1 + T) is no worse: the divisor is that of the probabilities.  Masked classes take
-    no part.
-
-    >>> exact = math.exp(-40)  # the gradient of [40, 0] is -e^-40, nearly
-    >>> right_class_bound(np.array([40.0, 0.0]), 0, Model.of(BINARY32)) < 1e-4 * exact
-    True
-    """
-    z = np.asarray(logits, dtype=np.float64)
-    finite = np.isfinite(z)
-    others = finite & (np.arange(len(z)) != label)
-    if not others.any():
-        return 0.0
-    of_the_sum = sum_of_the_others(z, label, model)
-    return float(model.rounded(of_the_sum.value, SLACK * of_the_sum.error))

@@ -19,6 +19,7 @@ from ..catalogue import lookup
 from ..definition import AS_PUBLISHED
 from .model import Bound, SharedError
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 BoundOf = TypeVar("BoundOf", bound=Callable[..., Bound])
 SharedErrorOf = TypeVar("SharedErrorOf", bound=Callable[..., SharedError])
 
@@ -61,6 +62,16 @@ def gradient_bound(name: str) -> Callable[[BoundOf], BoundOf]:
 def shared_error(name: str) -> Callable[[SharedErrorOf], SharedErrorOf]:
     """Declare what the errors of the outputs have in common; raises as ``error_bound`` does."""
     return lambda function: _declare(name, "shared_error", function)
+
+
+def right_class_bound(name: str) -> Callable[[Function], Function]:
+    """Declare the bound of the gradient at the label; raises as ``error_bound`` does."""
+    return lambda function: _declare(name, "right_class_bound", function)
+
+
+def product_bound(name: str) -> Callable[[Function], Function]:
+    """Declare the bound of vector-Jacobian products; raises as ``error_bound`` does."""
+    return lambda function: _declare(name, "product_bound", function)
 
 
 def _declare(name: str, field: str, function: Any) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .declare import error_bound, gradient_bound, shared_error
+from .declare import error_bound, gradient_bound, product_bound, shared_error
 from .logits import count_classes, distances, finite_or_zero, is_other
 from .model import LOGARITHM, Bound, Label, Model, SharedError, Vector, rounded_sum
 
@@ -164,3 +167,34 @@ def sum_of_the_others(z: Vector, label: Label, model: Model) -> Bound:
     which = is_other(z, label)
     value = np.sum(np.where(which, each.value, 0.0), axis=0)
     return rounded_sum(value, error_of_sum(each.value, each.error, which, model), model)
+
+
+@product_bound("softmax")
+def softmax_product(
+    p: Sequence[Fraction], weights: Sequence[Fraction], relative: Fraction, u: Fraction
+) -> Iterator[tuple[Fraction, Fraction]]:
+    """Each p_k (g_k - s), s = sum g_k p_k, of the product of weights g and Jacobian, and its error.
+
+    With probabilities right to r relative, which counts the sum as well, s is off by r sum |g_k|
+    p_k, so p (g - s) by 2 r p (|g| + sum |g_k| p_k).  (The second order is in the factor 2, and the
+    last rounding.)
+    """
+    mean = sum((w * v for w, v in zip(weights, p, strict=True)), Fraction(0))
+    size = sum((abs(w) * v for w, v in zip(weights, p, strict=True)), Fraction(0))
+    for w, v in zip(weights, p, strict=True):
+        yield v * (w - mean), 2 * relative * v * (abs(w) + size)
+
+
+@product_bound("log_softmax")
+def log_softmax_product(
+    p: Sequence[Fraction], weights: Sequence[Fraction], relative: Fraction, u: Fraction
+) -> Iterator[tuple[Fraction, Fraction]]:
+    """Each g_k - p_k sum g, the product of weights g with the Jacobian, and its error.
+
+    With probabilities right to r relative, which counts the sum as well: r p sum |g|, twice as in
+    ``softmax_product``, and 2 u |g|.
+    """
+    total = sum(weights, Fraction(0))
+    size = sum((abs(w) for w in weights), Fraction(0))
+    for w, v in zip(weights, p, strict=True):
+        yield w - v * total, 2 * relative * v * size + 2 * u * abs(w)

@@ -31,6 +31,7 @@ import mpmath
 import sympy
 
 from ..arithmetic.gaussian import D, Phi, phi
+from ..definition import REGISTRY
 from .partition import N
 
 X = sympy.Symbol("x")  # complex
@@ -309,6 +310,8 @@ _DERIVATIONS = {
     )
 }
 NAMES = tuple(_DERIVATIONS)
+for _name in REGISTRY.keys() & _DERIVATIONS.keys():
+    REGISTRY[_name].singularities = _DERIVATIONS[_name]
 
 
 def singularities(name: str) -> SingularitySet:

@@ -50,8 +50,7 @@ from fractions import Fraction
 import mpmath
 import sympy
 
-NAMES = ("stablemax", "stablemax_cross_entropy")
-"""The definitions of which this module speaks."""
+from ..catalogue import stablemax
 
 X = sympy.Symbol("x", real=True)
 T = sympy.Symbol("t")
@@ -80,6 +79,10 @@ def kink_radius(logits: Sequence[float], slopes: Sequence[float]) -> Fraction | 
     z, a = _exact(logits, slopes)
     distances = [abs(zk / ak) for zk, ak in zip(z, a, strict=True) if ak]
     return min(distances) if distances else math.inf
+
+
+for _definition in (stablemax.stablemax, stablemax.stablemax_cross_entropy):
+    _definition.kink_radius = kink_radius
 
 
 def curvature_jump(

@@ -20,10 +20,7 @@ from typing import Any
 
 from .operations import KEPT, Tell, plan, run
 from .peers import PYTORCH
-from .problems import Shape
-
-OPERATIONS = ("logsumexp", "cross_entropy")
-"""Those for which PyTorch needs temporaries."""
+from .problems import Shape, reduces
 
 ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # nothing is mapped apart from the heap
@@ -42,9 +39,10 @@ class ChildError(Exception):
 def plan_with_pages_kept(operation: str, shapes: Sequence[Shape], threads: Sequence[int]) -> int:
     """How many cases `run_with_pages_kept` has.
 
-    None but for `OPERATIONS`, with PyTorch, and with GNU's C library, which reads `ENVIRONMENT`.
+    None but for operations that reduce rows, for which PyTorch needs temporaries; and none without
+    PyTorch, or without GNU's C library, which reads `ENVIRONMENT`.
     """
-    if operation not in OPERATIONS or find_spec("torch") is None:
+    if not reduces(operation) or find_spec("torch") is None:
         return 0
     return plan(operation, shapes, threads) if platform.libc_ver()[0] == "glibc" else 0
 

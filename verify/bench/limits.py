@@ -33,7 +33,7 @@ from ...kernels.arithmetic.simd import (
     vmax,
 )
 from .peers import Candidate
-from .problems import Array, Problem
+from .problems import Array, Problem, reduces
 
 READS = ("read", "read, prefetched")
 COPIES = ("copy", "copy, streamed", "copy, streamed and prefetched")
@@ -70,7 +70,7 @@ def traffic(operation: str, row_bytes: int) -> tuple[int, int]:
     >>> traffic("softmax", 1 << 12), traffic("softmax", 1 << 30), traffic("logsumexp", 1 << 30)
     ((1, 1), (2, 1), (1, 0))
     """
-    if operation in ("logsumexp", "cross_entropy"):
+    if reduces(operation):
         return 1, 0
     return (1, 1) if row_bytes <= second_level_cache() else TRAFFIC["two_pass"]
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .limits import limit, limits, traffic
 from .peers import PYTORCH, SOFTPROOF, UFUNC, Candidate, candidates, pytorch_threads
-from .problems import OPERATIONS, STANDARD_DEVIATION, TINY, Problem, Shape, problem
+from .problems import OPERATIONS, STANDARD_DEVIATION, TINY, TITLES, Problem, Shape, problem
 from .timing import interleaved, quiet, ratios
 
 ROUNDS = 7
@@ -27,11 +27,6 @@ LARGE = 1 << 24
 
 INSTALLED = "as installed"
 KEPT = "keeps its pages"
-
-TITLES = {
-    "cross_entropy": "cross_entropy, losses alone",
-    "cross_entropy_with_gradient": "cross_entropy, losses and gradient",
-}
 
 Clock = Callable[[], float]
 Tell = Callable[[str], None]

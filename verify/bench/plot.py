@@ -18,9 +18,9 @@ from ..plots import style
 from ..plots.style import BLUE, GREEN, MARKERS, ORANGE, PURPLE, SKY, SMALL, TEXT, VERMILION
 from .adversarial_inputs import LEAST_TIMES_PYTORCH, MOST_TIMES_NORMAL
 from .limits import TRAFFIC, second_level_cache
-from .operations import INSTALLED, KEPT, TITLES, counted, described
+from .operations import INSTALLED, KEPT, counted, described
 from .peers import PYTORCH, SOFTPROOF, UFUNC
-from .problems import TINY
+from .problems import TINY, TITLES
 
 STYLES: dict[str, dict[str, Any]] = {
     SOFTPROOF: {"color": VERMILION, "marker": "o"},

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from ...derivations import REGISTRY, Output
 from ...derivations.arithmetic.formats import FORMATS
 
 SEED = 0
@@ -24,6 +25,11 @@ OPERATIONS = {
     "cross_entropy": ("cross_entropy", "cross_entropy_with_gradient"),
 }
 """What each command times."""
+
+TITLES = {
+    "cross_entropy": "cross_entropy, losses alone",
+    "cross_entropy_with_gradient": "cross_entropy, losses and gradient",
+}
 
 SHAPES = (
     (1, 1 << 26),
@@ -65,6 +71,16 @@ class Problem:
     out: Array
 
 
+def reduces(operation: str) -> bool:
+    """Whether an operation writes one number for each row.
+
+    >>> reduces("logsumexp"), reduces("softmax"), reduces("cross_entropy_with_gradient")
+    (True, False, False)
+    """
+    definition = REGISTRY.get(operation)
+    return definition is not None and definition.output is Output.REAL
+
+
 def problem(operation: str, dtype: str, shape: Shape, distribution: str = "normal") -> Problem:
     """The logits of a distribution, the same at every call, and what goes with them.
 
@@ -78,8 +94,7 @@ def problem(operation: str, dtype: str, shape: Shape, distribution: str = "norma
     rows, classes = shape
     x = DISTRIBUTIONS[distribution](np.random.default_rng(SEED), rows, classes, _dtype(dtype))
     labels = np.random.default_rng(SEED).integers(classes // 2, classes, size=rows, dtype=np.intp)
-    reduces = operation in ("logsumexp", "cross_entropy")
-    out = np.zeros((rows,) if reduces else shape, x.dtype)
+    out = np.zeros((rows,) if reduces(operation) else shape, x.dtype)
     return Problem(operation, x, labels, out)
 
 

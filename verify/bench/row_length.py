@@ -22,6 +22,7 @@ from .operations import LARGE, SHORTEST, Clock, Tell, counted, described, over
 from .problems import Shape, problem
 from .timing import interleaved, quiet
 
+OPERATION = "softmax"
 SHAPES = tuple((1, 1 << k) for k in range(12, 27))
 THREE_PASS = ("three_pass_recompute", "three_pass_reload")
 TWO_PASS = "two_pass"
@@ -47,7 +48,7 @@ def run(
     """
     for shape in shapes:
         posed = None  # so that the one before is gone while the next is made
-        posed = problem("softmax", dtype, shape)
+        posed = problem(OPERATION, dtype, shape)
         classes = posed.x.size
         for count in threads:
             tell(f"{dtype}, one row of {described([classes])}, {counted(count)}")

@@ -15,9 +15,9 @@ from ..plots import style
 from ..plots.plot import Cell, Plot, Progress, ignore
 from .limits import second_level_cache
 from .machine import about
-from .operations import TITLES, counted, run
+from .operations import counted, run
 from .plot import STYLES, limit_of, nanoseconds, time_axis
-from .problems import OPERATIONS, Shape, demand_memory
+from .problems import OPERATIONS, TITLES, Shape, demand_memory
 
 CLASSES = 1024  # in a row; an array that is smaller is one row
 SIZES = tuple(1 << k for k in range(8, 25, 2))  # below, a call costs more than its work

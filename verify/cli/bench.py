@@ -63,7 +63,7 @@ def _bench_kernels(
 
     if distributions and roofline:
         fail("--distributions and --roofline are two measurements; give one of them")
-    if roofline and operation != "softmax":
+    if roofline and operation != row_length.OPERATION:
         fail("--roofline compares the algorithms of softmax: softproof bench softmax --roofline")
     if roofline and shape:
         fail("--roofline measures one row of its own lengths; leave out --shape")

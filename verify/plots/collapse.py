@@ -13,10 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.error_bounds.collapse import absorption_gap
-from ..studies.collapse_curves import LOSSES, CollapseCurves, Curve, collapse_curves
+from ..studies.collapse_curves import CollapseCurves, Curve, collapse_curves, loss_definitions
 from ..subjects.built_in import BUILT_IN
 from ..subjects.subject import SubjectError, SubjectFault, short_id
 from . import style
@@ -62,7 +61,7 @@ def plot(
     if dtype not in FORMATS:  # before subjects are started
         raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(FORMATS)}")
     patterns = list(subjects) or _runnable()
-    with connected([lookup(name) for name in LOSSES], patterns) as live:
+    with connected(loss_definitions(), patterns) as live:
         try:
             curves = collapse_curves(
                 live, dtype=dtype, classes=classes, count=count, progress=progress

@@ -19,7 +19,7 @@ from ..oracle.truth import truth
 from ..subjects.built_in import OWN_AND_NUMPY
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectError, SubjectFault, short_id
-from ..suites.exhaustive import CERTIFIED, ulp_errors
+from ..suites.exhaustive import has_enclosure, ulp_errors
 from . import style
 from .plot import Cell, Plot, Progress, ignore
 from .subject_values import connected
@@ -135,7 +135,7 @@ def _default(definition: Definition, fmt: Format) -> list[str]:
 def _ordinals(definition: Definition, fmt: Format, inputs: int | None) -> NDArray[np.int64]:
     """Signed ordinals of finite numbers, ascending: n > 0 is the n-th number above 0."""
     most = _most(fmt)
-    quick = definition.elementwise or definition.name in CERTIFIED
+    quick = definition.elementwise or has_enclosure(definition)
     if inputs is None and fmt.dtype.itemsize == 2 and quick:
         return np.arange(-most, most + 1)
     count = min(inputs or SAMPLED, 2 * most + 1)
@@ -179,7 +179,7 @@ def _ulp_errors(
     progress: Progress,
 ) -> list[Reals]:
     """Of each subject, the largest error of the outputs at each input."""
-    if fmt.dtype.itemsize == 2 and definition.name in CERTIFIED:
+    if fmt.dtype.itemsize == 2 and has_enclosure(definition):
         labels = np.full(len(x), LABEL) if definition.labelled else None
         batch = Batch("ordinals", _pairs(x, fmt), labels)
         return [ulp_errors(definition, fmt, batch, each).max(axis=1) for each in outputs]

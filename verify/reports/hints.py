@@ -14,6 +14,7 @@ import numpy as np
 
 from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import Format
+from ...derivations.proofs.facts import ShiftEquivariant
 from ..inputs.families import Batch
 from ..runs.execute import Connect
 from ..runs.results import Failure
@@ -48,7 +49,7 @@ class Finding:
     @property
     def of_logarithm(self) -> bool:
         """Whether the result holds a logarithm of a sum of exponentials."""
-        return self.definition.name in ("log_softmax", "logsumexp", "cross_entropy")
+        return self.definition.loss is not None
 
 
 # The first of these that holds is told.
@@ -91,7 +92,7 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
     ),
     (
         lambda f: (
-            f.definition.name == "cross_entropy"
+            f.definition.right_class_bound is not None
             and "gradient beyond" in f.failure.message
             and f.failure.index == f.failure.label
         ),
@@ -170,7 +171,8 @@ def _by_shift(subject: Subject, finding: Finding, passes: Passes) -> list[tuple[
         shifted = replace(finding.batch, logits=row - row.max())
     if not passes(subject, shifted):
         return []
-    return [("likely", SHIFT_BACK if finding.definition.name == "logsumexp" else SHIFT)]
+    shifts = any(isinstance(fact, ShiftEquivariant) for fact in finding.definition.facts)
+    return [("likely", SHIFT_BACK if shifts else SHIFT)]
 
 
 def _passes(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations import lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations import REGISTRY, Definition, lookup
+from ...derivations.arithmetic.formats import BINARY64, FORMATS, Format
+from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds.collapse import underflow_gap
 from ..inputs.families import Batch
 from ..oracle.metrics import ulp_error
@@ -19,9 +20,6 @@ from ..subjects.subject import NotApplicable
 from ..suites.verdicts import reference
 
 Reals = NDArray[np.float64]
-
-LOSSES = ("cross_entropy", "log_softmax", "logsumexp")
-"""The definitions that the loss of the leading class can be taken from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,15 @@ class CollapseCurves:
     gaps: Reals
     exact: Curve
     of: dict[str, Curve]
+
+
+def loss_definitions() -> list[Definition]:
+    """The definitions that the loss of the leading class can be taken from, by name.
+
+    >>> [definition.name for definition in loss_definitions()]
+    ['cross_entropy', 'log_softmax', 'logsumexp']
+    """
+    return [d for _, d in sorted(REGISTRY.items()) if d.loss is not None]
 
 
 def collapse_curves(
@@ -81,10 +88,10 @@ def collapse_curves(
     if classes < 2 or count < 2:
         raise ValueError(f"classes is {classes} and count is {count}; each must be at least 2")
     for live in subjects:
-        if live.subject.definition not in LOSSES:
+        if live.definition.loss is None:
+            known = ", ".join(definition.name for definition in loss_definitions())
             raise ValueError(
-                f"subject {live.subject.id} is of {live.subject.definition}; "
-                f"use one of {', '.join(LOSSES)}"
+                f"subject {live.subject.id} is of {live.subject.definition}; use one of {known}"
             )
         if dtype not in live.subject.dtypes:
             raise ValueError(f"subject {live.subject.id} takes no {dtype}")
@@ -137,12 +144,12 @@ def _results(live: LiveSubject, batch: Batch) -> tuple[Reals, Reals]:
         outcome = live(batch.logits, labels)
     except NotApplicable:
         return none, none
-    value = outcome.value.astype(np.float64)
-    if live.definition.name == "log_softmax":
-        return 0.0 - value[:, 0], none
-    if live.definition.name == "logsumexp" or outcome.gradient is None:
-        return value, none
-    return value, 0.0 - outcome.gradient[:, 0].astype(np.float64)
+    assert live.definition.loss is not None  # asked for before
+    columns = outcome.value.astype(np.float64).T, batch.logits.astype(np.float64).T
+    loss = np.asarray(live.definition.loss(*columns, 0, ieee(BINARY64)))
+    if labels is None or outcome.gradient is None:
+        return loss, none
+    return loss, 0.0 - outcome.gradient[:, 0].astype(np.float64)
 
 
 def _relative_errors(fmt: Format, computed: Reals, truths: list[Truth]) -> Reals:

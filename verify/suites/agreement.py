@@ -2,7 +2,8 @@
 
 No oracle decides here: each result is a ball, its value with its admissible error (that of
 ``judge.threshold``), and the balls of two results that are the same number must meet.  A subject is
-held against each of our kernels of its definition, and against kernels of others by the identities
+held against each of our kernels of its definition, and against kernels of others by the relations
+that the catalogue declares:
 
     softmax = exp(log_softmax),   logsumexp = x_k - log_softmax_k,   cross_entropy = -log_softmax_y,
     comp-sum losses = (e^((1 - tau) cross_entropy) - 1) / (1 - tau),
@@ -12,7 +13,7 @@ held against each of our kernels of its definition, and against kernels of other
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flint
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from ...derivations import lookup
 from ...derivations.arithmetic.balls import ball
 from ...derivations.arithmetic.formats import Format
-from ...derivations.definition import Definition
+from ...derivations.arithmetic.systems import balls
+from ...derivations.definition import Definition, Output, Relation
 from ...derivations.proofs import facts
 from ..inputs.families import Batch
 from ..subjects.isolation.in_process import InProcess, LiveSubject
@@ -34,54 +36,11 @@ MOST_ROWS = 4  # of a batch
 BITS = 200
 
 Balls = list[flint.arb]
-Identity = Callable[[Balls, NDArray[Any], int | None], Balls]
-
-
-def _comp_sum(tau: float) -> Identity:
-    def of_cross_entropy(loss: Balls, row: NDArray[Any], label: int | None) -> Balls:
-        power = 1 - ball(tau)
-        return [(power * loss[0]).expm1() / power]
-
-    return of_cross_entropy
-
-
-# What a definition's values are, told by another definition's.
-IDENTITIES: dict[str, list[tuple[str, str, Identity]]] = {
-    "softmax": [("exp(log_softmax)", "log_softmax", lambda v, row, label: [x.exp() for x in v])],
-    "log_softmax": [
-        (
-            "x - logsumexp",
-            "logsumexp",
-            lambda v, row, label: [flint.arb(float(x)) - v[0] for x in row],
-        )
-    ],
-    "logsumexp": [
-        (
-            "x_k - log_softmax_k",
-            "log_softmax",
-            lambda v, row, label: [flint.arb(float(row[0])) - v[0]],
-        )
-    ],
-    "cross_entropy": [
-        ("-log_softmax_y", "log_softmax", lambda v, row, label: [-v[label or 0]]),
-    ],
-    "mean_absolute_error": [
-        ("1 - softmax_y", "softmax", lambda v, row, label: [1 - v[label or 0]])
-    ],
-    **{
-        name: [("its function of the cross-entropy", "cross_entropy", _comp_sum(tau))]
-        for name, tau in {
-            "comp_sum": 0.5,
-            "sum_exponential": 0.0,
-            "generalized_cross_entropy": 1.7,
-        }.items()
-    },
-}
 
 
 def applies(definition: Definition, fmt: Format) -> bool:
     """Whether a definition has relatives."""
-    return definition.name in IDENTITIES
+    return bool(definition.relations)
 
 
 @functools.cache
@@ -154,23 +113,34 @@ def _pairs(
                 other = _as_balls(Context(kernel, definition, fmt, row, label).at(row))
                 if other is not None:
                     yield kernel.subject.id, own, other
-        for name, relative, identity in IDENTITIES[definition.name]:
-            theirs = lookup(relative)
-            their_label = label if theirs.labelled else None
-            for kernel in _kernels(relative, fmt.name)[:1]:
-                known = _as_balls(Context(kernel, theirs, fmt, row, their_label).at(row))
-                if known is not None:
-                    yield name, own, identity(known, row, label)
+        for relation in definition.relations:
+            if not relation.of_gradient:
+                yield from _related(relation, own, fmt, row, label)
     gradient = _as_balls(context.gradient())
     if gradient is None:
         return
     if any(fact == facts.GradientSumsTo(0) for fact in definition.facts):
         yield "a gradient that sums to 0", [sum(gradient, flint.arb(0))], [flint.arb(0)]
-    if definition.name == "logsumexp":
-        for kernel in _kernels("softmax", fmt.name)[:1]:
-            softmax = _as_balls(Context(kernel, lookup("softmax"), fmt, row, None).at(row))
-            if softmax is not None:
-                yield "softmax, its gradient", gradient, softmax
+    for relation in definition.relations:
+        if relation.of_gradient:
+            yield from _related(relation, gradient, fmt, row, label)
+
+
+def _related(
+    relation: Relation, own: Balls, fmt: Format, row: NDArray[Any], label: int | None
+) -> Iterator[tuple[str, Balls, Balls]]:
+    """The subject's numbers, and the same by the values of our kernel of the other definition."""
+    other = lookup(relation.other)
+    for kernel in _kernels(other.name, fmt.name)[:1]:
+        context = Context(kernel, other, fmt, row, label if other.labelled else None)
+        known = _as_balls(context.at(row))
+        if known is None:
+            continue
+        xp = balls()
+        values = xp.vector(known) if other.output is Output.VECTOR else known[0]
+        arguments = [xp.vector(row.astype(np.float64)), *(() if label is None else (label,))]
+        theirs = relation.formula(values, *arguments, xp)
+        yield relation.text, own, list(np.atleast_1d(theirs))
 
 
 def _as_balls(values: Values | None) -> Balls | None:

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations import lookup
 from ...derivations.arithmetic.formats import Format
-from ...derivations.definition import Definition
+from ...derivations.definition import CollapsePart, Definition, Place
 from ...derivations.error_bounds import collapse
 from ...derivations.error_bounds.model import UNDERFLOW
 from ...derivations.proofs.facts import SumsTo
@@ -44,7 +45,10 @@ from .verdicts import (
 LOST = (1e-4, 1e-2, 0.5)
 MANY = 16.0
 WORTH_TELLING = 1e-2
-OF_ONE_EXPONENTIAL = ("sigmoid", "softplus")  # of one real: what is derived holds for one loser
+PROBABILITY_PARTS = (
+    CollapsePart("1 - p of the leader", Place.LEADER, lost_at=1.0),
+    CollapsePart("p of another class", Place.OTHERS),
+)
 ELEMENTS = 1 << 16  # logits of a batch that narrows a gap down
 MOST_ROWS = 32
 
@@ -82,11 +86,10 @@ def parts(
     lead = np.arange(len(row)) == int(np.argmax(row.astype(np.float64)))
     if definition.elementwise:
         yield Part("value", False, np.ones(len(row), dtype=bool))
-    elif definition.name == "log_softmax":
-        yield Part("log p of the leader", False, lead)
-    elif any(isinstance(fact, SumsTo) for fact in definition.facts):
-        yield Part("1 - p of the leader", False, lead, lost_at=1.0)
-        yield Part("p of another class", False, ~lead)
+    elif declared := _declared(definition):
+        for part in declared:
+            outputs = lead if part.place is Place.LEADER else ~lead
+            yield Part(part.name, False, outputs, part.lost_at)
     else:
         yield Part("loss" if definition.labelled else "value", False, np.ones(1, dtype=bool))
     if has_gradient and label is not None:
@@ -95,6 +98,20 @@ def parts(
         yield Part("gradient of another class", True, ~right)
     elif has_gradient:
         yield Part("gradient", True, np.ones(len(row), dtype=bool))
+
+
+def _declared(definition: Definition) -> tuple[CollapsePart, ...]:
+    """The parts that a definition declares, or those of probabilities, which sum to 1."""
+    if not definition.collapse_parts and any(isinstance(f, SumsTo) for f in definition.facts):
+        return PROBABILITY_PARTS
+    return definition.collapse_parts
+
+
+def _is_explained(definition: Definition) -> bool:
+    """Whether the derived gaps are those of a definition; of one real they hold for one loser."""
+    if definition.two_class_case_of is not None:
+        definition = lookup(definition.two_class_case_of)
+    return definition.partition_function
 
 
 class _Judged:
@@ -178,14 +195,11 @@ class _Judged:
             gradient=in_gradient,
         )
         limit = np.atleast_1d(limit).copy()
-        if (
-            in_gradient
-            and self.definition.name == "cross_entropy"
-            and self.batch.labels is not None
-        ):
+        of_right_class = self.definition.right_class_bound
+        if in_gradient and of_right_class is not None and self.batch.labels is not None:
             label = int(self.batch.labels[i])
             row = self.batch.logits[i]
-            absolute = collapse.right_class_bound(row, label, self.model)
+            absolute = of_right_class(row, label, self.model)
             of_the_sum = absolute / 2.0 ** float(exact.ulp_exponent[label])
             limit[label] = min(limit[label], of_the_sum)
             source += "; of the right class as minus the sum of the others (collapse.py)"
@@ -298,7 +312,7 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
             before = gaps[lost[0] - 1] if lost[0] else 0.0
             gap = ladder.narrow(found.subject, part, before, gaps[lost[0]])
             losers = 1 if found.definition.elementwise else ladder.classes - 1
-            if found.definition.partition_function or found.definition.name in OF_ONE_EXPONENTIAL:
+            if _is_explained(found.definition):
                 cause = collapse.explain(gap, found.fmt, losers)
             shown = ladder.batch(np.array([gap]))
             expected = found.exact(part, shown)

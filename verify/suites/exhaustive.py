@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -44,6 +44,7 @@ import flint
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.definition import Definition
 from ...derivations.error_bounds import bounds
@@ -57,7 +58,6 @@ from .grades import grade, weakest
 from .special_values import promise
 from .verdicts import Verdict, Violation, compare, model_of
 
-CERTIFIED = ("softmax", "log_softmax", "logsumexp", "cross_entropy")
 U = 2.0**-53
 FUZZ = 2.0**-30
 LOG_2 = float(np.log(2))
@@ -69,7 +69,7 @@ Bits = NDArray[np.bool_]
 
 def can_judge(definition: Definition, fmt: Format) -> bool:
     """Whether ``check`` has anything to say of a definition in a format."""
-    return fmt.dtype.itemsize == 2 and (definition.elementwise or definition.name in CERTIFIED)
+    return fmt.dtype.itemsize == 2 and (definition.elementwise or has_enclosure(definition))
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
@@ -135,6 +135,61 @@ with np.errstate(under="ignore"):  # whatever an importing program has set
     _POWERS = np.ldexp(1.0, -np.arange(1200))  # 2^-n, 0 below the range
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a 16-bit format, one a column: logits, their largest, and what (1) makes of them.
+
+    ``lead`` is the index of the first maximum of each row; ``e`` are the e^(z_k - m), and ``scale``
+    is the relative error that all results have.
+    """
+
+    z: Array
+    labels: NDArray[np.int64] | None
+    lead: tuple[NDArray[np.intp], NDArray[np.intp]]
+    e: Array
+    scale: float
+
+    def highest(self) -> Array:
+        """The maximum of each row."""
+        return self.z[self.lead]
+
+    def loss(self) -> Array:
+        """log1p(T) of each row, T the sum of all e but that of the maximum: (3)."""
+        others = self.e.copy()
+        others[self.lead] = 0.0
+        return _log1p(np.sum(others, axis=0))
+
+    def relative(self, value: Array) -> tuple[Array, Array]:
+        """The value, which may be infinite, and its radius by (5)."""
+        radius = self.scale * np.abs(value) + 2.0**-1000
+        return value, np.where(np.isinf(value), 0.0, radius)
+
+
+Enclosure = Callable[[_Rows], tuple[Array, Array]]
+_ENCLOSURES: dict[str, Enclosure] = {}
+
+
+def has_enclosure(definition: Definition) -> bool:
+    """Whether exact values of the definition are enclosed here."""
+    return definition.name in _ENCLOSURES
+
+
+def enclosed() -> list[str]:
+    """The names of the definitions that ``enclose`` knows."""
+    return list(_ENCLOSURES)
+
+
+def _encloses(name: str) -> Callable[[Enclosure], Enclosure]:
+    """Register how the values of a definition are enclosed; KeyError where there is none."""
+    known = lookup(name).name
+
+    def register(enclosure: Enclosure) -> Enclosure:
+        _ENCLOSURES[known] = enclosure
+        return enclosure
+
+    return register
+
+
 def enclose(
     definition: Definition, fmt: Format, logits: NDArray[Any], labels: NDArray[np.int64] | None
 ) -> tuple[Array, Array]:
@@ -149,23 +204,31 @@ def enclose(
     lead = np.argmax(z, axis=0), np.arange(z.shape[1])
     below = np.minimum(exponent[lead] - exponent, len(_POWERS) - 1)
     e = mantissa / mantissa[lead] * _POWERS[below.astype(np.int16)]
-    scale = (len(z) + 16) * U
-    if definition.name == "softmax":
-        value = e / np.sum(e, axis=0)
-        return value, np.where(np.isneginf(z), 0.0, scale * value + 2.0**-1000)
+    return _ENCLOSURES[definition.name](_Rows(z, labels, lead, e, (len(z) + 16) * U))
 
-    e[lead] = 0.0
-    loss = _log1p(np.sum(e, axis=0))
-    highest = z[lead]
-    if definition.name == "logsumexp":
-        value = highest + loss
-        return value, scale * (loss + np.abs(value)) + 2.0**-1000
-    if definition.name == "log_softmax":
-        value = -((highest - z) + loss)
-    else:
-        assert labels is not None
-        value = (highest - z[labels, lead[1]]) + loss
-    return value, np.where(np.isinf(value), 0.0, scale * np.abs(value) + 2.0**-1000)
+
+@_encloses("softmax")
+def _softmax(rows: _Rows) -> tuple[Array, Array]:
+    value = rows.e / np.sum(rows.e, axis=0)
+    return value, np.where(np.isneginf(rows.z), 0.0, rows.scale * value + 2.0**-1000)
+
+
+@_encloses("log_softmax")
+def _log_softmax(rows: _Rows) -> tuple[Array, Array]:
+    return rows.relative(-((rows.highest() - rows.z) + rows.loss()))
+
+
+@_encloses("logsumexp")
+def _logsumexp(rows: _Rows) -> tuple[Array, Array]:
+    loss = rows.loss()
+    value = rows.highest() + loss
+    return value, rows.scale * (loss + np.abs(value)) + 2.0**-1000
+
+
+@_encloses("cross_entropy")
+def _cross_entropy(rows: _Rows) -> tuple[Array, Array]:
+    assert rows.labels is not None
+    return rows.relative((rows.highest() - rows.z[rows.labels, rows.lead[1]]) + rows.loss())
 
 
 def _log1p(t: Array) -> Array:
@@ -251,7 +314,7 @@ def ulp_errors(
     """``metrics.ulp_error`` of each result of rows that have an exact value, (rows, outputs).
 
     To about 2^-40 ulp, so fast that all numbers of a 16-bit format can be asked for; for the
-    definitions CERTIFIED only.
+    definitions that ``enclosed`` names only.
     """
     observed = np.ascontiguousarray(_widen(computed).reshape(len(computed), -1).T)
     with np.errstate(all="ignore"):

@@ -86,7 +86,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Cas
     """Every question that the subject's signature lets it be asked."""
     asked = Asked(subject, definition, fmt)
     questions = [_scales(asked), _cotangents(asked)]
-    if definition.name == "cross_entropy":
+    if "smoothing" in definition.parameters:  # frameworks give it with weights and reductions
         questions += [
             _smoothings(asked),
             _ignored(asked),
@@ -423,7 +423,7 @@ def _exact(true: Truth) -> Fraction:
 def _cotangents(asked: Asked) -> Iterator[Case]:
     """The gradient of sum(cotangent * value), weights of a row of powers of two."""
     vector = asked.definition.output is Output.VECTOR
-    if vector and asked.definition.name not in ("softmax", "log_softmax"):
+    if vector and asked.definition.product_bound is None:
         return  # nothing is proven of their products
     for row in ROWS:
         batch = asked.batch("cotangent", [row, row[::-1]])
@@ -450,11 +450,9 @@ def _cotangents(asked: Asked) -> Iterator[Case]:
 
 
 def _product(asked: Asked, batch: Batch, i: int, g: Numbers, computed: Numbers) -> Verdict:
-    """One row of a vector-Jacobian product of softmax or log-softmax.
+    """One row of a vector-Jacobian product, within the bound that its definition declares.
 
-    With probabilities right to r relative, s = sum g_k p_k is off by (r + K u) sum |g_k| p_k, so
-    p (g - s) by 2 (r + K u) p (|g| + sum |g_k| p_k); and g - p sum g by (r + K u) p sum |g| + 2 u
-    |g|.  (The second order is in the factor 2, and the last rounding.)
+    It rests on probabilities right to r relative, and K u for sums of K terms.
     """
     row = batch.logits[i]
     softmax = lookup("softmax")
@@ -470,16 +468,10 @@ def _product(asked: Asked, batch: Batch, i: int, g: Numbers, computed: Numbers) 
     relative = max(Fraction(float(b)) / v for b, v in zip(of_p, p, strict=True))
     u = Fraction(asked.fmt.unit_roundoff)
     relative += (len(row) + 4) * u
-    mean, total = (sum(w * v for w, v in zip(weights, p, strict=True)), sum(weights))
-    size = sum(abs(w) * v for w, v in zip(weights, p, strict=True))
+    assert asked.definition.product_bound is not None
+    known = asked.definition.product_bound(p, weights, relative, u)
     violations = []
-    for k, value in enumerate(computed):
-        if asked.definition.name == "softmax":
-            right = p[k] * (weights[k] - mean)
-            allowed = 2 * relative * p[k] * (abs(weights[k]) + size)
-        else:
-            right = weights[k] - p[k] * total
-            allowed = 2 * relative * p[k] * sum(map(abs, weights)) + 2 * u * abs(weights[k])
+    for k, (value, (right, allowed)) in enumerate(zip(computed, known, strict=True)):
         number = float(value)
         if not np.isfinite(number) or abs(exact(value) - right) > allowed:
             violations.append(

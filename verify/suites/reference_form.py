@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.arithmetic.systems import OBJECT, Arithmetic, ieee
-from ...derivations.catalogue.softmax import log_softmax
-from ...derivations.definition import AS_PUBLISHED, Formula
+from ...derivations.definition import AS_PUBLISHED
 from ..subjects.contract import Contract
 
 SUSPICIOUS = 3.0  # times the errors of the reference form; right ones stay within 2
@@ -79,21 +78,7 @@ def evaluate(
     forms = [definition.forms.get(proven, definition.formula)]
     if gradient:
         assert definition.gradient is not None
-        forms = [definition.gradient, *OTHER_GRADIENTS.get(definition.name, ())]
+        forms = [definition.gradient, *definition.gradient_forms.values()]
     arguments = [row.astype(xp.dtype)] if label is None else [row.astype(xp.dtype), label]
     with np.errstate(all="ignore"):
         return [np.asarray(form(*arguments, xp)).astype(fmt.dtype) for form in forms]
-
-
-def _exp_of_log_softmax(z: Any, xp: Any) -> Any:
-    return xp.exp(log_softmax.forms["shifted"](z, xp))
-
-
-def _less_one_at_the_label(z: Any, label: int, xp: Any) -> Any:
-    return _exp_of_log_softmax(z, xp) - (np.arange(len(z)) == label).astype(xp.dtype)
-
-
-OTHER_GRADIENTS: dict[str, tuple[Formula, ...]] = {
-    "logsumexp": (_exp_of_log_softmax,),
-    "cross_entropy": (_less_one_at_the_label,),
-}

@@ -51,7 +51,7 @@ def kind(definition: Definition) -> str:
     if any(isinstance(fact, SumsTo) for fact in definition.facts):
         return "probabilities"
     if any(isinstance(fact, ShiftEquivariant) for fact in definition.facts):
-        return "logsumexp"
+        return "shift-equivariant"
     return "log-probabilities"
 
 
@@ -104,7 +104,7 @@ def is_free(definition: Definition, axis: str) -> bool:
         return definition.output is Output.VECTOR
     if axis == "empty":
         return not definition.labelled  # a loss has no label to point at
-    return kind(definition) != "logsumexp"
+    return kind(definition) != "shift-equivariant"
 
 
 def promise(
@@ -129,7 +129,7 @@ def promise(
         return Promise(nan, np.isnan(row) if at_its_place else True)
 
     at = np.isposinf(row)
-    if which == "logsumexp":
+    if which == "shift-equivariant":
         return Promise(np.array(np.inf if at.any() else -np.inf))
     if not at.any():
         all_masked = {

@@ -7,6 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS, floor_log2
 from softproof.derivations.error_bounds.collapse import (
     absorption_gap,
@@ -14,7 +15,6 @@ from softproof.derivations.error_bounds.collapse import (
     explain,
     gap_range,
     overflow_gap,
-    right_class_bound,
     rounding_gap,
     underflow_gap,
 )
@@ -275,7 +275,7 @@ def test_the_right_class_keeps_its_bound_as_a_sum_and_not_as_p_minus_1(losers, g
     z = np.float32([0] + [-gap] * losers)
     t = losers * MP.exp(-MP.mpf(gap))
     exact = float(-t / (1 + t))
-    limit = right_class_bound(z, 0, Model.of(FORMATS["float32"]))
+    limit = lookup("cross_entropy").right_class_bound(z, 0, Model.of(FORMATS["float32"]))
     e = np.exp(z)
     others = np.sum(e[1:], dtype=np.float32)
     assert abs(float(-others / (1 + others)) - exact) <= limit
@@ -288,6 +288,7 @@ def test_the_right_class_keeps_its_bound_as_a_sum_and_not_as_p_minus_1(losers, g
 
 def test_masked_classes_take_no_part_in_the_bound():
     model = Model.of(FORMATS["float32"])
-    plain = right_class_bound(np.float32([0, -9]), 0, model)
-    assert right_class_bound(np.float32([0, -np.inf, -9]), 0, model) == plain
-    assert right_class_bound(np.float32([0, -np.inf]), 0, model) == 0
+    bound = lookup("cross_entropy").right_class_bound
+    plain = bound(np.float32([0, -9]), 0, model)
+    assert bound(np.float32([0, -np.inf, -9]), 0, model) == plain
+    assert bound(np.float32([0, -np.inf]), 0, model) == 0
