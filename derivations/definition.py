@@ -106,7 +106,9 @@ class Definition:
     """A function, written once, with what is declared of it.
 
     ``formula`` is the function as published; ``forms`` are other ways to compute the same values
-    (for floating point they differ: that is what error plots compare).  All have the signature
+    (for floating point they differ: that is what error plots compare).  ``second`` is a formula of
+    the same function that shares nothing with the published one, for the second oracle, where one
+    is declared; it gives limits at masks as well.  All have the signature
     ``(*arguments, xp, **parameters)`` for an arithmetic xp.  ``gradient`` is the derivative with
     respect to the first argument in closed form: a vector for a real output, a Jacobian matrix
     [i, j] = d output_i / d input_j for a vector output, a number for a REAL argument.
@@ -138,6 +140,7 @@ class Definition:
     two_class_case_of: str | None = None
     collapse_parts: tuple[CollapsePart, ...] = ()
     forms: dict[str, Formula] = field(default_factory=dict)
+    second: Formula | None = None
     gradient: Formula | None = None
     error_bound: Formula | None = None
     proven_form: str | None = None
@@ -173,6 +176,11 @@ class Definition:
     def derivative(self, formula: Formula) -> Formula:
         """Decorate the closed-form derivative with respect to the first argument."""
         self.gradient = formula
+        return formula
+
+    def second_formula(self, formula: Formula) -> Formula:
+        """Decorate the formula (it may be a form) that the second oracle is to evaluate."""
+        self.second = formula
         return formula
 
     def form(self, name: str) -> Callable[[Formula], Formula]:

@@ -30,6 +30,11 @@ def _(x, xp):
     return p * (1 - p)
 
 
+@sigmoid.second_formula
+def _(x, xp):
+    return xp.exp(x) / (1 + xp.exp(x))
+
+
 @sigmoid.form("by sign")
 def _(x, xp):
     return xp.by_sign(
@@ -61,6 +66,7 @@ def _(x, xp):
     return sigmoid(x, xp)
 
 
+@softplus.second_formula
 @softplus.form("log1p")
 def _(x, xp):
     return xp.by_sign(
@@ -119,6 +125,7 @@ def _(x, xp, beta=1.0):
     return normal_cdf(x, xp, beta)
 
 
+@ria.second_formula
 @ria.form("parabolic cylinder")
 def _(x, xp, beta=1.0):
     """What exceeds ReLU, phi(t) - t Phi(-t) = e^(-t^2/4) D_{-2}(t) phi(0): no cancellation."""

@@ -53,6 +53,7 @@ def _(z, label, xp, tau=TAU.default):
     return _along_probabilities(factor, z, label, xp)
 
 
+@comp_sum.second_formula
 @comp_sum.form("log1p")
 def _(z, label, xp, tau=TAU.default):
     loss = cross_entropy.forms["log1p"](z, label, xp)
@@ -87,6 +88,7 @@ def _(z, label, xp):
     return _along_probabilities(xp.exp(cross_entropy(z, label, xp)), z, label, xp)
 
 
+@sum_exponential.second_formula
 @sum_exponential.form("log1p")
 def _(z, label, xp):
     return comp_sum.forms["log1p"](z, label, xp, 0)
@@ -122,6 +124,13 @@ def _(z, label, xp, q=Q.default):
     return comp_sum.forms["log1p"](z, label, xp, 1 + q)
 
 
+@generalized_cross_entropy.second_formula
+def _(z, label, xp, q=Q.default):
+    """The log1p form without forming 1 + q, which rounds."""
+    loss = cross_entropy.forms["log1p"](z, label, xp)
+    return loss if q == 0 else xp.expm1(-xp.number(q) * loss) / -xp.number(q)
+
+
 @generalized_cross_entropy.relation(OF_CROSS_ENTROPY, to="cross_entropy")
 def _(loss, z, label, xp, q=Q.default):
     s = 1 - xp.number(1 + q)
@@ -145,6 +154,7 @@ def _(z, label, xp):
     return _along_probabilities(softmax(z, xp)[label], z, label, xp)
 
 
+@mean_absolute_error.second_formula
 @mean_absolute_error.form("others")
 def _(z, label, xp):
     e = xp.exp(z - xp.max(z))

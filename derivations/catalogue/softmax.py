@@ -58,6 +58,13 @@ def _(z, xp):
     return xp.exp(z - logsumexp.forms["shifted"](z, xp))
 
 
+@softmax.second_formula
+def _(z, xp):
+    """e^(d_i - log1p(sum of the others' e^d)): no quotient, and a shift of its own."""
+    d, tail = log1p_of_losers(z, xp)
+    return xp.exp(d - tail)
+
+
 @softmax.relation("exp(log_softmax)", to="log_softmax")
 def _(log_p, z, xp):
     return xp.exp(log_p)
@@ -101,6 +108,7 @@ def log1p_of_losers(z, xp):
     return d, xp.log1p(xp.sum([xp.number(0), *np.delete(xp.exp(d), lead)]))
 
 
+@logsumexp.second_formula
 @logsumexp.form("log1p")
 def _(z, xp):
     _, tail = log1p_of_losers(z, xp)
@@ -165,6 +173,7 @@ def _(z, xp):
     return xp.log(softmax.forms["shifted"](z, xp))
 
 
+@log_softmax.second_formula
 @log_softmax.form("log1p")
 def _(z, xp):
     d, tail = log1p_of_losers(z, xp)

@@ -68,6 +68,13 @@ def _(z, label, xp):
     return gradient
 
 
+@stablemax_cross_entropy.second_formula
+def _(z, label, xp):
+    """The quotient as a difference of logarithms."""
+    e = s(z, xp)
+    return xp.log(xp.sum(e)) - xp.log(e[label])
+
+
 @stablemax_cross_entropy.form("log1p")
 def _(z, label, xp):
     e = s(z, xp)

@@ -327,3 +327,17 @@ def test_the_taylor_coefficients_of_the_loss_are_printed_in_cumulants():
         "c_4": ["kappa_4/24"],
     }
     assert title not in page_of("sigmoid")
+
+
+@pytest.mark.parametrize("text", ["x*(log(x) - 1)", "x*(log(x) + 1/x - 1)", "(1/x - 2)*(3*x - 1)"])
+def test_a_factor_with_a_pole_at_zero_has_no_sign_there_and_stays(text):
+    """Log x - 1 is infinite at 0 and log x + 1/x not a number, of which SymPy compares neither."""
+    expression = sympy.sympify(text, evaluate=False)
+    written = module._with_positive_constants(expression)
+    assert sympy.simplify(written - expression) == 0
+    assert module._shortest([sympy.sympify(text)]) is not None
+
+
+def test_a_factor_that_is_negative_at_zero_reads_the_other_way_round():
+    p = sympy.Symbol("p")
+    assert str(module._with_positive_constants(p * (p - 1))) == "-p*(1 - p)"

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +27,15 @@ def fail(message: str) -> NoReturn:
     """A usage error: one clear message, exit status 2."""
     Console(stderr=True, emoji=False).print(f"softproof: {message}", markup=False, soft_wrap=True)
     raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of these kinds, which the user's input causes, into usage errors."""
+    try:
+        yield
+    except kinds as error:
+        fail(str(error))
 
 
 def make_console() -> Console:
@@ -112,6 +121,26 @@ def write_json(report: dict[str, Any], path: Path | None) -> None:
     from ..reports.strict_json import write_json
 
     write_files((path, lambda path: write_json(report, path)))
+
+
+def write_reports(
+    report: dict[str, Any],
+    *,
+    json: Path | None = None,
+    junit: Path | None = None,
+    html: Path | None = None,
+) -> None:
+    """Write the forms of a report that were named; one that fails keeps no other back."""
+    from ..reports.html import html as page
+    from ..reports.junit import junit as xml
+    from ..reports.strict_json import write_json
+    from ..reports.whole_files import write_whole
+
+    write_files(
+        (json, lambda path: write_json(report, path)),
+        (junit, lambda path: write_whole(path, xml(report))),
+        (html, lambda path: write_whole(path, page(report))),
+    )
 
 
 def write_files(*files: tuple[Path | None, Callable[[Path], None]]) -> None:

@@ -16,6 +16,7 @@ from .bench import bench_app
 from .plot import plot_app
 from .power import power_app
 from .theory import theory_app
+from .verified import verified_app
 from .verify import verify_app
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="Prove softmax code right: verify kernels, derive gradients, bound steps, plot errors.",
 )
 app.add_typer(verify_app)
+app.add_typer(verified_app)
 app.add_typer(power_app)
 app.add_typer(theory_app)
 app.add_typer(plot_app, name="plot")

@@ -18,7 +18,7 @@ from .command_line import (
     progress_bar,
     write_json,
 )
-from .verify import QUICK, Budget, SuiteName
+from .verify_options import QUICK, Budget, SuiteName
 
 power_app = typer.Typer()
 

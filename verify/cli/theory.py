@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import MofNCompleteColumn
 
-from .command_line import definition, demand_folders, fail, make_console, progress_bar, write_json
+from .command_line import (
+    definition,
+    demand_folders,
+    fail,
+    make_console,
+    progress_bar,
+    usage_errors,
+    write_json,
+)
+
+if TYPE_CHECKING:  # the kernels are loaded only where a command needs them
+    from numpy.typing import NDArray
+
+    from ...kernels.step_radius.radius import Radius
+    from ..studies.certified_radii import Checked
 
 theory_app = typer.Typer()
 
@@ -106,43 +121,52 @@ def radius(
     softproof) or certification was interrupted, 2 usage, 3 an error of
     softproof itself.
     """
-    from ...kernels import radius as radii
     from ..inputs.array_files import load_array, load_samples
-    from ..studies.radius_report import (
-        certify_samples,
-        demand_step,
-        print_report,
-        report,
-    )
+    from ..reports.step_radii import print_report
+    from ..studies.certified_radii import certify_samples
+    from ..studies.radius_report import demand_step, lay_out
 
     demand_folders(json)
-    work = []
-    try:
+    tiers = []
+    with usage_errors(ValueError, TypeError, OSError):
         demand_step(step)
         z, a = load_samples(logits, slopes)
         b = load_array(curvatures, "curvatures") if curvatures else None
-        with progress_bar() as progress:
-            progress.add_task("radii (the first run compiles the kernels)", total=None)
-            found = radii(z, a)
+        radii = _compute_radii(z, a)
         if certify or curvatures:
-            work.append(("certify", certify_samples(z, a)))
+            tiers.append(("certify", certify_samples(z, a)))
         if b is not None:
-            work.append(("certify with curvatures", certify_samples(z, a, b)))
-    except (ValueError, TypeError, OSError) as error:
-        fail(str(error))
-    done: list[list[Any]] = [[] for _ in work]
+            tiers.append(("certify with curvatures", certify_samples(z, a, b)))
+    certified = _certify(tiers, total=len(radii.spread))
+    laid_out = lay_out(radii, step, *certified)
+    print_report(laid_out, make_console())
+    write_json(laid_out, json)
+    summaries = [laid_out[key] for key in ("certified", "curved") if key in laid_out]
+    if any(tier["disagreeing"] or tier["interrupted"] for tier in summaries):
+        raise typer.Exit(1)
+
+
+def _compute_radii(z: NDArray[Any], a: NDArray[Any]) -> Radius:
+    """The radii of the fast tier; a bar shows that the first run compiles."""
+    from ...kernels import radius as radii
+
+    with progress_bar() as progress:
+        progress.add_task("radii (the first run compiles the kernels)", total=None)
+        return radii(z, a)
+
+
+def _certify(
+    tiers: Sequence[tuple[str, Iterator[Checked | None]]], total: int
+) -> list[list[Checked | None]]:
+    """What each tier certifies; where Ctrl-C interrupts, what is done by then."""
+    done: list[list[Checked | None]] = [[] for _ in tiers]
     with progress_bar(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
-        for (what, samples), results in zip(work, done, strict=True):
-            task = progress.add_task(what, total=len(found.spread))
+        for (what, samples), results in zip(tiers, done, strict=True):
+            task = progress.add_task(what, total=total)
             for sample in samples:
                 results.append(sample)
                 progress.advance(task)
-    laid_out = report(found, step, *done)
-    print_report(laid_out, make_console())
-    write_json(laid_out, json)
-    tiers = [laid_out[key] for key in ("certified", "curved") if key in laid_out]
-    if any(tier["disagreeing"] or tier["interrupted"] for tier in tiers):
-        raise typer.Exit(1)
+    return done
 
 
 @theory_app.command()

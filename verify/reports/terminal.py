@@ -33,6 +33,17 @@ MAX_SHOWN = 8  # logits
 MOST_LINES = 10  # of a script
 
 
+def print_report(report: Report, console: Console) -> None:
+    """Print all of a report: findings first, then what their words mean, and the verdict."""
+    print_table(report, console)
+    print_failures(report, console)
+    print_warnings(report, console)
+    print_collapses(report, console)
+    print_observed(report, console)
+    print_explanations(report, console)
+    print_summary(report, console)
+
+
 def print_table(report: Report, console: Console) -> None:
     """One row for each subject and dtype, by definition; one column for each suite."""
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
@@ -168,12 +179,6 @@ def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -
 def _shortest(told: Iterable[Collapse]) -> Collapse:
     """The one with the shortest row to show."""
     return min(told, key=lambda c: len(c.logits) or math.inf)
-
-
-LOST = (
-    "the gap, of the leader's logit to all others, from which on a result is 0, or a probability "
-    "1, although the exact one is not; derived in derivations/error_bounds/collapse.py."
-)
 
 
 def _print_gaps(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
@@ -326,7 +331,8 @@ def print_explanations(report: Report, console: Console) -> None:
 
 LOST = (
     "Softmax collapse: the gap, of the leader's logit to all others, from which on a result is 0, "
-    "or a probability 1, although the exact one is not; derived in derivations/collapse.py."
+    "or a probability 1, although the exact one is not; derived in "
+    "derivations/error_bounds/collapse.py."
 )
 UNDECLARED = (
     "Observed: what a subject does where its definition leaves a choice and nothing is declared. "

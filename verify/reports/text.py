@@ -137,7 +137,8 @@ def summary(result: dict[str, Any]) -> str:
     """What was found of one subject in one suite and format, in a sentence or two."""
     status = result["status"]
     if status == "empty":
-        return "The suite has no case for this subject in this format."
+        told = "The suite has no case for this subject in this format."
+        return f"{told}{undecided(result)}"
     if status == "refused":
         return f"Nothing was checked: {reason(result)}."
     checks = counted(result["checks"], "check")
@@ -148,11 +149,24 @@ def summary(result: dict[str, Any]) -> str:
         worst += f" Grade: {result['grade']}."
     if result.get("warning"):
         worst += f" Warning: {result['warning']}."
+    worst += undecided(result)
     if status in ("pass", "fixed"):
         known = f" {_declared(result)}: delete that entry." if status == "fixed" else ""
         return f"{checks}, no violation.{known} {worst}"
     known = f" {_declared(result)}." if status == "expected" else ""
     return f"{counted(result['violations'], 'violation')} in {checks}.{known} {worst}"
+
+
+def undecided(result: Mapping[str, Any]) -> str:
+    """How many rows were not judged, and why the first was not; empty where all were."""
+    found = result.get("undecided", {"count": 0})  # (older reports have none)
+    if not found["count"]:
+        return ""
+    why = f", as: {found['rows'][0]['reason']}" if found["rows"] else ""
+    return (
+        f" {counted(found['count'], 'undecided row')}, a finding about the definition "
+        f"{result['definition']} and not about a subject{why}."
+    )
 
 
 def reason(result: Mapping[str, Any]) -> str:

@@ -129,7 +129,8 @@ def _judge(
 ) -> Verdict:
     """Check a batch; a call of the subject that fails is a violation, at the row that fails.
 
-    Where the oracle cannot decide a row, the others are judged one by one.
+    Where the oracle cannot decide a row, the others are judged one by one; where a function of one
+    real cannot be decided at a number of a row, the other numbers are judged.
     """
 
     def check(part: Batch) -> Verdict:
@@ -140,7 +141,14 @@ def _judge(
             return Verdict(0, 0.0, [])
         except OracleError as error:
             if len(part.logits) == 1:
-                return Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
+                middle = part.logits.shape[1] // 2 if definition.elementwise else 0
+                if not middle:
+                    return Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
+                left, right = (
+                    check(replace(part, logits=part.logits[:, half]))
+                    for half in (slice(middle), slice(middle, None))
+                )
+                return _joined(left, _at_column(right, middle))
             singly = [check(part.row(i)) for i in range(len(part.logits))]
             return functools.reduce(_joined, map(_at_row, singly, itertools.count()))
 
@@ -159,6 +167,14 @@ def _judge(
     verdict = no_result(found, row=row)
     violations = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
     return replace(verdict, violations=violations)
+
+
+def _at_column(verdict: Verdict, column: int) -> Verdict:
+    """The verdict on the numbers of a row from one on, as one on the whole row."""
+    moved = [
+        v if v.index is None else replace(v, index=v.index + column) for v in verdict.violations
+    ]
+    return replace(verdict, violations=moved)
 
 
 def _at_row(verdict: Verdict, row: int) -> Verdict:

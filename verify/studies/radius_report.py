@@ -1,81 +1,28 @@
-"""The safe step radii of stored logits and slopes: certified, laid out, printed."""
+"""The report of `softproof radius` as plain data: radii, certificates, and what a step exceeds.
+
+`lay_out` makes the dictionary that is stored as JSON and that `reports/step_radii.py` prints.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from ...derivations.check_certificate import CertificateError, check
-from ...derivations.step_radius.certify import Certified, certify
 from ...kernels.step_radius.radius import Radius
+from .certified_radii import Checked
 
-_SHOWN = 10  # samples listed by index when a step exceeds radii
-_SHARP = 1e-12  # the relative width of an enclosure that is told as wide beyond it
+SHARP = 1e-12  # an enclosure that is wider than this, relative to its lower end, is listed as wide
 NAMES = {
     "spread": "spread, pi / Delta",
     "half_mass": "half-mass",
     "variance": "variance",
     "exact": "exact",
 }
-
-
-class Checked(NamedTuple):
-    """An enclosure, and what the separate checker says of its certificate."""
-
-    claim: Certified
-    rejection: str | None = None
-    """Why the certificate does not prove the claim; None if it does."""
-
-
-def certify_samples(
-    logits: NDArray[Any], slopes: NDArray[Any], curvatures: NDArray[Any] | None = None
-) -> Iterator[Checked | None]:
-    """Certify samples one by one, and check; None is one of which nothing can be proven.
-
-    The arrays, of samples as rows, are checked at once: logits and slopes are what
-    `softproof.kernels.radius` takes, and curvatures have their shape and are finite.
-    ValueError if not. What is yielded: `softproof.derivations.step_radius.certify.certify` makes
-    the claim and `softproof.derivations.check_certificate.check`, which shares no code with it,
-    verifies it.
-
-    Examples
-    --------
-    >>> (one,) = certify_samples(np.zeros((1, 2)), np.array([[1.0, -1.0]]))
-    >>> one.claim.lower <= math.pi / 2 <= one.claim.upper, one.rejection
-    (True, None)
-    """
-    z, a = np.atleast_2d(logits), np.atleast_2d(slopes)
-    if curvatures is None:
-        return (_certified(*sample, None) for sample in zip(z, a, strict=True))
-    b = np.atleast_2d(curvatures)
-    if b.shape != z.shape:
-        raise ValueError(
-            f"curvatures must have the shape of logits, {z.shape}, got {b.shape}: "
-            "pass one curvature per logit"
-        )
-    if not np.isfinite(b).all():
-        raise ValueError("curvatures hold NaN or inf: pass finite curvatures")
-    return (_certified(*sample) for sample in zip(z, a, b, strict=True))
-
-
-def _certified(z: NDArray[Any], a: NDArray[Any], b: NDArray[Any] | None) -> Checked | None:
-    try:
-        claim = certify(z, a, b)
-    except ArithmeticError:
-        return None
-    try:
-        check(z.tolist(), a.tolist(), claim, None if b is None else b.tolist())
-    except CertificateError as error:
-        return Checked(claim, str(error))
-    return Checked(claim)
 
 
 def demand_step(step: float | None) -> None:
@@ -91,13 +38,13 @@ def demand_step(step: float | None) -> None:
         )
 
 
-def report(
+def lay_out(
     radii: Radius,
     step: float | None = None,
     certified: Sequence[Checked | None] | None = None,
     curved: Sequence[Checked | None] | None = None,
 ) -> dict[str, Any]:
-    """Lay radii out as the dictionary that is stored as JSON and that `print_report` shows.
+    """Lay radii out as the dictionary that is stored as JSON, and printed.
 
     Parameters
     ----------
@@ -106,8 +53,8 @@ def report(
     step
         Length tau of the intended step, in the same unit; finite and above 0.
     certified, curved
-        What `certify_samples` yielded, without curvatures and with them; fewer than N samples if
-        it was interrupted.
+        What `certified_radii.certify_samples` yielded, without curvatures and with them; fewer
+        than N samples if it was interrupted.
 
     Returns
     -------
@@ -154,7 +101,7 @@ def report(
     Examples
     --------
     >>> from softproof.kernels.step_radius.radius import radius
-    >>> laid_out = report(radius([[3.0, 0.0], [0.0, 0.0]], [[1.0, -1.0], [2.0, -2.0]]), step=1.0)
+    >>> laid_out = lay_out(radius([[3.0, 0.0], [0.0, 0.0]], [[1.0, -1.0], [2.0, -2.0]]), step=1.0)
     >>> laid_out["batch"]["exceeded_by"], round(laid_out["batch"]["r_half_mass"], 6)
     ([1], 1.27324)
     """
@@ -242,7 +189,7 @@ def _is_wide(certificate: dict[str, Any]) -> bool:
     if certificate["method"] == "none":  # F has no zero: inf is exact
         return False
     lower, upper = certificate["lower"], certificate["upper"]
-    return bool(certificate["multiplicity"] == 0 or upper - lower > _SHARP * lower)
+    return bool(certificate["multiplicity"] == 0 or upper - lower > SHARP * lower)
 
 
 def _comparison(samples: Sequence[dict[str, Any]], done: int) -> dict[str, Any]:
@@ -308,156 +255,3 @@ def _exceeded(step: float, samples: Sequence[dict[str, Any]]) -> dict[str, list[
     if samples and "curved" in samples[0]:
         lists["exceeded_by_curved"] = where(lambda s: not step <= (s["curved"]["lower"] or 0.0))
     return lists
-
-
-def print_report(report: dict[str, Any], console: Console) -> None:
-    """Print a report: quantiles over the samples, batch radii, and who is exceeded by a step."""
-    batch, samples = report["batch"], report["samples"]
-    table = Table(title="Safe step radii, in units of the step length t")
-    for heading in ("radius", "min", "1 %", "median", "max"):
-        table.add_column(heading, justify="left" if heading == "radius" else "right")
-    rows = NAMES | ({"lower": "certified"} if "certified" in report else {})
-    for key, name in rows.items():
-        known = sorted(s[key] for s in samples if s[key] is not None)
-        table.add_row(name, *_quantiles(known), end_section=name == [*rows.values()][-1])
-    for key in ("spread", "half_mass", "variance"):
-        table.add_row(f"{NAMES[key].partition(',')[0]} / exact", *_quantiles(_shares(samples, key)))
-    if "curved" in report:
-        known = sorted(s["curved"]["lower"] for s in samples if s["curved"]["lower"] is not None)
-        table.add_section()
-        table.add_row("certified, curved", *_quantiles(known))
-    console.print(table)
-    flagged = sum(s["flagged"] for s in samples)
-    named = [f"{key.replace('_', '-')} {_number(batch[key])}" for key in list(NAMES)[:-1]]
-    named.append(
-        f"exact not known ({flagged} flagged)" if flagged else f"exact {_number(batch['exact'])}"
-    )
-    if "certified" in report:
-        lower = batch["lower"]
-        named.append("certified " + ("not known" if lower is None else _number(lower)))
-    total = _count(len(samples), "sample")
-    console.print(
-        f"Batch of {total}: {', '.join(named)}; best proven bound {_number(batch['proven'])}."
-    )
-    if flagged:
-        console.print(
-            f"Flagged, too hard for the fast tier: {flagged} of {total}, for which "
-            "the variance bound stands" + ("." if "certified" in report else "; or --certify.")
-        )
-    console.print("A step below the radius stays where the Taylor series of the loss converges.")
-    for key in ("certified", "curved"):
-        if key in report:
-            _print_certified(key, report, console)
-    if "step" in report:
-        _print_step(report["step"], batch, samples, console)
-
-
-def _shares(samples: Sequence[dict[str, Any]], key: str) -> list[float]:
-    """What a bound is of the radius, where that is known and finite."""
-    radii = ((s[key], s.get("lower") if s["flagged"] else s["exact"]) for s in samples)
-    return sorted(bound / rho for bound, rho in radii if rho is not None and math.isfinite(rho))
-
-
-def _print_certified(key: str, report: dict[str, Any], console: Console) -> None:
-    found, samples = report[key], report["samples"]
-    curved = key == "curved"
-    beside = " with curvatures" if curved else ""
-    total = _count(found["samples"], "sample")
-    methods = ", ".join(f"{name} {count}" for name, count in found["methods"].items())
-    decided, wrong = sum(found["methods"].values()), found["disagreeing"]
-    if found["interrupted"]:
-        done = f"{found['samples']} of {_count(len(samples), 'sample')}"
-        console.print(f"Interrupted ({key}): {done} done.")
-    for i in wrong[:_SHOWN]:
-        claim = samples[i]["curved"] if curved else samples[i]
-        why = _rejected(claim) if claim["rejected"] is not None else _disagreement(claim)
-        told = f"sample {i}{beside} {why}"
-        console.print(f"WRONG, an error of softproof: {told}. Please report it.", soft_wrap=True)
-    if wrong:
-        console.print(f"WRONG in {len(wrong)} of {total}" + (f" ({methods})." if methods else "."))
-    elif decided:
-        certificates = "the certificate" if decided == 1 else f"all {decided} certificates"
-        console.print(
-            f"Certified{beside}: a separate checker verified {certificates} ({methods})"
-            + ("." if curved else f"; {_agreement(found, samples)}."),
-            soft_wrap=True,
-        )
-    if found["wide"]:
-        console.print(
-            f"Not sharp{beside}: {len(found['wide'])} of {total}, whose enclosure is wider than "
-            f"{_SHARP:g} relative or does not count its zeros."
-        )
-    rejected = sum((s["curved"] if curved else s)["rejected"] is not None for s in samples)
-    undecided = found["samples"] - decided - rejected
-    if undecided:
-        console.print(f"Not decided by the certified tier{beside}: {_count(undecided, 'sample')}.")
-
-
-def _rejected(claim: dict[str, Any]) -> str:
-    return f"has a certificate that the separate checker rejects: {claim['rejected']}"
-
-
-def _disagreement(sample: dict[str, Any]) -> str:
-    exact = "flagged"
-    if not sample["flagged"]:
-        exact = f"exact {sample['exact']!r} +- {sample['error']:.2g}"
-    return (
-        f"has spread {sample['spread']!r}, half-mass {sample['half_mass']!r}, "
-        f"variance {sample['variance']!r}, {exact}, "
-        f"but the certified radius is from {sample['lower']!r} to {sample['upper']!r}"
-    )
-
-
-def _agreement(certified: dict[str, Any], samples: list[dict[str, Any]]) -> str:
-    exact = sum(s["lower"] is not None and not s["flagged"] for s in samples)
-    told = f"all bounds, and exact of {_count(exact, 'sample')}, agree with the enclosures"
-    worst = certified["worst"]
-    return told if worst is None else f"{told}, exact to within {worst:.1e} relative"
-
-
-def _print_step(
-    step: float, batch: dict[str, Any], samples: list[dict[str, Any]], console: Console
-) -> None:
-    console.print(
-        f"Step {_number(step)}: r = step / radius = {_number(batch['r'])} by the best proven bound,"
-        f" {_number(batch['r_variance'])} by variance, {_number(batch['r_half_mass'])} by "
-        f"half-mass, {_number(batch['r_spread'])} by spread."
-    )
-    total = _count(len(samples), "sample")
-    within = True
-    for what, r, key in (
-        ("radius itself, where the series diverges,", None, "exceeded_by_exact"),
-        ("best proven bound", "r", "exceeded_by"),
-        ("variance bound", "r_variance", "exceeded_by_variance"),
-        ("half-mass bound", "r_half_mass", "exceeded_by_half_mass"),
-        ("spread bound", "r_spread", "exceeded_by_spread"),
-        ("certified curved radius", None, "exceeded_by_curved"),
-    ):
-        indices = batch.get(key)
-        if not indices:
-            continue
-        within = False
-        listed = [f"{i}" + (f" (r = {_number(samples[i][r])})" if r else "") for i in indices]
-        more = ", ..." if len(indices) > _SHOWN else ""
-        console.print(
-            f"Beyond the {what} of {len(indices)} of {total}: {', '.join(listed[:_SHOWN])}{more}",
-            soft_wrap=True,
-        )
-    if within:
-        console.print("Within every bound of every sample.")
-
-
-def _quantiles(ordered: list[float]) -> list[str]:
-    """Order statistics, min to max. Interpolating between them would make NaN of inf."""
-    if not ordered:
-        return ["-", "-", "-", "-"]
-    ranks = (max(math.ceil(q * len(ordered)) - 1, 0) for q in (0.0, 0.01, 0.5, 1.0))
-    return [_number(ordered[rank]) for rank in ranks]
-
-
-def _number(value: float) -> str:
-    return f"{value:.5g}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

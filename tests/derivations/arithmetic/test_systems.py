@@ -182,3 +182,15 @@ def test_a_ball_around_zero_takes_both_branches():
     result = xp.by_sign(ball, lambda v: xp.number(1), lambda v: xp.number(-1))
     assert result.contains(1)
     assert result.contains(-1)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "log", "log1p"])
+@pytest.mark.parametrize("precision", [3, 24, 400])
+def test_where_a_function_leaves_the_reals_a_big_float_is_nan(name, precision):
+    """As in the formats; mpmath itself gives a complex number, with which nothing is compared."""
+    xp = big_floats(precision)
+    values = getattr(xp, name)(xp.vector([-2, 3]))
+    assert mpmath.isnan(values[0])
+    assert abs(float(values[1]) / float(getattr(np, name)(3.0)) - 1) <= 2.0**-precision + 1e-15
+    with np.errstate(all="ignore"):
+        assert np.isnan(getattr(ieee(BINARY64), name)(np.float64(-2)))

@@ -20,7 +20,7 @@ from softproof.verify.cli import command_line
 from softproof.verify.cli import main as cli
 from softproof.verify.cli.main import app
 from softproof.verify.runs import run
-from softproof.verify.studies import radius_report
+from softproof.verify.studies import certified_radii
 from softproof.verify.subjects.built_in import BUILT_IN, select
 from softproof.verify.suites import SUITES
 from typer.testing import CliRunner
@@ -548,13 +548,13 @@ def test_a_radius_outside_its_certificate_is_a_failure(tmp_path, monkeypatch):
 @pytest.mark.parametrize("curved", [False, True])
 def test_a_rejected_certificate_is_a_failure(tmp_path, monkeypatch, curved):
     """A claim of the certified tier that its evidence does not prove, plain or with curvatures."""
-    honest = radius_report.certify
+    honest = certified_radii.certify
 
     def false(z, a, b):
         claim = honest(z, a, b)
         return claim._replace(multiplicity=2) if curved == (b is not None) else claim
 
-    monkeypatch.setattr(radius_report, "certify", false)
+    monkeypatch.setattr(certified_radii, "certify", false)
     np.savez(tmp_path / "x.npz", logits=[[0.0, 0.0]], slopes=[[1.0, -1.0]], curvatures=[[0.5, 0.0]])
     outcome = softproof(
         "radius", *[tmp_path / "x.npz"] * 2, "--curvatures", tmp_path / "x.npz",
@@ -581,7 +581,7 @@ def test_the_help_of_radius_tells_what_a_file_holds():
 
 
 def test_an_interrupted_certification_keeps_what_is_done(tmp_path, monkeypatch):
-    certify = radius_report.certify
+    certify = certified_radii.certify
     calls = []
 
     def interrupted(*sample):
@@ -590,7 +590,7 @@ def test_an_interrupted_certification_keeps_what_is_done(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return certify(*sample)
 
-    monkeypatch.setattr(radius_report, "certify", interrupted)
+    monkeypatch.setattr(certified_radii, "certify", interrupted)
     np.save(tmp_path / "z.npy", np.zeros((5, 2)))
     np.save(tmp_path / "a.npy", np.array([[1.0, -1.0]] * 5))
     files = (tmp_path / "z.npy", tmp_path / "a.npy", "--curvatures", tmp_path / "a.npy")

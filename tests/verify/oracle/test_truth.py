@@ -849,3 +849,80 @@ def test_the_offset_is_known_to_2_to_the_minus_20_ulp(fmt, data):
         chosen = label if lookup(name).labelled else None
         result = truth(lookup(name), row, fmt, label=chosen)
         assert_truth(result, exact_values(name, row, chosen), fmt)
+
+
+# --- what the agreement is worth: slips that both oracles once shared ---
+
+
+def agree(definition, row, **how):
+    truth(definition, np.float64(row), BINARY32, cross_check=True, **how)
+
+
+def smoothing_inside(z, label, xp, smoothing=0.0):
+    """A slip in the grouping: (1 - s) multiplies both terms."""
+    s = xp.number(smoothing)
+    lse = lookup("logsumexp")(z, xp)
+    return lse - (1 - s) * (z[label] + s * (xp.sum(z) / len(z)))
+
+
+def log_of_the_quotient(z, xp):
+    """A slip in the grouping: log(e^z_i / sum) / 1 with the sum under the logarithm once more."""
+    return z - xp.log(xp.sum(xp.exp(z - xp.log(xp.sum(xp.exp(z))) + z))) / 2
+
+
+SLIPS = {
+    "cross_entropy": (smoothing_inside, {"label": 0, "smoothing": 0.25}),
+    "log_softmax": (log_of_the_quotient, {}),
+    "softmax": (lambda z, xp: xp.exp(z) / (xp.sum(xp.exp(z)) + xp.number(2.0**-20)), {}),
+    "sigmoid": (lambda x, xp: 1 / 1 + xp.exp(-x), {}),
+    "ria": (lambda x, xp, beta=1.0: x * (xp.normal_cdf(x) + xp.normal_pdf(x)), {}),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_in_the_published_formula_is_found_by_the_second(name):
+    formula, how = SLIPS[name]
+    row = [0.5, -1.25, 2.0]
+    agree(lookup(name), row, **how)
+    wrong = dataclasses.replace(lookup(name), formula=formula, facts=())
+    with pytest.raises(OracleError, match="balls give"):
+        agree(wrong, row, **how)
+    shared = dataclasses.replace(wrong, second=None)  # as it once was
+    agree(shared, row, **how)
+
+
+def test_a_wrong_shift_or_count_of_the_first_oracle_is_found_by_the_second(monkeypatch):
+    row = [0.5, 0.5, 2.0, 0.5]
+    lse = lookup("logsumexp")
+    agree(lse, row)
+    with monkeypatch.context() as patched:
+        patched.setattr(oracle, "_shift", lambda *a: (2.0, 0.0))  # what was subtracted is lost
+        with pytest.raises(OracleError, match="balls give"):
+            agree(lse, row)
+    counted = oracle._Groups.of.__func__
+
+    def miscounted(cls, *a):
+        groups = counted(cls, *a)
+        return dataclasses.replace(groups, counts=(1,) * len(groups.values))
+
+    monkeypatch.setattr(oracle._Groups, "of", classmethod(miscounted))
+    with pytest.raises(OracleError, match="balls give"):
+        agree(lse, row)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, d in REGISTRY.items() if d.second))
+def test_a_second_formula_is_another_one_and_takes_masks(name):
+    definition = lookup(name)
+    assert definition.second.__code__.co_code != definition.formula.__code__.co_code
+    if not definition.elementwise:
+        row = np.float32([0.5, -INF, 1.0, 0.5, -INF])
+        for label in (0, 1) if definition.labelled else (None,):
+            truth(definition, row, BINARY32, label=label, cross_check=True)
+
+
+def test_a_long_row_is_counted_by_both_oracles_and_agrees():
+    row = np.zeros(oracle.MOST_APART + 7)
+    row[::3] = 1.5
+    for name in ("softmax", "logsumexp", "log_softmax"):
+        truth(lookup(name), row, BINARY64, cross_check=True)
+        truth(lookup(name), row[: oracle.MOST_APART], BINARY64, cross_check=True)

@@ -1,10 +1,11 @@
 """Error against precision: the computed errors are right, and the figures are legible."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
-from softproof.derivations import lookup
+from softproof.derivations import REGISTRY, lookup
 from softproof.kernels.softmax_family.softmax import ULP_BOUND
 from softproof.verify.plots import precision
 from softproof.verify.plots.plot import ENDINGS, save
@@ -222,3 +223,22 @@ def test_a_subject_without_any_result_is_refused(here):
 def test_an_unknown_subject_is_refused():
     with pytest.raises(SubjectError, match="no known subject of softmax matches 'nobody\\*'"):
         precision.plot("softmax", ["nobody*"], precisions=[24])
+
+
+def test_a_variance_that_rounds_below_zero_is_nan_in_the_precision_plot(monkeypatch):
+    """E x^2 - (E x)^2 comes out negative in few bits, where mpmath's root is complex."""
+
+    def formula(z, xp):
+        """Deviation by the formula that cancels."""
+        mean = xp.sum(z) / len(z)
+        return xp.sqrt(xp.sum(z * z) / len(z) - mean * mean) + 0 * z
+
+    kept = dataclasses.replace(
+        lookup("softmax"), name="cancelling", formula=formula, forms={}, facts=(), second=None
+    )
+    monkeypatch.setitem(REGISTRY, "cancelling", kept)
+    result = precision_errors("cancelling", [4, 8, 53])
+    errors = result.errors["published"]
+    assert len(errors) == 3
+    assert math.isnan(errors[0]) or errors[0] > errors[2]
+    assert all(isinstance(error, float) for error in errors)

@@ -15,14 +15,11 @@ from softproof.derivations.check_certificate import CertificateError, check
 from softproof.derivations.step_radius.certify import Certified, certify
 from softproof.kernels.step_radius.radius import Radius, radius
 from softproof.verify.inputs.array_files import load_array, load_labels, load_samples
+from softproof.verify.reports.step_radii import print_report
 from softproof.verify.reports.strict_json import write_json
-from softproof.verify.studies import radius_report
-from softproof.verify.studies.radius_report import (
-    Checked,
-    certify_samples,
-    print_report,
-    report,
-)
+from softproof.verify.studies import certified_radii
+from softproof.verify.studies.certified_radii import Checked, certify_samples
+from softproof.verify.studies.radius_report import lay_out
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "verify" / "data" / "digits.npz"
@@ -203,7 +200,7 @@ def test_the_array_of_an_npy_file_is_not_both_logits_and_slopes(tmp_path):
 
 
 def test_the_layout_without_a_step():
-    assert report(RADII) == {
+    assert lay_out(RADII) == {
         "batch": {"spread": 1.0, "half_mass": 1.5, "variance": 1.75, "exact": None, "proven": 1.75},
         "samples": [
             {
@@ -223,7 +220,7 @@ def test_the_layout_without_a_step():
 
 
 def test_the_layout_with_a_step():
-    laid_out = report(RADII, step=3)
+    laid_out = lay_out(RADII, step=3)
     assert laid_out["step"] == 3.0
     assert laid_out["batch"] == {
         "spread": 1.0, "half_mass": 1.5, "variance": 1.75, "exact": None, "proven": 1.75,
@@ -238,36 +235,38 @@ def test_the_layout_with_a_step():
 
 
 def test_a_step_as_long_as_the_bound_does_not_exceed_it():
-    assert report(RADII, step=1.75)["batch"]["exceeded_by"] == []
-    assert report(RADII, step=math.nextafter(1.75, 2))["batch"]["exceeded_by"] == [0]
+    assert lay_out(RADII, step=1.75)["batch"]["exceeded_by"] == []
+    assert lay_out(RADII, step=math.nextafter(1.75, 2))["batch"]["exceeded_by"] == [0]
 
 
 def test_a_step_may_exceed_what_is_proven_without_exceeding_the_radius():
     """Exact 4 +- 2^-20: within the error nothing is proven of either."""
-    lists = {step: report(RADII, step)["batch"] for step in (3.9, 4.0, 4.1)}
+    lists = {step: lay_out(RADII, step)["batch"] for step in (3.9, 4.0, 4.1)}
     assert [1 in lists[step]["exceeded_by"] for step in lists] == [False, True, True]
     assert [1 in lists[step]["exceeded_by_exact"] for step in lists] == [False, False, True]
 
 
 def test_a_flagged_sample_is_beyond_its_radius_only_where_it_is_certified():
-    assert report(RADII, 3.0)["batch"]["exceeded_by_exact"] == []
-    assert report(RADII, 3.0, CERTIFIED)["batch"]["exceeded_by_exact"] == [0]
+    assert lay_out(RADII, 3.0)["batch"]["exceeded_by_exact"] == []
+    assert lay_out(RADII, 3.0, CERTIFIED)["batch"]["exceeded_by_exact"] == [0]
 
 
 def test_an_infinite_exact_radius_does_not_lend_its_bounds_infinity():
     """A radius beyond the largest float: exact rounds to inf, the bounds to the largest float."""
     largest = np.finfo(float).max
-    laid_out = report(radii([1.0], [2.0], [largest], [INF], [INF]))
+    laid_out = lay_out(radii([1.0], [2.0], [largest], [INF], [INF]))
     assert laid_out["samples"][0]["proven"] == largest
-    certified = report(radii([1.0], [2.0], [largest], [INF], [INF]), 1.0, [enclosure(largest, INF)])
+    certified = lay_out(
+        radii([1.0], [2.0], [largest], [INF], [INF]), 1.0, [enclosure(largest, INF)]
+    )
     assert certified["certified"]["disagreeing"] == []
     assert certified["batch"]["exceeded_by_exact"] == []
-    wrong = report(radii([1.0], [2.0], [largest], [INF], [INF]), None, [enclosure(0.5, 1.5)])
+    wrong = lay_out(radii([1.0], [2.0], [largest], [INF], [INF]), None, [enclosure(0.5, 1.5)])
     assert wrong["certified"]["disagreeing"] == [0]
 
 
 def test_the_best_proven_bound_is_never_below_the_variance():
-    (sample,) = report(radii([1.0], [2.0], [2.9], [3.0], [0.5]))["samples"]
+    (sample,) = lay_out(radii([1.0], [2.0], [2.9], [3.0], [0.5]))["samples"]
     assert sample["proven"] == 2.9
 
 
@@ -275,7 +274,7 @@ def test_the_best_proven_bound_is_never_below_the_variance():
 
 
 def test_the_layout_with_certificates():
-    laid_out = report(RADII, 1.0, CERTIFIED)
+    laid_out = lay_out(RADII, 1.0, CERTIFIED)
     first, second, third = laid_out["samples"]
     entries = {
         "lower": 1.8, "upper": 1.9, "multiplicity": 1, "method": "taylor", "bits": 64,
@@ -293,7 +292,7 @@ def test_the_layout_with_certificates():
 
 
 def test_the_worst_distance_is_that_from_the_enclosure():
-    certified = report(RADII, certified=[CERTIFIED[0], enclosure(4.25, 4.5)])["certified"]
+    certified = lay_out(RADII, certified=[CERTIFIED[0], enclosure(4.25, 4.5)])["certified"]
     assert certified["worst"] == 0.25 / 4.25
 
 
@@ -301,7 +300,7 @@ def wrong(sample, lower, upper):
     """Who disagrees if one enclosure is replaced."""
     certified = list(CERTIFIED)
     certified[sample] = enclosure(lower, upper)
-    return report(RADII, certified=certified)["certified"]["disagreeing"]
+    return lay_out(RADII, certified=certified)["certified"]["disagreeing"]
 
 
 @pytest.mark.parametrize(
@@ -332,16 +331,16 @@ def test_a_rung_that_is_too_high_is_noticed_on_real_logits(rung):
     z, a = rng.standard_normal((2, 4, 6))
     found = radius(z, a)
     certified = list(certify_samples(z, a))
-    assert report(found, certified=certified)["certified"]["disagreeing"] == []
+    assert lay_out(found, certified=certified)["certified"]["disagreeing"] == []
     high = np.array([c.claim.upper for c in certified]) * (1 + 1e-9)
     broken = found._replace(**{rung: high})
     if rung == "exact":
         broken = broken._replace(error=0 * high, flagged=np.zeros(4, dtype=bool))
-    assert report(broken, certified=certified)["certified"]["disagreeing"] == [0, 1, 2, 3]
+    assert lay_out(broken, certified=certified)["certified"]["disagreeing"] == [0, 1, 2, 3]
 
 
 def test_samples_that_are_not_reached_or_not_decided_are_null():
-    laid_out = report(RADII, certified=[None, CERTIFIED[1]])
+    laid_out = lay_out(RADII, certified=[None, CERTIFIED[1]])
     for sample in (0, 2):
         assert laid_out["samples"][sample]["lower"] is None
         assert laid_out["samples"][sample]["method"] is None
@@ -369,7 +368,7 @@ def test_what_cannot_be_proven_is_none_and_the_work_goes_on(monkeypatch):
             raise ArithmeticError
         return certify(z, *sample)
 
-    monkeypatch.setattr(radius_report, "certify", undecided)
+    monkeypatch.setattr(certified_radii, "certify", undecided)
     found = list(certify_samples(np.array([[0.0], [1.0], [2.0]]), np.ones((3, 1))))
     assert [one and one.claim.lower for one in found] == [INF, None, INF]
 
@@ -382,7 +381,7 @@ def false_claims(z, a, b=None):
 
 @pytest.mark.parametrize("curved", [False, True])
 def test_the_separate_checker_rejects_a_false_claim_of_the_certified_tier(monkeypatch, curved):
-    monkeypatch.setattr(radius_report, "certify", false_claims)
+    monkeypatch.setattr(certified_radii, "certify", false_claims)
     z, a = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[1.0, -1.0]] * 2)
     good, bad = certify_samples(z, a, a**2 if curved else None)
     assert good.rejection is None
@@ -391,7 +390,7 @@ def test_the_separate_checker_rejects_a_false_claim_of_the_certified_tier(monkey
 
 def test_what_is_rejected_proves_nothing():
     rejected = [enclosure(9.0, 9.5, rejection="a reason"), *CERTIFIED[1:]]
-    laid_out = report(RADII, 2.0, rejected, rejected)
+    laid_out = lay_out(RADII, 2.0, rejected, rejected)
     (first, *_), batch = laid_out["samples"], laid_out["batch"]
     assert (first["lower"], first["upper"], first["proven"]) == (None, None, 1.75)
     assert first["rejected"] == "a reason, claimed from 9.0 to 9.5"
@@ -407,7 +406,7 @@ def test_a_stored_report_can_be_checked_again(tmp_path):
     z, a, b = rng.standard_normal((3, 3, 4))
     z[2], a[2], b[2] = 0.0, 1.0, 0.0  # without a zero
     certified, curved = list(certify_samples(z, a)), list(certify_samples(z, a, b))
-    write_json(report(radius(z, a), None, certified, curved), tmp_path / "report.json")
+    write_json(lay_out(radius(z, a), None, certified, curved), tmp_path / "report.json")
     with open(tmp_path / "report.json", encoding="utf-8") as file:
         samples = json.load(file)["samples"]
     for *one, sample in zip(z.tolist(), a.tolist(), b.tolist(), samples, strict=True):
@@ -428,7 +427,7 @@ def test_a_stored_report_can_be_checked_again(tmp_path):
     ],
 )
 def test_enclosures_that_are_not_sharp_are_listed(claim, wide):
-    laid_out = report(RADII, None, [claim, *CERTIFIED[1:]], [claim])
+    laid_out = lay_out(RADII, None, [claim, *CERTIFIED[1:]], [claim])
     assert laid_out["certified"]["wide"] == laid_out["curved"]["wide"] == wide
     for told in ("Not sharp: 1 of 3 samples, whose", "Not sharp with curvatures: 1 of 1 sample, "):
         assert (told in printed(laid_out)) == bool(wide)
@@ -452,13 +451,13 @@ def test_curved_radii_are_those_of_quadratic_logits():
     z, a, b = np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]]), np.array([[0.25, 0.0]])
     plain, curved = list(certify_samples(z, a)), list(certify_samples(z, a, b))
     roots = np.concatenate([np.roots([0.25, 2.0, 1.0 + s * 1j * np.pi]) for s in (1, -1, 3, -3)])
-    laid_out = report(radius(z, a), 2.1, plain, curved)
+    laid_out = lay_out(radius(z, a), 2.1, plain, curved)
     (sample,) = laid_out["samples"]
     assert sample["curved"]["lower"] == pytest.approx(abs(roots).min(), rel=1e-12)
     assert sample["lower"] == pytest.approx(math.hypot(1, math.pi) / 2, rel=1e-12)
     assert laid_out["batch"]["curved_lower"] == sample["curved"]["lower"]
     beyond = [
-        report(radius(z, a), step, plain, curved)["batch"]["exceeded_by_curved"]
+        lay_out(radius(z, a), step, plain, curved)["batch"]["exceeded_by_curved"]
         for step in (0.9 * abs(roots).min(), 1.1 * abs(roots).min())
     ]
     assert beyond == [[], [0]]
@@ -467,7 +466,7 @@ def test_curved_radii_are_those_of_quadratic_logits():
 @pytest.mark.parametrize("step", [0.0, -1.0, INF, NAN])
 def test_a_step_must_be_finite_and_positive(step):
     with pytest.raises(ValueError, match="step must be finite and above 0, got"):
-        report(RADII, step)
+        lay_out(RADII, step)
 
 
 # --- write_json ---
@@ -480,7 +479,7 @@ def strict(constant):
 @pytest.mark.parametrize("step", [None, 3.0])
 def test_json_is_strict_and_complete(tmp_path, step):
     path = tmp_path / "report.json"
-    laid_out = report(RADII, step, CERTIFIED, CERTIFIED[:1])
+    laid_out = lay_out(RADII, step, CERTIFIED, CERTIFIED[:1])
     write_json(laid_out, path)
     assert "1e999" in path.read_text(encoding="utf-8")
     assert json.loads(path.read_text(encoding="utf-8"), parse_constant=strict) == laid_out
@@ -488,13 +487,13 @@ def test_json_is_strict_and_complete(tmp_path, step):
 
 def test_json_round_trips_every_float(tmp_path):
     found = radius([[3.0, 0.0, 1.0]], [[0.1, 0.2, -1e308]])
-    write_json(report(found, 1e300), tmp_path / "report.json")
+    write_json(lay_out(found, 1e300), tmp_path / "report.json")
     with open(tmp_path / "report.json", encoding="utf-8") as file:
-        assert json.load(file) == report(found, 1e300)
+        assert json.load(file) == lay_out(found, 1e300)
 
 
 def test_json_of_an_empty_batch(tmp_path):
-    write_json(report(radius(np.zeros((0, 2)), np.zeros((0, 2)))), tmp_path / "report.json")
+    write_json(lay_out(radius(np.zeros((0, 2)), np.zeros((0, 2)))), tmp_path / "report.json")
     with open(tmp_path / "report.json", encoding="utf-8") as file:
         batch = dict.fromkeys(("spread", "half_mass", "variance", "exact", "proven"), INF)
         assert json.load(file) == {"batch": batch, "samples": []}
@@ -522,7 +521,7 @@ def cells(text, bound):
 
 def test_the_table_shows_order_statistics():
     hundred = np.arange(1.0, 101.0)
-    text = printed(report(radii(hundred, 2 * hundred, 3 * hundred, 4 * hundred)))
+    text = printed(lay_out(radii(hundred, 2 * hundred, 3 * hundred, 4 * hundred)))
     assert cells(text, "spread, pi / Delta") == ["1", "1", "50", "100"]
     assert cells(text, "half-mass") == ["2", "2", "100", "200"]
     assert cells(text, "variance") == ["3", "3", "150", "300"]
@@ -536,7 +535,7 @@ def test_the_table_shows_order_statistics():
 
 
 def test_flagged_samples_and_those_without_zeros_have_no_share():
-    text = printed(report(RADII))
+    text = printed(lay_out(RADII))
     assert cells(text, "half-mass") == ["1.5", "1.5", "3.5", "inf"]
     assert cells(text, "exact") == ["4", "4", "4", "inf"]
     assert cells(text, "spread / exact") == ["0.5"] * 4
@@ -545,7 +544,7 @@ def test_flagged_samples_and_those_without_zeros_have_no_share():
 
 
 def test_a_certified_radius_stands_in_for_that_of_a_flagged_sample():
-    text = printed(report(RADII, None, CERTIFIED))
+    text = printed(lay_out(RADII, None, CERTIFIED))
     assert cells(text, "certified") == ["1.8", "1.8", "4", "inf"]
     assert cells(text, "spread / exact") == ["0.5", "0.5", "0.5", "0.55556"]
     assert "a separate checker verified all 3 certificates (none 1, taylor 2); all" in text
@@ -558,7 +557,7 @@ def test_a_certified_radius_stands_in_for_that_of_a_flagged_sample():
 
 def test_a_disagreement_is_loud_and_names_all_that_is_needed():
     certified = [CERTIFIED[0], enclosure(4.25, 4.5), CERTIFIED[2]]
-    text = printed(report(RADII, None, certified))
+    text = printed(lay_out(RADII, None, certified))
     assert "WRONG, an error of softproof: sample 1 has spread 2.0, half-mass 3.5" in text
     assert "exact 4.0 +- 9.5e-07, but the certified radius is from 4.25 to 4.5." in text
     assert "WRONG in 1 of 3 samples" in text
@@ -568,18 +567,18 @@ def test_a_disagreement_is_loud_and_names_all_that_is_needed():
 
 def test_a_rejected_certificate_is_loud():
     curved = [CERTIFIED[0], enclosure(1.0, 2.0, rejection="a reason"), CERTIFIED[2]]
-    text = printed(report(RADII, None, CERTIFIED, curved))
+    text = printed(lay_out(RADII, None, CERTIFIED, curved))
     assert "WRONG, an error of softproof: sample 1 with curvatures has a certificate that" in text
     assert "the separate checker rejects: a reason, claimed from 1.0 to 2.0. Please" in text
     assert "WRONG in 1 of 3 samples (none 1, taylor 1)." in text
     assert "Certified: a separate checker verified all 3 certificates" in text
     assert "Certified with curvatures" not in text
     assert "Not decided" not in text
-    assert "certified not known" in printed(report(RADII, None, curved))
+    assert "certified not known" in printed(lay_out(RADII, None, curved))
 
 
 def test_an_interruption_and_what_is_not_decided_are_told():
-    text = printed(report(RADII, None, [None, CERTIFIED[1]], []))
+    text = printed(lay_out(RADII, None, [None, CERTIFIED[1]], []))
     assert "Interrupted (certified): 2 of 3 samples done." in text
     assert "Interrupted (curved): 0 of 3 samples done." in text
     assert "Not decided by the certified tier: 1 sample." in text
@@ -587,19 +586,19 @@ def test_an_interruption_and_what_is_not_decided_are_told():
 
 
 def test_curved_radii_have_a_row():
-    text = printed(report(RADII, 2.0, CERTIFIED, [enclosure(1.5, 1.6)] * 3))
+    text = printed(lay_out(RADII, 2.0, CERTIFIED, [enclosure(1.5, 1.6)] * 3))
     assert cells(text, "certified, curved") == ["1.5"] * 4
     assert "Beyond the certified curved radius of 3 of 3 samples: 0, 1, 2\n" in text
     assert "Certified with curvatures: a separate checker verified all 3 certificates (" in text
 
 
 def test_the_unit_is_stated():
-    assert "in units of the step length t" in printed(report(RADII))
+    assert "in units of the step length t" in printed(lay_out(RADII))
 
 
 def test_a_step_names_the_first_samples_it_exceeds():
     ones = np.ones(12)
-    text = printed(report(radii(ones, 4 * ones, 4 * ones, 8 * ones), step=2.0))
+    text = printed(lay_out(radii(ones, 4 * ones, 4 * ones, 8 * ones), step=2.0))
     assert (
         "Step 2: r = step / radius = 0.25 by the best proven bound, 0.5 by variance, "
         "0.5 by half-mass, 2 by spread."
@@ -611,20 +610,20 @@ def test_a_step_names_the_first_samples_it_exceeds():
 
 
 def test_a_step_beyond_the_radius_itself_says_so():
-    text = printed(report(RADII, step=4.5))
+    text = printed(lay_out(RADII, step=4.5))
     assert "Beyond the radius itself, where the series diverges, of 1 of 3 samples: 1\n" in text
     assert "Beyond the best proven bound of 2 of 3 samples: 0 (r = 2.5714), 1 (r = 1.125)" in text
 
 
 def test_a_step_within_all_bounds_takes_one_line():
-    text = printed(report(RADII, step=1.0))
+    text = printed(lay_out(RADII, step=1.0))
     assert "Within every bound of every sample.\n" in text
     assert "Beyond" not in text
 
 
 def test_a_batch_of_one_is_one_sample():
     one = radii([1.0], [1.5], [1.75], [NAN])
-    text = printed(report(one, 3.0, [enclosure(1.9, 1.9)], [None]))
+    text = printed(lay_out(one, 3.0, [enclosure(1.9, 1.9)], [None]))
     assert "Batch of 1 sample: spread 1" in text
     assert "a separate checker verified the certificate (taylor 1)" in text
     assert "Beyond the spread bound of 1 of 1 sample: 0 (r = 3)" in text
@@ -635,7 +634,7 @@ def test_a_batch_of_one_is_one_sample():
 
 def test_an_empty_batch_prints():
     empty = np.zeros((0, 2))
-    text = printed(report(radius(empty, empty), 1.0, [], []))
+    text = printed(lay_out(radius(empty, empty), 1.0, [], []))
     assert cells(text, "half-mass") == ["-"] * 4
     assert "Batch of 0 samples: spread inf" in text
 

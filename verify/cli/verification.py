@@ -1,0 +1,194 @@
+"""The steps of ``softproof verify``: select subjects, configure the run, execute it, print it.
+
+What is wrong with the user's input ends a step with a usage error that says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn
+
+from ...derivations.arithmetic.formats import FORMATS
+from ..inputs.user_rows import Given, GivenRow, given_file, given_row
+from ..reports import terminal
+from ..runs import run as runs
+from ..runs.conformance_file import Declarations, load
+from ..runs.plan import plan
+from ..runs.processes import processes_for, run_in_processes
+from ..runs.results import Item, Report
+from ..runs.store import Store, StoreError
+from ..subjects import built_in
+from ..subjects.isolation.worker_pool import Workers
+from ..subjects.subject import Subject, SubjectError
+from ..suites import SUITES
+from .command_line import fail, progress_bar, usage_errors
+from .verify_options import Inputs, Selection
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The subjects that a selection names, and those of them that are tested."""
+
+    declared: Declarations  # of the conformance file
+    found: Sequence[Subject]
+    tested: Sequence[Subject]
+    skipped: dict[str, str]  # id: why it is not tested
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A run that is ready to be executed, and the report that it fills."""
+
+    items: list[Item]
+    suites: Sequence[str]
+    dtypes: Sequence[str]
+    given: Given | None  # the user's rows
+    report: Report
+
+
+def select(selection: Selection) -> Selected:
+    """Find the subjects, as they are declared, and decide which of them are tested."""
+    file = selection.conformance_file
+    with usage_errors(SubjectError, ValueError, TypeError, OSError):
+        declared = load(file) if file else Declarations()
+        if file:  # modules in the same folder can be named in it
+            sys.path.insert(0, str(file.parent.absolute()))
+        known = declared.among(built_in.BUILT_IN)
+        # The subjects of a file are what its user wants to know of.
+        patterns = selection.patterns or [s.id for s in declared.subjects] or ["*"]
+        matched = [
+            declared.contracted(s)
+            for pattern in patterns
+            for s in built_in.select(pattern, selection.definitions, known)
+        ]
+        found = list({(s.id, s.definition): s for s in matched}.values())
+        if selection.arrays or selection.device:
+            found = [_with_arrays(s, selection, known) for s in found]
+        skipped = {s.id: word for s in found if (word := s.missing())}
+        if not selection.patterns:
+            skipped |= {s.id: f"{s.slow}; name it to run it" for s in found if s.slow}
+        tested = [s for s in found if s.id not in skipped]
+        if selection.settings:
+            tested = [s.declaring(selection.settings) for s in tested]
+        return Selected(declared, found, tested, skipped)
+
+
+def _with_arrays(subject: Subject, selection: Selection, known: Sequence[Subject]) -> Subject:
+    """A user's subject that takes other arrays than NumPy's."""
+    if subject in known or subject.command:
+        raise ValueError(
+            f"--arrays and --device are for functions of your own; {subject.id} declares its own"
+        )
+    library = selection.arrays or subject.arrays
+    needed = {"torch": ("torch",), "jax": ("jax",)}.get(library, ())
+    return replace(subject, arrays=library, device=selection.device or "", requires=needed)
+
+
+def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Configured:
+    """Read the user's rows, choose suites and formats where none are named, and plan the items."""
+    with usage_errors(ValueError, TypeError, OSError):
+        given, stored_dtype = _given(inputs)
+    # A file tells which formats its subjects are to be judged in.
+    judged_in = {d for s in selected.tested if s.declared_in for d in s.dtypes}
+    dtypes = (
+        selection.dtypes
+        or ([stored_dtype] if stored_dtype else [])
+        or [d for d in FORMATS if d in {"float32", "float64", *judged_in}]
+    )
+    # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
+    default = [name for name in SUITES if given is None or name != "overflow"]
+    suites = selection.suites or default
+    with usage_errors(ValueError):
+        items = plan(
+            selected.tested,
+            suites,
+            dtypes,
+            budget=inputs.budget,
+            seed=inputs.seed,
+            given=given,
+            given_in=str(inputs.logits or ""),
+        )
+    if not items:
+        fail(f"nothing to do: {_why_nothing(selected, suites, dtypes)}")
+    report = Report(
+        inputs.seed, inputs.budget, selected.tested, selected.skipped, selected.declared.expected
+    )
+    return Configured(items, suites, dtypes, given, report)
+
+
+def _given(inputs: Inputs) -> tuple[Given | None, str | None]:
+    """The user's rows, if there are any, and the format that a file stores them in."""
+    if inputs.row is not None:
+        return given_row(inputs.row, inputs.label or 0), None
+    if inputs.logits is not None:
+        return given_file(inputs.logits)
+    return None, None
+
+
+def _why_nothing(selected: Selected, suites: Sequence[str], dtypes: Sequence[str]) -> str:
+    """Why a plan has no items."""
+    if selected.skipped and not selected.tested:
+        return "; ".join(dict.fromkeys(selected.skipped.values()))
+    if not any(d in s.dtypes for s in selected.tested for d in dtypes):
+        return f"no chosen subject takes {', '.join(dtypes)}"
+    chosen = [SUITES[name] for name in suites]
+    return "; ".join(f"{s.name} checks {s.summary} (from --budget {s.budget})" for s in chosen)
+
+
+def execute(run: Configured, store: Path | None) -> None:
+    """Execute all items into the report, keeping results in the store if there is one."""
+    items, report = run.items, run.report
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(Workers())
+        with usage_errors(SubjectError, StoreError):
+            _load_own(workers, report.subjects)
+            kept = stack.enter_context(Store(store, items, report)) if store else None
+        if kept and kept.count:
+            typer.echo(f"{kept.count} of {len(items)} results known from {store}", err=True)
+        if (count := processes_for(items)) > 1:
+            done = run_in_processes(items, report, kept, processes=count)
+        else:
+            done = runs.run(items, report, workers.connect, kept)
+        try:
+            _show_progress(done, len(items))
+        except StoreError as error:  # a full disk: what is known is still worth printing
+            report.interrupted = True
+            typer.echo(f"softproof: {error}", err=True)
+    if not report.interrupted and not any(r.checks or r.undecided for r in report.results.values()):
+        fail(f"nothing to check: {', '.join(run.suites)} has no case for what was given")
+
+
+def _load_own(workers: Workers, tested: Sequence[Subject]) -> None:
+    """Load the user's subjects; a usage error where none of all that are tested can be loaded."""
+    missing = workers.load([s for s in tested if s not in built_in.BUILT_IN])
+    if missing and len(missing) == len(tested):  # a slip in the names, and nothing to judge
+        fail("; ".join(map(str, missing)))
+
+
+def _show_progress(done: Iterator[Item], total: int) -> None:
+    """Show on a bar which items are done, as they come."""
+    with progress_bar(MofNCompleteColumn()) as progress:
+        task = progress.add_task("verify (the first run compiles the kernels)", total=total)
+        for item in done:
+            what = f"{item.subject.definition} {item.dtype} {item.suite} {item.family}"
+            progress.update(task, advance=1, description=what)
+
+
+def print_findings(run: Configured, selected: Selected, console: Console) -> None:
+    """Print the report: findings first, then what their words mean, the verdict, and warnings."""
+    report, declared = run.report, selected.declared
+    if isinstance(run.given, GivenRow):
+        for rounding in filter(None, (run.given.rounding(FORMATS[name]) for name in run.dtypes)):
+            console.print(rounding, markup=False, highlight=False, soft_wrap=True)
+    terminal.print_report(report, console)
+    warnings = declared.unmatched([*built_in.BUILT_IN, *selected.found])
+    warnings += declared.fixed(report.results.values())
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
