@@ -16,10 +16,11 @@ def test_a_bound_is_found_through_its_definition():
     assert lookup("sigmoid").gradient_bound is None
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_every_bound_says_for_which_form_it_is_proven(name):
-    definition = REGISTRY[name]
-    assert definition.error_bound is not None
+PROVEN = [definition for definition in REGISTRY.values() if definition.error_bound is not None]
+
+
+@pytest.mark.parametrize("definition", PROVEN, ids=lambda d: d.name)
+def test_every_bound_says_for_which_form_it_is_proven_in_the_module_of_its_family(definition):
     assert definition.proven_form in (AS_PUBLISHED, *definition.forms)
     assert definition.error_bound.__module__.endswith(definition.formula.__module__.split(".")[-1])
 
