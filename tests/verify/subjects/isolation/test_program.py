@@ -30,7 +30,7 @@ from softproof.verify.subjects.subject import (
 )
 from softproof.verify.suites import SUITES
 
-SOURCE = Path(program.__file__).parent.parent / "data" / "softmax.c"
+SOURCE = Path(program.__file__).parents[2] / "data" / "softmax.c"
 X = np.float32([[1, 2], [3, -np.inf]])
 
 # What every program in Python here begins with: a reader of calls in hex.
