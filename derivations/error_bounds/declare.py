@@ -1,7 +1,7 @@
 """Decorators that declare an error bound with the definition that it belongs to.
 
-``@error_bound("softmax", form="shifted")`` above a function ``softmax(z, model)``, whose docstring is
-the proof and which returns a ``Bound``, declares it (``softmax.py`` beside this file has it).
+``@error_bound("softmax", form="shifted")`` above a function ``softmax(z, model)``, whose docstring
+is the proof and which returns a ``Bound``, declares it (``softmax.py`` beside this file has it).
 From then on ``lookup("softmax").error_bound`` is this function.  A bound takes logits (classes,) or
 (classes, rows), the label where the definition has one, the ``Model``, and the parameters of the
 definition as keywords.
