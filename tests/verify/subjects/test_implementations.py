@@ -381,15 +381,15 @@ def test_option_that_a_framework_has_not_got_is_refused(library, name, option):
 
 def test_onnx_and_scikit_learn_refuse_what_they_would_copy_or_reject():
     with pytest.raises(NotApplicable, match="compact row-major"):
-        importlib.import_module(f"{FORMS}.onnx_forms").softmax(BASE.T)
-    sklearn_forms = importlib.import_module(f"{FORMS}.sklearn_forms")
+        importlib.import_module(f"{FORMS}.implementations.onnx_forms").softmax(BASE.T)
+    sklearn_forms = importlib.import_module(f"{FORMS}.implementations.sklearn_forms")
     with pytest.raises(NotApplicable, match="at least two classes"):
         sklearn_forms.cross_entropy(np.ones((2, 1)), np.zeros(2, np.int64))
 
 
 def test_torch_form_does_not_change_or_track_its_input():
     torch = framework("torch")
-    forms = importlib.import_module(f"{FORMS}.torch_forms")
+    forms = importlib.import_module(f"{FORMS}.implementations.torch_forms")
     x = torch.tensor(LOGITS)
     before = x.clone()
     forms.cross_entropy(x, torch.tensor(LABELS))
