@@ -382,6 +382,8 @@ def test_correct_rounding_raises_no_alarm(dtype):
         itertools.islice(draw(family, FORMATS[dtype], 1, 0, labelled=False), 2)
         for family in SUITES["accuracy"].families
     )
+    # mpmath takes its time for each number: single rows, and none of thousands of classes.
+    rows = (batch.rows(np.arange(1)) for batch in rows if batch.logits.shape[1] <= 200)
     result = run(subject, "accuracy", dtype, given=tuple(rows))
     assert result.passed
     assert result.checks > 50
