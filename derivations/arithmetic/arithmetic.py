@@ -250,17 +250,19 @@ class Arithmetic:
         """z less its largest entry along the last axis, for what does not depend on a shift.
 
         Only what is the same for every number that is subtracted may be made from it, such as
-        softmax.  (Over balls an exact number near the maximum is subtracted, which leaves the
-        radii as they are; so the result itself need not enclose z - max z.)
+        softmax.  (So over balls an exact number near the maximum is subtracted, which leaves the
+        radii as they are, and symbols are left as they are: z - max z is not what these give.)
         """
+        if self.symbolic:
+            return z
         return z - self.expand_dims(elementwise(self.level)(self.max(z, axis=-1)), -1)
 
     def softmax(self, z: Any) -> Any:
-        """Probabilities e^z_i / sum_k e^z_k along the last axis; symbols are not shifted.
+        """Probabilities e^z_i / sum_k e^z_k along the last axis.
 
         A score -inf has probability 0; rows with +inf or NaN, or of -inf alone, are NaN.
         """
-        e = self.exp(z if self.symbolic else self.shifted(z))
+        e = self.exp(self.shifted(z))
         return e / self.expand_dims(self.sum(e, axis=-1), -1)
 
 
