@@ -7,17 +7,27 @@ True
 
 from . import error_bounds, step_radius  # declare what is proven with the definitions
 from .catalogue import lookup
-from .definition import REGISTRY, Argument, Definition, Output, Parameter, define
+from .definition import REGISTRY, Argument, Definition, Output, define, definitions_of_a_row
 from .proofs.prove import Proof, prove
+from .signature import Integer, Label, Labels, Mask, Matrix, Parameter, Real, Signature, Vector
 
 __all__ = [
     "REGISTRY",
     "Argument",
     "Definition",
+    "Integer",
+    "Label",
+    "Labels",
+    "Mask",
+    "Matrix",
     "Output",
     "Parameter",
     "Proof",
+    "Real",
+    "Signature",
+    "Vector",
     "define",
+    "definitions_of_a_row",
     "error_bounds",
     "lookup",
     "prove",

@@ -16,6 +16,20 @@ hold of it.  Adding one is a few lines in one file of ``catalogue/``:
     @sigmoid.derivative
     def _(x, xp):
         return sigmoid(x, xp) * (1 - sigmoid(x, xp))
+
+A function of several arguments names them, with the axes that they have in common; a formula takes
+them in that order, then the arithmetic, then the parameters:
+
+    @define(
+        family="normalisation",
+        source="...",
+        arguments={"x": Vector("K"), "gain": Vector("K", shared=True)},
+        output=("K",),
+        parameters={"eps": Parameter(1e-6, 0.0, 1.0)},
+    )
+    def rms_norm_with_gain(x, gain, xp, eps=1e-6):
+        "RMSNorm x gain / sqrt(mean x^2 + eps)."
+        return x / xp.sqrt(xp.mean(x * x) + xp.number(eps)) * gain
 """
 
 from __future__ import annotations
@@ -25,6 +39,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from .signature import VALUE, Axes, Kind, Label, Real, Signature, Vector
+from .signature import Parameter as Parameter
 
 Formula = Callable[..., Any]
 AS_PUBLISHED = "as published"  # the name of the form that is the formula itself
@@ -44,7 +61,7 @@ class Fact(Protocol):
 
 
 class Argument(enum.Enum):
-    """What kind of thing a definition takes, in the order of its parameters."""
+    """What a definition of a row takes, in the order of its parameters."""
 
     LOGITS = "logits"  # a vector of K reals
     LABEL = "label"  # the index of the right class, 0 ... K - 1
@@ -54,17 +71,18 @@ class Argument(enum.Enum):
 class Output(enum.Enum):
     """What a definition returns."""
 
-    VECTOR = "vector"  # one number per class
+    VECTOR = "vector"  # one number per class, or for each entry of another axis
     REAL = "real"  # one number
+    MATRIX = "matrix"
+    TUPLE = "tuple"  # several of these, by name
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A real parameter of a definition: default and closed range."""
-
-    default: float
-    lower: float
-    upper: float
+# The arguments of a definition of a row, by the names that reports give them.
+KINDS: dict[Argument, tuple[str, Kind]] = {
+    Argument.LOGITS: ("logits", Vector("K")),
+    Argument.LABEL: ("label", Label("K")),
+    Argument.REAL: ("x", Real()),
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,10 @@ class CollapsePart:
 class Definition:
     """A function, written once, with what is declared of it.
 
+    The ``arguments`` of a *definition of a row* are logits, with a label or without, or one real,
+    element by element.  Any other definition has them by name in ``named``, and ``arguments`` are
+    empty; ``signature`` has them by name for both.
+
     ``formula`` is the function as published; ``forms`` are other ways to compute the same values
     (for floating point they differ: that is what error plots compare).  ``second`` is a formula of
     the same function that shares nothing with the published one, for the second oracle, where one
@@ -133,6 +155,7 @@ class Definition:
     arguments: tuple[Argument, ...]
     output: Output
     formula: Formula
+    named: Signature | None = None
     facts: tuple[Fact, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     breakpoint_at_zero: bool = False
@@ -166,7 +189,20 @@ class Definition:
     @property
     def elementwise(self) -> bool:
         """Whether the function maps each real on its own."""
-        return self.arguments[0] is Argument.REAL
+        return self.arguments[:1] == (Argument.REAL,)
+
+    @property
+    def of_a_row(self) -> bool:
+        """Whether the function takes logits (and a label), or one real, and nothing else."""
+        return self.named is None
+
+    @property
+    def signature(self) -> Signature:
+        """The arguments and the outputs by name."""
+        if self.named is not None:
+            return self.named
+        kinds = dict(KINDS[argument] for argument in self.arguments)
+        return Signature(kinds, {VALUE: ("K",) if self.output is Output.VECTOR else ()})
 
     @property
     def labelled(self) -> bool:
@@ -184,9 +220,14 @@ class Definition:
         return formula
 
     def form(self, name: str) -> Callable[[Formula], Formula]:
-        """Decorate another form of the same function, named as the field names it."""
+        """Decorate another form of the same function, named as the field names it.
+
+        ValueError where the form takes other arguments than the definition has.
+        """
 
         def register(formula: Formula) -> Formula:
+            if self.named is not None:
+                _demand_parameters(formula, self.named, self.parameters, self.name)
             self.forms[name] = formula
             return formula
 
@@ -225,8 +266,8 @@ def define(
     *,
     family: str,
     source: str,
-    arguments: tuple[Argument, ...],
-    output: Output = Output.REAL,
+    arguments: tuple[Argument, ...] | Mapping[str, Kind],
+    output: Output | Axes | Mapping[str, Axes] = Output.REAL,
     facts: tuple[Fact, ...] = (),
     parameters: Mapping[str, Parameter] | None = None,
     breakpoint_at_zero: bool = False,
@@ -236,11 +277,15 @@ def define(
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
+    ``arguments``: those of a row as a tuple, or any by name, each of a kind of ``signature``.
+    ``output``: of a definition of a row, an ``Output``; of any other the axes of the result, such
+    as () or ("n", "d"), or those of each result by name, where the formula gives a tuple of them.
     ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
     go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
     logits, so its Taylor radius along a line is that of the partition function.
     ``two_class_case_of`` and ``collapse_parts``: as in ``Definition``.
-    ValueError when the name is taken or the formula has no docstring.
+    ValueError when the name is taken, the formula has no docstring, its parameters are not the
+    arguments, ``xp`` and the parameters in this order, or the signature makes no sense.
     """
 
     def register(formula: Formula) -> Definition:
@@ -249,13 +294,21 @@ def define(
             raise ValueError(f"definition {name!r} exists already; choose another name")
         if not inspect.getdoc(formula):
             raise ValueError(f"definition {name!r} has no docstring; say in one line what it is")
+        named = None
+        if isinstance(arguments, Mapping):
+            try:
+                named = Signature(arguments, _outputs(output))
+            except ValueError as error:
+                raise ValueError(f"definition {name!r}: {error}") from None
+            _demand_parameters(formula, named, parameters or {}, name)
         REGISTRY[name] = Definition(
             name=name,
             family=family,
             source=source,
-            arguments=arguments,
-            output=output,
+            arguments=() if isinstance(arguments, Mapping) else arguments,
+            output=_kind_of_output(output, named),
             formula=formula,
+            named=named,
             facts=facts,
             parameters=dict(parameters or {}),
             breakpoint_at_zero=breakpoint_at_zero,
@@ -266,3 +319,53 @@ def define(
         return REGISTRY[name]
 
     return register
+
+
+def definitions_of_a_row() -> list[Definition]:
+    """All registered definitions that take logits (and a label), or one real, and nothing else."""
+    return [definition for definition in REGISTRY.values() if definition.of_a_row]
+
+
+def _outputs(output: Any) -> dict[str, Axes]:
+    """The axes of the outputs of a definition with named arguments."""
+    if isinstance(output, Output):
+        if output is not Output.REAL:
+            raise ValueError(f"the output is {output}; give the axes of the result, as ('K',)")
+        return {VALUE: ()}
+    if isinstance(output, str):
+        raise ValueError(f"the output is {output!r}; give a tuple of axes, as ({output!r},)")
+    return dict(output) if isinstance(output, Mapping) else {VALUE: tuple(output)}
+
+
+def _kind_of_output(output: Output | Axes | Mapping[str, Axes], named: Signature | None) -> Output:
+    if named is None:
+        if not isinstance(output, Output):
+            raise ValueError(f"the output of a definition of a row is {output!r}; give an Output")
+        return output
+    if len(named.outputs) > 1:
+        return Output.TUPLE
+    return (Output.REAL, Output.VECTOR, Output.MATRIX)[named.rank]
+
+
+def _demand_parameters(
+    formula: Formula, signature: Signature, parameters: Mapping[str, Parameter], name: str
+) -> None:
+    """ValueError unless a formula takes the arguments, then xp, then the parameters."""
+    if twice := signature.arguments.keys() & {"xp", *parameters}:
+        raise ValueError(
+            f"definition {name!r}: {min(twice)!r} is an argument and something else; rename it"
+        )
+    wanted = [*signature.arguments, "xp", *parameters]
+    found = inspect.signature(formula).parameters
+    if [*found] != wanted:
+        raise ValueError(
+            f"definition {name!r}: the formula takes ({', '.join(found)}); it has to take "
+            f"({', '.join(wanted)})"
+        )
+    for parameter, declared in parameters.items():
+        default = found[parameter].default
+        if default != declared.default:
+            raise ValueError(
+                f"definition {name!r}: the default of {parameter} is {default} in the formula and "
+                f"{declared.default} in its declaration; make them equal"
+            )

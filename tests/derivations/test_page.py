@@ -6,14 +6,14 @@ import re
 import mpmath
 import pytest
 import sympy
-from softproof.derivations import REGISTRY, Output, lookup, prove
+from softproof.derivations import REGISTRY, Output, definitions_of_a_row, lookup, prove
 from softproof.derivations import page as module
 from softproof.derivations.arithmetic.gaussian import D, Phi, phi
 from softproof.derivations.arithmetic.systems import big_floats
 from softproof.derivations.definition import Argument, Definition
 from softproof.derivations.page import derive
 
-EVERY = pytest.mark.parametrize("definition", REGISTRY.values(), ids=lambda d: d.name)
+EVERY = pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
 MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)

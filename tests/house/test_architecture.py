@@ -22,7 +22,7 @@ ROOMS = {
         "h_consistency training frameworks error_bounds __init__"
     ),
     "derivations": (
-        "definition arithmetic proofs catalogue error_bounds running_error step_radius "
+        "signature definition arithmetic proofs catalogue error_bounds running_error step_radius "
         "h_consistency check_certificate page __init__ claims"
     ),
     "verify": (

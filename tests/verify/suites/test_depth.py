@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from softproof.derivations import lookup
+from softproof.derivations import definitions_of_a_row, lookup
 from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
-from softproof.derivations.definition import REGISTRY, Argument, Definition, Output
+from softproof.derivations.definition import Argument, Definition, Output
 from softproof.derivations.proofs.facts import PermutationInvariant
 from softproof.verify.inputs.families import STANDARD, draw
 from softproof.verify.oracle import truth as oracle
@@ -16,7 +16,7 @@ from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import special_values, values
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
-OF_LOGITS = [name for name, definition in REGISTRY.items() if not definition.elementwise]
+OF_LOGITS = [d.name for d in definitions_of_a_row() if not d.elementwise]
 
 
 def same(one, other):

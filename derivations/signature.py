@@ -1,0 +1,259 @@
+"""The arguments and outputs of a definition: names, kinds, axes, domains.
+
+A definition is a function of named arguments at *one* point; a batch of points is the business of
+whoever calls an implementation.  The axes of arrays have names, and equal names are equal sizes:
+
+>>> attention = Signature(
+...     {"q": Vector("d"), "k": Matrix("n", "d"), "v": Matrix("n", "e"), "mask": Mask("n")},
+...     {"value": ("e",)},
+... )
+>>> attention.sizes({"q": (8,), "k": (5, 8), "v": (5, 3), "mask": (5,)})
+{'d': 8, 'n': 5, 'e': 3}
+
+Numbers have a domain, an interval for each of them.  Sets without an interior (the simplex, the
+sphere) are no domain: rounded numbers do not lie in them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Axes = tuple[str, ...]
+VALUE = "value"  # the name of the output of a definition that has one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What an argument is.
+
+    ``shared``: implementations take one for a whole batch (a gain, a weight matrix, class weights),
+    where of other arguments each point of a batch has its own.
+    """
+
+    shared: bool = False
+
+    @property
+    def axes(self) -> Axes:
+        """The names of its axes; none of a single number."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers(Kind):
+    """Real numbers, each in the closed interval [lower, upper].
+
+    ValueError where that is empty, or one of its ends is NaN.
+    """
+
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.lower < self.upper:
+            raise ValueError(
+                f"the domain is [{self.lower}, {self.upper}]; give a lower end below the upper one"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real(Numbers):
+    """One real number."""
+
+
+@dataclass(frozen=True)
+class Vector(Numbers):
+    """A vector of real numbers along an axis.
+
+    >>> Vector("K", lower=0.0).axes
+    ('K',)
+    """
+
+    axis: str
+
+    @property
+    def axes(self) -> Axes:
+        """The axis."""
+        return (self.axis,)
+
+
+@dataclass(frozen=True)
+class Matrix(Numbers):
+    """A matrix of real numbers, its rows along the first axis."""
+
+    rows: str
+    columns: str
+
+    @property
+    def axes(self) -> Axes:
+        """The axis that counts the rows, and the one that counts the columns."""
+        return (self.rows, self.columns)
+
+
+@dataclass(frozen=True)
+class Label(Kind):
+    """An index into an axis of another argument: 0 ... size - 1."""
+
+    into: str
+
+
+@dataclass(frozen=True)
+class Labels(Kind):
+    """A vector of indices along one axis, each into another axis."""
+
+    axis: str
+    into: str
+
+    @property
+    def axes(self) -> Axes:
+        """The axis that the labels stand along."""
+        return (self.axis,)
+
+
+@dataclass(frozen=True, init=False)
+class Mask(Kind):
+    """An array of truth values along axes: True where an entry takes part.
+
+    >>> Mask("n").axes
+    ('n',)
+    """
+
+    names: Axes
+
+    def __init__(self, *axes: str, shared: bool = False) -> None:
+        object.__setattr__(self, "names", axes)
+        object.__setattr__(self, "shared", shared)
+
+    @property
+    def axes(self) -> Axes:
+        """The axes."""
+        return self.names
+
+
+@dataclass(frozen=True)
+class Integer(Kind):
+    """A whole number from ``lower`` to ``upper``, which may be the size of an axis."""
+
+    lower: int
+    upper: int | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A real parameter of a definition.
+
+    * ``default``: its value where none is given.  None where it depends on the sizes of the
+      arguments: then the formula, which is given None, says how, and ``depends`` in words.
+    * ``lower``, ``upper``: its closed range.
+    * ``values``: those besides the default at which suites run implementations that take it.
+
+    ValueError where the default or a value is outside the range, or ``depends`` is missing.
+    """
+
+    default: float | None
+    lower: float
+    upper: float
+    values: tuple[float, ...] = ()
+    depends: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.default is None) != bool(self.depends):
+            raise ValueError(
+                f"the default is {self.default} and depends is {self.depends!r}; give a default "
+                "that is a number, or None with depends, what it depends on in words"
+            )
+        for what, value in (("default", self.default), *(("value", v) for v in self.values)):
+            if value is not None and not self.lower <= value <= self.upper:
+                raise ValueError(f"the {what} {value} is outside [{self.lower}, {self.upper}]")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of a definition by name, in order, and the axes of its outputs by name.
+
+    ValueError, which names the argument or the output, for an index into an axis that no argument
+    has, a bound that is no axis, an output along an axis that no argument has, or no arguments.
+
+    >>> signature = Signature({"w": Matrix("K", "d"), "h": Vector("d"), "label": Label("K")})
+    >>> signature.axes, signature.numbers, signature.rank
+    (('K', 'd'), ('w', 'h'), 0)
+    """
+
+    arguments: Mapping[str, Kind]
+    outputs: Mapping[str, Axes]
+
+    def __init__(
+        self, arguments: Mapping[str, Kind], outputs: Mapping[str, Axes] | None = None
+    ) -> None:
+        object.__setattr__(self, "arguments", dict(arguments))
+        object.__setattr__(self, "outputs", dict(outputs or {VALUE: ()}))
+        self._demand_sense()
+
+    def _demand_sense(self) -> None:
+        if not self.arguments:
+            raise ValueError("there are no arguments; name one, as in {'x': Vector('K')}")
+        known = f"the axes of the arguments are {', '.join(self.axes) or 'none'}"
+        for name, kind in self.arguments.items():
+            if not isinstance(kind, Kind):
+                raise ValueError(f"argument {name!r} is {kind!r}; give a kind, as Vector('K')")
+            if isinstance(kind, Label | Labels) and kind.into not in self.axes:
+                raise ValueError(f"argument {name!r} is an index into {kind.into!r}; {known}")
+            most = kind.upper if isinstance(kind, Integer) else None
+            if isinstance(most, str) and most not in self.axes:
+                raise ValueError(f"argument {name!r} is at most {most!r}; {known}")
+            if isinstance(kind, Integer) and isinstance(most, int) and most < kind.lower:
+                raise ValueError(
+                    f"argument {name!r} is from {kind.lower} to {most}; give an upper end that is "
+                    "not below the lower one"
+                )
+        for name, axes in self.outputs.items():
+            for axis in axes:
+                if axis not in self.axes:
+                    raise ValueError(f"output {name!r} has the axis {axis!r}; {known}")
+            if len(axes) > 2:
+                raise ValueError(f"output {name!r} has {len(axes)} axes; it may have two")
+
+    @property
+    def axes(self) -> Axes:
+        """The names of all axes, in the order in which the arguments have them."""
+        kinds = self.arguments.values()
+        return tuple(dict.fromkeys(a for k in kinds if isinstance(k, Kind) for a in k.axes))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of the arguments that are real numbers."""
+        return tuple(n for n, kind in self.arguments.items() if isinstance(kind, Numbers))
+
+    @property
+    def rank(self) -> int:
+        """How many axes the first output has: 0 of a real, 1 of a vector, 2 of a matrix."""
+        return len(next(iter(self.outputs.values())))
+
+    def sizes(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """The size of each axis, from the shape of each argument (() of a single number).
+
+        ValueError, which names the argument, where one is missing or unknown, has another number of
+        axes than its kind, or a size that differs from that of the same axis elsewhere.
+
+        >>> Signature({"x": Vector("K"), "gain": Vector("K")}).sizes({"x": (3,), "gain": (3,)})
+        {'K': 3}
+        """
+        if unknown := shapes.keys() - self.arguments.keys():
+            names = ", ".join(self.arguments)
+            raise ValueError(f"there is no argument {min(unknown)!r}; the arguments are {names}")
+        sizes: dict[str, int] = {}
+        for name, kind in self.arguments.items():
+            if name not in shapes:
+                raise ValueError(f"argument {name!r} is missing")
+            shape = tuple(shapes[name])
+            if len(shape) != len(kind.axes):
+                axes = ", ".join(kind.axes)
+                raise ValueError(f"argument {name!r} has shape {shape}; its axes are ({axes})")
+            for axis, size in zip(kind.axes, shape, strict=True):
+                if sizes.setdefault(axis, size) != size:
+                    raise ValueError(
+                        f"argument {name!r} has {size} entries along {axis!r}, another argument "
+                        f"has {sizes[axis]}"
+                    )
+        return sizes
