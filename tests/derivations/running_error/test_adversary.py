@@ -5,8 +5,8 @@ import functools
 import flint
 import numpy as np
 import pytest
-from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, Format
 from softproof.derivations.arithmetic.balls import balls
+from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, Format
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
 from softproof.derivations.running_error.model import rounded_to
