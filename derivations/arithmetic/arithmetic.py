@@ -48,6 +48,11 @@ class Arithmetic:
     * ``ranks`` gives for each entry of a vector the first and the last place, from 0, that it may
       have in descending order.  They differ for balls that overlap alone; otherwise equal numbers
       keep their order.  ValueError for symbols that cannot be compared.
+    * ``root(f, low, high)`` is the zero of a function of one number between low and high, where it
+      goes, continuously, from one sign to the other, once.  Over balls it encloses the zeros
+      of all functions and brackets in them.  ValueError for symbols.
+    * ``solve(a, b)`` is the solution x of a x = b for a square matrix and a vector or a matrix; NaN
+      where the matrix is singular, or balls do not prove that it is regular.
     * ``hull`` of two numbers is one that encloses both; None in a system of single numbers.
     * ``level`` is the number near its argument that ``shifted`` subtracts.
 
@@ -87,6 +92,8 @@ class Arithmetic:
     step: Unary
     descending: Unary
     ranks: Callable[[Any], tuple[Any, Any]]
+    root: Callable[[Unary, Any, Any], Number]
+    solve: Binary
     pi_number: Callable[[], Number]
     level: Unary = lambda x: x
     hull: Binary | None = None

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import gaussian
 from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
+from .equations import root_in_balls, solve_balls
 
 Exact = float | Fraction  # a number without an error
 
@@ -212,6 +213,8 @@ def balls() -> Arithmetic:
         step=_lifted(_step),
         descending=_descending,
         ranks=_ranks,
+        root=root_in_balls,
+        solve=solve_balls,
         pi_number=flint.arb.pi,
         level=flint.arb.mid,
         hull=flint.arb.union,

@@ -19,6 +19,7 @@ from .arithmetic import (
     elementwise_binary,
     of_order,
 )
+from .equations import root_in_floats, solve_floats
 
 GUARD_BITS = 20
 
@@ -114,5 +115,7 @@ def big_floats(precision: int) -> Arithmetic:
         step=elementwise(step),
         descending=lambda a: a[descending_order(a)],
         ranks=decided_ranks,
+        root=root_in_floats,
+        solve=lambda a, b: solve_floats(a, b, context.nan),
         pi_number=lambda: +context.pi,
     )

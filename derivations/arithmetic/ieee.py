@@ -11,6 +11,7 @@ import numpy as np
 
 from . import gaussian
 from .arithmetic import Arithmetic, Unary, decided_ranks, of_order
+from .equations import root_in_floats, solve_floats
 from .formats import Format
 
 
@@ -83,6 +84,8 @@ def ieee(fmt: Format) -> Arithmetic:
         step=in_binary64(lambda x: np.heaviside(x, 0.5)),
         descending=lambda a: np.sort(a)[::-1],
         ranks=decided_ranks,
+        root=root_in_floats,
+        solve=lambda a, b: solve_floats(a, b, scalar("nan")),
         pi_number=lambda: fmt.round(_pi()),
         dtype=fmt.dtype,
     )

@@ -9,56 +9,17 @@ cotangent of its result into those of its operands, by the rules in ``tape``.
 The rules are written in the arithmetic below.  So the same code gives derivatives in symbols (to be
 proven), enclosures of them in balls, and what they are in floating point; and as a tape is an
 arithmetic itself, a tape over a tape gives products with second derivatives.
-
-Proof that the sweep is right.  Let v_1, ..., v_m be the numbers of the graph in the order in which
-they were made, so that v_j is made from earlier ones only, and let G_j be the derivative of
-sum_i g_i y_i in v_j with all later ones dependent on it.  Then G_j = sum_k G_k dv_k / dv_j over the
-k made from v_j, and each such k > j.  Going from m down, G_j is complete when j is reached.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .tape import Tape, Variable, value_of
-
-
-def pullback(result: Variable, cotangent: Any, wrt: Sequence[Variable]) -> list[Any]:
-    """The vector-Jacobian products of a result with respect to variables that it was made from.
-
-    ``cotangent``: of the shape of the result.  Zeros for a variable that the result does not
-    depend on.
-    """
-    return _swept([(result, cotangent)], wrt)
-
-
-def _swept(seeds: Sequence[tuple[Any, Any]], wrt: Sequence[Variable]) -> list[Any]:
-    cotangents: dict[int, Any] = {}
-    variables: dict[int, Variable] = {}
-    waiting: list[int] = []  # by -place: the latest first
-
-    def add(variable: Variable, g: Any) -> None:
-        place = variable.place
-        if place in variables:
-            cotangents[place] = cotangents[place] + g
-        else:
-            variables[place], cotangents[place] = variable, g
-            heapq.heappush(waiting, -place)
-
-    for result, g in seeds:
-        if isinstance(result, Variable):
-            add(result, g)
-    while waiting:
-        place = -heapq.heappop(waiting)
-        for parent, rule in variables[place].parents:
-            add(parent, rule(cotangents[place]))
-    return [
-        cotangents[v.place] if v.place in variables else v.tape.below.zeros(v.shape) for v in wrt
-    ]
+from .graph import Variable, sweep
+from .tape import Tape
 
 
 def vector_jacobian_product(
@@ -133,6 +94,7 @@ def vector_jacobian_product(
                 f"the cotangent {f'of result {k} ' if several else ''}has shape {np.shape(g)}; "
                 f"give it the shape of the result, {np.shape(result)}"
             )
-    products = _swept([*zip(results, cotangents, strict=True)], [given[name] for name in wrt])
-    values = tuple(value_of(result) for result in results)
+    varying = [(y, g) for y, g in zip(results, cotangents, strict=True) if tape.holds(y)]
+    products = sweep(varying, [given[name] for name in wrt])
+    values = tuple(tape.value_of(result) for result in results)
     return (values if several else values[0]), dict(zip(wrt, products, strict=True))

@@ -12,6 +12,7 @@ import sympy
 
 from . import gaussian
 from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
+from .equations import root_in_symbols, solve_symbols
 
 
 def number(value: Any) -> sympy.Expr:
@@ -86,6 +87,8 @@ def symbols() -> Arithmetic:
         step=exact(lambda x: sympy.Heaviside(x, sympy.S.Half)),
         descending=_descending,
         ranks=_ranks,
+        root=root_in_symbols,
+        solve=solve_symbols,
         pi_number=lambda: sympy.pi,
         symbolic=True,
     )

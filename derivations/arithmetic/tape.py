@@ -10,108 +10,22 @@ not decide it is [0, 1]: what is made from it then encloses all one-sided deriva
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from .derivative_rules import (
-    DIFFERENCE,
-    PRODUCT,
-    QUOTIENT,
-    SUM,
     Rule,
     Slopes,
     attained,
     dot_rules,
     power_rules,
 )
+from .graph import Pullback, Variable, sweep
 
-Pullback = Callable[[Any], Any]  # from the cotangent of a result to that of an operand
 Function = Callable[..., Any]
-
-
-class Variable:
-    """A number or an array of numbers on a tape, with the operators of arrays.
-
-    ``value``: in the arithmetic below.  ``parents``: the variables that it was made from, each with
-    the pullback from the cotangent of this one to that of the parent.
-    """
-
-    __array_ufunc__ = None  # NumPy's operators leave it to those below
-    __slots__ = ("parents", "place", "tape", "value")
-
-    def __init__(
-        self, tape: Tape, value: Any, parents: Sequence[tuple[Variable, Pullback]] = ()
-    ) -> None:
-        self.tape, self.value, self.parents = tape, value, tuple(parents)
-        self.place = tape.next_place()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the array; () of a number."""
-        return tuple(np.shape(self.value))
-
-    @property
-    def ndim(self) -> int:
-        """The number of its axes."""
-        return len(self.shape)
-
-    @property
-    def T(self) -> Any:
-        """The transposed array."""
-        return self.tape.record(self.value.T, (self, lambda g: g.T))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
-
-    def __getitem__(self, index: Any) -> Any:
-        xp, shape = self.tape.below, self.shape
-        return self.tape.record(self.value[index], (self, lambda g: xp.scatter(shape, index, g)))
-
-    def __neg__(self) -> Any:
-        return self.tape.record(-self.value, (self, lambda g: -g))
-
-    def __add__(self, other: Any) -> Any:
-        return self.tape.binary(operator.add, self, other, SUM)
-
-    def __radd__(self, other: Any) -> Any:
-        return self.tape.binary(operator.add, other, self, SUM)
-
-    def __sub__(self, other: Any) -> Any:
-        return self.tape.binary(operator.sub, self, other, DIFFERENCE)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.tape.binary(operator.sub, other, self, DIFFERENCE)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.tape.binary(operator.mul, self, other, PRODUCT)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.tape.binary(operator.mul, other, self, PRODUCT)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.tape.binary(operator.truediv, self, other, QUOTIENT)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self.tape.binary(operator.truediv, other, self, QUOTIENT)
-
-    def __pow__(self, exponent: int) -> Any:
-        """A whole power; the slope of x^1 is 1 and that of x^0 is 0, also where x is 0."""
-        n, x = operator.index(exponent), self.value
-        if n == 0:
-            return self.tape.constant(x**0)
-        return self.tape.record(x**n, (self, lambda g: g if n == 1 else g * (n * x ** (n - 1))))
-
-
-def value_of(x: Any) -> Any:
-    """The value of a variable in the arithmetic below; a constant as it is."""
-    return x.value if isinstance(x, Variable) else x
 
 
 class Tape:
@@ -132,6 +46,7 @@ class Tape:
         self.below = below
         self.name = f"tape over {below.name}"
         self.symbolic: bool = below.symbolic
+        self.height: int = getattr(below, "height", 0) + 1  # how many tapes it is over
         self._places = 0
 
     def next_place(self) -> int:
@@ -139,18 +54,26 @@ class Tape:
         self._places += 1
         return self._places
 
-    def constant(self, x: Any) -> Variable:
+    def holds(self, x: Any) -> bool:
+        """Whether x is a variable of this tape; one of a tape below is a constant here."""
+        return isinstance(x, Variable) and x.tape is self
+
+    def value_of(self, x: Any) -> Any:
+        """The value of a variable in the arithmetic below; a constant as it is."""
+        return x.value if self.holds(x) else x
+
+    def constant(self, x: Any) -> Any:
         """A variable without parents; a variable as it is."""
-        return x if isinstance(x, Variable) else Variable(self, x)
+        return x if self.holds(x) else Variable(self, x)
 
     def record(self, value: Any, *operands: tuple[Any, Pullback]) -> Any:
         """A result with its operands and their pullbacks; a constant where no operand varies."""
-        parents = [(x, rule) for x, rule in operands if isinstance(x, Variable)]
+        parents = [(x, rule) for x, rule in operands if self.holds(x)]
         return Variable(self, value, parents) if parents else value
 
     def binary(self, function: Function, left: Any, right: Any, rules: tuple[Rule, Rule]) -> Any:
         """A function of two operands that broadcast."""
-        a, b = value_of(left), value_of(right)
+        a, b = self.value_of(left), self.value_of(right)
         of_left, of_right = rules
         return self.record(
             function(a, b),
@@ -176,7 +99,7 @@ class Tape:
         function, slope, xp = getattr(self.below, name), getattr(Slopes, name), self.below
 
         def recorded(x: Any) -> Any:
-            a = value_of(x)
+            a = self.value_of(x)
             y = function(a)
             return self.record(y, (x, lambda g: g * slope(xp, a, y)))
 
@@ -184,7 +107,7 @@ class Tape:
 
     def scaled_cylinder(self, nu: Fraction, x: Any) -> Any:
         """E_nu(x) = e^(-x^2/4) D_nu(x), of slope -E_(nu + 1) (DLMF 12.8.9)."""
-        function, a = self.below.scaled_cylinder, value_of(x)
+        function, a = self.below.scaled_cylinder, self.value_of(x)
         return self.record(function(nu, a), (x, lambda g: -g * function(nu + 1, a)))
 
     def pow(self, x: Any, y: Any) -> Any:
@@ -196,7 +119,7 @@ class Tape:
     def sum(self, terms: Any, axis: int | None = None) -> Any:
         """Every term has the slope 1."""
         x, xp = self._gathered(terms), self.below
-        a = value_of(x)
+        a = self.value_of(x)
 
         def spread(g: Any) -> Any:
             return xp.broadcast(g if axis is None else xp.expand_dims(g, axis), np.shape(a))
@@ -211,11 +134,11 @@ class Tape:
     def cumsum(self, a: Any) -> Any:
         """Term k is in all sums from k on."""
         sums, back = self.below.cumsum, (..., slice(None, None, -1))
-        return self.record(sums(value_of(a)), (a, lambda g: sums(g[back])[back]))
+        return self.record(sums(self.value_of(a)), (a, lambda g: sums(g[back])[back]))
 
     def dot(self, a: Any, b: Any) -> Any:
         """Products of vectors and matrices."""
-        x, y = value_of(a), value_of(b)
+        x, y = self.value_of(a), self.value_of(b)
         of_left, of_right = dot_rules(self.below)
         return self.record(
             self.below.dot(x, y),
@@ -225,15 +148,35 @@ class Tape:
 
     def outer(self, a: Any, b: Any) -> Any:
         """The cotangents of a_i b_j are G b and G^T a."""
-        xp, x, y = self.below, value_of(a), value_of(b)
+        xp, x, y = self.below, self.value_of(a), self.value_of(b)
         return self.record(xp.outer(x, y), (a, lambda g: xp.dot(g, y)), (b, lambda g: xp.dot(x, g)))
+
+    def solve(self, a: Any, b: Any) -> Any:
+        """Of A x = b: h with A^T h = g for b, and -h x^T for A."""
+        xp, matrix = self.below, self.value_of(a)
+        x = xp.solve(matrix, self.value_of(b))
+
+        def of_matrix(g: Any) -> Any:
+            h = xp.solve(matrix.T, g)
+            return -(xp.outer(h, x) if np.ndim(x) == 1 else xp.dot(h, x.T))
+
+        return self.record(x, (a, of_matrix), (b, lambda g: xp.solve(matrix.T, g)))
+
+    def root(self, f: Function, low: Any, high: Any) -> Any:
+        """The zero t of f(t, x), by f_t dt + f_x dx = 0: the cotangent of f(t, x) is -g / f_t."""
+        xp = self.below
+        ends = self.value_of(low), self.value_of(high)
+        at = Variable(self, xp.root(lambda v: self.value_of(f(Variable(self, v))), *ends))
+        value = self.constant(f(at))
+        (slope,) = sweep([(value, xp.number(1))], [at])
+        return self.record(at.value, (value, lambda g: -g / slope))
 
     # --- softmax, the largest, order ---
 
     def softmax(self, z: Any) -> Any:
         """Along the last axis p (g - <p, g>): what is common to all g changes nothing."""
         xp = self.below
-        p = xp.softmax(value_of(z))
+        p = xp.softmax(self.value_of(z))
 
         def pullback(g: Any) -> Any:
             if np.ndim(p) == 1:
@@ -244,12 +187,12 @@ class Tape:
 
     def shifted(self, z: Any) -> Any:
         """What is subtracted counts as a constant, as results do not depend on it."""
-        return self.record(self.below.shifted(value_of(z)), (z, lambda g: g))
+        return self.record(self.below.shifted(self.value_of(z)), (z, lambda g: g))
 
     def max(self, values: Any, axis: int | None = None) -> Any:
         """The largest entry has the slope 1; entries that may be the largest share it."""
         x, xp = self._gathered(values), self.below
-        a = value_of(x)
+        a = self.value_of(x)
         if axis is None and np.ndim(a) > 1:
             return self.max(self.max(x, 0))
         along = (axis or 0) % np.ndim(a)
@@ -268,7 +211,7 @@ class Tape:
 
     def descending(self, a: Any) -> Any:
         """An entry has the cotangent at its place; over balls the hull of those it may have."""
-        xp, x = self.below, value_of(a)
+        xp, x = self.below, self.value_of(a)
 
         def pullback(g: Any) -> Any:
             cotangents = []
@@ -283,7 +226,7 @@ class Tape:
 
     def ranks(self, a: Any) -> Any:
         """Places are no numbers, and have no slopes."""
-        return self.below.ranks(value_of(a))
+        return self.below.ranks(self.value_of(a))
 
     # --- pieces ---
 
@@ -312,7 +255,7 @@ class Tape:
 
     def step(self, x: Any) -> Any:
         """Constant but for its jump."""
-        return self.below.step(value_of(x))
+        return self.below.step(self.value_of(x))
 
     def by_sign(self, x: Any, nonnegative: Function, negative: Function) -> Any:
         """Each entry has the slope of its branch; at 0, and in balls around it, of both."""
@@ -338,7 +281,9 @@ class Tape:
         if first == 0:
             return negative(x)
         a, b = nonnegative(x), negative(x)
-        value = self.below.by_sign(value_of(x), lambda _: value_of(a), lambda _: value_of(b))
+        value = self.below.by_sign(
+            self.value_of(x), lambda _: self.value_of(a), lambda _: self.value_of(b)
+        )
         return self.record(value, (a, lambda g: g * first), (b, lambda g: g * (1 - first)))
 
     # --- numbers and arrays ---
@@ -355,16 +300,16 @@ class Tape:
 
     def number(self, value: Any) -> Any:
         """A variable as it is, else a number of the arithmetic below."""
-        return value if isinstance(value, Variable) else self.below.number(value)
+        return value if self.holds(value) else self.below.number(value)
 
     def array(self, values: Any) -> Any:
         """A variable as it is, else an array of the arithmetic below."""
-        return values if isinstance(values, Variable) else self.below.array(values)
+        return values if self.holds(values) else self.below.array(values)
 
     def vector(self, values: Any) -> Any:
         """A vector of variables, or of exact values."""
-        gathered = self._gathered(values if isinstance(values, Variable) else list(values))
-        return gathered if isinstance(gathered, Variable) else self.below.vector(gathered)
+        gathered = self._gathered(values if self.holds(values) else list(values))
+        return gathered if self.holds(gathered) else self.below.vector(gathered)
 
     def counts(self, n: int) -> Any:
         """The vector 1, 2, ..., n."""
@@ -376,7 +321,7 @@ class Tape:
 
     def broadcast(self, a: Any, shape: tuple[int, ...]) -> Any:
         """Every repetition has the slope 1."""
-        x = value_of(a)
+        x = self.value_of(a)
         return self.record(
             self.below.broadcast(x, shape), (a, lambda g: self._folded(g, np.shape(x)))
         )
@@ -384,11 +329,11 @@ class Tape:
     def expand_dims(self, a: Any, axis: int) -> Any:
         """The entries keep their slopes."""
         xp = self.below
-        return self.record(xp.expand_dims(value_of(a), axis), (a, lambda g: xp.sum(g, axis)))
+        return self.record(xp.expand_dims(self.value_of(a), axis), (a, lambda g: xp.sum(g, axis)))
 
     def scatter(self, shape: tuple[int, ...], index: Any, values: Any) -> Any:
         """The adjoint of an index, and its adjoint is the index."""
-        x = value_of(values)
+        x = self.value_of(values)
         return self.record(
             self.below.scatter(shape, index, x),
             (values, lambda g: self._folded(g[index], np.shape(x))),
@@ -396,7 +341,7 @@ class Tape:
 
     def put(self, a: Any, index: Any, value: Any) -> Any:
         """Entries that are replaced have the slope 0, and the new ones 1."""
-        xp, x, y = self.below, value_of(a), value_of(value)
+        xp, x, y = self.below, self.value_of(a), self.value_of(value)
         return self.record(
             xp.put(x, index, y),
             (a, lambda g: xp.put(g, index, xp.number(0))),
@@ -406,7 +351,7 @@ class Tape:
     def stack(self, items: Sequence[Any]) -> Any:
         """Item k has the cotangents of row k."""
         rows = [(item, lambda g, k=k: g[k]) for k, item in enumerate(items)]
-        return self.record(self.below.stack([value_of(item) for item in items]), *rows)
+        return self.record(self.below.stack([self.value_of(item) for item in items]), *rows)
 
     def concatenate(self, arrays: Sequence[Any]) -> Any:
         """Each array has the cotangents of its part."""
@@ -415,10 +360,10 @@ class Tape:
             (a, lambda g, part=slice(start, stop): g[part])
             for a, start, stop in zip(arrays, ends[:-1], ends[1:], strict=True)
         ]
-        return self.record(self.below.concatenate([value_of(a) for a in arrays]), *parts)
+        return self.record(self.below.concatenate([self.value_of(a) for a in arrays]), *parts)
 
     def _gathered(self, items: Any) -> Any:
         """A list of items, some of which are variables, as one array."""
-        if isinstance(items, list | tuple) and any(isinstance(v, Variable) for v in items):
+        if isinstance(items, list | tuple) and any(self.holds(v) for v in items):
             return self.stack([self.number(item) for item in items])
         return items

@@ -396,6 +396,65 @@ def test_the_order_of_balls_holds_for_all_numbers_in_them():
     assert max(b.rad() for b in ordered) < 0.25 + 2.0**-20
 
 
+# --- equations ---
+
+
+@NUMBERS
+def test_zeros_of_functions(xp):
+    low, high = xp.number(0), xp.number(2)
+    for sign in (1, -1):
+        zero = xp.root(lambda t, sign=sign: sign * (t * t - 2), low, high)
+        assert floats(zero) == pytest.approx(2**0.5, rel=4 * ROUNDOFF.get(xp.name, 2.0**-53))
+    assert floats(xp.root(lambda t: t - 1, low, high)) == 1
+    assert floats(xp.root(lambda t: t, low, high)) == pytest.approx(0, abs=2.0**-60)
+    assert floats(xp.root(lambda t: t - 2, low, high)) == pytest.approx(2, rel=2.0**-7)
+
+
+def test_zeros_over_balls_are_enclosed_tightly():
+    xp = balls()
+    zero = xp.root(lambda t: t * t - 2, xp.number(1), xp.number(2))
+    assert zero.contains(ball(MP.sqrt(2)).mid())
+    assert zero.rad() < 2.0**-110
+    wide = flint.arb(2, 2.0**-20)  # the zeros of t^2 - c for all c in the ball
+    zero = xp.root(lambda t: t * t - wide, xp.number(1), flint.arb(2, 0.25))
+    for c in (2 - 2.0**-20, 2.0, 2 + 2.0**-20):
+        assert zero.contains(flint.arb(MP.nstr(MP.sqrt(c), 50)))
+    assert zero.rad() < 2.0**-21
+
+
+def test_a_zero_that_balls_do_not_separate_is_somewhere_in_the_bracket():
+    xp = balls()
+    zero = xp.root(lambda t: t - flint.arb(0, 10), xp.number(-1), xp.number(1))
+    assert zero.contains(flint.arb(-1))
+    assert zero.contains(flint.arb(1))
+
+
+def test_a_zero_is_no_expression():
+    with pytest.raises(ValueError, match="evaluate it in balls"):
+        symbols().root(lambda t: t, 0, 1)
+
+
+SQUARE = [[0, 2, 1], [1, -1, 0.5], [4, 1, -2]]  # the first pivot is 0
+
+
+@SYSTEMS
+def test_linear_equations(xp):
+    """A x = b for a known x, whose products are exact in every format."""
+    x = np.array([[1, -2], [3, 0.5], [-0.25, 4]])
+    a, b = xp.array(SQUARE), xp.array(np.array(SQUARE) @ x)
+    tolerance = 64 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.solve(a, b)), x, rtol=tolerance)
+    np.testing.assert_allclose(floats(xp.solve(a, b[:, 0])), x[:, 0], rtol=tolerance)
+    assert floats(a).tolist() == SQUARE
+    assert xp.solve(a, b).dtype == xp.dtype
+
+
+@NUMBERS
+def test_a_singular_matrix_has_no_solution(xp):
+    found = xp.solve(xp.array([[1, 2], [2, 4]]), xp.vector([1, 1]))
+    assert np.isnan(floats(found)).all()
+
+
 # --- softmax ---
 
 Z = [0.5, -1.25, 2.0, -0.375]
