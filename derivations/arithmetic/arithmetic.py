@@ -53,6 +53,10 @@ class Arithmetic:
       of all functions and brackets in them.  ValueError for symbols.
     * ``solve(a, b)`` is the solution x of a x = b for a square matrix and a vector or a matrix; NaN
       where the matrix is singular, or balls do not prove that it is regular.
+    * ``singular`` gives the singular values, descending, of a matrix not wider than high,
+      and the matrix of their right vectors.  Over balls, the vectors are NaN where values are not
+      proven to be different, and the values where not even clusters are told apart.  ValueError
+      for symbols.
     * ``hull`` of two numbers is one that encloses both; None in a system of single numbers.
     * ``level`` is the number near its argument that ``shifted`` subtracts.
 
@@ -94,6 +98,7 @@ class Arithmetic:
     ranks: Callable[[Any], tuple[Any, Any]]
     root: Callable[[Unary, Any, Any], Number]
     solve: Binary
+    singular: Callable[[Any], tuple[Any, Any]]
     pi_number: Callable[[], Number]
     level: Unary = lambda x: x
     hull: Binary | None = None
@@ -205,6 +210,10 @@ class Arithmetic:
     def outer(self, a: Any, b: Any) -> Any:
         """The matrix a_i b_j of two vectors."""
         return a[:, None] * b[None, :]
+
+    def singular_values(self, a: Any) -> Any:
+        """The singular values of a matrix, as many as the shorter side is long, descending."""
+        return self.singular(a if a.shape[0] >= a.shape[1] else a.T)[0]
 
     # --- largest, piecewise, softmax ---
 

@@ -17,6 +17,7 @@ import numpy as np
 from . import gaussian
 from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
 from .equations import root_in_balls, solve_balls
+from .singular_values import singular_values_of_balls
 
 Exact = float | Fraction  # a number without an error
 
@@ -215,6 +216,7 @@ def balls() -> Arithmetic:
         ranks=_ranks,
         root=root_in_balls,
         solve=solve_balls,
+        singular=lambda a: singular_values_of_balls(a, _descending),
         pi_number=flint.arb.pi,
         level=flint.arb.mid,
         hull=flint.arb.union,

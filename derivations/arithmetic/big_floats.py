@@ -20,6 +20,7 @@ from .arithmetic import (
     of_order,
 )
 from .equations import root_in_floats, solve_floats
+from .singular_values import singular_values_of_floats
 
 GUARD_BITS = 20
 
@@ -89,7 +90,7 @@ def big_floats(precision: int) -> Arithmetic:
     def step(x: Any) -> Any:
         return x if context.isnan(x) else (1 + context.sign(x)) / 2
 
-    return Arithmetic(
+    xp = Arithmetic(
         name=f"p={precision}",
         number=number,
         exp=elementwise(context.exp),
@@ -117,5 +118,7 @@ def big_floats(precision: int) -> Arithmetic:
         ranks=decided_ranks,
         root=root_in_floats,
         solve=lambda a, b: solve_floats(a, b, context.nan),
+        singular=lambda a: singular_values_of_floats(a, xp, context.ldexp(1, -precision)),
         pi_number=lambda: +context.pi,
     )
+    return xp

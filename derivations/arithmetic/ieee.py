@@ -13,6 +13,7 @@ from . import gaussian
 from .arithmetic import Arithmetic, Unary, decided_ranks, of_order
 from .equations import root_in_floats, solve_floats
 from .formats import Format
+from .singular_values import singular_values_of_floats
 
 
 def _sigmoid(x: Any) -> Any:
@@ -58,7 +59,7 @@ def ieee(fmt: Format) -> Arithmetic:
         return lambda x: np.asarray(function(np.asarray(x, dtype=np.float64))).astype(fmt.dtype)[()]
 
     one = scalar(1)
-    return Arithmetic(
+    xp = Arithmetic(
         name=fmt.name,
         number=number,
         exp=np.exp,
@@ -86,6 +87,8 @@ def ieee(fmt: Format) -> Arithmetic:
         ranks=decided_ranks,
         root=root_in_floats,
         solve=lambda a, b: solve_floats(a, b, scalar("nan")),
+        singular=lambda a: singular_values_of_floats(a, xp, number(fmt.unit_roundoff)),
         pi_number=lambda: fmt.round(_pi()),
         dtype=fmt.dtype,
     )
+    return xp

@@ -13,6 +13,7 @@ import sympy
 from . import gaussian
 from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
 from .equations import root_in_symbols, solve_symbols
+from .singular_values import no_singular_values
 
 
 def number(value: Any) -> sympy.Expr:
@@ -89,6 +90,7 @@ def symbols() -> Arithmetic:
         ranks=_ranks,
         root=root_in_symbols,
         solve=solve_symbols,
+        singular=no_singular_values,
         pi_number=lambda: sympy.pi,
         symbolic=True,
     )

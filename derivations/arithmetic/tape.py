@@ -162,6 +162,14 @@ class Tape:
 
         return self.record(x, (a, of_matrix), (b, lambda g: xp.solve(matrix.T, g)))
 
+    def singular_values(self, a: Any) -> Any:
+        """sigma_k has the slope u_k v_k^T = A v_k v_k^T / sigma_k in A."""
+        if a.shape[0] < a.shape[1]:
+            a = a.T
+        xp, x = self.below, self.value_of(a)
+        values, v = xp.singular(x)
+        return self.record(values, (a, lambda g: xp.dot(xp.dot(x, v * (g / values)), v.T)))
+
     def root(self, f: Function, low: Any, high: Any) -> Any:
         """The zero t of f(t, x), by f_t dt + f_x dx = 0: the cotangent of f(t, x) is -g / f_t."""
         xp = self.below

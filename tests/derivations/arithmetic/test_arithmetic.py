@@ -455,6 +455,41 @@ def test_a_singular_matrix_has_no_solution(xp):
     assert np.isnan(floats(found)).all()
 
 
+RECTANGLE = [[3, 0, 0.5], [0, -2, 1], [1, 1, 0], [0.25, 2, -1]]
+
+
+@NUMBERS
+def test_singular_values_are_those_of_another_library(xp):
+    u, exact, _ = MP.svd_r(MP.matrix(RECTANGLE))
+    assert u.rows == 4
+    tolerance = 64 * ROUNDOFF.get(xp.name, 2.0**-53)
+    for a in (xp.array(RECTANGLE), xp.array(RECTANGLE).T):
+        values = xp.singular_values(a)
+        np.testing.assert_allclose(floats(values), [float(v) for v in exact], rtol=tolerance)
+    if xp.name == "balls":
+        assert all(v.rad() < 2.0**-90 for v in values)
+        assert all(abs(ball(e) - v) < 2.0**-90 for e, v in zip(exact, values, strict=True))
+
+
+@NUMBERS
+def test_right_singular_vectors_are_orthonormal_and_stay_orthogonal(xp):
+    a = xp.array(RECTANGLE)
+    values, v = xp.singular(a)
+    tolerance = 256 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.dot(v.T, v)), np.eye(3), atol=tolerance)
+    image = xp.dot(a, v)
+    squares = np.diag(floats(values) ** 2)
+    np.testing.assert_allclose(floats(xp.dot(image.T, image)), squares, atol=16 * tolerance)
+
+
+def test_equal_singular_values_are_enclosed_but_not_their_vectors():
+    values, v = balls().singular(balls().array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]))
+    assert all(b.contains(n) and b.rad() < 2.0**-50 for b, n in zip(values, [2, 1, 1], strict=True))
+    assert np.isnan(floats(v)).all()
+    with pytest.raises(ValueError, match="evaluate them in balls"):
+        symbols().singular_values(symbols().array(TABLE))
+
+
 # --- softmax ---
 
 Z = [0.5, -1.25, 2.0, -0.375]
