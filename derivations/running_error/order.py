@@ -116,12 +116,6 @@ def descending(z: RunningNumber) -> RunningNumber:
         return finish(z.model, value, d, w, r, math.inf)
 
 
-def where(mask: Any, a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """a where a mask is true, b elsewhere."""
-    parts = zip(a.parts(), b.parts(), strict=True)
-    return RunningNumber(a.model, *(np.where(mask, x, y) for x, y in parts))
-
-
 def by_sign(
     x: RunningNumber,
     nonnegative: Callable[[RunningNumber], RunningNumber],

@@ -142,6 +142,6 @@ def _operand(model: Model, a: RunningNumber) -> RunningNumber:
         return finish(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
 
 
-def outer(a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """All products of the entries of two vectors."""
-    return a[:, None] * b[None, :]
+def outer(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """All products of the entries of two vectors, which are operands as those of ``dot``."""
+    return _operand(model, a)[:, None] * _operand(model, b)[None, :]
