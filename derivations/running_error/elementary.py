@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
-from .numbers import RunningNumber, as_number, finish, rounded
+from .numbers import RunningNumber, finish, rounded
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -95,8 +95,8 @@ def expm1(x: RunningNumber) -> RunningNumber:
     return function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary, absolute=True)
 
 
-def _log_spread(e: Any, least: Any) -> Any:
-    """-log(1 - e / least), the worse side; infinite where the argument may be 0 or less."""
+def log_spread(e: Any, least: Any) -> Any:
+    """The spread of log at least: -log(1 - e / least), the worse side; infinite from 0 down."""
     ratio = np.where(e > 0, e / (least * LOWER) * UPPER, 0.0)
     change = np.where((least > 0) & (ratio < 1), -np.log1p(-np.minimum(ratio, 1.0)), np.inf)
     return change * UP
@@ -108,7 +108,7 @@ def log(x: RunningNumber) -> RunningNumber:
         return function(
             x,
             np.log(x.value),
-            lambda e, w: _log_spread(e, (x.value - w) * LOWER),
+            lambda e, w: log_spread(e, (x.value - w) * LOWER),
             x.model.elementary,
             absolute=True,
         )
@@ -120,7 +120,7 @@ def log1p(x: RunningNumber) -> RunningNumber:
         return function(
             x,
             np.log1p(x.value),
-            lambda e, w: _log_spread(e, (1 + x.value - w) * LOWER),
+            lambda e, w: log_spread(e, (1 + x.value - w) * LOWER),
             x.model.elementary,
             absolute=True,
         )
@@ -163,48 +163,6 @@ def rsqrt(x: RunningNumber) -> RunningNumber:
 
     with quiet():
         return function(x, 1 / np.sqrt(x.value), spread, x.model.roots)
-
-
-def pow(x: RunningNumber, y: Any) -> RunningNumber:
-    """x^y for x >= 0 and real y: e^(y log x), whose exponent is off by t.
-
-    log x is off by s (as in ``log``), so t <= |y| s + |log x| e_y + s e_y.  0^y = 0 where x is an
-    exact 0 and y > 0; infinite where x may otherwise be 0 or less.
-    """
-    y = as_number(x.model, y)
-    with quiet():
-        logarithm = np.log(x.value)
-
-        def exponent_off(ex: Any, ey: Any, wx: Any, wy: Any) -> Any:
-            s = _log_spread(ex, (x.value - wx) * LOWER)
-            log_above = np.abs(logarithm) + np.where(wx > 0, _log_spread(wx, x.value), 0.0)
-            return ((np.abs(y.value) + wy) * s + log_above * ey + s * ey) * UP
-
-        zero = 0.0 * x.radius
-        exponent = y.value * logarithm
-        wide = exponent_off(x.reference_radius, y.reference_radius, zero, zero)
-        evaluation = np.abs(exponent) * 2.0**-49 + SMALLEST
-        reach = exponent_off(x.error, y.error, x.reference_radius, y.reference_radius)
-        if x.model.exponent_argument:
-            size = np.abs(exponent) + wide + reach
-            reach = reach + x.model.exponent_argument * x.model.u * size
-        value = np.power(x.value, y.value)
-        at_zero = (x.value == 0) & x.is_exact & (y.value - y.reference_radius - y.error > 0)
-        return rounded(
-            x.model,
-            np.where(at_zero, 0.0, value),
-            *(
-                np.where(at_zero, 0.0, bound)
-                for bound in (
-                    growth(exponent, evaluation, exponent_off(x.radius, y.radius, zero, zero)),
-                    growth(exponent, evaluation, wide),
-                    growth(exponent, wide + evaluation, reach),
-                )
-            ),
-            units=x.model.elementary,
-            underflow=x.model.function_underflow,
-            evaluation=LIBM,
-        )
 
 
 def least_modulus(x: RunningNumber, e: Any, w: Any) -> Array:

@@ -189,6 +189,8 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     downward = high * -np.expm1(-(np.log1p(s) + common))
     lost_quotient = model.function_underflow * times + blocks * model.half_subnormal
     lost_quotient = lost_quotient * np.exp(common) / least + model.half_subnormal
+    if model.division > 1:  # a reciprocal of the sum may be subnormal
+        lost_quotient = lost_quotient + 2 * model.half_subnormal * np.exp(of_exp)
     return (np.maximum(upward, downward) + lost_quotient) * UP
 
 
