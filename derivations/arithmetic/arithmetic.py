@@ -33,8 +33,8 @@ class Arithmetic:
     """A number system with its elementary functions, and what is made from them on arrays.
 
     Fields are what each system has of its own.  ``number`` turns an exact value (int, Fraction, or
-    binary64) into a number of the system.  The functions take numbers and arrays of any shape,
-    element by element; ``maximum``, ``minimum`` and ``pow`` broadcast their two arguments.
+    binary64) into a number of the system.  The functions take numbers, exact values and arrays of
+    any shape, element by element; ``maximum``, ``minimum`` and ``pow`` broadcast their arguments.
 
     * ``pow(x, y)`` is x^y for x > 0, for x = 0 its limit, and for x < 0 where y is whole.
     * ``sigmoid`` is 1 / (1 + e^-x), ``softplus`` log(1 + e^x), ``rsqrt`` 1 / sqrt(x), without

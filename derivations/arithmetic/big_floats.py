@@ -46,6 +46,9 @@ def big_floats(precision: int) -> Arithmetic:
         # `+` rounds to p bits: the constructor keeps a binary64 whole.
         return +context.mpf(value.item() if isinstance(value, np.generic) else value)
 
+    def kept(value: Any) -> Any:
+        return value if isinstance(value, context.mpf) else number(value)
+
     def real(function: Any) -> Any:
         def apply(*x: Any) -> Any:
             result = function(*x)
@@ -67,7 +70,7 @@ def big_floats(precision: int) -> Arithmetic:
         return context.inf if x == 0 else 1 / context.sqrt(x)
 
     def power(x: Any, y: Any) -> Any:
-        x, y = number(x), number(y)
+        x, y = kept(x), kept(y)
         return context.inf if x == 0 and y < 0 else context.power(x, y)
 
     def sigmoid(x: Any) -> Any:
@@ -106,8 +109,8 @@ def big_floats(precision: int) -> Arithmetic:
         normal_cdf=elementwise(gaussian.big_normal_cdf(context)),
         normal_pdf=elementwise(gaussian.big_normal_pdf(context)),
         scaled_cylinder=of_order(gaussian.big_scaled_cylinder(context)),
-        maximum=elementwise_binary(max),
-        minimum=elementwise_binary(min),
+        maximum=elementwise_binary(lambda x, y: max(kept(x), kept(y))),
+        minimum=elementwise_binary(lambda x, y: min(kept(x), kept(y))),
         step=elementwise(step),
         descending=lambda a: a[descending_order(a)],
         ranks=decided_ranks,

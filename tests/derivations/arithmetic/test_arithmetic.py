@@ -171,6 +171,16 @@ def test_pi_is_rounded_once_or_enclosed():
         assert float(big_floats(fmt.precision).pi) == float(nearest)
 
 
+@SYSTEMS
+def test_exact_values_are_taken_for_numbers(xp):
+    assert floats(xp.exp(0)) == 1
+    assert floats(xp.sqrt(0.25)) == 0.5
+    assert floats(xp.maximum(0.5, xp.vector([0, 1]))).tolist() == [0.5, 1]
+    assert floats(xp.minimum(xp.number(2), 1)) == 1
+    assert floats(xp.pow(xp.vector([4, 9]), 0.5)).tolist() == [2, 3]
+    assert not symbols().maximum(0.5, sympy.Symbol("x")).atoms(sympy.Float)
+
+
 # --- arrays ---
 
 TABLE = [[1, 2.5, -3], [0.25, 5, 6]]
