@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import gaussian
+from ..arithmetic.arithmetic import decided_ranks
 from ..error_bounds.model import BLOCK
 from .arrays import Arrays
 from .constants import Array, quiet
@@ -172,6 +173,8 @@ class Adversary(Arrays[ErringNumber]):
     def _added(self, terms: Array) -> Array:
         """The sum over the first axis, in the accumulator: the order of the model, shuffled."""
         model = self.model
+        if not len(terms):
+            return np.zeros(terms.shape[1:])
         items = [terms[i] for i in self.random.permutation(len(terms))]
 
         def one_by_one(parts: list[Any]) -> Any:
@@ -268,6 +271,11 @@ class Adversary(Arrays[ErringNumber]):
     def step(self, x: Any) -> ErringNumber:
         """The derivative of the positive part; 0 or 1 at 0."""
         return ErringNumber(self, self.number(x).value + self.signs(()) * 2.0**-1074 > 0)
+
+    def ranks(self, z: Any) -> tuple[Any, Any]:
+        """The places of the computed entries in descending order."""
+        places: tuple[Any, Any] = decided_ranks(self.array(z).value)
+        return places
 
     def positive_part(self, x: Any) -> ErringNumber:
         """max(x, 0)."""

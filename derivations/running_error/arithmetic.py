@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import elementary, gaussians, order, powers, sigmoids, sums, trigonometric
+from . import elementary, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
 from .model import Model
@@ -19,7 +19,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
 
     Exact numbers become numbers of this system by ``number`` and ``array``.  The rules and their
     proofs stand in ``numbers``, ``elementary``, ``sigmoids``, ``gaussians``, ``trigonometric``,
-    ``powers``, ``sums``, ``order`` and ``softmax``.
+    ``sums``, ``order`` and ``softmax``.
 
     >>> from ..arithmetic.formats import BINARY32
     >>> xp = RunningErrorArithmetic(Model.of(BINARY32))
@@ -37,7 +37,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     log1p = staticmethod(elementary.log1p)
     sqrt = staticmethod(elementary.sqrt)
     rsqrt = staticmethod(elementary.rsqrt)
-    pow = staticmethod(powers.pow)
+    pow = staticmethod(elementary.pow)
     tanh = staticmethod(sigmoids.tanh)
     sigmoid = staticmethod(sigmoids.sigmoid)
     softplus = staticmethod(sigmoids.softplus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +21,11 @@ Array = NDArray[np.float64]
 def quiet() -> np.errstate:
     """No warnings: what overflows or has no value here becomes an infinite bound."""
     return np.errstate(all="ignore")
+
+
+def is_constant(x: Any) -> bool:
+    """Whether this is an exact number or an array of them, not a number of some arithmetic."""
+    return isinstance(x, numbers.Real | np.ndarray | np.generic)
 
 
 def rounded_constant(model: Model, values: Any) -> tuple[Array, Array, Array, Array]:

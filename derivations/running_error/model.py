@@ -4,10 +4,11 @@ What is proven of a formula in ``running_error`` is proven for every implementat
 
 * One operation + - * / has relative error at most u, the unit roundoff of the operations' format; a
   quotient ``division`` u, a square root u, 1 / sqrt ``roots`` u, and any other elementary function
-  ``elementary`` u.  (Who fuses, uses a wider format or compensates errs less, and conforms.)
-* Below the normal range an operation is off by half a smallest subnormal more, an elementary
-  function of c u, which is c / 2 ulp, by c / 2 of them.  If ``flushes``, results and inputs below
-  it may become 0.
+  c u, c = ``elementary``.  (Sigmoid, softplus and the Gaussian functions are made of several, which
+  their docstrings count.  Who fuses, uses a wider format or compensates errs less, and conforms.)
+* Below the normal range an operation is off by half a smallest subnormal more, and an elementary
+  function, as c u is c / 2 ulp, by c / 2 of them.  If ``flushes``, results and inputs below it may
+  become 0.
 * A sum of n terms is a tree of additions in the accumulator, of the height that
   ``error_bounds.model`` proves for its order; a product inside a sum is rounded in it as well.
 * A constant is rounded, unless the format holds it.
@@ -26,6 +27,9 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``stored_softmax``: probabilities are rounded to the result's format before they are used.
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
+
+What no option describes is found out: an output of the forward pass that is stored in fewer bits
+and read by the backward pass, exponentials that overflow inside of a sigmoid.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ class Model:
     elementary, roots, division
         Relative errors of elementary functions, of 1 / sqrt and of quotients, in u.
     exponent_argument, absolute
-        The error of the argument of exp, relative, and an absolute error of functions, in u.
+        The relative error of the argument of exp, and an absolute error of functions, in u.
     flushes
         Whether subnormal numbers may become 0.
     online_block

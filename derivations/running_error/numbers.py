@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .constants import SMALLEST, UP, Array, H, quiet, rounded_constant
+from .constants import SMALLEST, UP, Array, H, is_constant, quiet, rounded_constant
 from .model import Model, largest
 
 
@@ -78,7 +78,12 @@ class RunningNumber:
 
     def map(self, function: Callable[[Array], Any]) -> RunningNumber:
         """The same rearrangement of all four parts: indexing, transposing, broadcasting."""
-        return RunningNumber(self.model, *(function(part) for part in self.parts()))
+        moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
+        moved.model = self.model
+        moved.value, moved.radius, moved.reference_radius, moved.error = (
+            np.asarray(function(part)) for part in self.parts()
+        )
+        return moved
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -269,7 +274,7 @@ def constant(model: Model, values: Any) -> RunningNumber:
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, RunningNumber | numbers.Real | np.ndarray | np.generic)
+    return isinstance(x, RunningNumber) or is_constant(x)
 
 
 def as_number(model: Model, x: Any) -> RunningNumber:
@@ -349,12 +354,14 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
 def _compare(a: RunningNumber, b: RunningNumber) -> Any:
     """a > b, where that is the same for all that they stand for."""
     with quiet():
-        reach = sum(part for x in (a, b) for part in x.parts()[2:])
-        more, less = a.value - b.value > reach * UP, a.value - b.value < -reach * UP
-        equal = (a.value == b.value) & a.is_exact & b.is_exact
-    if not np.all(more | less | equal):
-        raise UndecidedComparison(
-            "numbers are compared that rounding errors may exchange; "
-            "use xp.maximum, xp.by_sign or xp.where, which take both into account"
-        )
-    return more[()] if isinstance(more, np.ndarray) else more
+        reach = (a.reference_radius + a.error + b.reference_radius + b.error) * UP
+        more, less = a.value - b.value > reach, b.value - a.value > reach
+    decided = more | less
+    if not decided.all():
+        decided = decided | ((a.value == b.value) & a.is_exact & b.is_exact)
+        if not decided.all():
+            raise UndecidedComparison(
+                "numbers are compared that rounding errors may exchange; "
+                "use xp.maximum, xp.by_sign or xp.where, which take both into account"
+            )
+    return more

@@ -150,6 +150,23 @@ def test_the_adversary_stays_within_the_bounds(name, which):
     assert infinite < (0.5 if MODELS[which].u > 2.0**-20 else 0.05)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("which", MODELS)
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_adversary_stays_within_the_bounds_on_many_rows(name, which):
+    model = MODELS[which]
+    formula, shapes = FORMULAS[name]
+    rng = np.random.default_rng(12)
+    for classes in (3, 17, 64, 300):
+        for kind in ("normal", "constant", "wide", "offset"):
+            for scale in (1.0, 2.0**-30, 2.0**-64, 2.0**-128):
+                arguments = arguments_of(shapes(classes), kind, model, rng, scale)
+                if name == "focal":
+                    arguments[1] = np.abs(arguments[1])
+                worst, _ = ratios(formula, arguments, model, seed=classes)
+                assert worst.max() <= 1 + 4 * 2.0**-53 / model.u
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_the_adversary_comes_within_a_factor_four(name):
     assert max(all_ratios(name, which)[1] for which in MODELS) > 0.25

@@ -79,13 +79,12 @@ def real(function, x):
         return MP.inf
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
+def check_function(name, model, seed, count):
+    """How many corners of so many drawn arguments were compared; none lies beyond a bound."""
     function, units, exponents, positive = FUNCTIONS[name]
     xp = RunningErrorArithmetic(model)
-    rng = np.random.default_rng(7)
-    cases = [drawn(rng, exponents, positive) for _ in range(25)]
+    rng = np.random.default_rng(seed)
+    cases = [drawn(rng, exponents, positive) for _ in range(count)]
     if name in ("exp", "sigmoid"):
         cases.append((-746.0, 0.0, 709.0))  # the value underflows, the error is large
     checked = 0
@@ -105,7 +104,21 @@ def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
                     found = real(function, computed) * (1 + sign * units * M(model.u))
                     assert abs(found - exact) <= M(y.error[0]), case
                     checked += 1
-    assert checked > 50
+    return checked
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
+    assert check_function(name, model, seed=7, count=25) > 50
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_corner_of_many_lies_beyond_the_bounds_of_a_function(name, model):
+    for seed in range(100, 120):
+        assert check_function(name, model, seed, count=200) > 500
 
 
 OPERATIONS = {
@@ -205,15 +218,16 @@ def test_no_corner_lies_beyond_the_bounds_of_maxima_and_sums():
     assert xp.dot(xp.array([1e-200]), xp.array([1e-200])).radius > 0
 
 
-def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
-    rng = np.random.default_rng(17)
+def softmax_corners(seed, rows):
+    """The largest distances of drawn corners over the bounds, of the value and of errors."""
+    rng = np.random.default_rng(seed)
     closest = {"radius": 0.0, "error": 0.0}
 
     def probabilities(scores):
         e = [MP.exp(a - max(scores)) for a in scores]
         return [a / MP.fsum(e) for a in e]
 
-    for trial in range(300):
+    for trial in range(rows):
         fmt = (BFLOAT16, BINARY32)[trial % 2]
         log_sum_exp = trial % 3 == 2
         scaled = 2.0 if trial % 3 == 1 else 0.0
@@ -258,5 +272,16 @@ def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
                     if np.isfinite(y.error[i]):
                         q = abs(result[i] - exact[i]) / M(y.error[i])
                         closest["error"] = max(closest["error"], float(q))
+    return closest
+
+
+def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
+    closest = softmax_corners(seed=17, rows=300)
     assert 0.9 < closest["radius"] <= 1
     assert 0.9 < closest["error"] <= 1
+
+
+@pytest.mark.long
+def test_softmax_at_many_corners_lies_within_its_bounds():
+    for seed in range(100, 120):
+        assert max(softmax_corners(seed, rows=2000).values()) <= 1
