@@ -24,6 +24,7 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
 from .numbers import RunningNumber, as_number, finish, rounded, without_error
+from .softmax import log_of_sum
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -76,7 +77,9 @@ def scaled_argument(x: RunningNumber) -> RunningNumber:
     with quiet():
         off = model.exponent_argument * model.u * (x.above + x.error) * UP + model.half_subnormal
         off = np.where(np.isinf(x.value) & x.is_exact, 0.0, off)
-        return finish(model, *x.parts()[:3], x.error + off, math.inf)
+        scaled = finish(model, *x.parts()[:3], x.error + off, math.inf)
+    scaled.is_shifted = x.is_shifted
+    return scaled
 
 
 def exp(x: RunningNumber) -> RunningNumber:
@@ -84,7 +87,9 @@ def exp(x: RunningNumber) -> RunningNumber:
     x = scaled_argument(x)
     with quiet():
         value = np.exp(x.value)
-    return function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary)
+    power = function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary)
+    power.exponent = x
+    return power
 
 
 def expm1(x: RunningNumber) -> RunningNumber:
@@ -103,14 +108,36 @@ def log_spread(e: Any, least: Any) -> Any:
 
 
 def log(x: RunningNumber) -> RunningNumber:
-    """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w."""
+    """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w.
+
+    The logarithm of a sum of exponentials moves by no more than their exponents do, which is the
+    sharper bound where these are off by much (``softmax.log_of_sum``): then that one holds as well.
+    """
     with quiet():
-        return function(
-            x,
-            np.log(x.value),
-            lambda e, w: log_spread(e, (x.value - w) * LOWER),
-            x.model.elementary,
-            absolute=True,
+        value = np.log(x.value)
+        sharper = None if x.summed_exponents is None else log_of_sum(x.summed_exponents)
+
+        def spread(e: Any, w: Any) -> Any:
+            return log_spread(e, (x.value - w) * LOWER)
+
+        zero = 0.0 * x.radius
+        d, w, r = (
+            spread(x.radius, zero),
+            spread(x.reference_radius, zero),
+            spread(x.error, x.reference_radius),
+        )
+        if sharper is not None:
+            d, w, r = (np.fmin(a, b) for a, b in zip((d, w, r), sharper, strict=True))
+        model = x.model
+        return rounded(
+            model,
+            value,
+            d + LIBM * SMALLEST,
+            w + LIBM * SMALLEST,
+            r,
+            units=model.elementary,
+            underflow=model.function_underflow + model.absolute * model.u,
+            evaluation=LIBM,
         )
 
 

@@ -54,17 +54,34 @@ class RunningNumber:
     order are answered where all that the numbers stand for agree, and raise ``UndecidedComparison``
     elsewhere.
 
+    What a number was made from is kept where a later rule is sharper for it (``log_of_sum`` in
+    ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0;
+    ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each sum along
+    the last axis.
+
     Raises
     ------
     ValueError
         A bound is NaN.
     """
 
-    __slots__ = ("error", "model", "radius", "reference_radius", "value")
+    __slots__ = (
+        "error",
+        "exponent",
+        "is_shifted",
+        "model",
+        "radius",
+        "reference_radius",
+        "summed_exponents",
+        "value",
+    )
     __array_ufunc__ = None  # NumPy's operators leave arrays with numbers to those below
 
     def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
         self.model = model
+        self.is_shifted = False
+        self.exponent: RunningNumber | None = None
+        self.summed_exponents: RunningNumber | None = None
         self.value: Array = np.asarray(value, dtype=np.float64)
         self.radius: Array = np.asarray(radius, dtype=np.float64)
         self.reference_radius: Array = np.asarray(reference_radius, dtype=np.float64)
@@ -79,7 +96,8 @@ class RunningNumber:
     def map(self, function: Callable[[Array], Any]) -> RunningNumber:
         """The same rearrangement of all four parts: indexing, transposing, broadcasting."""
         moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
-        moved.model = self.model
+        moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
+        moved.exponent = None if self.exponent is None else self.exponent.map(function)
         moved.value, moved.radius, moved.reference_radius, moved.error = (
             np.asarray(function(part)) for part in self.parts()
         )

@@ -102,7 +102,9 @@ def shifted(z: RunningNumber) -> RunningNumber:
             z.error,
         )
         masked = (z.value == -np.inf) & z.is_exact & np.isfinite(top + slack)
-    return without_error(found, masked) if masked.any() else found
+    found = without_error(found, masked) if masked.any() else found
+    found.is_shifted = True
+    return found
 
 
 def descending(z: RunningNumber) -> RunningNumber:

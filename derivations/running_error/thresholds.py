@@ -64,7 +64,9 @@ def threshold(
     ----------
     formulas
         One formula, or all forms that an implementation may follow; called with the arguments, the
-        arithmetic as ``xp``, and the parameters.
+        arithmetic as ``xp``, and the parameters.  (A form that overflows, as softmax without its
+        maximum does, has an infinite bound there and leaves no verdict: give none that an
+        implementation must not follow.)
     arguments
         Arrays of numbers of the format, by position or by name.  Integer arrays (labels), Boolean
         arrays (masks), strings and None are passed on as they are.

@@ -285,3 +285,32 @@ def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
 def test_softmax_at_many_corners_lies_within_its_bounds():
     for seed in range(100, 120):
         assert max(softmax_corners(seed, rows=2000).values()) <= 1
+
+
+def test_the_logarithm_of_a_sum_of_exponentials_is_within_its_bounds_and_has_one_for_large_errors():
+    """Corners of exponents whose errors are so large that the sum alone may be anything."""
+    rng = np.random.default_rng(21)
+    closest, finite = 0.0, 0
+    for trial in range(300):
+        model = MODELS["float32" if trial % 2 else "bfloat16"]
+        xp = RunningErrorArithmetic(model)
+        u, n = M(model.u), int(rng.choice([1, 2, 4, 7]))
+        v = rng.uniform(-1, 1, n) * 10.0 ** rng.uniform(-1, 1)
+        w = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-9, 0.7) * (trial % 5 > 0)
+        r = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-9, 0.9)
+        y = xp.log(xp.sum(xp.exp(RunningNumber(model, v, w, w, r))))
+        finite += bool(np.isfinite(y.error))
+        for _ in range(4):
+            s, t = rng.choice([-1, 1]), rng.choice([-1, 1])
+            reference = [M(a) + int(s) * M(b) for a, b in zip(v, w, strict=True)]
+            computed = [a + int(t) * M(b) for a, b in zip(reference, r, strict=True)]
+            exact = MP.log(MP.fsum([MP.exp(a) for a in reference]))
+            assert abs(exact - M(float(y.value))) <= M(float(y.reference_radius))
+            terms = [MP.exp(a) * (1 + int(t) * 8 * u) for a in computed]
+            total = MP.log(MP.fsum(terms) * (1 + int(t) * u) ** (n - 1))
+            found = total * (1 + int(np.sign(float(total))) * int(t) * 8 * u)
+            if np.isfinite(y.error):
+                q = abs(found - exact) / M(float(y.error))
+                closest = max(closest, float(q))
+    assert 0.9 < closest <= 1
+    assert finite == 300
