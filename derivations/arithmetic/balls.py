@@ -103,15 +103,29 @@ def _number(value: Any) -> flint.arb:
 
 def _lifted(function: Unary) -> Unary:
     """Element by element; other numbers become balls first (methods of balls crash on those)."""
-    return elementwise(lambda x: function(x if isinstance(x, flint.arb) else _number(x)))
+    of_balls = elementwise(function)
+    of_numbers = elementwise(lambda x: function(_ball_of(x)))
+
+    def apply(x: Any) -> Any:
+        only_balls = isinstance(x, np.ndarray) and set(map(type, x.flat)) == {flint.arb}
+        return of_balls(x) if only_balls else of_numbers(x)
+
+    return apply
 
 
 def _lifted_binary(function: Binary) -> Binary:
-    def of_balls(x: Any, y: Any) -> Any:
-        a, b = (v if isinstance(v, flint.arb) else _number(v) for v in (x, y))
-        return function(a, b)
+    of_numbers = elementwise_binary(lambda x, y: function(_ball_of(x), _ball_of(y)))
 
-    return elementwise_binary(of_balls)
+    def apply(x: Any, y: Any) -> Any:
+        if isinstance(x, flint.arb) and isinstance(y, flint.arb):
+            return function(x, y)
+        return of_numbers(x, y)
+
+    return apply
+
+
+def _ball_of(x: Any) -> flint.arb:
+    return x if isinstance(x, flint.arb) else _number(x)
 
 
 def _pow(x: flint.arb, y: flint.arb) -> flint.arb:

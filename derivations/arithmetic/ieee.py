@@ -42,6 +42,7 @@ def ieee(fmt: Format) -> Arithmetic:
     def number(value: Any) -> Any:
         if isinstance(value, scalar):
             return value
+        value = value.item() if isinstance(value, np.generic) else value
         finite = isinstance(value, Fraction) or np.isfinite(value)
         return fmt.round(Fraction(value)) if finite else scalar(value)
 

@@ -198,6 +198,13 @@ def test_an_array_has_the_shape_and_the_values_that_it_is_given(xp):
     assert xp.array(np.zeros((2, 0))).shape == (2, 0)
 
 
+@NUMBERS
+def test_numbers_of_other_formats_are_exact_values(xp):
+    for fmt in FORMATS.values():
+        assert floats(xp.number(fmt.dtype.type(0.75))) == 0.75
+    assert floats(xp.vector(np.arange(3))).tolist() == [0, 1, 2]
+
+
 def test_an_array_keeps_numbers_of_the_system():
     x = sympy.Symbol("x")
     assert symbols().array([[x, 1]])[0, 0] is x

@@ -13,6 +13,8 @@ from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32, FORMATS
 from softproof.derivations.arithmetic.reverse_mode import vector_jacobian_product
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
 from softproof.derivations.arithmetic.tape import Tape, Variable
+from softproof.derivations.running_error.arithmetic import RunningErrorArithmetic
+from softproof.derivations.running_error.model import Model
 
 BALLS, FINE = balls(), big_floats(600)
 STEP = 2.0**-150  # differences are off by about its square times a third derivative
@@ -33,7 +35,7 @@ def exact_ball(x):
 def cotangent_like(value, xp):
     """1, -2, 3, ... in the shape of a value."""
     g = [(-1) ** k * (k + 1) for k in range(int(np.prod(np.shape(value))))]
-    return xp.vector(g).reshape(np.shape(value))[()]
+    return xp.array(np.array(g).reshape(np.shape(value)))
 
 
 def differences(formula, arguments, name):
@@ -358,6 +360,50 @@ def test_products_in_a_format(fmt):
         np.testing.assert_allclose(
             found[n].astype(float), expected, rtol=0, atol=40 * float(fmt.unit_roundoff)
         )
+
+
+ROWS = {
+    "rms_norm": {"x": X, "gain": Y},
+    "layer_norm": {"x": X, "gain": Y, "bias": X},
+    "attention": {"q": X[:3], "k": MATRIX + MATRIX[::-1], "v": OTHER + OTHER[:1], "mask": MASK},
+    "kl_divergence": {"student": X, "teacher": Y},
+    "linear_cross_entropy": {"hidden": X[:3], "weight": MATRIX, "label": 1},
+    "sparsemax": {"z": Y},
+}
+
+
+def products_of(name, formula, xp):
+    """Of the arguments above, with the cotangent 1, -2, ..., as binary64."""
+    numbers = lookup(name).signature.numbers
+    given = {n: xp.array(a) if n in numbers else a for n, a in ROWS[name].items()}
+    g = cotangent_like(formula(*given.values(), xp), xp)
+    return vector_jacobian_product(formula, given, g, xp, wrt=numbers)[1]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_running_errors_bound_the_products_of_every_form(name):
+    """Balls are enclosed; what a format computes is within the error of the exact value."""
+    definition, running = lookup(name), RunningErrorArithmetic(Model.of(BINARY32))
+    for formula in (definition.formula, *definition.forms.values()):
+        bounds = products_of(name, formula, running)
+        exact = products_of(name, definition.formula, BALLS)
+        computed = products_of(name, formula, ieee(BINARY32))
+        for n, bound in bounds.items():
+            truth = np.vectorize(float)(exact[n])
+            assert np.all(np.abs(truth - bound.value) <= bound.radius + 2.0**-52 * np.abs(truth))
+            assert np.all(np.abs(computed[n] - truth) <= bound.error + bound.radius)
+            assert np.all(bound.error <= 2.0**-24 * 1000 * (1 + np.abs(truth)))
+
+
+def test_a_gradient_without_its_scale_is_beyond_the_running_error():
+    formula = lookup("attention").formula
+
+    def unscaled(q, k, v, mask, xp):
+        return formula(q * xp.sqrt(xp.number(3)), k, v, mask, xp)
+
+    bound = products_of("attention", formula, RunningErrorArithmetic(Model.of(BINARY32)))["q"]
+    wrong = products_of("attention", unscaled, ieee(BINARY32))["q"]
+    assert np.all(np.abs(wrong - bound.value) > bound.error + bound.radius)
 
 
 def test_a_tape_over_a_tape_gives_second_derivatives():
