@@ -42,6 +42,8 @@ from .tables import (
     RSQRT_TAIL,
 )
 
+__all__ = ["gaussglu", "normal_cdf", "ria", "smoothed_rsqrt", "smoothed_rsqrt_derivative"]
+
 ULP_BOUND: dict[str, dict[str, float]] = {
     name: {"float32": 0.5 + 2.0**-20, "float64": double}
     for name, double in (
