@@ -56,6 +56,11 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
         Subjects by what they return: the value, or the value with its gradient; at least two of
         each. And for each subject that is left out the reason.
 
+    Raises
+    ------
+    ValueError
+        The definition takes other arguments than logits, a label or one real.
+
     >>> from softproof.derivations import lookup
     >>> from softproof.verify.subjects.built_in import BUILT_IN
     >>> of_numpy = [subject for subject in BUILT_IN if subject.arrays == "numpy"]
@@ -63,6 +68,11 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
     >>> [subject.id for subject in found["ria"]]
     ['softproof.kernels:ria', 'softproof.verify.textbook:ria_as_published']
     """
+    if not definition.arguments:
+        raise ValueError(
+            f"{definition.name} takes other arguments than logits, a label or one real, and no "
+            "benchmark draws them yet"
+        )
     posed = problem(definition.name, dtype, TRIAL)
     labels = posed.labels if definition.labelled else None
     found: Kinds = {}

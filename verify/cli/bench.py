@@ -142,7 +142,8 @@ def _bench_subjects(
     # Most of them have one thread: a second is measured where it is asked for.
     shapes, counts = _asked(shape, registered.SHAPES, dtype, threads or ["1"], json, plot)
     of_name = definition(name)
-    kinds, skipped = registered.kinds(of_name, dtype, BUILT_IN)
+    with usage_errors(ValueError):
+        kinds, skipped = registered.kinds(of_name, dtype, BUILT_IN)
     if not kinds:
         reasons = "; ".join(f"{subject}: {why}" for subject, why in skipped.items()) or "none"
         fail(
@@ -279,10 +280,19 @@ def _add_kernel_command(operation: str) -> None:
             bool,
             typer.Option("--roofline", help="By row length: softmax's algorithms, memory's limit."),
         ] = False,
+        subjects: Annotated[
+            bool,
+            typer.Option("--subjects", help="All built-in subjects, each as it is called."),
+        ] = False,
         rounds: Rounds = 7,
         json: Json = None,
         plot: Figure = None,
     ) -> None:
+        if subjects and (distributions or roofline):
+            fail("--subjects is a measurement of its own; leave out --distributions, --roofline")
+        if subjects:
+            _bench_subjects(operation, shape, dtype.value, threads, rounds, json, plot)
+            return
         _bench_kernels(
             operation, shape, dtype.value, threads, distributions, roofline, rounds, json, plot
         )

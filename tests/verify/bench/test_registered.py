@@ -1,5 +1,6 @@
 """`softproof bench NAME` of any definition: its built-in subjects, on the same arrays, in turns."""
 
+import dataclasses
 import json
 import sys
 from types import ModuleType
@@ -11,6 +12,7 @@ from softproof.verify.bench import registered
 from softproof.verify.bench.plot import draw_cases
 from softproof.verify.bench.problems import OPERATIONS, problem
 from softproof.verify.cli.main import app
+from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.subject import Subject
 from typer.testing import CliRunner
 
@@ -117,6 +119,12 @@ def test_a_loss_is_not_held_against_a_loss_with_its_gradient(here):
     assert reasons(skipped)["with_gradient"].startswith("nothing to compare with: the only one")
 
 
+def test_other_arguments_than_a_row_are_refused():
+    named = dataclasses.replace(SIGMOID, name="rms_norm", arguments=())
+    with pytest.raises(ValueError, match="rms_norm takes other arguments than logits, a label or"):
+        registered.kinds(named, "float32", [])
+
+
 # --- what is timed ---
 
 
@@ -202,6 +210,22 @@ def test_a_definition_is_timed_by_its_name(tmp_path):
     assert (figures["operation"], figures["rounds"], figures["interrupted"]) == ("ria", 1, False)
     (case,) = figures["cases"]
     assert [e["name"] for e in case["candidates"]] == ["kernels:ria", "textbook:ria_as_published"]
+
+
+def test_the_subjects_of_an_operation_with_peers_of_its_own_are_timed_if_asked(
+    monkeypatch, tmp_path
+):
+    few = [s for s in BUILT_IN if s.id.endswith(("kernels:logsumexp", "logsumexp_shifted"))]
+    monkeypatch.setattr("softproof.verify.subjects.built_in.BUILT_IN", few)
+    path = tmp_path / "logsumexp.json"
+    arguments = ["--subjects", "--shape", "8x8", "--rounds", "1", "--json", str(path)]
+    assert softproof("logsumexp", *arguments).exit_code == 0
+    (case,) = json.loads(path.read_text())["cases"]
+    named = [entry["name"] for entry in case["candidates"]]
+    assert named == ["kernels:logsumexp", "textbook:logsumexp_shifted"]
+    told = softproof("logsumexp", "--subjects", "--distributions")
+    assert told.exit_code == 2
+    assert "--subjects is a measurement of its own" in told.output
 
 
 def test_one_implementation_alone_is_a_usage_error():
