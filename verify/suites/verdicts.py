@@ -174,16 +174,18 @@ def reference(
     i: int,
     *,
     gradient: bool = False,
-    both_oracles: bool = True,
 ) -> Truth:
-    """The truth at row i, kept for the other subjects; the first row is asked of both oracles."""
+    """The truth at row i, kept for the other subjects; the first row is asked of both oracles.
+
+    Of a batch that is not to be cross-checked it is asked of the first oracle alone.
+    """
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
     classes = batch.logits.shape[1]
     brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
     ask = _truth if classes <= MOST_KEPT else brief
-    return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
+    return ask(definition.name, fmt.name, data, label, gradient, batch.cross_checked and i == 0)
 
 
 def model_of(contract: Contract, fmt: Format) -> Model:
