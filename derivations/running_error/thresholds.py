@@ -68,8 +68,9 @@ def threshold(
         maximum does, has an infinite bound there and leaves no verdict: give none that an
         implementation must not follow.)
     arguments
-        Arrays of numbers of the format, by position or by name.  Integer arrays (labels), Boolean
-        arrays (masks), strings and None are passed on as they are.
+        Arrays of numbers of the format in the order in which the formula takes them, by name or
+        not.  Integer arrays (labels), Boolean arrays (masks), strings and None are passed on as
+        they are.
     model
         The class of implementations.
     **parameters
@@ -179,10 +180,8 @@ def _evaluate(
     xp: RunningErrorArithmetic,
     parameters: Mapping[str, Any],
 ) -> RunningNumber:
-    if isinstance(arguments, Mapping):
-        named = {name: _lifted(value, xp) for name, value in arguments.items()}
-        return xp.array(formula(**named, xp=xp, **parameters))
-    return xp.array(formula(*(_lifted(a, xp) for a in arguments), xp=xp, **parameters))
+    values = arguments.values() if isinstance(arguments, Mapping) else arguments
+    return xp.array(formula(*(_lifted(value, xp) for value in values), xp=xp, **parameters))
 
 
 def _lifted(argument: Any, xp: RunningErrorArithmetic) -> Any:
