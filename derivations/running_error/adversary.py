@@ -19,7 +19,7 @@ from ..error_bounds.model import BLOCK
 from .arrays import Arrays
 from .constants import Array, quiet
 from .erring_numbers import ErringNumber
-from .model import Model, largest
+from .model import Model, largest, unit_roundoff
 from .numbers import constant
 
 SIGNS = ("up", "down", "alternate", "drawn")
@@ -175,6 +175,8 @@ class Adversary(Arrays[ErringNumber]):
         model = self.model
         if not len(terms):
             return np.zeros(terms.shape[1:])
+        if unit_roundoff(model.accumulator) > model.u:  # each term is rounded to it first
+            terms = terms * (1 + model.v * self.signs(terms.shape))
         items = [terms[i] for i in self.random.permutation(len(terms))]
 
         def one_by_one(parts: list[Any]) -> Any:
@@ -242,9 +244,9 @@ class Adversary(Arrays[ErringNumber]):
 
     def _operand(self, value: Array) -> Array:
         fmt = self.model.operands
-        if fmt is None or 2.0**-fmt.precision <= self.model.u:
+        if fmt is None or unit_roundoff(fmt) <= self.model.u:
             return value
-        unit = 2.0 ** (1 - fmt.precision)
+        unit = 2 * unit_roundoff(fmt)
         return np.asarray(value * (1 + unit * (1 - 2.0**-30) * self.signs(value.shape)))
 
     def outer(self, a: Any, b: Any) -> ErringNumber:

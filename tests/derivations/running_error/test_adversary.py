@@ -9,7 +9,7 @@ from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, Format
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
-from softproof.derivations.running_error.model import rounded_to
+from softproof.derivations.running_error.model import TF32, rounded_to
 from softproof.derivations.running_error.thresholds import admissible
 
 BITS40 = Format("p40", 40, 1023, np.dtype(np.float64))
@@ -22,6 +22,18 @@ MODELS = {
     "float32, flushing": Model.of(BINARY32, flushes=True),
     "float16": Model.of(BINARY16, accumulator="input"),
     "40 bits": Model(BITS40, BITS40, BITS40),
+    "bfloat16 from float32, sums in bfloat16": Model.of(
+        BFLOAT16, accumulator="input", arithmetic="float32"
+    ),
+    "float32, as tensor cores": Model.of(
+        BINARY32,
+        accumulator="input",
+        operands=TF32,
+        faithful_sums=True,
+        exponent_argument=2.0,
+        division=2.5,
+        elementary=4.0,
+    ),
 }
 
 
@@ -98,7 +110,7 @@ def arguments_of(shapes, kind, model, rng, scale=1.0):
         "wide": np.exp(2 * first) * rng.choice([-1, 1], first.shape),
         "offset": first + 20,
     }[kind] * scale
-    return [rounded_to(model.operations, a) for a in drawn]
+    return [rounded_to(model.result, a) for a in drawn]
 
 
 def ratios(formula, arguments, model, softmax_form="quotient", *, within=None, seed=3):
@@ -147,7 +159,7 @@ def test_the_adversary_stays_within_the_bounds(name, which):
     worst, _, infinite = all_ratios(name, which)
     # binary64, in which the adversary computes, rounds as well
     assert worst <= 1 + 4 * 2.0**-53 / MODELS[which].u
-    assert infinite < (0.5 if MODELS[which].u > 2.0**-20 else 0.05)
+    assert infinite < (0.5 if max(MODELS[which].u, MODELS[which].v) > 2.0**-20 else 0.05)
 
 
 @pytest.mark.long
@@ -214,3 +226,34 @@ def test_a_form_of_softmax_exceeds_the_class_without_it(form):
     z = rounded_to(BINARY32, np.linspace(0, 1, 60) + offset)
     worst, _ = ratios(SOFTMAX, [z], model, softmax_form, within=plain)
     assert worst.max() > 1
+
+
+ONES = np.ones(40)
+# An option, and a formula with arguments at which it matters.
+LARGER = {
+    "elementary": ({"elementary": 9.0}, lambda x, xp: xp.exp(x), [np.array([0.5])]),
+    "roots": ({"roots": 5.0}, lambda x, xp: xp.rsqrt(x), [np.array([2.0])]),
+    "division": ({"division": 2.0}, lambda x, xp: 1 / x, [np.array([3.0])]),
+    "exponent_argument": (
+        {"exponent_argument": 2.0},
+        lambda x, xp: xp.exp(x),
+        [np.array([-50.0])],
+    ),
+    "summation": ({"summation": "any"}, lambda x, xp: xp.sum(x), [ONES]),
+    "faithful_sums": (
+        {"summation": "pairwise", "faithful_sums": True},
+        lambda x, xp: xp.sum(x),
+        [ONES],
+    ),
+    "operands": ({"operands": TF32}, lambda x, xp: xp.dot(x, x), [np.array([1 + 2.0**-20])]),
+    "flushes": ({"flushes": True}, lambda x, xp: x * x, [np.array([2.0**-64])]),
+}
+
+
+@pytest.mark.parametrize("option", LARGER)
+def test_an_option_makes_the_class_larger_by_what_it_says_and_no_smaller_class_holds_it(option):
+    options, formula, arguments = LARGER[option]
+    plain = Model.of(BINARY32, accumulator="input", summation="pairwise")
+    larger = Model.of(BINARY32, accumulator="input", **{"summation": "pairwise", **options})
+    assert ratios(formula, arguments, larger)[0].max() <= 1
+    assert ratios(formula, arguments, larger, within=plain)[0].max() > 1
