@@ -257,3 +257,20 @@ def test_an_option_makes_the_class_larger_by_what_it_says_and_no_smaller_class_h
     larger = Model.of(BINARY32, accumulator="input", **{"summation": "pairwise", **options})
     assert ratios(formula, arguments, larger)[0].max() <= 1
     assert ratios(formula, arguments, larger, within=plain)[0].max() > 1
+
+
+def linear_cross_entropy(hidden, weight, xp):
+    d = xp.shifted(xp.dot(weight, hidden))
+    return xp.log(xp.sum(xp.exp(d))) - d[0]
+
+
+@pytest.mark.parametrize("which", ["float32", "float32, pairwise", "40 bits"])
+def test_a_loss_of_logits_in_the_ten_thousands_has_a_bound_that_holds(which):
+    """Their errors exceed 1, so that the sum of their exponentials alone may be anything."""
+    model = MODELS[which]
+    rng = np.random.default_rng(1)
+    for classes in (2, 9, 40):
+        arguments = arguments_of([(16,), (classes, 16)], "normal", model, rng, scale=1e4)
+        worst, infinite = ratios(linear_cross_entropy, arguments, model)
+        assert worst.max() <= 1
+        assert not infinite.any()
