@@ -35,8 +35,8 @@ from .register import (
     confirmed,
     proven,
     refuted,
+    require,
     simulated,
-    step,
 )
 
 HALF = Fraction(1, 2)
@@ -61,7 +61,7 @@ def mantissa_of_a_pair(rounding: str = "nearest") -> Verdict:
     """m = 2^r with r = x log2 e - n, what the rounding leaves."""
     x, n = sympy.symbols("x n", real=True)
     m = sympy.exp(x - n * sympy.log(2))
-    step(sympy.simplify(m * 2**n - sympy.exp(x)) == 0)
+    require(sympy.simplify(m * 2**n - sympy.exp(x)) == 0)
     low, high = {"nearest": (-HALF, HALF), "down": (Fraction(0), Fraction(1))}[rounding]
     if low < -HALF or high > HALF:
         between = (max(abs(low), high) + HALF) / 2
@@ -81,7 +81,7 @@ def sums_of_pairs_never_overflow(reference: Callable[..., int] = max) -> Verdict
     """No exponent n - N is positive, so the sum of K terms is at most K sqrt(2) < 2^128."""
     m_1, m_2, n_1, n_2, top = sympy.symbols("m_1 m_2 n_1 n_2 N", real=True)
     pair = (m_1 * 2 ** (n_1 - top) + m_2 * 2 ** (n_2 - top)) * 2**top
-    step(sympy.simplify(sympy.expand(pair) - m_1 * 2**n_1 - m_2 * 2**n_2) == 0)
+    require(sympy.simplify(sympy.expand(pair) - m_1 * 2**n_1 - m_2 * 2**n_2) == 0)
     rows = rows_up_to(LARGEST)
     for count, row in enumerate(rows, 1):
         exponents = [_exponent(x) for x in row.tolist()]
@@ -93,7 +93,7 @@ def sums_of_pairs_never_overflow(reference: Callable[..., int] = max) -> Verdict
                     f"x = {_row(row.tolist())}: a term is m 2^{max(kept, n) - common:.4g}", count
                 )
             kept = common
-    step(sympy.Integer(2) ** 127 * sympy.sqrt(2) < 2**128)
+    require(sympy.Integer(2) ** 127 * sympy.sqrt(2) < 2**128)
     return proven(
         "n - N <= 0, so each term is at most 2^(1/2); adding it changes no sum's value m 2^n",
         len(rows),
@@ -122,7 +122,7 @@ def exponent_of_a_pair_is_finite(largest: Fraction = Fraction(LARGEST)) -> Verdi
     x = np.float32(LARGEST)
     with np.errstate(over="ignore"):
         n = np.rint(x * LOG2_E)
-    step(np.isinf(n))
+    require(np.isinf(n))
     return refuted(
         f"x = {float(x).hex()}, the largest number: x log2 e = 4.9e38 rounds to inf; so from "
         "2.36e38 on"
@@ -371,7 +371,7 @@ def memory_operations(counts: dict[str, tuple[int, int]] = PRINTED) -> Verdict:
                 f"{name}: {reads / len(values):g} reads and {writes / len(values):g} writes", 3
             )
         results.append(y.tolist())
-    step(all(np.allclose(result, results[0], rtol=1e-12, atol=0) for result in results))
+    require(all(np.allclose(result, results[0], rtol=1e-12, atol=0) for result in results))
     return confirmed(3, "counted on the algorithms as printed, which agree on the result")
 
 

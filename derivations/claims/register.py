@@ -126,10 +126,18 @@ class Claim:
         return self.command or f"softproof claims {self.name}"
 
 
-def step(holds: Any) -> None:
-    """One step of a proof, which is to be true whatever the constants of the claim are.
+def require(holds: Any) -> None:
+    """Check one step of a proof, which has to be true for all constants that a claim may have.
 
-    ArithmeticError where it is not: the proof is wrong, which says nothing of the claim.
+    Parameters
+    ----------
+    holds
+        What the step states; anything with a truth value.
+
+    Raises
+    ------
+    ArithmeticError
+        If it is false: the proof is wrong, which says nothing about the claim.
     """
     if not holds:
         raise ArithmeticError("a step of the proof does not hold: this is an error of softproof")

@@ -29,7 +29,7 @@ from .register import (
     not_checkable,
     proven,
     refuted,
-    step,
+    require,
 )
 
 GHOSTS = "Sao 2026 (arXiv 2603.13552)"
@@ -179,7 +179,7 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
                 cases += 1
                 pairs = list(zip(angles, weights, strict=True))
                 real = sum((w * angle.cos() for angle, w in pairs), flint.arb(0))
-                step(real > 0)
+                require(real > 0)
         return proven(
             "turned so that its bisector is the real axis, every argument is below arc / 2 in "
             f"modulus; SymPy finds no zero of cos between -{arc / 2} and {arc / 2}, so it is "
@@ -189,8 +189,8 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
     angle = (sympy.pi + arc) / 4  # half of an arc between pi and the one allowed
     weight = -2 * sympy.cos(angle)
     total = sympy.exp(sympy.I * angle) + sympy.exp(-sympy.I * angle) + weight
-    step(weight > 0)
-    step(sympy.simplify(total.rewrite(sympy.cos)) == 0)
+    require(weight > 0)
+    require(sympy.simplify(total.rewrite(sympy.cos)) == 0)
     return refuted(f"1 e^(i {angle}) + 1 e^(-i {angle}) + {sympy.N(weight, 6)} e^(0 i) = 0")
 
 
@@ -228,7 +228,7 @@ def zero_free_strip(constant: sympy.Expr = sympy.pi) -> Verdict:
         )
     a_1, a_2 = partition.slopes(2)
     tied = partition.binary_radius().subs({partition.DELTA: 0, a_1: partition.SPREAD, a_2: 0})
-    step(sympy.simplify(tied - partition.spread_bound()) == 0)
+    require(sympy.simplify(tied - partition.spread_bound()) == 0)
     if constant < sympy.pi:
         return proven("by Lemma 4.5; so it is with pi for the constant", cases)
     return attained(
@@ -418,7 +418,7 @@ def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
             b = [bend * sign for sign in signs]
             found, cases = certify(z, a, b), cases + 1
             share = rouche_proposition(z, a, 2 * bend)  # (pi / Delta) (1 - eps), rounded down
-            step(share is not None)
+            require(share is not None)
             loss = float(share or 0.0) / (math.pi / 2)  # 1 - eps, as Delta = 2
             least = loss * (linear.lower if bound == "exact" else math.pi / 2)
             if found.upper < least * (1 - 1e-9):
@@ -441,7 +441,7 @@ def sign_invariance(factor: int = -1) -> Verdict:
     """F of slopes c a at t is F of slopes a at c t: zeros are divided by c."""
     total = partition.partition_function(3)
     scaled = total.subs({s: factor * s for s in partition.slopes(3)}, simultaneous=True)
-    step(sympy.expand(scaled - total.subs(partition.T, factor * partition.T)) == 0)
+    require(sympy.expand(scaled - total.subs(partition.T, factor * partition.T)) == 0)
     if abs(factor) != 1:
         return refuted(f"slopes times {factor} divide every zero, and the radius, by {factor}")
     return proven("F(t) becomes F(-t), whose zeros have the same moduli; Delta stays")
@@ -459,7 +459,7 @@ def series_of_a_pole(x: sympy.Expr = TWO) -> Verdict:
     """In units of a: the error of order n is (-x)^(n+1) / (1 + x) exactly."""
     t, n = sympy.Symbol("t"), 5
     partial = sum((-t) ** k for k in range(n + 1))
-    step(sympy.cancel(1 / (1 + t) - partial - (-t) ** (n + 1) / (1 + t)) == 0)
+    require(sympy.cancel(1 / (1 + t) - partial - (-t) ** (n + 1) / (1 + t)) == 0)
     if abs(x) < 1:
         return refuted(f"at x = {x} a the errors shrink by {x} an order")
     return proven(f"the error of order n is (-x/a)^(n+1) / (a + x): it grows by {x} an order")
@@ -484,7 +484,7 @@ def variance_bound(constant: sympy.Expr = TWO) -> Verdict:
         return not_checkable("between the proof and the counterexample")
     x = sympy.Symbol("x", real=True)
     # x - sin x, the derivative of cos x - 1 + x^2/2, is 0 at 0 and rises: its own is 1 - cos x.
-    step((sympy.cos(x) - 1 + x**2 / 2).diff(x, 2) == 1 - sympy.cos(x))
+    require((sympy.cos(x) - 1 + x**2 / 2).diff(x, 2) == 1 - sympy.cos(x))
     return proven("cos x >= 1 - x^2 / 2, averaged over the slopes about their mean")
 
 
@@ -505,7 +505,7 @@ def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
             **dict(zip(partition.slopes(2), (1, 0), strict=True)),
         }
     )
-    step(sympy.simplify(tied.subs(partition.T, i_pi)) == 0)  # where each of two holds 1/2
+    require(sympy.simplify(tied.subs(partition.T, i_pi)) == 0)  # where each of two holds 1/2
     p = sympy.Symbol("p", real=True)
     excess = p - (1 - p)  # of its modulus over those of the others together, all over F(s)
     if sympy.solveset(excess <= 0, p, sympy.Interval.open(share, 1)) is not sympy.S.EmptySet:
@@ -521,7 +521,7 @@ def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
             for y in (0.5, 3.0, 40.0):
                 cases += 1
                 value = sum((flint.acb(x, b * y).exp() for x, b in parts), flint.acb(0))
-                step(abs(value) >= (2 * most - 1) * sum(masses, flint.arb(0)) * 0.999)
+                require(abs(value) >= (2 * most - 1) * sum(masses, flint.arb(0)) * 0.999)
     return attained(
         "the modulus of its term, p_k, exceeds the sum of the others' moduli, 1 - p_k, by SymPy "
         "for every p_k above 1/2; |F(s + i y)| >= (2 p_k - 1) F(s), as computed here; and where "

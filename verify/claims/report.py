@@ -68,8 +68,8 @@ def summary(claims: Sequence[Settled]) -> str:
         )
         if found
     ]
-    tried = [entry for entry in claims if entry.told_apart is not None]
-    missed = [entry.name for entry in tried if not entry.told_apart]
+    tried = [entry for entry in claims if entry.discriminates is not None]
+    missed = [entry.name for entry in tried if not entry.discriminates]
     told = (
         f"All {len(tried)} checkers that ran also judge the opposite of their claim, and find it."
         if not missed

@@ -51,15 +51,16 @@ class Settled:
     """Arguments for which the checker is to find the opposite, as Python; null where none are."""
     opposite_outcome: str | None
     opposite_evidence: str | None
-    told_apart: bool | None
+    discriminates: bool | None
     """Whether the checker refutes one of the two, and one alone; null without an opposite."""
     seconds: float
     command: str
     """What reproduces the verdict."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """The entry of the JSON file: the fields, where `discriminates` has the key told_apart."""
+        renamed = {"discriminates": "told_apart"}
+        return {renamed.get(name, name): value for name, value in asdict(self).items()}
 
 
 def chosen(names: Sequence[str]) -> list[Claim]:
@@ -89,7 +90,7 @@ def chosen(names: Sequence[str]) -> list[Claim]:
 def settle(claim: Claim, named: bool = False) -> Settled:
     """Check a claim and its opposite; of a slow one, only if it was named.
 
-    >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).told_apart
+    >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).discriminates
     ('attained', True)
     """
     start = time.perf_counter()
@@ -114,7 +115,7 @@ def settle(claim: Claim, named: bool = False) -> Settled:
         opposite=_arguments(claim) if claim.opposite else None,
         opposite_outcome=_outcome(claim, opposite) if opposite else None,
         opposite_evidence=opposite.evidence if opposite else None,
-        told_apart=verdict.refuted != opposite.refuted if opposite else None,
+        discriminates=verdict.refuted != opposite.refuted if opposite else None,
         seconds=time.perf_counter() - start,
         command=claim.reproduce,
     )

@@ -1,4 +1,4 @@
-"""The ladder of radii: how far below the exact radius each bound is, over the samples of a file."""
+"""How far below the exact radius each of its bounds is, over the samples of a file."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ def collapsed(logits: NDArray[Any]) -> Bits:
 def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
     """Of rows with growing gaps: from which gap on each result is lost, by search."""
     place = int(np.argmax(batch.logits[-1].astype(np.float64)))
-    ladder = _Ladder(found.definition, batch.logits.shape[1], place, batch.logits.dtype)
+    rows = _GapRows(found.definition, batch.logits.shape[1], place, batch.logits.dtype)
     gaps = [_gap(found.definition, row.astype(np.float64)) for row in batch.logits]
     for name, part in found.parts.items():
         lost = found.lost.get(name, [])
@@ -310,16 +310,16 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
         gap, cause, shown, expected = None, "", None, None
         if lost:
             before = gaps[lost[0] - 1] if lost[0] else 0.0
-            gap = ladder.narrow(found.subject, part, before, gaps[lost[0]])
-            losers = 1 if found.definition.elementwise else ladder.classes - 1
+            gap = rows.narrow(found.subject, part, before, gaps[lost[0]])
+            others = 1 if found.definition.elementwise else rows.classes - 1
             if _is_explained(found.definition):
-                cause = collapse.explain(gap, found.fmt, losers)
-            shown = ladder.batch(np.array([gap]))
+                cause = collapse.explain(gap, found.fmt, others)
+            shown = rows.batch(np.array([gap]))
             expected = found.exact(part, shown)
         yield Observation(
             name,
-            ladder.classes,
-            ladder.described(),
+            rows.classes,
+            rows.described(),
             gap,
             cause,
             of_errors,
@@ -330,8 +330,8 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
 
 
 @dataclass(frozen=True)
-class _Ladder:
-    """Rows with one leader and a gap."""
+class _GapRows:
+    """Rows of one leading class, all other classes the same gap below it."""
 
     definition: Definition
     classes: int
