@@ -34,8 +34,7 @@ for a relative difference of 2^-30 between both, and what lies within it is left
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -54,7 +53,7 @@ from ..oracle.metrics import histogram
 from ..oracle.truth import OracleError
 from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
-from .grades import grade, weakest
+from .grades import grade
 from .special_values import promise
 from .verdicts import Verdict, Violation, compare, model_of
 
@@ -100,7 +99,7 @@ def judge(
         if which.size:
             found = part(definition, contract, fmt, batch.rows(which), computed[which])
             parts.append(_renumbered(found, which))
-    return _merged(parts)
+    return Verdict.merge(parts)
 
 
 def _widen(numbers: NDArray[Any]) -> Array:
@@ -155,9 +154,11 @@ class _Rows:
 
     def loss(self) -> Array:
         """log1p(T) of each row, T the sum of all e but that of the maximum: (3)."""
-        others = self.e.copy()
-        others[self.lead] = 0.0
-        return _log1p(np.sum(others, axis=0))
+        # The table may fill the memory: the maximum, whose e is 1, is left out without a copy.
+        self.e[self.lead] = 0.0
+        sum_of_others = np.sum(self.e, axis=0)
+        self.e[self.lead] = 1.0
+        return _log1p(sum_of_others)
 
     def relative(self, value: Array) -> tuple[Array, Array]:
         """The value, which may be infinite, and its radius by (5)."""
@@ -351,7 +352,7 @@ def _judge_exact(
     if not asked.size:
         return ours
     theirs = compare(definition, contract, fmt, batch.rows(asked), computed[asked])
-    return _merged([ours, _renumbered(theirs, asked)])
+    return Verdict.merge([ours, _renumbered(theirs, asked)])
 
 
 def _grade(
@@ -419,13 +420,3 @@ def _renumbered(verdict: Verdict, rows: NDArray[np.intp]) -> Verdict:
     different = {id(v): v for v in verdict.violations}
     moved = {key: replace(v, row=int(rows[v.row])) for key, v in different.items()}
     return replace(verdict, violations=[moved[id(v)] for v in verdict.violations])
-
-
-def _merged(verdicts: Sequence[Verdict]) -> Verdict:
-    return Verdict(
-        sum(v.checks for v in verdicts),
-        max(v.worst for v in verdicts),
-        [violation for v in verdicts for violation in v.violations],
-        sum((Counter(v.errors) for v in verdicts), Counter()),
-        grade=weakest(v.grade for v in verdicts),
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..oracle.truth import Truth, truth
 from ..subjects.contract import Contract, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome, ProcessDied, SubjectFault
-from .grades import grade, have_a_common_part
+from .grades import grade, have_a_common_part, weakest
 from .reference_form import LEAST, evaluate
 
 NON_INFERIORITY = 4.0
@@ -127,16 +128,54 @@ class Undecided:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a property found in a batch."""
+    """What a suite found in a batch."""
 
     checks: int
-    worst: float  # ulp error
+    """How many results were judged."""
+    worst: float
+    """The largest error, in ulp."""
     violations: list[Violation]
-    errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
+    errors: Mapping[int, int] = field(default_factory=dict)
+    """The errors as `metrics.histogram` counts them."""
     observations: tuple[Observation, ...] = ()
     grade: str | None = None
+    """The sharpest class of `grades` that all results fit; None where it was not asked for."""
     excess: Excess | None = None
     undecided: tuple[Undecided, ...] = ()
+
+    @staticmethod
+    def merge(verdicts: Iterable[Verdict]) -> Verdict:
+        """Combine verdicts on parts of one batch into one on the whole batch.
+
+        Parameters
+        ----------
+        verdicts
+            Verdicts whose rows and outputs are numbered as in the batch.
+
+        Returns
+        -------
+        Verdict
+            Counts are added, lists joined in the given order; of the errors it has the worst, of
+            the grades the weakest, and of the excesses the largest. Of no verdict: an empty one.
+
+        Examples
+        --------
+        >>> halves = [Verdict(2, 0.5, []), Verdict(3, 1.5, [], grade="float64 inside")]
+        >>> merged = Verdict.merge(halves)
+        >>> merged.checks, merged.worst, merged.grade
+        (5, 1.5, 'float64 inside')
+        """
+        parts = list(verdicts)
+        return Verdict(
+            sum(part.checks for part in parts),
+            max((part.worst for part in parts), default=0.0),
+            [violation for part in parts for violation in part.violations],
+            sum((Counter(part.errors) for part in parts), Counter()),
+            tuple(seen for part in parts for seen in part.observations),
+            weakest(part.grade for part in parts),
+            Excess.largest(*(part.excess for part in parts)),
+            tuple(row for part in parts for row in part.undecided),
+        )
 
 
 @functools.lru_cache(maxsize=20_000)
