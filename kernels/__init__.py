@@ -50,6 +50,7 @@ from .softmax_family.softmax_gradient import softmax_jvp, softmax_vjp
 from .step_radius.activation_radius import ACTIVATIONS, activation_radius
 from .step_radius.radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
 from .training.clip import ClipRecord, clip_step
+from .training.perp_grad import perp_grad
 
 __all__ = [
     "ACTIVATIONS",
@@ -76,6 +77,7 @@ __all__ = [
     "naive",
     "normal_cdf",
     "online",
+    "perp_grad",
     "radius",
     "ria",
     "safe_radius",

@@ -76,8 +76,7 @@ def normal_cdf(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -130,8 +129,7 @@ def ria(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -188,8 +186,7 @@ def gaussglu(
         The same, of the shape and dtype of `value`.
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -257,8 +254,7 @@ def smoothed_rsqrt(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -311,8 +307,7 @@ def smoothed_rsqrt_derivative(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
