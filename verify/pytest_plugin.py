@@ -30,7 +30,7 @@ USE = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker of conformance tests."""
     config.addinivalue_line("markers", MARKER)
 
 
@@ -76,7 +76,7 @@ class Check:
         self.was_called = False
 
     def __repr__(self) -> str:
-        """The same in every run, as tracebacks show it."""
+        """A text that is the same in every run, as tracebacks show it."""
         return f"<conforms to {self._asked.definition}>"
 
     def __call__(self, fn: Callable[..., Any] | str) -> None:

@@ -144,7 +144,7 @@ class Conformance:
         )
 
     def parts(self) -> dict[str, Conformance]:
-        """The same suite by suite in each format, by a name.
+        """The checks of this call split by suite and format, by a name.
 
         >>> list(Conformance("sigmoid", ["float16", "float32"], suites=["overflow"]).parts())
         ['float16-overflow', 'float32-overflow']

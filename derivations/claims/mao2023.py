@@ -70,8 +70,24 @@ B = sympy.Symbol("b", positive=True)
 
 
 def regret(p: list[Fraction], q: list[Fraction], tau: Fraction) -> flint.arb:
-    """R(p, q) of equation (1); classes without probability may have q = 0.
+    """The conditional regret R(p, q) of equation (1).
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    q
+        The softmax of the scores, exact; it may be 0 for classes without probability.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    arb
+        An enclosure of the regret.
+
+    Examples
+    --------
     >>> half = [HALF, HALF]
     >>> print(regret([ONE, Fraction(0)], half, TWO).str(5, radius=False))
     0.50000
@@ -228,7 +244,22 @@ def _distribution(random: np.random.Generator, n: int) -> list[Fraction]:
 
 
 def extremal(b: Fraction, tau: Fraction, n: int) -> tuple[list[Fraction], list[Fraction]]:
-    """p and q with the regret b: two classes, or at tau = 2, where b allows it, n - 1 ties."""
+    """The extremal p and q of 0-1 regret b: two classes, or n - 1 ties from tau = 2 on for small b.
+
+    Parameters
+    ----------
+    b
+        The 0-1 regret, in [0, 1].
+    tau
+        The parameter of the loss.
+    n
+        The number of classes, at least 2.
+
+    Returns
+    -------
+    tuple of list of Fraction
+        p and q, each of n numbers.
+    """
     rest = [Fraction(0)] * (n - 2)
     if tau >= 2 and b * (n - 1) <= 1:
         return [(1 - (n - 1) * b) / n] + [(1 + b) / n] * (n - 1), [Fraction(1, n)] * n

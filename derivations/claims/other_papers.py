@@ -32,7 +32,7 @@ U = 2.0**-24
 
 
 def _relative_errors(row: NDArray[np.float32], form: str) -> NDArray[np.float64]:
-    """Of the normal entries of softmax in float32, by a form of its definition."""
+    """The relative errors of the normal entries of softmax in float32, by one of its forms."""
     softmax = lookup("softmax")
     function = softmax.forms.get(form, softmax)
     with np.errstate(all="ignore"):

@@ -37,7 +37,25 @@ THRESHOLDS = {"float32": "16.64", "float64": "36.74", "float16": "7.62", "bfloat
 
 
 def rounded(value: flint.arb, fmt: Format) -> Fraction:
-    """A ball rounded into a format, to nearest; ArithmeticError where it does not decide."""
+    """Round a ball into a format, to nearest.
+
+    Parameters
+    ----------
+    value
+        The ball.
+    fmt
+        The format.
+
+    Returns
+    -------
+    Fraction
+        The number of the format that all numbers of the ball round to.
+
+    Raises
+    ------
+    ArithmeticError
+        If they do not all round to the same number.
+    """
     low, high = (
         fmt.round(Fraction(int(end.man_exp()[0])) * Fraction(2) ** int(end.man_exp()[1]))
         for end in (value.lower(), value.upper())

@@ -257,7 +257,20 @@ def ria_is_smoothed_relu(deviation: int = 1) -> Verdict:
 
 
 def smoothed_rsqrt(v: flint.arb) -> flint.arb:
-    """Equation (24) with sigma = 1, by certified quadrature: t = q^2 takes the singularity away."""
+    """The smoothed 1/sqrt of equation (24) with sigma = 1, by certified quadrature.
+
+    The substitution t = q^2 takes the singularity away.
+
+    Parameters
+    ----------
+    v
+        A ball.
+
+    Returns
+    -------
+    arb
+        An enclosure of the value.
+    """
     root = flint.arb(2)
     # Beyond q = 6 the integrand is below e^(-(36 - 4)^2 / 2).
     return _integral(lambda q: root * _normal(q * q - v), 6, flint.arb("1e-60"))

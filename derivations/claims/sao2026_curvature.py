@@ -77,7 +77,7 @@ def _mismatch(numerator: int, ratio: int, margin: int = 10) -> Verdict:
     opposite={"ratio": 5000},
 )
 def hessian_mismatch(ratio: int = 4000) -> Verdict:
-    """In balls."""
+    """The quotient of the step and the radius at delta = 10, in balls."""
     return _mismatch(2, ratio)
 
 
@@ -90,7 +90,7 @@ def hessian_mismatch(ratio: int = 4000) -> Verdict:
     opposite={"ratio": 2000},
 )
 def hessian_mismatch_of_figure_13(ratio: int = 4000) -> Verdict:
-    """The same with the scale of the figure: half of it."""
+    """The quotient of the scale in the figure, half of the step, and the radius, in balls."""
     return _mismatch(1, ratio)
 
 

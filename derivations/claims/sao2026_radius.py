@@ -38,7 +38,22 @@ TWO = sympy.Integer(2)
 
 
 def samples(count: int, most: int = 24, seed: int = 1) -> Iterator[tuple[list[float], list[float]]]:
-    """Logits and slopes of so many samples of 2 to `most` classes, at several scales."""
+    """Draw logits and slopes of random samples at several scales.
+
+    Parameters
+    ----------
+    count
+        How many samples.
+    most
+        The largest number of classes; the smallest is 2.
+    seed
+        The seed of the generator.
+
+    Yields
+    ------
+    tuple of list of float
+        Logits and slopes of one sample.
+    """
     random = np.random.default_rng(seed)
     for n in range(count):
         size = int(random.integers(2, most + 1))
@@ -47,13 +62,35 @@ def samples(count: int, most: int = 24, seed: int = 1) -> Iterator[tuple[list[fl
 
 
 def spread(slopes: list[float]) -> Fraction:
-    """Delta, exactly."""
+    """The spread Delta of the slopes, exactly.
+
+    Parameters
+    ----------
+    slopes
+        The slopes of one sample.
+
+    Returns
+    -------
+    Fraction
+        The largest less the smallest.
+    """
     exact = [Fraction(a) for a in slopes]
     return max(exact) - min(exact)
 
 
 def as_ball(number: sympy.Expr | float) -> flint.arb:
-    """A real constant of SymPy as a ball, to the present precision."""
+    """A real constant of SymPy as a ball, at the precision of ``flint.ctx``.
+
+    Parameters
+    ----------
+    number
+        The constant; a float stands for the simple number that it is close to.
+
+    Returns
+    -------
+    arb
+        An enclosure of it.
+    """
     exact = sympy.nsimplify(number) if isinstance(number, float) else sympy.sympify(number)
     digits = int(flint.ctx.prec * 0.302) + 12
     value = flint.arb(str(sympy.N(exact, digits)))
@@ -563,7 +600,22 @@ def truncation_error_decays(r: Fraction = Fraction(9, 10)) -> Verdict:
 
 
 def softplus_series(h: float, rate: float, order: int) -> list[flint.arb]:
-    """Taylor coefficients of log(1 + e^(h + rate t)) at t = 0."""
+    """The Taylor coefficients of log(1 + e^(h + rate t)) at t = 0.
+
+    Parameters
+    ----------
+    h
+        The value of the argument at 0.
+    rate
+        Its derivative.
+    order
+        The highest order.
+
+    Returns
+    -------
+    list of arb
+        c_0 ... c_order.
+    """
     cap, flint.ctx.cap = flint.ctx.cap, order + 1  # series of python-flint are that long
     try:
         series = (1 + flint.arb_series([h, rate]).exp()).log()

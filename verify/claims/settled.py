@@ -20,7 +20,7 @@ YES = "answered yes"
 NO = "answered no"
 COUNTEREXAMPLE = "counterexample"
 SCHEMA = 2
-"""Of the file that ``softproof claims --json`` writes: raised when a field changes its meaning."""
+"""The version of the JSON file of claims: raised when a field changes its meaning."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Settled:
     method: str
     """symbolic proof, certified computation, search, or experiment."""
     outcome: str
-    """Of a statement of the paper: proven, attained (proven and sharp), certified (each of so many
-    instances is proven), confirmed or simulated (in so many cases), refuted, or not checkable here.
-    Of our question: answered yes, answered no, or not checkable here."""
+    """For a statement of the paper: proven, attained (proven and sharp), certified (each of
+    `cases` instances is proven), confirmed or simulated (in `cases` cases), refuted, or not
+    checkable here. For our question: answered yes, answered no, or not checkable here."""
     strength: str
     """What the outcome rests on: proven, attained, certified, confirmed, simulated, counterexample;
     empty where nothing was checked."""

@@ -93,7 +93,7 @@ def big_float_limit(
     gradient: bool = False,
     **parameters: float,
 ) -> Any:
-    """The same in big floats, for the second oracle: a formula's value there, or else far away."""
+    """The limit in big floats, for the second oracle: a formula's value there, or else far away."""
     formulas = _formulas(definition, gradient)
     for formula in formulas:
         value = _evaluate(formula, xp, infinity, **parameters)

@@ -46,12 +46,12 @@ Reals = NDArray[np.float64]
 
 
 class _Curves(NamedTuple):
-    """Of one tau."""
+    """What is drawn of one tau: the transform with its inverse, the infimum, sampled regrets."""
 
     b: Reals
     transform: Reals
     infimum: Reals | None
-    """Of the surrogate regret at b; None where it is T_tau itself."""
+    """The infimum of the surrogate regret at b; None where it is T_tau itself."""
     y: Reals
     gamma: Reals
     samples: Reals

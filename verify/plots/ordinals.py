@@ -57,7 +57,7 @@ Reals = NDArray[np.float64]
 
 
 class _Errors(NamedTuple):
-    """Of one subject."""
+    """The errors of one subject."""
 
     subject: LiveSubject
     bits: Reals
@@ -178,7 +178,7 @@ def _ulp_errors(
     outputs: Sequence[NDArray[Any]],
     progress: Progress,
 ) -> list[Reals]:
-    """Of each subject, the largest error of the outputs at each input."""
+    """The largest error of the outputs at each input, subject by subject."""
     if fmt.dtype.itemsize == 2 and has_enclosure(definition):
         labels = np.full(len(x), LABEL) if definition.labelled else None
         batch = Batch("ordinals", _pairs(x, fmt), labels)

@@ -43,7 +43,7 @@ class Power:
     * ``seen``: for each planted mistake, the suites that see it, each with the share of the seeds.
     * ``smallest``: for each (definition, family, classes) the smallest size that is seen, for all
       seeds; None where none is.
-    * ``lowering``: the same of the smallest size that lowers the grade of a right implementation.
+    * ``lowering``: likewise, the smallest size that lowers the grade of a right implementation.
     * ``tails``: for each (definition, kind, longer_than) how many of how many were seen.
     """
 
@@ -55,7 +55,7 @@ class Power:
     interrupted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """What was measured, as plain data for JSON."""
         setting = self.setting
         return {
             "budget": setting.budget,
@@ -230,7 +230,7 @@ def _suite_sees(
 
 
 def _sees_at(item: Item, suite: Suite, live: LiveSubject, wrong_at: sized.Lengths) -> bool:
-    """The same by the batches of the lengths at which something is wrong: others need no look."""
+    """Whether a suite sees a mistake in the batches of the lengths at which it is wrong."""
     fmt, definition = FORMATS[item.dtype], lookup(live.subject.definition)
     assert suite.check is not None
     for batch in draw(item.family, fmt, item.rows, item.seed, definition.labelled):

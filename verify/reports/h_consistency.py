@@ -67,7 +67,7 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
 
 
 def as_dict(found: Sequence[Attainment], checks: Sequence[Check]) -> dict[str, Any]:
-    """The same as plain data."""
+    """What the tables show, as plain data."""
     return {
         "attainment": [
             {

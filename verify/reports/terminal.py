@@ -159,7 +159,7 @@ def _print_shares(seen: dict[tuple[str, str, str, str], Seen], console: Console)
 
 
 def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
-    """Of the fewest and the most classes in a line each, and a command for each result."""
+    """Lines for the fewest and the most classes, and a command for each result."""
     console.print("\n[bold]Softmax collapse[/], from which gap on a result is lost:\n")
     for result, told in seen.values():
         name = f"{result.definition} {short_id(result.subject)} {result.dtype}"
@@ -361,7 +361,7 @@ def print_summary(report: Report, console: Console) -> None:
 
 
 def _print_undecided(report: Report, console: Console) -> None:
-    """Of each definition how many rows were not judged, and the shortest of them."""
+    """How many rows of each definition were not judged, and the shortest of them."""
     for definition in dict.fromkeys(r.definition for r in report.results.values() if r.undecided):
         results = [r for r in report.results.values() if r.definition == definition]
         count = sum(result.undecided for result in results)

@@ -67,7 +67,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """The same in words."""
+        """What came of the check, in words."""
         if self.counterexample is not None:
             return f"refuted: {self.counterexample}"
         return f"{self.held} instances proven" + (
@@ -231,7 +231,7 @@ class Attainment:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """What is known of the attainment, in a few words."""
         if all(self.attained):
             return "attained"
         least = min(low for low, _ in self.ratios)

@@ -63,7 +63,7 @@ BUDGETS = ("quick", "standard", "exhaustive")
 
 
 def _may_come_with_a_gradient(definition: Definition, fmt: Format) -> bool:
-    """Of a loss, or another single number of each row; a vector has a matrix."""
+    """Whether subjects return gradients: of one number for each row, as a loss; not of vectors."""
     return definition.output is Output.REAL and not definition.elementwise
 
 

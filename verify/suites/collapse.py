@@ -244,7 +244,7 @@ class _Judged:
 
 
 def _lost(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of one row: each result that is lost."""
+    """Each result of one row that is lost."""
     row = batch.logits[0].astype(np.float64)
     for name in found.lost:
         gap, expected = _gap(found.definition, row), found.exact(found.parts[name], batch)
@@ -263,7 +263,7 @@ def _gap(definition: Definition, row: NDArray[np.float64]) -> float:
 
 
 def _shares(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of given rows: the share of samples that have collapsed, by the sum and by the results."""
+    """The share of given samples that have collapsed, by the sum and by the results."""
     count, classes = batch.logits.shape
     if found.definition.partition_function:
         by_sum = float(np.mean(collapsed(batch.logits)))
@@ -293,7 +293,7 @@ def collapsed(logits: NDArray[Any]) -> Bits:
 
 
 def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of rows with growing gaps: from which gap on each result is lost, by search."""
+    """From which gap on each result is lost, by search among rows with growing gaps."""
     place = int(np.argmax(batch.logits[-1].astype(np.float64)))
     rows = _GapRows(found.definition, batch.logits.shape[1], place, batch.logits.dtype)
     gaps = [_gap(found.definition, row.astype(np.float64)) for row in batch.logits]

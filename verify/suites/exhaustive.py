@@ -267,7 +267,7 @@ def _ulp(fmt: Format, magnitude: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Decision:
-    """Of each output: error and threshold in ulp, the ulp, whether it fails, whether we know."""
+    """Error and threshold of each output in ulp, the ulp, whether it fails, whether we know."""
 
     error: Array
     limit: Array

@@ -109,7 +109,7 @@ def sums_to(fact: facts.SumsTo, at: Context) -> Iterator[Broken]:
 
 
 def gradient_sums_to(fact: facts.GradientSumsTo, at: Context) -> Iterator[Broken]:
-    """The same of the gradient, where the subject returns one."""
+    """|sum of the gradient - total| within the sum of its admissible errors, if there is one."""
     if (result := at.gradient()) is not None:
         values, errors = result
         yield from _beyond(abs(sum(values, Fraction(-fact.total))), sum(errors, Fraction(0)))

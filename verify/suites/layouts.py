@@ -133,11 +133,7 @@ def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch:
         if fits and (layout != "broadcast" or len({r.tobytes() for r in batch.logits}) == 1):
             named = replace(batch, family=f"layout {layout}")
             found.append(_judge_layout(subject, definition, fmt, named, layout))
-    return Verdict(
-        sum(verdict.checks for verdict in found),
-        max(verdict.worst for verdict in found),
-        [violation for verdict in found for violation in verdict.violations],
-    )
+    return Verdict.merge(found)
 
 
 def _sound_rows(subject: LiveSubject, definition: Definition, fmt: Format) -> Batch | None:

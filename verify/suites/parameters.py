@@ -290,7 +290,7 @@ def _ignored(asked: Asked) -> Iterator[Case]:
 
 
 def _demand_zero(i: int, outcome: Outcome, whose: str) -> list[Violation]:
-    """Of a sample that does not count: loss 0, and gradient 0."""
+    """Violations where the loss or gradient of a sample that does not count is not 0."""
     parts = [("loss", outcome.value, False)]
     if outcome.gradient is not None:
         parts.append(("gradient", outcome.gradient, True))

@@ -39,7 +39,7 @@ class _Reference(Arithmetic):
         return self.dtype.type(total)
 
     def max(self, values: Any) -> Any:
-        """The largest."""
+        """The largest of some numbers."""
         return np.max(values)
 
 

@@ -45,7 +45,7 @@ class Row:
     runs: tuple[tuple[float, int], ...]
 
     def __len__(self) -> int:
-        """How many numbers."""
+        """How many numbers the row has."""
         return sum(count for _, count in self.runs)
 
     def array(self, fmt: Format) -> NDArray[Any]:

@@ -43,7 +43,7 @@ class Call:
     layout: str = "contiguous"
 
     def of(self, subject: LiveSubject) -> Outcome:
-        """Its outcome; raises what the subject raises."""
+        """The outcome of the call of a subject; raises what the subject raises."""
         return subject(
             self.logits,
             self.labels,

@@ -111,7 +111,18 @@ def nearest_annulus(discs: list[Disc], unit: flint.arb) -> tuple[flint.arb, flin
 
 
 def half_precision(x: Any) -> Any:
-    """The middle of a real or complex ball, rounded to half of the present precision."""
+    """The middle of a real or complex ball, rounded to half of the present precision.
+
+    Parameters
+    ----------
+    x
+        A ball, real (arb) or complex (acb).
+
+    Returns
+    -------
+    arb or acb
+        An exact number of half as many bits as ``flint.ctx`` has.
+    """
     bits = flint.ctx.prec // 2
     if isinstance(x, flint.acb):
         return flint.acb(shortened(x.real, bits), shortened(x.imag, bits))

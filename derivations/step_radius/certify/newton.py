@@ -21,6 +21,18 @@ def candidates(terms: Terms, series: TaylorSeries) -> list[complex]:
 
     The starts of Newton's method are the three nearest roots of the Taylor polynomial of order 40,
     and the points where two terms cancel.
+
+    Parameters
+    ----------
+    terms
+        The terms of F.
+    series
+        Their Taylor series; it is extended to order 40.
+
+    Returns
+    -------
+    list of complex
+        Points in units of tau, none of them proven.
     """
     order, unit = 40, 6.0
     series.extend(order + 1)
@@ -44,7 +56,18 @@ def candidates(terms: Terms, series: TaylorSeries) -> list[complex]:
 
 
 def pair_zeros(terms: Terms) -> list[flint.acb]:
-    """The three nearest points where the largest term at 0 and one other cancel."""
+    """The three nearest points where the largest term at 0 and one other cancel.
+
+    Parameters
+    ----------
+    terms
+        The terms of F.
+
+    Returns
+    -------
+    list of acb
+        Exact points with Im tau > 0, nearest first; none where no two exponents differ.
+    """
     k = max(range(len(terms.z)), key=lambda j: terms.z[j].mid())
     zeros = []
     for z, a, b in zip(terms.z, terms.a, terms.b, strict=True):
@@ -63,6 +86,20 @@ def newton(terms: Terms, t: flint.acb, known: list[Disc]) -> flint.acb | None:
 
     The method runs in the middles of the balls, for F divided by (t - c)^m for every disc (c, m)
     that is already known, so that it finds another zero than these.
+
+    Parameters
+    ----------
+    terms
+        The terms of F.
+    t
+        The start, in units of tau.
+    known
+        Discs whose zeros are not to be found again.
+
+    Returns
+    -------
+    acb or None
+        An exact point close to a zero with Im tau > 0.
     """
     last = None
     for _ in range(60):
