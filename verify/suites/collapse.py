@@ -82,7 +82,24 @@ class Part:
 def parts(
     definition: Definition, row: NDArray[Any], label: int | None, *, has_gradient: bool
 ) -> Iterator[Part]:
-    """The results of a row that may collapse."""
+    """The results of a row that may collapse.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        The logits.
+    label
+        The right class, where there is one.
+    has_gradient
+        Whether the subject returned a gradient.
+
+    Yields
+    ------
+    Part
+        Outputs that are judged together.
+    """
     lead = np.arange(len(row)) == int(np.argmax(row.astype(np.float64)))
     if definition.elementwise:
         yield Part("value", False, np.ones(len(row), dtype=bool))
@@ -280,9 +297,20 @@ def collapsed(logits: NDArray[Any]) -> Bits:
     """Whether the sum of the exponentials of each row, shifted by its maximum, is 1 in its format.
 
     The metric of Prieto et al. 2025 (arXiv 2501.04697, section 3), as it is written there: the
-    exponentials, and ``numpy.sum`` over them, in the dtype of the logits.  A row without a finite
-    maximum has no such sum: False.
+    exponentials, and ``numpy.sum`` over them, in the dtype of the logits.
 
+    Parameters
+    ----------
+    logits
+        Rows, (..., classes), of any float dtype.
+
+    Returns
+    -------
+    array of bool
+        One for each row; False for a row without a finite maximum, which has no such sum.
+
+    Examples
+    --------
     >>> collapsed(np.array([[17.0, 0.0], [16.0, 0.0]], dtype=np.float32))
     array([ True, False])
     """

@@ -88,7 +88,31 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batc
 def judge(
     definition: Definition, contract: Contract, fmt: Format, batch: Batch, computed: NDArray[Any]
 ) -> Verdict:
-    """The verdict of ``judge.compare`` on a batch, and that of the contract on its special rows."""
+    """Judge a batch of a 16-bit format: by the exact values of rows, or else by the contract.
+
+    Parameters
+    ----------
+    definition
+        A definition that is enclosed here.
+    contract
+        What the subject promises.
+    fmt
+        A 16-bit format.
+    batch
+        The rows, of any numbers.
+    computed
+        The results of the subject.
+
+    Returns
+    -------
+    Verdict
+        As that of `verdicts.compare` on all rows.
+
+    Raises
+    ------
+    OracleError
+        If the enclosure and the oracle disagree.
+    """
     columns = _widen(np.ascontiguousarray(batch.logits.T))
     exact = (columns < np.inf).all(axis=0) & np.isfinite(columns).any(axis=0)
     if exact.all():
@@ -171,7 +195,18 @@ _ENCLOSURES: dict[str, Enclosure] = {}
 
 
 def has_enclosure(definition: Definition) -> bool:
-    """Whether exact values of the definition are enclosed here."""
+    """Whether exact values of the definition are enclosed here.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    bool
+        Whether `enclose` knows it.
+    """
     return definition.name in _ENCLOSURES
 
 
@@ -194,10 +229,24 @@ def _encloses(name: str) -> Callable[[Enclosure], Enclosure]:
 def enclose(
     definition: Definition, fmt: Format, logits: NDArray[Any], labels: NDArray[np.int64] | None
 ) -> tuple[Array, Array]:
-    """(v, r): the exact values of rows of a 16-bit format lie in v +- r.
+    """Enclose the exact values of rows of a 16-bit format by v +- r.
 
-    logits: (classes, rows), as NumPy is fast along the last axis; no NaN, no +inf, not all -inf in
-    a row.  v and r: (classes, rows), or (rows,); at masked classes r is 0.
+    Parameters
+    ----------
+    definition
+        A definition that `has_enclosure`.
+    fmt
+        The format.
+    logits
+        The rows as columns, (classes, rows), as NumPy is fast along the last axis; no NaN, no +inf,
+        not all -inf in a row.
+    labels
+        The right classes, where the definition takes them.
+
+    Returns
+    -------
+    tuple of array
+        v and r, (classes, rows) or (rows,); at masked classes r is 0.
     """
     z = _widen(logits)
     mantissas, exponents = _exponentials(fmt.name)
@@ -312,10 +361,25 @@ def _decide(
 def ulp_errors(
     definition: Definition, fmt: Format, batch: Batch, computed: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """``metrics.ulp_error`` of each result of rows that have an exact value, (rows, outputs).
+    """The ulp errors of results, those of `metrics.ulp_error` to about 2^-40 ulp, but much faster.
 
-    To about 2^-40 ulp, so fast that all numbers of a 16-bit format can be asked for; for the
-    definitions that ``enclosed`` names only.
+    So fast that all numbers of a 16-bit format can be asked for.
+
+    Parameters
+    ----------
+    definition
+        A definition that `has_enclosure`.
+    fmt
+        The format.
+    batch
+        Rows that have an exact value.
+    computed
+        The results.
+
+    Returns
+    -------
+    array of float64
+        The errors, (rows, outputs).
     """
     observed = np.ascontiguousarray(_widen(computed).reshape(len(computed), -1).T)
     with np.errstate(all="ignore"):

@@ -94,6 +94,7 @@ def _power_of_two(exponent: int) -> Fraction:
 
 
 Check = Callable[[Any, Context], Iterator[Broken]]
+"""``check(fact, at)`` yields where a declared fact does not hold of a subject at a row."""
 
 
 def _beyond(amount: Fraction, allowed: Fraction, index: int | None = None) -> Iterator[Broken]:

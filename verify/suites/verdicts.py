@@ -197,7 +197,20 @@ _truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
 
 
 def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
-    """Whether the definition has an exact value at a row; elsewhere the contract governs."""
+    """Whether the definition has an exact value at a row; elsewhere the contract governs.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        The row.
+
+    Returns
+    -------
+    bool
+        Whether `oracle.truth` can be asked for it.
+    """
     values = row.astype(np.float64)
     if definition.elementwise:
         if np.isnan(values).any():
@@ -215,7 +228,33 @@ def reference(
     gradient: bool = False,
     both_oracles: bool = True,
 ) -> Truth:
-    """The truth at row i, kept for the other subjects; the first row is asked of both oracles."""
+    """The truth at one row of a batch, kept for the other subjects.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    fmt
+        The format that it is rounded to.
+    batch
+        The rows.
+    i
+        The index of the row.
+    gradient
+        Whether the truth is that of the gradient.
+    both_oracles
+        Whether the second oracle is asked about the first row of the batch, too.
+
+    Returns
+    -------
+    Truth
+        The exact value, rounded once.
+
+    Raises
+    ------
+    ValueError, OracleError
+        As `oracle.truth.truth`.
+    """
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
@@ -226,7 +265,20 @@ def reference(
 
 
 def model_of(contract: Contract, fmt: Format) -> Model:
-    """The arithmetic that a contract declares, in a format."""
+    """The model of the arithmetic that a contract declares, in a format.
+
+    Parameters
+    ----------
+    contract
+        What the subject promises.
+    fmt
+        The format of its arguments and results.
+
+    Returns
+    -------
+    Model
+        What the error bounds are computed for.
+    """
     return Model.of(
         fmt,
         contract.accumulator,
@@ -251,6 +303,28 @@ def threshold(
     (a) what the subject promises, or the proven a-priori bound of the definition; (b) where no
     bound is proven, NON_INFERIORITY times the error that the definition's own formulas make in the
     same format at the same row (the best of them), and at least as many ulps.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        What the subject promises.
+    fmt
+        The format.
+    batch
+        The rows.
+    i
+        The index of the row.
+    exact
+        The truth at the row.
+    gradient
+        Whether the outputs are those of the gradient.
+
+    Returns
+    -------
+    tuple
+        The errors, one for each output, and a sentence that says where they come from.
     """
     limits, source = _thresholds(
         definition, contract, fmt, batch.row(i), [exact], gradient=gradient
@@ -306,7 +380,28 @@ def bounds_in_ulp(
     *,
     gradient: bool = False,
 ) -> NDArray[np.float64] | None:
-    """The proven bound at each row of a batch, in ulp, aligned with outputs; None without one."""
+    """The proven error bound at each row of a batch, in ulp of the exact results.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    model
+        The arithmetic.
+    fmt
+        The format of the results.
+    batch
+        The rows.
+    truths
+        The truth at each row.
+    gradient
+        Whether the bounds are those of the gradient.
+
+    Returns
+    -------
+    array of float64 or None
+        The bounds, (rows, outputs); None where no bound is proven.
+    """
     with np.errstate(all="ignore"):
         absolute = bounds.bound(
             definition.name,
@@ -349,7 +444,22 @@ def _honest_error(
 
 
 def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
-    """The verdict on a call that gave nothing to judge; none on a call that was not made."""
+    """The verdict on a call that gave nothing to judge.
+
+    Parameters
+    ----------
+    fault
+        What came of the call.
+    family
+        What the violation is to be named by.
+    row
+        The row that shows it.
+
+    Returns
+    -------
+    Verdict
+        One violation; an empty verdict on a call that was not made.
+    """
     if isinstance(fault, ProcessDied) and not fault.called:
         return Verdict(0, 0.0, [])
     message = f"{family}: {fault}" if family else str(fault)
@@ -357,7 +467,25 @@ def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
 
 
 def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
-    """What two calls return alike; where they differ, the verdict that says so."""
+    """Call a subject twice with the same batch.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    batch
+        The rows.
+
+    Returns
+    -------
+    Outcome or Verdict
+        What both calls return; where they differ, the verdict that says so.
+
+    Raises
+    ------
+    SubjectFault
+        If the subject fails.
+    """
 
     def twice(part: Batch) -> tuple[Outcome, bool]:
         outcome, again = (subject(part.logits, part.labels) for _ in range(2))
@@ -382,7 +510,34 @@ def compare(
     *,
     gradient: bool = False,
 ) -> Verdict:
-    """Hold a batch of results against the truth, output by output."""
+    """Compare a batch of results with the truth, output by output.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        What the subject promises.
+    fmt
+        The format of the results.
+    batch
+        The rows; those without an exact value are left out.
+    computed
+        The results of the subject.
+    gradient
+        Whether they are gradients.
+
+    Returns
+    -------
+    Verdict
+        Violations where an error is beyond its threshold; also the errors, the grade, and the
+        excess over the reference form.
+
+    Raises
+    ------
+    OracleError
+        If the oracles disagree, or do not decide.
+    """
     rows = [
         i
         for i in range(len(batch.logits))
