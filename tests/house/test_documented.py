@@ -21,9 +21,13 @@ ROOMS = (
     "derivations/page.py",
     "derivations/proofs",
     "derivations/step_radius",
+    "verify/claims",
     "verify/oracle",
+    "verify/plots",
+    "verify/reports",
     "verify/studies",
     "verify/suites",
+    "verify/testing.py",
 )
 
 # Functions that are called by nobody but a registry: what they take and return is said there.

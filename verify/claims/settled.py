@@ -64,10 +64,25 @@ class Settled:
 
 
 def chosen(names: Sequence[str]) -> list[Claim]:
-    """The claims of these names or patterns (``*`` and ``?``), paper by paper; all for no name.
+    """The claims that some names or patterns choose, paper by paper.
 
-    ValueError for a name that fits none.
+    Parameters
+    ----------
+    names
+        Names, or patterns with ``*`` and ``?``; none for all claims.
 
+    Returns
+    -------
+    list of Claim
+        Each claim once.
+
+    Raises
+    ------
+    ValueError
+        If a name fits none.
+
+    Examples
+    --------
     >>> [claim.name for claim in chosen(["*_moment"])]
     ['third_central_moment']
     """
@@ -88,8 +103,22 @@ def chosen(names: Sequence[str]) -> list[Claim]:
 
 
 def settle(claim: Claim, named: bool = False) -> Settled:
-    """Check a claim and its opposite; of a slow one, only if it was named.
+    """Check a claim and its opposite.
 
+    Parameters
+    ----------
+    claim
+        The claim.
+    named
+        Whether it was named: a slow one is checked only then.
+
+    Returns
+    -------
+    Settled
+        The claim with its verdict.
+
+    Examples
+    --------
     >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).discriminates
     ('attained', True)
     """
