@@ -82,9 +82,21 @@ class Power:
 
 
 def measure(power: Power, definitions: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Fill in what is seen; yields (done, of how many, what is next) before each step.
+    """Measure which planted mistakes the suites of a setting see, and how small ones.
 
     KeyboardInterrupt ends it, with what is known kept.
+
+    Parameters
+    ----------
+    power
+        What is filled in.
+    definitions
+        The names of the definitions whose mistakes are planted.
+
+    Yields
+    ------
+    tuple
+        Before each step, how many are done, of how many, and what is next.
     """
     mistakes = planted(tuple(definitions))
     of_size = [d for d in sized.DEFINITIONS if d in definitions]
@@ -187,7 +199,24 @@ def _live(definition: str, function: sized.Function) -> LiveSubject:
 def share_of_tails(
     setting: Setting, definition: str, kind: str, tails: Sequence[tuple[int, int]]
 ) -> tuple[int, int]:
-    """How many are seen, of tails (longer_than, remainder) by as many seeds as there are."""
+    """Count the mistakes at lengths with a certain remainder that the suites see.
+
+    Parameters
+    ----------
+    setting
+        The suites, their budget and the seeds.
+    definition
+        The name of the definition.
+    kind
+        What goes wrong there, a key of `sized.TAILS`.
+    tails
+        Pairs (longer_than, remainder) of lengths.
+
+    Returns
+    -------
+    tuple of int
+        How many are seen, of how many: one for each pair and seed.
+    """
     seen = 0
     for longer_than, remainder in tails:
         wrong_at = sized.in_the_tail(longer_than, remainder)

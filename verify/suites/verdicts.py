@@ -139,7 +139,7 @@ class Verdict:
     """The errors as `metrics.histogram` counts them."""
     observations: tuple[Observation, ...] = ()
     grade: str | None = None
-    """The sharpest class of `grades` that all results fit; None where it was not asked for."""
+    """The sharpest class of `grades` that all graded results fit; None where none was graded."""
     excess: Excess | None = None
     undecided: tuple[Undecided, ...] = ()
 
