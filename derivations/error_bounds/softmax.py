@@ -66,7 +66,7 @@ def shared_softmax(z: Vector, model: Model) -> SharedError:
         return SharedError(np.expm1(divisor), np.exp(-d) / total, own)
 
 
-def log1p_of_losers(z: Vector, model: Model) -> tuple[Vector, Vector]:
+def log1p_of_other_classes(z: Vector, model: Model) -> tuple[Vector, Vector]:
     """L = log1p(T), T the sum of e^(-D_k) over all but one maximum, with its error as computed.
 
     Exponent of T: [c], u mean(D) and the summation by (**). log1p is concave and vanishes at 0, so
@@ -112,7 +112,7 @@ def log_softmax(z: Vector, model: Model) -> Bound:
     rounds by u D_k; the sum of both rounds once more.
     """
     d = distances(z)
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     of_the_sum = rounded_sum(d + loss, model.u * d + error, model)
     return Bound(d + loss, np.where(np.isfinite(z), of_the_sum.error, 0.0))
 
@@ -121,7 +121,7 @@ def log_softmax(z: Vector, model: Model) -> Bound:
 def shared_log_softmax(z: Vector, model: Model) -> SharedError:
     """The errors of ``log_softmax``: all outputs of a row have that of log1p(T) in common."""
     d = finite_or_zero(distances(z))
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     own = model.u * d + model.u * (d + loss + model.u * d + error) + model.underflow
     return SharedError(error, np.ones_like(d), own)
 
@@ -132,7 +132,7 @@ def logsumexp(z: Vector, model: Model) -> Bound:
 
     Where m and log1p(T) cancel, the problem itself is ill conditioned and the bound is absolute.
     """
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     return rounded_sum(np.abs(np.max(z, axis=0) + loss), error, model)
 
 
