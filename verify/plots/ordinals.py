@@ -63,7 +63,7 @@ class _Errors(NamedTuple):
     bits: Reals
     """log2(1 + ulp error) at each input; infinite where the result is not finite and must be."""
     blocks: Reals
-    """Of each block: the middle ordinal, the median and the maximum of bits, columns."""
+    """Columns: the middle ordinal of each block, the median and the maximum of its bits."""
 
 
 def plot(
