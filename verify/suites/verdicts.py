@@ -226,9 +226,10 @@ def reference(
     i: int,
     *,
     gradient: bool = False,
-    both_oracles: bool = True,
 ) -> Truth:
     """The truth at one row of a batch, kept for the other subjects.
+
+    The first row is asked of both oracles, unless the batch is not to be cross-checked.
 
     Parameters
     ----------
@@ -242,8 +243,6 @@ def reference(
         The index of the row.
     gradient
         Whether the truth is that of the gradient.
-    both_oracles
-        Whether the second oracle is asked about the first row of the batch, too.
 
     Returns
     -------
@@ -261,7 +260,7 @@ def reference(
     classes = batch.logits.shape[1]
     brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
     ask = _truth if classes <= MOST_KEPT else brief
-    return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
+    return ask(definition.name, fmt.name, data, label, gradient, batch.cross_checked and i == 0)
 
 
 def model_of(contract: Contract, fmt: Format) -> Model:
