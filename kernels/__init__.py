@@ -45,6 +45,7 @@ from .softmax_family.softmax_gradient import softmax_jvp, softmax_vjp
 from .step_radius.activation_radius import ACTIVATIONS, activation_radius
 from .step_radius.radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
 from .training.clip import ClipRecord, clip_step
+from .training.perp_grad import perp_grad
 
 __all__ = [
     "ACTIVATIONS",
@@ -69,6 +70,7 @@ __all__ = [
     "logsumexp",
     "naive",
     "online",
+    "perp_grad",
     "radius",
     "safe_radius",
     "softmax",

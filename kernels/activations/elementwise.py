@@ -80,8 +80,7 @@ def normal_cdf(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -135,8 +134,7 @@ def ria(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -193,8 +191,7 @@ def gaussglu(
         The same, of the shape and dtype of `value`.
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -263,8 +260,7 @@ def smoothed_rsqrt(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -317,8 +313,7 @@ def smoothed_rsqrt_derivative(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------

@@ -94,6 +94,7 @@ def _power_of_two(exponent: int) -> Fraction:
 
 
 Check = Callable[[Any, Context], Iterator[Broken]]
+"""``check(fact, at)`` yields where a declared fact does not hold of a subject at a row."""
 
 
 def _beyond(amount: Fraction, allowed: Fraction, index: int | None = None) -> Iterator[Broken]:
@@ -109,7 +110,7 @@ def sums_to(fact: facts.SumsTo, at: Context) -> Iterator[Broken]:
 
 
 def gradient_sums_to(fact: facts.GradientSumsTo, at: Context) -> Iterator[Broken]:
-    """The same of the gradient, where the subject returns one."""
+    """|sum of the gradient - total| within the sum of its admissible errors, if there is one."""
     if (result := at.gradient()) is not None:
         values, errors = result
         yield from _beyond(abs(sum(values, Fraction(-fact.total))), sum(errors, Fraction(0)))
