@@ -159,6 +159,18 @@ class Model:
 def additions(summation: str, terms: Any) -> Any:
     """How many additions a term of a sum of so many terms, in that order, goes through at most.
 
+    Parameters
+    ----------
+    summation
+        The order, one of SUMMATIONS.
+    terms
+        How many terms there are: one integer, or an array of them.
+
+    Returns
+    -------
+    int or numpy.ndarray
+        The height of the tree of additions, as the module proves it; 0 for one term or none.
+
     >>> [int(additions(order, 1000)) for order in SUMMATIONS]
     [130, 10, 999]
     """

@@ -165,7 +165,7 @@ class Adversary(Arrays[ErringNumber]):
         return ErringNumber(self, np.maximum(value, 0.0)) + tail
 
     def pow(self, x: Any, y: Any) -> ErringNumber:
-        """A power."""
+        """A power x^y of numbers."""
         with quiet():
             value = np.power(self.number(x).value, self.number(y).value)
         return self.err(value, self.model.elementary, self.model.function_underflow)
@@ -255,7 +255,7 @@ class Adversary(Arrays[ErringNumber]):
         return ErringNumber(self, left[:, None]) * ErringNumber(self, right[None, :])
 
     def max(self, values: Any, axis: int | None = None) -> ErringNumber:
-        """The largest."""
+        """The largest of some numbers."""
         return ErringNumber(self, np.max(self.array(values).value, axis=axis))
 
     def maximum(self, a: Any, b: Any) -> ErringNumber:
@@ -263,7 +263,7 @@ class Adversary(Arrays[ErringNumber]):
         return ErringNumber(self, np.maximum(self.number(a).value, self.number(b).value))
 
     def min(self, values: Any, axis: int | None = None) -> ErringNumber:
-        """The least."""
+        """The least of some numbers."""
         return -self.max(-self.array(values), axis)
 
     def minimum(self, a: Any, b: Any) -> ErringNumber:
@@ -280,11 +280,11 @@ class Adversary(Arrays[ErringNumber]):
         return places
 
     def positive_part(self, x: Any) -> ErringNumber:
-        """max(x, 0)."""
+        """The larger of x and 0."""
         return self.maximum(x, 0)
 
     def abs(self, x: Any) -> ErringNumber:
-        """The modulus."""
+        """The modulus of a number."""
         return ErringNumber(self, np.abs(self.number(x).value))
 
     def by_sign(self, x: Any, nonnegative: Any, negative: Any) -> ErringNumber:

@@ -67,7 +67,7 @@ class Arrays(ABC, Generic[Number]):
         return self.combine(replaced, [self.array(a), self.number(value)])
 
     def zeros(self, shape: int | tuple[int, ...]) -> Number:
-        """Exact zeros."""
+        """An array of exact zeros."""
         return self.number(np.zeros(shape))
 
     def broadcast(self, a: Any, shape: tuple[int, ...]) -> Number:

@@ -7,6 +7,10 @@ Then the function itself errs, by ``elementary`` u relative and an absolute erro
 range.  In binary64 NumPy's functions are taken to err by LIBM h: 4 ulp, what its vector kernels
 document (measured: 1.6 h at most).
 
+Functions take numbers of any shape and give numbers of the same shape.  Bounds are infinite where
+the exact value, or what an implementation may have computed, may be outside of the domain of the
+function, or its result beyond the largest number; infinities are limits (e^-inf = 0).
+
 The spreads, each in the docstring of its function, use one lemma.
 
 Lemma (growth).  For |a - l| <= w, |b - a| <= e: |e^b - e^a| <= e^(l + w) (e^e - 1).  Where e >= 1

@@ -33,7 +33,7 @@ class ErringNumber:
 
     @property
     def T(self) -> ErringNumber:
-        """The transposed array."""
+        """The array with its axes in reverse order."""
         return ErringNumber(self.adversary, self.value.T)
 
     def __len__(self) -> int:

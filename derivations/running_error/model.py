@@ -188,12 +188,33 @@ class Model:
 
 
 def unit_roundoff(fmt: Format) -> float:
-    """u = 2^-p of a format, as a float."""
+    """The unit roundoff u = 2^-p of a format with p significant bits, as a float.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        Exact.
+    """
     return 2.0**-fmt.precision
 
 
 def largest(fmt: Format) -> float:
-    """The largest number of a format.
+    """The largest finite number of a format.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        Exact.
 
     >>> from ..arithmetic.formats import BINARY16
     >>> largest(BINARY16)
@@ -203,7 +224,22 @@ def largest(fmt: Format) -> float:
 
 
 def underflow(fmt: Format, subnormals: float, flushes: bool) -> float:
-    """So many smallest subnormals of a format, or its smallest normal number if it flushes."""
+    """What an operation may lose below the normal range of a format.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+    subnormals
+        By how many of the smallest subnormals a result there is off.
+    flushes
+        Whether such a result may become 0 instead.
+
+    Returns
+    -------
+    float
+        So many subnormals; the smallest normal number if it flushes.
+    """
     gradual = max(subnormals * 2.0**fmt.tiny_exponent, 2.0**-1074)
     return max(gradual, 2.0**fmt.emin) if flushes else gradual
 
@@ -211,7 +247,18 @@ def underflow(fmt: Format, subnormals: float, flushes: bool) -> float:
 def rounded_to(fmt: Format, values: Any) -> Any:
     """Binary64 numbers rounded to nearest even in a format; infinite beyond its largest number.
 
-    Exact scaling by powers of two, in two halves as 2^-q itself may overflow.
+    Parameters
+    ----------
+    fmt
+        The format, of at most 53 significant bits.
+    values
+        Numbers or an array of them; infinities and NaN are left as they are.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the format, in binary64.  (By scaling with powers of two, which is exact: in two
+        halves, as 2^-q itself may overflow.)
 
     >>> from ..arithmetic.formats import BFLOAT16
     >>> rounded_to(BFLOAT16, [1 + 2.0**-8, 1 + 3 * 2.0**-8, 1e39]).tolist()

@@ -18,7 +18,7 @@ from .numbers import RunningNumber, finish, rounded, without_error
 
 
 def abs(x: RunningNumber) -> RunningNumber:
-    """|x|: 1-Lipschitz."""
+    """The modulus |x|, which is 1-Lipschitz."""
     return RunningNumber(x.model, np.abs(x.value), *x.parts()[1:])
 
 
@@ -38,7 +38,7 @@ def _surely_less(a: RunningNumber, b: RunningNumber) -> NDArray[np.bool_]:
 
 
 def positive_part(x: RunningNumber) -> RunningNumber:
-    """max(x, 0)."""
+    """The larger of x and 0."""
     zero = np.zeros(x.shape)
     return maximum(x, RunningNumber(x.model, zero, zero, zero, zero))
 

@@ -211,14 +211,41 @@ def _stored(y: RunningNumber) -> Threshold:
 
 
 def admissible(found: Threshold) -> Array:
-    """The largest admissible distance of a result from ``value``: the error and the radius."""
+    """The largest admissible distance of a result from ``value``: the error and the radius.
+
+    Parameters
+    ----------
+    found
+        A threshold.
+
+    Returns
+    -------
+    numpy.ndarray
+        In its shape; infinite where nothing is known.
+    """
     with quiet():
         return (found.error + found.radius) * SLACK
 
 
 def verdict(results: Any, found: Threshold, model: Model) -> NDArray[Any]:
-    """A ``Verdict`` for each result.
+    """A ``Verdict`` for each result: within its threshold, beyond it, or nothing known.
 
+    Parameters
+    ----------
+    results
+        What an implementation returned, in the shape of the threshold.
+    found
+        The threshold of the same arguments.
+    model
+        The class that it was found for.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of ``Verdict``s.
+
+    Notes
+    -----
     Passing is stated (the error is at most the bound), so NaN never passes, and a result that is
     not finite passes only where the exact value is beyond the largest number of the format.  An
     infinite bound is no verdict, whatever the result.
