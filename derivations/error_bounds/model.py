@@ -159,6 +159,18 @@ class Model:
 def additions(summation: str, terms: Any) -> Any:
     """How many additions a term of a sum of so many terms, in that order, goes through at most.
 
+    Parameters
+    ----------
+    summation
+        The order, one of SUMMATIONS.
+    terms
+        How many terms there are: one integer, or an array of them.
+
+    Returns
+    -------
+    int or numpy.ndarray
+        The height of the tree of additions, as the module proves it; 0 for one term or none.
+
     >>> [int(additions(order, 1000)) for order in SUMMATIONS]
     [130, 10, 999]
     """
@@ -199,6 +211,21 @@ class SharedError(NamedTuple):
 
 
 def rounded_sum(value: Any, error: Any, model: Model) -> Bound:
-    """A sum that is off by ``error`` before its last addition rounds."""
+    """The bound of a sum that is off by `error` before its last addition rounds.
+
+    Parameters
+    ----------
+    value
+        The exact sum, at least 0.
+    error
+        The error of the sum without the last rounding.
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    Bound
+        The sum, and its error.
+    """
     error = error + model.u * (value + error) + model.underflow
     return Bound(np.asarray(value), np.asarray(error))

@@ -26,6 +26,7 @@ from ..arithmetic.directed import two_product
 from ..arithmetic.exp import exp_pair, scale, two_sum
 from ..runtime import rows
 from ..runtime.arguments import as_number
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import jit
 from .tables import (
@@ -40,6 +41,8 @@ from .tables import (
     RSQRT_SLOPE_ZERO_LOW,
     RSQRT_TAIL,
 )
+
+__all__ = ["gaussglu", "normal_cdf", "ria", "smoothed_rsqrt", "smoothed_rsqrt_derivative"]
 
 ULP_BOUND: dict[str, dict[str, float]] = {
     name: {"float32": 0.5 + 2.0**-20, "float64": double}
@@ -59,6 +62,7 @@ LARGEST_SCALE = 2.0**64
 _FARTHEST = 60.0  # e^-1800: below half of the smallest subnormal, even times 2^96
 
 
+@kernel_of("normal_cdf", ULP_BOUND["normal_cdf"], is_proven=False)
 @documented
 def normal_cdf(
     x: ArrayLike,
@@ -76,8 +80,7 @@ def normal_cdf(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -111,6 +114,7 @@ def normal_cdf(
     return _elementwise(lambda x, y: _normal_cdf(x, beta, y), "x", x, out, threads)
 
 
+@kernel_of("ria", ULP_BOUND["ria"], is_proven=False)
 @documented
 def ria(
     x: ArrayLike,
@@ -130,8 +134,7 @@ def ria(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -188,8 +191,7 @@ def gaussglu(
         The same, of the shape and dtype of `value`.
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -231,6 +233,7 @@ def gaussglu(
     )
 
 
+@kernel_of("smoothed_rsqrt", ULP_BOUND["smoothed_rsqrt"], is_proven=False)
 @documented
 def smoothed_rsqrt(
     v: ArrayLike,
@@ -257,8 +260,7 @@ def smoothed_rsqrt(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -311,8 +313,7 @@ def smoothed_rsqrt_derivative(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------

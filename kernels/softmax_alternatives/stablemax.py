@@ -41,6 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
 from ..arithmetic.log1p import log1p
 from ..runtime import rows
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import jit
 from ..runtime.labels import call_losses, call_losses_with_gradient
@@ -68,6 +69,7 @@ MANY = 2.0**60
 """1 + T is T beyond this, to 2^-60."""
 
 
+@kernel_of("stablemax", ULP_BOUND)
 @documented
 def stablemax(
     logits: ArrayLike, *, axis: int = -1, out: Array | None = None, threads: int = 1
@@ -95,10 +97,7 @@ def stablemax(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error is at most `error_bound("stablemax", dtype)`: 6.01 ulp in float64, 0.501 in float32,
     0.51 in 16 bits. An ulp of a subnormal result is that of the lowest normal number. The proof
@@ -153,10 +152,7 @@ def stablemax_vjp(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     Error: at most 17.1 u s'(x_k) / S (|g_k| + sum_j p_j |g_j|), u = 2^-53, and half an ulp of a
     subnormal result; in the other formats VJP_ERROR ulps of the result more. Proof. The products s
@@ -181,6 +177,7 @@ def stablemax_vjp(
     return rows.call(VJP, arrays, (), axis, out, threads, names=names)
 
 
+@kernel_of("stablemax_cross_entropy", LOSS_ULP_BOUND)
 @documented
 def stablemax_cross_entropy(
     logits: ArrayLike,
@@ -215,10 +212,7 @@ def stablemax_cross_entropy(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error is at most `error_bound("stablemax_cross_entropy", dtype)`: 7.71 ulp in float64, 0.501
     in float32, 0.51 in 16 bits. The proof stands in the docstring of the module
@@ -237,6 +231,7 @@ def stablemax_cross_entropy(
     return call_losses(LOSSES, logits, labels, axis=axis, out=out, threads=threads)
 
 
+@kernel_of("stablemax_cross_entropy", LOSS_ULP_BOUND)
 @documented
 def stablemax_cross_entropy_with_gradient(
     logits: ArrayLike,
@@ -274,10 +269,7 @@ def stablemax_cross_entropy_with_gradient(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error of an entry of the gradient is at most `error_bound("stablemax_cross_entropy", dtype,
     gradient=True)`: 9.01 ulp in float64, 0.501 in float32, 0.51 in 16 bits. The proof stands in the

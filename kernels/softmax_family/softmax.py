@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.vector_exp import FAR, multiplier
 from ..runtime import rows, tuning
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.rows import WIDE
 from .passes import BLOCK, has_several_blocks
@@ -52,7 +53,10 @@ SMALL = 4096
 
 Result = NDArray[Any]
 
+_ULPS = {"float32": 3.99, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
 
+
+@kernel_of("softmax", _ULPS)
 @documented
 def softmax(
     logits: ArrayLike,
@@ -88,9 +92,7 @@ def softmax(
 
     Notes
     -----
-    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
-    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
-    Subnormal results are not flushed.
+    {edges_of_softmax}
 
     The error is at most `error_bound("softmax", dtype)` for any finite row of up to 2^31 classes
     with any -inf masks: 3.99 ulp in float32, 4.31 in float64, 0.501 in float16 and bfloat16; for
@@ -179,6 +181,7 @@ def naive(
     return rows.call(NAIVE, (logits,), (scale,), axis, out, threads, narrow=False)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def three_pass_recompute(
     logits: ArrayLike,
@@ -212,12 +215,9 @@ def three_pass_recompute(
 
     Notes
     -----
-    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
-    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
-    Subnormal results are not flushed.
+    {edges_of_softmax}
 
-    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
-    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+    {error_of_algorithm}
 
     References
     ----------
@@ -231,6 +231,7 @@ def three_pass_recompute(
     return rows.call(RECOMPUTE, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def three_pass_reload(
     logits: ArrayLike,
@@ -264,12 +265,9 @@ def three_pass_reload(
 
     Notes
     -----
-    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
-    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
-    Subnormal results are not flushed.
+    {edges_of_softmax}
 
-    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
-    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+    {error_of_algorithm}
 
     References
     ----------
@@ -283,6 +281,7 @@ def three_pass_reload(
     return rows.call(RELOAD, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def two_pass(
     logits: ArrayLike,
@@ -316,12 +315,9 @@ def two_pass(
 
     Notes
     -----
-    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
-    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
-    Subnormal results are not flushed.
+    {edges_of_softmax}
 
-    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
-    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+    {error_of_algorithm}
 
     References
     ----------
@@ -335,6 +331,7 @@ def two_pass(
     return rows.call(TWO_PASS, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def online(
     logits: ArrayLike,
@@ -369,12 +366,9 @@ def online(
 
     Notes
     -----
-    -inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
-    NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
-    Subnormal results are not flushed.
+    {edges_of_softmax}
 
-    The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
-    in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+    {error_of_algorithm}
 
     References
     ----------
@@ -397,13 +391,9 @@ ALGORITHMS: dict[str, Callable[..., Result]] = {
     "online": online,
 }
 
-ULP_BOUND: dict[str, dict[str, float]] = {
-    name: {"float32": 3.99, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
-    for name in ALGORITHMS
-    if name != "naive"
-}
+ULP_BOUND: dict[str, dict[str, float]] = {name: _ULPS for name in ALGORITHMS if name != "naive"}
 SCALED_ULP_BOUND = {"float32": 4.48, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
-"""The same for scales other than 1."""
+"""Proven largest error in ulps of every algorithm but the naive, for scales other than 1."""
 
 
 # --- from arrays to rows ---

@@ -16,7 +16,18 @@ READABLE = (1, 2)  # schemas of stored reports: in the first, results have no gr
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The whole report as plain data, as ``data/report.schema.json`` describes it."""
+    """The whole report as plain data, as ``data/report.schema.json`` describes it.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    dict
+        Numbers, texts, lists and dictionaries of them, for JSON.
+    """
     return {
         "schema": SCHEMA,
         "versions": report.versions,

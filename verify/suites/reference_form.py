@@ -36,11 +36,12 @@ class _Reference(Arithmetic):
         """In the accumulator, NumPy's own order or one by one; rounded to the arithmetic."""
         wide = np.asarray(terms).astype(self.accumulator)
         wide = wide.reshape(-1) if axis is None else np.moveaxis(wide, axis, 0)
-        total = np.add.accumulate(wide)[-1] if self.one_by_one else np.sum(wide, axis=0)
+        one_by_one = self.one_by_one and len(wide) > 0  # the sum of nothing is 0
+        total = np.add.accumulate(wide)[-1] if one_by_one else np.sum(wide, axis=0)
         return total.astype(self.dtype)[()]
 
     def max(self, values: Any, axis: int | None = None) -> Any:
-        """The largest."""
+        """The largest of some numbers, of all or along an axis."""
         return np.max(values, axis=axis)
 
 
@@ -72,7 +73,26 @@ def evaluate(
 ) -> list[NDArray[Any]]:
     """The results of the reference form at a row, in the format.
 
-    Of a gradient there may be two: p is a quotient, or e^(log p) where log p is at hand.
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        The arithmetic, accumulator and summation that it declares are those of the form.
+    fmt
+        The format.
+    row
+        The logits.
+    label
+        The right class, where there is one.
+    gradient
+        Whether the results are those of the gradient.
+
+    Returns
+    -------
+    list of array
+        One array; of a gradient there may be two: p is a quotient, or e^(log p) where log p is at
+        hand.
     """
     xp = _arithmetic(fmt, contract.arithmetic, contract.accumulator, contract.summation)
     proven = definition.proven_form or AS_PUBLISHED
