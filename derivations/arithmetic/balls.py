@@ -1,14 +1,21 @@
-"""Exact numbers as balls, balls as floats and as text (python-flint).
+"""Exact numbers as balls, balls as floats and as text, and balls as an arithmetic (python-flint).
 
 The precision is that of ``flint.ctx``: the caller sets it with ``flint.ctx.workprec(bits)``.
 """
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
 from fractions import Fraction
+from typing import Any
 
 import flint
+import numpy as np
+
+from . import gaussian
+from .arithmetic import Arithmetic, elementwise, elementwise_binary, of_order
 
 Exact = float | Fraction  # a number without an error
 
@@ -80,3 +87,105 @@ def float_above(x: flint.arb) -> float:
     inf
     """
     return -float_below(-x)
+
+
+_INFINITY = flint.arb(float("inf"))
+_UNDECIDED = flint.arb(0.5, 0.5)  # any number of [0, 1]
+
+
+def _number(value: Any) -> flint.arb:
+    if isinstance(value, Fraction):
+        return flint.arb(flint.fmpq(value.numerator, value.denominator))
+    if isinstance(value, np.generic):
+        return flint.arb(value.item())
+    return flint.arb(value)
+
+
+def _pow(x: flint.arb, y: flint.arb) -> flint.arb:
+    if x == 0 and y != 0:  # arb has NaN for orders that are not whole
+        return flint.arb(0) if y > 0 else _INFINITY if y < 0 else flint.arb.nan()
+    return x**y
+
+
+def _sigmoid(x: flint.arb) -> flint.arb:
+    y = 1 / (1 + (-x).exp())
+    if y.is_finite() or not x < 0:
+        return y
+    return x.exp() / (1 + x.exp())  # where e^-x is too large for a ball
+
+
+def _softplus(x: flint.arb) -> flint.arb:
+    return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
+
+
+def _erf(x: flint.arb) -> flint.arb:
+    return flint.arb(1 if x > 0 else -1) if gaussian.is_infinity(x) else x.erf()
+
+
+def _oscillating(function: Any) -> Any:
+    """Sine and cosine: NaN at the infinities, as elsewhere (arb has [-1, 1])."""
+    return lambda x: function(x) if x.is_finite() else flint.arb.nan()
+
+
+def _step(x: flint.arb) -> flint.arb:
+    return flint.arb(1) if x > 0 else flint.arb(0) if x < 0 else x * 0 + _UNDECIDED
+
+
+def _descending(a: Any) -> Any:
+    """Entry k is between the k-th largest of the lower ends and that of the upper ends.
+
+    For the k-th largest number does not fall when an entry grows.
+    """
+    lower = sorted((x.lower() for x in a), reverse=True)
+    upper = sorted((x.upper() for x in a), reverse=True)
+    result = np.empty(len(a), dtype=object)
+    result[:] = [x.union(y) for x, y in zip(lower, upper, strict=True)]
+    return result
+
+
+def _ranks(a: Any) -> tuple[Any, Any]:
+    """Before an entry stand all that are surely larger, after it all that are surely smaller."""
+    lower, upper = sorted(x.lower() for x in a), sorted(x.upper() for x in a)
+    first = [len(a) - bisect.bisect_right(lower, x.upper()) for x in a]
+    last = [len(a) - 1 - bisect.bisect_left(upper, x.lower()) for x in a]
+    return np.array(first, dtype=np.intp), np.array(last, dtype=np.intp)
+
+
+@functools.lru_cache
+def balls() -> Arithmetic:
+    """Arb balls: every result encloses the exact value.  The precision is that of flint.ctx.
+
+    The caller sets the precision with ``flint.ctx.workprec(bits)``; it is process-wide.
+    log 0 is -inf, the limit (arb itself has NaN there), as exp(-inf) = 0 is.  Where a ball does
+    not decide between the pieces of a function, the result encloses all of them.
+    """
+    return Arithmetic(
+        name="balls",
+        number=_number,
+        exp=elementwise(flint.arb.exp),
+        log=elementwise(lambda x: -_INFINITY if x == 0 else x.log()),
+        log1p=elementwise(lambda x: -_INFINITY if x == -1 else x.log1p()),
+        expm1=elementwise(flint.arb.expm1),
+        sqrt=elementwise(flint.arb.sqrt),
+        rsqrt=elementwise(lambda x: _INFINITY if x == 0 else x.rsqrt()),
+        pow=elementwise_binary(lambda x, y: _pow(flint.arb(x), flint.arb(y))),
+        tanh=elementwise(flint.arb.tanh),
+        sigmoid=elementwise(_sigmoid),
+        softplus=elementwise(_softplus),
+        erf=elementwise(_erf),
+        sin=elementwise(_oscillating(flint.arb.sin)),
+        cos=elementwise(_oscillating(flint.arb.cos)),
+        atan=elementwise(flint.arb.atan),
+        acos=elementwise(lambda x: x if x.is_nan() else x.acos()),  # arb: acos NaN is pi
+        normal_cdf=elementwise(gaussian.ball_normal_cdf),
+        normal_pdf=elementwise(gaussian.ball_normal_pdf),
+        scaled_cylinder=of_order(gaussian.ball_scaled_cylinder),
+        maximum=elementwise_binary(flint.arb.max),
+        minimum=elementwise_binary(flint.arb.min),
+        step=elementwise(_step),
+        descending=_descending,
+        ranks=_ranks,
+        pi_number=flint.arb.pi,
+        level=flint.arb.mid,
+        hull=flint.arb.union,
+    )

@@ -104,13 +104,14 @@ class D(Opaque):
             return sympy.Expr._from_mpmath(mpmath.pcfd(nu, x), prec)
 
 
-def _is_infinity(x: flint.arb) -> bool:
+def is_infinity(x: flint.arb) -> bool:
+    """Whether a ball is +inf or -inf alone (not an unbounded one)."""
     return not x.is_finite() and not x.is_nan() and bool(x.rad() == 0)
 
 
 def ball_normal_cdf(x: flint.arb) -> flint.arb:
     """Phi = erfc(-x / sqrt 2) / 2: no cancellation on either side; 0 and 1 at the infinities."""
-    if _is_infinity(x):
+    if is_infinity(x):
         return flint.arb(1 if x > 0 else 0)
     return (-x / flint.arb(2).sqrt()).erfc() / 2
 
@@ -131,7 +132,7 @@ def ball_scaled_cylinder(nu: Fraction, x: flint.arb) -> flint.arb:
 
     At infinity it is 0, the limit (for nu < 1).
     """
-    if _is_infinity(x):
+    if is_infinity(x):
         return flint.arb(0)
     order, half = flint.arb(flint.fmpq(nu.numerator, nu.denominator)), flint.arb(0.5)
     square = x * x / 2

@@ -3,14 +3,29 @@
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import activations, classification_losses, comp_sum, normalisation, softmax, stablemax
+from . import (
+    activations,
+    attention,
+    classification_losses,
+    comp_sum,
+    divergences,
+    linear_losses,
+    normalisation,
+    projections,
+    softmax,
+    stablemax,
+)
 
 __all__ = [
     "activations",
+    "attention",
     "classification_losses",
     "comp_sum",
+    "divergences",
+    "linear_losses",
     "lookup",
     "normalisation",
+    "projections",
     "softmax",
     "stablemax",
 ]

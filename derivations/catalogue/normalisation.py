@@ -1,9 +1,10 @@
-"""Normalisers: what replaces 1 / sqrt(variance), and is analytic there."""
+"""Normalisation of a vector, and what replaces 1 / sqrt(variance) and is analytic there."""
 
 from fractions import Fraction
 
 from ..definition import Argument, Parameter, define
 from ..proofs.facts import Range
+from ..signature import Vector
 
 HALF = Fraction(1, 2)
 
@@ -34,3 +35,57 @@ def smoothed_rsqrt(v, xp, width=1.0):
 def _(v, xp, width=1.0):
     x = v / xp.number(width)
     return xp.scaled_cylinder(HALF, -x) / xp.sqrt(2 * xp.number(width)) / xp.number(width)
+
+
+@define(
+    family="normalisation",
+    source="Zhang, Sennrich 2019, arXiv 1910.07467, eq. (4); eps as in torch.nn.RMSNorm",
+    arguments={"x": Vector("K"), "gain": Vector("K", shared=True)},
+    output=("K",),
+    parameters={"eps": Parameter(1e-6, 0.0, 1.0, values=(0.0, 2.0**-4))},
+)
+def rms_norm(x, gain, xp, eps=1e-6):
+    """RMSNorm gain x / sqrt(mean x^2 + eps)."""
+    return x / xp.sqrt(xp.mean(x * x) + xp.number(eps)) * gain
+
+
+@rms_norm.form("reciprocal root")
+def _(x, gain, xp, eps=1e-6):
+    return x * xp.rsqrt(xp.mean(x * x) + xp.number(eps)) * gain
+
+
+@rms_norm.form("scaled gain")
+def _(x, gain, xp, eps=1e-6):
+    return x * (xp.rsqrt(xp.mean(x * x) + xp.number(eps)) * gain)
+
+
+@define(
+    family="normalisation",
+    source="Ba, Kiros, Hinton 2016, arXiv 1607.06450, eq. (3), (4); eps as in torch.nn.LayerNorm",
+    arguments={
+        "x": Vector("K"),
+        "gain": Vector("K", shared=True),
+        "bias": Vector("K", shared=True),
+    },
+    output=("K",),
+    parameters={"eps": Parameter(1e-5, 0.0, 1.0, values=(0.0, 2.0**-4))},
+)
+def layer_norm(x, gain, bias, xp, eps=1e-5):
+    """Layer norm gain c / sqrt(mean c^2 + eps) + bias, c = x - mean x."""
+    c = x - xp.mean(x)
+    return c / xp.sqrt(xp.mean(c * c) + xp.number(eps)) * gain + bias
+
+
+@layer_norm.form("reciprocal root")
+def _(x, gain, bias, xp, eps=1e-5):
+    c = x - xp.mean(x)
+    return c * xp.rsqrt(xp.mean(c * c) + xp.number(eps)) * gain + bias
+
+
+@layer_norm.form("scale and bias")
+def _(x, gain, bias, xp, eps=1e-5):
+    """x s + (-mean s), s the reciprocal root: one multiplication and addition for each entry."""
+    mean = xp.mean(x)
+    c = x - mean
+    scale = xp.rsqrt(xp.mean(c * c) + xp.number(eps))
+    return (x * scale + -mean * scale) * gain + bias

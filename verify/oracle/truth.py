@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -218,7 +217,7 @@ class _Groups:
         """A formula at the row less the shift, one result for each group."""
         if any(count > 1 for count in self.counts):
             inherited = {f.name: getattr(xp, f.name) for f in fields(xp)}
-            xp = _Tallied(**inherited, counts=self.counts)
+            xp = _Tallied(**inherited, multiplicities=self.counts)
         arguments: list[Any] = []
         for kind in kinds:
             if kind is Argument.LABEL:
@@ -241,12 +240,12 @@ class _Groups:
 
 @dataclass(frozen=True)
 class _Tallied(Arithmetic):
-    """An arithmetic in which entry i of a vector stands for counts[i] equal ones."""
+    """An arithmetic in which entry i of a vector stands for multiplicities[i] equal ones."""
 
-    counts: tuple[int, ...] = ()
+    multiplicities: tuple[int, ...] = ()
 
-    def sum(self, terms: Sequence[Any]) -> Any:
-        return super().sum([n * t for n, t in zip(self.counts, terms, strict=True)])
+    def sum(self, terms: Any, axis: int | None = None) -> Any:
+        return super().sum([n * t for n, t in zip(self.multiplicities, terms, strict=True)])
 
 
 # Ties below the maximum, at it, of all classes, of two pairs; the first class is the label's.

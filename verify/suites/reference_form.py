@@ -32,15 +32,16 @@ class _Reference(Arithmetic):
     accumulator: np.dtype[Any] = OBJECT
     one_by_one: bool = False
 
-    def sum(self, terms: Any) -> Any:
+    def sum(self, terms: Any, axis: int | None = None) -> Any:
         """In the accumulator, NumPy's own order or one by one; rounded to the arithmetic."""
         wide = np.asarray(terms).astype(self.accumulator)
-        total = np.add.accumulate(wide)[-1] if self.one_by_one else np.sum(wide)
-        return self.dtype.type(total)
+        wide = wide.reshape(-1) if axis is None else np.moveaxis(wide, axis, 0)
+        total = np.add.accumulate(wide)[-1] if self.one_by_one else np.sum(wide, axis=0)
+        return total.astype(self.dtype)[()]
 
-    def max(self, values: Any) -> Any:
+    def max(self, values: Any, axis: int | None = None) -> Any:
         """The largest."""
-        return np.max(values)
+        return np.max(values, axis=axis)
 
 
 @functools.cache

@@ -1,0 +1,48 @@
+"""Attention: means of values, weighted by the softmax of scores."""
+
+from ..definition import Parameter, define
+from ..signature import Mask, Matrix, Vector
+
+SOFTCAP = Parameter(0.0, 0.0, 1e4, values=(2.0, 30.0))
+
+
+def capped(scores, softcap, xp):
+    """softcap tanh(score / softcap), of modulus below softcap; the scores themselves for 0."""
+    if not softcap:
+        return scores
+    cap = xp.number(softcap)
+    return cap * xp.tanh(scores / cap)
+
+
+def _scale(q, scale, xp):
+    """The factor of the scores: 1 / sqrt(d) where none is given."""
+    return 1 / xp.sqrt(xp.number(q.shape[0])) if scale is None else xp.number(scale)
+
+
+@define(
+    family="attention",
+    source=(
+        "Vaswani et al. 2017, arXiv 1706.03762, eq. (1), of one query; softcap: Gemma Team 2024, "
+        "arXiv 2408.00118, section 2"
+    ),
+    arguments={"q": Vector("d"), "k": Matrix("n", "d"), "v": Matrix("n", "e"), "mask": Mask("n")},
+    output=("e",),
+    parameters={
+        "scale": Parameter(None, 2.0**-16, 2.0**16, values=(1.0,), depends="1 / sqrt(d)"),
+        "softcap": SOFTCAP,
+    },
+)
+def attention(q, k, v, mask, xp, scale=None, softcap=0.0):
+    """Attention of one query, sum_j softmax(scale k q)_j v_j over the keys that the mask keeps.
+
+    Scores are capped, where softcap is not 0, as softcap tanh(score / softcap).  A mask that keeps
+    nothing leaves no softmax: ValueError.
+    """
+    scores = capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)
+    return xp.dot(xp.softmax(scores[mask]), v[mask])
+
+
+@attention.form("scaled query")
+def _(q, k, v, mask, xp, scale=None, softcap=0.0):
+    scores = capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)
+    return xp.dot(xp.softmax(scores[mask]), v[mask])

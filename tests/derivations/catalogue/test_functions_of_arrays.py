@@ -1,0 +1,228 @@
+"""Definitions of several arguments give what their sources say, in every form and arithmetic.
+
+The truth is a transcript of each source in plain loops over mpmath numbers.
+"""
+
+import flint
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from softproof.derivations import REGISTRY, lookup
+from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
+
+MP = mpmath.MPContext()
+MP.dps = 50
+FORMULAS = [
+    pytest.param(name, form, id=f"{name}: {form}")
+    for name, definition in REGISTRY.items()
+    if not definition.of_a_row
+    for form in ("as published", *definition.forms)
+]
+
+
+def root_mean_square(x, eps):
+    return MP.sqrt(sum(v * v for v in x) / len(x) + eps)
+
+
+def softmax(z):
+    total = sum(MP.exp(v) for v in z)
+    return [MP.exp(v) / total for v in z]
+
+
+def products(matrix, vector):
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def cap(scores, softcap):
+    return [softcap * MP.tanh(s / softcap) for s in scores] if softcap else scores
+
+
+def rms_norm(x, gain, eps=1e-6):
+    return [v / root_mean_square(x, MP.mpf(eps)) * g for v, g in zip(x, gain, strict=True)]
+
+
+def layer_norm(x, gain, bias, eps=1e-5):
+    centred = [v - sum(x) / len(x) for v in x]
+    return [v + b for v, b in zip(rms_norm(centred, gain, eps), bias, strict=True)]
+
+
+def attention(q, k, v, mask, scale=None, softcap=0.0):
+    factor = 1 / MP.sqrt(len(q)) if scale is None else MP.mpf(scale)
+    scores = cap([s * factor for s in products(k, q)], softcap)
+    kept = [j for j, keep in enumerate(mask) if keep]
+    weights = softmax([scores[j] for j in kept])
+    rows = [v[j] for j in kept]
+    return [sum(w * row[i] for w, row in zip(weights, rows, strict=True)) for i in range(len(v[0]))]
+
+
+def kl_divergence(student, teacher, temperature=1.0):
+    t = MP.mpf(temperature)
+    q, p = softmax([s / t for s in student]), softmax([s / t for s in teacher])
+    return [t * t * sum(a * MP.log(a / b) for a, b in zip(p, q, strict=True))]
+
+
+def linear_cross_entropy(hidden, weight, label, softcap=0.0):
+    return [-MP.log(softmax(cap(products(weight, hidden), softcap))[label])]
+
+
+def sparsemax(z):
+    """By bisection: the total of the positive parts falls as the threshold grows."""
+    low, high = min(z) - 1, max(z)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(max(v - middle, 0) for v in z) > 1 else (low, middle)
+    return [max(v - low, MP.mpf(0)) for v in z]
+
+
+X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
+MATRIX = ((0.5, -1.0, 2.0, 0.25), (1.5, 0.5, -0.25, -1.0), (-0.75, 1.0, 0.5, 0.125))
+VALUES = ((1.0, -2.0), (0.5, 3.0), (-1.0, 0.25))
+CASES = {
+    "rms_norm": [((X, Y), {}), ((X, Y), {"eps": 0.5}), ((X, Y), {"eps": 0.0})],
+    "layer_norm": [((X, Y, W), {}), ((X, Y, W), {"eps": 0.5}), ((X, Y, W), {"eps": 0.0})],
+    "attention": [
+        ((X, MATRIX, VALUES, (True, True, True)), {}),
+        ((X, MATRIX, VALUES, (True, False, True)), {"scale": 1.0}),
+        ((X, MATRIX, VALUES, (True, True, False)), {"softcap": 2.0}),
+        ((X, MATRIX, VALUES, (False, True, False)), {}),
+    ],
+    "kl_divergence": [((X, Y), {}), ((X, Y), {"temperature": 4.0})],
+    "linear_cross_entropy": [((X, MATRIX, 1), {}), ((X, MATRIX, 2), {"softcap": 0.5})],
+    "sparsemax": [((X,), {}), ((W,), {}), (((0.5, 0.5, -3.0, 0.25),), {}), (((7.0,),), {})],
+}
+TRUTHS = {f.__name__: f for f in (rms_norm, layer_norm, attention, kl_divergence)} | {
+    "linear_cross_entropy": linear_cross_entropy,
+    "sparsemax": sparsemax,
+}
+
+
+def expected(name, arguments, parameters):
+    def exact(a):
+        return [exact(v) for v in a] if isinstance(a, tuple) else a if a is True else MP.mpf(a)
+
+    kinds = lookup(name).signature.arguments
+    numbers = lookup(name).signature.numbers
+    given = [exact(a) if k in numbers else a for k, a in zip(kinds, arguments, strict=True)]
+    return TRUTHS[name](*given, **parameters)
+
+
+def evaluate(formula, name, arguments, parameters, xp):
+    signature = lookup(name).signature
+    given = [
+        xp.array(a) if k in signature.numbers else np.array(a) if isinstance(a, tuple) else a
+        for k, a in zip(signature.arguments, arguments, strict=True)
+    ]
+    return list(np.atleast_1d(np.asarray(formula(*given, xp, **parameters), dtype=object)))
+
+
+def agrees(formula, name):
+    """Whether a formula gives the truth at all cases of a definition, in every arithmetic."""
+    for arguments, parameters in CASES[name]:
+        truth = expected(name, arguments, parameters)
+        with flint.ctx.workprec(120):
+            for value, exact in zip(
+                evaluate(formula, name, arguments, parameters, balls()), truth, strict=True
+            ):
+                distance = abs(value - flint.arb(MP.nstr(exact, 50)))
+                if not distance < 2.0**-90:
+                    return False
+        reference = [float(v) for v in truth]
+        symbolic = evaluate(formula, name, arguments, parameters, symbols())
+        close = [np.allclose([float(sympy.N(v, 30)) for v in symbolic], reference, 1e-15, 1e-30)]
+        exactly = evaluate(formula, name, arguments, parameters, big_floats(100))
+        close.append(np.allclose([float(v) for v in exactly], reference, 1e-15, 1e-25))
+        for fmt in FORMATS.values():
+            u = float(fmt.unit_roundoff)
+            computed = evaluate(formula, name, arguments, parameters, ieee(fmt))
+            close.append(np.allclose([float(v) for v in computed], reference, 30 * u, 30 * u))
+        if not all(close):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(("name", "form"), FORMULAS)
+def test_every_form_is_the_function_of_its_source(name, form):
+    definition = lookup(name)
+    assert agrees(definition.forms.get(form, definition.formula), name)
+
+
+def test_every_definition_of_several_arguments_has_another_form_and_a_truth():
+    named = {name for name, definition in REGISTRY.items() if not definition.of_a_row}
+    assert named == TRUTHS.keys() == CASES.keys()
+    assert all(lookup(name).forms for name in named)
+
+
+def eps_outside_of_the_root(x, gain, xp, eps=1e-6):
+    return x / (xp.sqrt(xp.mean(x * x)) + xp.number(eps)) * gain
+
+
+def variance_over_one_less(x, gain, bias, xp, eps=1e-5):
+    c = x - xp.mean(x)
+    variance = xp.sum(c * c) / xp.number(len(x) - 1)
+    return c / xp.sqrt(variance + xp.number(eps)) * gain + bias
+
+
+def unscaled_scores(q, k, v, mask, xp, scale=None, softcap=0.0):
+    return lookup("attention").formula(q, k, v, mask, xp, 1.0, softcap)
+
+
+def mask_after_softmax(q, k, v, mask, xp, scale=None, softcap=0.0):
+    everything = np.ones_like(mask)
+    full = lookup("attention").formula(q, k, v, everything, xp, scale, softcap)
+    return full if mask.all() else full / xp.number(int(mask.sum()))
+
+
+def without_the_square_of_the_temperature(student, teacher, xp, temperature=1.0):
+    t = xp.number(temperature)
+    return lookup("kl_divergence").formula(student / t, teacher / t, xp)
+
+
+def reversed_divergence(student, teacher, xp, temperature=1.0):
+    return lookup("kl_divergence").formula(teacher, student, xp, temperature)
+
+
+def ignored_softcap(hidden, weight, label, xp, softcap=0.0):
+    return lookup("linear_cross_entropy").formula(hidden, weight, label, xp)
+
+
+def unlicensed_shift(z, xp):
+    """It depends on what is subtracted: only the sum of the largest entries would do."""
+    return lookup("sparsemax").formula(z, xp) + 0 * z + xp.max(xp.shifted(z))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("rms_norm", eps_outside_of_the_root),
+        ("layer_norm", variance_over_one_less),
+        ("attention", unscaled_scores),
+        ("attention", mask_after_softmax),
+        ("kl_divergence", without_the_square_of_the_temperature),
+        ("kl_divergence", reversed_divergence),
+        ("linear_cross_entropy", ignored_softcap),
+        ("sparsemax", unlicensed_shift),
+    ],
+)
+def test_another_function_does_not_agree(name, broken):
+    assert not agrees(broken, name)
+
+
+@pytest.mark.parametrize("xp", [balls(), big_floats(100), ieee(FORMATS["float32"])])
+def test_attention_that_may_look_at_nothing_is_refused(xp):
+    nothing = np.zeros(3, dtype=bool)
+    with pytest.raises(ValueError, match="of no values"):
+        lookup("attention")(xp.vector(X), xp.array(MATRIX), xp.array(VALUES), nothing, xp)
+
+
+def test_sparsemax_of_balls_needs_no_order():
+    """Overlapping balls are in no order, and yet the result is close around what it encloses."""
+    middles = (0.25, 0.25, 0.125, -1.0)
+    wide = np.array([flint.arb(m, 2.0**-20) for m in middles], dtype=object)
+    enclosure = lookup("sparsemax")(wide, balls())
+    for shifts in ((0, 0, 0, 0), (1, -1, 1, 1), (-1, 1, -1, -1)):
+        z = [MP.mpf(m) + s * MP.mpf(2) ** -20 for m, s in zip(middles, shifts, strict=True)]
+        for ball, exact in zip(enclosure, sparsemax(z), strict=True):
+            assert ball.contains(flint.arb(MP.nstr(exact, 45)))
+    assert max(float(ball.rad()) for ball in enclosure) < 2.0**-17
