@@ -1,0 +1,193 @@
+"""Every result at every case within its threshold of the exact one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition
+from ...cases.case import Case, CaseBatch
+from ...cases.truth import output_shapes, truth_once
+from ...oracle.metrics import histogram, ulp_error
+from ...oracle.rounding import OracleError, Truth
+from ...subjects.contract import Contract, wider_contracts
+from ...subjects.isolation.in_process import LiveSubject
+from ..verdicts import Undecided, Verdict, Violation
+from .thresholds import largest_errors, model_of
+
+NO_BOUND = (
+    "no bound is known there: what an implementation computes on the way may leave the range of "
+    "the format, or come to a point where the function is singular"
+)
+
+
+def call(
+    subject: LiveSubject,
+    definition: Definition,
+    fmt: Format,
+    batch: CaseBatch,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
+
+    Raises as a call of the subject does.
+    """
+    count = len(batch.cases)
+    inner = output_shapes(definition, batch.cases[0])
+    shapes = {name: (count, *shape) for name, shape in inner.items()}
+    arguments = batch.stacked(definition.signature)
+    results = subject.of_arguments(
+        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out
+    )
+    return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
+    """Hold the results of a batch against the truth, number by number.
+
+    Where the oracle decides nothing, or no bound is known, the case is undecided.
+    """
+    return judge(definition, subject.contract, fmt, batch, call(subject, definition, fmt, batch))
+
+
+def judge(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    computed: NDArray[Any],
+) -> Verdict:
+    """The verdict on computed results, a row of numbers for each case of a batch."""
+    checks, worst = 0, 0.0
+    errors: dict[int, int] = {}
+    violations: list[Violation] = []
+    undecided: list[Undecided] = []
+    for row, case in enumerate(batch.cases):
+        try:
+            exact = truth_once(definition, case, fmt, cross_check=row == 0)
+        except OracleError as error:
+            undecided.append(Undecided(row, str(error)))
+            continue
+        limits, source = limits_in_ulp(definition, contract, fmt, case, exact)
+        error = ulp_error(computed[row], exact)
+        known = np.isfinite(limits)
+        if not known.all():
+            undecided.append(Undecided(row, NO_BOUND))
+        # Passing is stated: NaN never passes.
+        bad = known & ~((error <= limits) & np.isfinite(error))
+        checks += int(known.sum())
+        if known.any():
+            worst = max(worst, float(np.max(error[known])))
+            for key, number in histogram(error[known]).items():
+                errors[key] = errors.get(key, 0) + number
+        if bad.any():
+            violations.append(
+                _violation(definition, contract, fmt, row, case, computed[row], exact, source, bad)
+            )
+    return Verdict(checks, worst, violations, errors, undecided=tuple(undecided))
+
+
+def limits_in_ulp(
+    definition: Definition, contract: Contract, fmt: Format, case: Case, exact: Truth
+) -> tuple[NDArray[np.float64], str]:
+    """The largest admissible error of each result at a case, in ulp, and where it comes from."""
+    promised = contract.ulps.get(fmt.name)
+    if promised is not None:
+        return np.full(exact.rounded.shape, promised), "promised by the subject's contract"
+    limits = _in_ulp(largest_errors(definition, case, model_of(contract, fmt)), exact, fmt)
+    forms = ", ".join(("as published", *definition.forms))
+    return limits, (
+        f"running error of {definition.name} in {fmt.name}, accumulator {contract.accumulator}, "
+        f"summation {contract.summation}, arithmetic {contract.arithmetic}, the largest over its "
+        f"forms ({forms})"
+    )
+
+
+def _in_ulp(errors: NDArray[np.float64], exact: Truth, fmt: Format) -> NDArray[np.float64]:
+    """Absolute errors in ulp; 0 where the exact result is far beyond the range of the format."""
+    with np.errstate(over="ignore"):
+        limits = np.ldexp(errors, -exact.ulp_exponent)
+    infinite = np.isinf(exact.rounded.astype(np.float64))
+    far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
+    return np.asarray(np.where(far, 0.0, limits))
+
+
+def _violation(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    row: int,
+    case: Case,
+    computed: NDArray[Any],
+    exact: Truth,
+    source: str,
+    bad: NDArray[np.bool_],
+) -> Violation:
+    """The worst of the results of a case that are beyond their thresholds."""
+    limits, _ = limits_in_ulp(definition, contract, fmt, case, exact)
+    error = ulp_error(computed, exact)
+    places = np.flatnonzero(bad)
+    with np.errstate(all="ignore"):
+        k = int(places[np.argmax((error / limits)[places])])
+    settings = _admitting(definition, contract, fmt, case, exact, error)
+    declared = " ".join(f"--contract {setting}" for setting in settings)
+    detail = [f"At {place(definition, case, k)}."] if computed.size > 1 else []
+    if settings:
+        detail.append(f"It is within the bound of {', '.join(settings)}: if made so, {declared}")
+    return Violation(
+        row=row,
+        message="value beyond its error bound",
+        detail=" ".join(detail),
+        index=k,
+        observed=float(computed[k]),
+        expected=float(exact.rounded[k]),
+        error=float(error[k]),
+        threshold=float(limits[k]),
+        source=source,
+        admitted_by=tuple(settings),
+    )
+
+
+def place(definition: Definition, case: Case, k: int) -> str:
+    """Which result number k of a case is: the output, and its index along each axis.
+
+    >>> from softproof.derivations import lookup
+    >>> place(lookup("softmax"), Case({"logits": np.zeros(3)}), 1)
+    'value[K=1]'
+    """
+    for name, shape in output_shapes(definition, case).items():
+        count = math.prod(shape)
+        if k < count:
+            axes = definition.signature.outputs[name]
+            indices = np.unravel_index(k, shape) if shape else ()
+            inner = ", ".join(f"{a}={int(i)}" for a, i in zip(axes, indices, strict=True))
+            return f"{name}[{inner}]" if inner else name
+        k -= count
+    raise IndexError(f"{definition.name} has no result number {k} there")
+
+
+def _admitting(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    case: Case,
+    exact: Truth,
+    error: NDArray[np.float64],
+) -> Sequence[str]:
+    """The fewest settings of a contract that would have admitted all errors of a case."""
+    if fmt.name in contract.ulps or not np.isfinite(error).all():
+        return ()
+    tried = {model_of(contract, fmt)}
+    for settings in wider_contracts(contract):
+        model = model_of(contract.with_settings(settings), fmt)
+        if model not in tried:
+            tried.add(model)
+            limits = _in_ulp(largest_errors(definition, case, model), exact, fmt)
+            if (error <= limits).all() and np.isfinite(limits).all():
+                return settings
+    return ()
