@@ -131,12 +131,7 @@ class Model:
         >>> [int(Model(0, 0, 0, s).additions(1000)) for s in SUMMATIONS]
         [130, 10, 999]
         """
-        count = np.maximum(terms, 1)
-        if self.summation == "any":
-            return count - 1
-        if self.summation == "pairwise":
-            return _ceil_log2(count)
-        return np.minimum(count, BLOCK) - 1 + _ceil_log2(-(-count // BLOCK))
+        return additions(self.summation, terms)
 
     def exponent(self, units: Any, terms: Any = 1) -> Any:
         """[units] and a sum of so many terms: a bound on |log(computed / exact)|."""
@@ -159,6 +154,20 @@ class Model:
         _, exponent = np.frexp(np.where(np.isfinite(reach), reach, 1.0))
         half = np.ldexp(0.5, exponent - self.result.precision)
         return np.where(np.isfinite(reach), error + half + self.flushed, np.inf)
+
+
+def additions(summation: str, terms: Any) -> Any:
+    """How many additions a term of a sum of so many terms, in that order, goes through at most.
+
+    >>> [int(additions(order, 1000)) for order in SUMMATIONS]
+    [130, 10, 999]
+    """
+    count = np.maximum(terms, 1)
+    if summation == "any":
+        return count - 1
+    if summation == "pairwise":
+        return _ceil_log2(count)
+    return np.minimum(count, BLOCK) - 1 + _ceil_log2(-(-count // BLOCK))
 
 
 def _roundoff(fmt: Format) -> float:

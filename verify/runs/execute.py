@@ -48,11 +48,9 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
         raise GivenUp(str(subject.given_up))
     subject.settle({})  # forget what was observed in another format
     with our_own():
-        return (
-            _result(item, subject)
-            if subject.definition.of_a_row
-            else result_of_cases(item, subject)
-        )
+        if subject.definition.of_a_row:
+            return _result(item, subject)
+        return result_of_cases(item, subject)
 
 
 def _result(item: Item, subject: LiveSubject) -> Result:

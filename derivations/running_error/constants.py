@@ -1,0 +1,53 @@
+"""Exact numbers in binary64 and rounded to a format, and what binary64 itself rounds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .model import Model, largest, rounded_to
+
+H = 2.0**-53  # the unit roundoff of binary64
+SMALLEST = 2.0**-1074  # its smallest subnormal
+UP = 1 + 2.0**-40  # for the dozens of roundings of the rule of a bound
+
+Array = NDArray[np.float64]
+
+
+def quiet() -> np.errstate:
+    """No warnings: what overflows or has no value here becomes an infinite bound."""
+    return np.errstate(all="ignore")
+
+
+def rounded_constant(model: Model, values: Any) -> tuple[Array, Array, Array, Array]:
+    """v, d, w and r of exact numbers, as ``numbers.constant`` has them."""
+    v, held = _as_binary64(values)
+    with quiet():
+        lost = np.isnan(v)
+        v = np.where(lost, 0.0, v)
+        d = np.where(lost, np.inf, np.where(held, 0.0, (H * np.abs(v) + SMALLEST) * UP))
+        exact = (rounded_to(model.operations, v) == v) & held & ~lost
+        flushed = np.where((np.abs(v) < model.flushed) & (v != 0), model.flushed, 0.0)
+        off = d + model.u * (np.abs(v) + d) * UP + model.half_subnormal
+        off = np.where(np.abs(v) > largest(model.operations), np.inf, off)
+        return v, d, d, np.where(exact, flushed, off)
+
+
+def _as_binary64(values: Any) -> tuple[Array, NDArray[np.bool_]]:
+    """Exact numbers in binary64, and which of them it holds."""
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O" and values.dtype.itemsize <= 8:
+        v = values.astype(np.float64)
+        whole = values.dtype.kind in "iu"
+        return v, (np.abs(v) < 2.0**53) if whole else np.ones(v.shape, dtype=bool)
+    objects = np.array(values, dtype=object)
+    v = np.empty(objects.shape, dtype=np.float64)
+    held = np.empty(objects.shape, dtype=bool)
+    for index in np.ndindex(objects.shape):
+        x: Any = objects[index]
+        v[index] = float(x)
+        finite = np.isfinite(v[index])
+        held[index] = not finite or Fraction(float(v[index])) == Fraction(x)
+    return v, held

@@ -1,0 +1,345 @@
+"""Numbers that carry how far what they stand for may be away: running error analysis.
+
+Running error analysis (Wilkinson 1986; Higham 2002, Accuracy and Stability of Numerical Algorithms,
+section 3.3) bounds the error of a result while it is computed.  Here a number stands for an array
+of three things at once,
+
+    |exact - v| <= d,    |reference - v| <= w,    |computed - reference| <= r,
+
+where v, d, w, r are binary64: v the ``value``, d its ``radius``, w its ``reference_radius`` and r
+the ``error``.  "Exact" is the mathematical value.  "Computed" is whatever any implementation in the
+class of the ``model`` may have there.  "Reference" is what the computed number is compared with:
+the exact value, or that of an equivalent argument (``order.shifted``).  Always d <= w.
+
+Each rule bounds the true differences over the whole ranges, so nothing of second order is dropped
+and the result holds however large r is.  Where nothing can be said (a divisor that may be 0, a
+number that may overflow) a bound is infinite.  It is never NaN: a comparison with NaN is false, and
+"the error does not exceed the bound" would hold of everything.
+
+What binary64 itself rounds in the evaluation of v, d, w, r enters d and w through h = 2^-53, and r
+through factors 1 + 2^-40 (UP), which cover the dozens of roundings of a rule.
+
+Proofs of the four operations.  For a, b the references and a' = a + s, b' = b + t computed:
+
+* (a' + b') - (a + b) = s + t.  A sum that underflows is exact (Higham 2002, problem 2.19).
+* a' b' - a b = a t + b s + s t, with |a| <= |v| + w.
+* a' / b' - a / b = (s - (a / b) t) / b', with |b'| >= |v_b| - w_b - r_b; infinite if that is <= 0.
+
+Then the operation rounds: by ``units`` u of the computed result at most, whose modulus is at most
+|v| + w + the difference, and by an absolute error below the normal range.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .constants import SMALLEST, UP, Array, H, quiet, rounded_constant
+from .model import Model, largest
+
+
+class UndecidedComparison(ArithmeticError):
+    """A comparison that is not the same for the exact value and for every implementation."""
+
+
+class RunningNumber:
+    """An array of numbers with their running errors; see the module.
+
+    + - * / and whole powers work element by element and broadcast, with constants too; indexing,
+    ``len``, iteration, ``shape``, ``ndim`` and ``T`` are those of arrays.  Comparisons are answered
+    where all that the numbers stand for agree, and raise ``UndecidedComparison`` elsewhere.
+
+    Raises
+    ------
+    ValueError
+        A bound is NaN.
+    """
+
+    __slots__ = ("error", "model", "radius", "reference_radius", "value")
+    __array_ufunc__ = None  # NumPy's operators leave arrays with numbers to those below
+
+    def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
+        self.model = model
+        self.value: Array = np.asarray(value, dtype=np.float64)
+        self.radius: Array = np.asarray(radius, dtype=np.float64)
+        self.reference_radius: Array = np.asarray(reference_radius, dtype=np.float64)
+        self.error: Array = np.asarray(error, dtype=np.float64)
+        if any(np.isnan(part).any() for part in self.parts()):
+            raise ValueError("a value or a bound is NaN; every rule must end in finish()")
+
+    def parts(self) -> tuple[Array, Array, Array, Array]:
+        """v, d, w and r."""
+        return self.value, self.radius, self.reference_radius, self.error
+
+    def map(self, function: Callable[[Array], Any]) -> RunningNumber:
+        """The same rearrangement of all four parts: indexing, transposing, broadcasting."""
+        return RunningNumber(self.model, *(function(part) for part in self.parts()))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return self.value.ndim
+
+    @property
+    def T(self) -> RunningNumber:
+        """The transposed array."""
+        return self.map(np.transpose)
+
+    @property
+    def above(self) -> Array:
+        """|reference| from above."""
+        with quiet():
+            return np.asarray((np.abs(self.value) + self.reference_radius) * (1 + 2.0**-50))
+
+    @property
+    def below(self) -> Array:
+        """|reference| from below."""
+        with quiet():
+            least = (np.abs(self.value) - self.reference_radius) * (1 - 2.0**-50)
+            return np.asarray(np.where(least > 0, least, 0.0))
+
+    @property
+    def is_exact(self) -> NDArray[np.bool_]:
+        """Where the value is exact, and computed without an error."""
+        return np.asarray((self.reference_radius == 0) & (self.error == 0))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[RunningNumber]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> RunningNumber:
+        return self.map(lambda part: part[index])
+
+    def __repr__(self) -> str:
+        return (
+            f"RunningNumber(value={self.value}, radius={self.radius}, "
+            f"reference_radius={self.reference_radius}, error={self.error})"
+        )
+
+    def __neg__(self) -> RunningNumber:
+        return RunningNumber(self.model, -self.value, *self.parts()[1:])
+
+    def __add__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _add(self, as_number(self.model, other))
+
+    def __sub__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _add(self, -as_number(self.model, other))
+
+    def __rsub__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _add(as_number(self.model, other), -self)
+
+    def __mul__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _multiply(self, as_number(self.model, other))
+
+    def __truediv__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _divide(self, as_number(self.model, other))
+
+    def __rtruediv__(self, other: Any) -> RunningNumber:
+        if not _is_operand(other):
+            return NotImplemented
+        return _divide(as_number(self.model, other), self)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: Any) -> RunningNumber:
+        """A whole power: products one by one round at least as often as in any other order."""
+        if not isinstance(exponent, numbers.Integral):
+            raise TypeError(f"the exponent is {exponent!r}, not an integer; use xp.pow")
+        count = int(exponent)
+        if count < 0:
+            return 1 / self**-count
+        if count == 0:
+            return constant(self.model, np.ones(self.shape))
+        power = self
+        for _ in range(count - 1):
+            power = power * self
+        return power
+
+    def __lt__(self, other: Any) -> Any:
+        return _compare(as_number(self.model, other), self)
+
+    def __gt__(self, other: Any) -> Any:
+        return _compare(self, as_number(self.model, other))
+
+    def __le__(self, other: Any) -> Any:
+        return ~np.asarray(self > other)[()]
+
+    def __ge__(self, other: Any) -> Any:
+        return ~np.asarray(self < other)[()]
+
+
+def finish(
+    model: Model, v: Any, d: Any, w: Any, r: Any, most: float | None = None
+) -> RunningNumber:
+    """The number that a rule has found: every rule ends here.
+
+    NaN says nothing, so it becomes an infinite bound.  |computed| <= |v| + w + r: only where that
+    is at most ``most``, the largest number of the format (default: of the operations), is it sure
+    that nothing has overflowed.
+    """
+    with quiet():
+        lost = np.isnan(v)
+        d, w, r = (np.where(lost | np.isnan(bound), np.inf, bound) for bound in (d, w, r))
+        w = np.maximum(w, d)
+        v = np.where(lost, 0.0, v)
+        limit = largest(model.operations) if most is None else most
+        return RunningNumber(model, v, d, w, np.where(np.abs(v) + w + r > limit, np.inf, r))
+
+
+def rounded(
+    model: Model,
+    v: Any,
+    d: Any,
+    w: Any,
+    r: Any,
+    *,
+    units: Any = 1.0,
+    underflow: float = 0.0,
+    evaluation: float = 1.0,
+) -> RunningNumber:
+    """The result of an operation whose exact result on computed arguments is off by r.
+
+    Parameters
+    ----------
+    v, d, w, r
+        The value in binary64, and the bounds before rounding.
+    units, underflow
+        What a conforming implementation rounds by: relative, in u (also one for each element), and
+        absolute.
+    evaluation
+        What binary64 rounds v by here, in h.
+    """
+    with quiet():
+        d = (d + evaluation * H * (np.abs(v) + d)) * UP
+        w = (w + evaluation * H * (np.abs(v) + w)) * UP
+        r = (r + units * model.u * (np.abs(v) + w + r)) * UP + max(underflow, model.flushed)
+    return finish(model, v, d, w, r)
+
+
+def constant(model: Model, values: Any) -> RunningNumber:
+    """Exact numbers of any kind: int, Fraction, float, or arrays of them.
+
+    What the operations' format does not hold is rounded to it, by u |x| or half a subnormal; what
+    binary64 does not hold has a radius as well.  (Inputs are numbers of the format, and so exact,
+    unless subnormal numbers are flushed.)
+
+    >>> from ..arithmetic.formats import BFLOAT16
+    >>> numbers = constant(Model.of(BFLOAT16), [256, 257])
+    >>> numbers.error.tolist()
+    [0.0, 1.00390625...]
+    """
+    return RunningNumber(model, *rounded_constant(model, values))
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, RunningNumber | numbers.Real | np.ndarray | np.generic)
+
+
+def as_number(model: Model, x: Any) -> RunningNumber:
+    """A number of this system as it is; a constant rounded."""
+    return x if isinstance(x, RunningNumber) else constant(model, x)
+
+
+def stack(model: Model, items: Sequence[Any]) -> RunningNumber:
+    """Numbers or arrays of one shape along a new first axis."""
+    found = [as_number(model, item).parts() for item in items]
+    if not found:
+        return constant(model, np.zeros(0))
+    return RunningNumber(model, *(np.stack(part) for part in zip(*found, strict=True)))
+
+
+def _add(a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """An exact infinity plus what is finite for all is that infinity for all."""
+    with quiet():
+        bounds = (x + y for x, y in zip(a.parts(), b.parts(), strict=True))
+        total = rounded(a.model, *bounds)
+        infinite = (_is_infinity(a) & _is_bounded(b)) | (_is_infinity(b) & _is_bounded(a))
+    return without_error(total, infinite) if infinite.any() else total
+
+
+def _is_infinity(x: RunningNumber) -> NDArray[np.bool_]:
+    return np.asarray(np.isinf(x.value) & x.is_exact)
+
+
+def _is_bounded(x: RunningNumber) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(np.abs(x.value) + x.reference_radius + x.error))
+
+
+def without_error(x: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
+    """The same numbers, exact at some places."""
+    return RunningNumber(x.model, x.value, *(np.where(where, 0.0, part) for part in x.parts()[1:]))
+
+
+def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    def off(x: Array, s: Array, y: Array, t: Array) -> Array:
+        return x * t + y * s + s * t
+
+    with quiet():
+        x, y = np.abs(a.value), np.abs(b.value)
+        return rounded(
+            a.model,
+            a.value * b.value,
+            off(x, a.radius, y, b.radius) + SMALLEST,
+            off(x, a.reference_radius, y, b.reference_radius) + SMALLEST,
+            off(a.above, a.error, b.above, b.error),
+            underflow=a.model.half_subnormal,
+        )
+
+
+def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """Where quotients are products with a reciprocal, 1 / b' may be subnormal: |a'| half more."""
+
+    def off(s: Array, t: Array, above: Array, below: Array) -> Array:
+        ratio = np.where(t > 0, above / below * t, 0.0)
+        return np.where(t < below, (s + ratio) / (below - t), np.inf)
+
+    with quiet():
+        x, y = np.abs(a.value), np.abs(b.value)
+        r = off(a.error, b.error, a.above, b.below)
+        if a.model.division > 1:
+            r = r + (a.above + a.error) * a.model.half_subnormal
+        return rounded(
+            a.model,
+            a.value / b.value,
+            off(a.radius, b.radius, x, y) + SMALLEST,
+            off(a.reference_radius, b.reference_radius, x, y) + SMALLEST,
+            r,
+            units=a.model.division,
+            underflow=a.model.half_subnormal,
+        )
+
+
+def _compare(a: RunningNumber, b: RunningNumber) -> Any:
+    """a > b, where that is the same for all that they stand for."""
+    with quiet():
+        reach = sum(part for x in (a, b) for part in x.parts()[2:])
+        more, less = a.value - b.value > reach * UP, a.value - b.value < -reach * UP
+        equal = (a.value == b.value) & a.is_exact & b.is_exact
+    if not np.all(more | less | equal):
+        raise UndecidedComparison(
+            "numbers are compared that rounding errors may exchange; "
+            "use xp.maximum, xp.by_sign or xp.where, which take both into account"
+        )
+    return more[()] if isinstance(more, np.ndarray) else more

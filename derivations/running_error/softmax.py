@@ -1,0 +1,231 @@
+"""Softmax of numbers with running errors, as one operation.
+
+Numerator and divisor move together, so the error of a quotient of the two, each with its own bound,
+would be far too large for a peaked row.  In the formulas D_j = v_j - max v, p = softmax(v), r_j and
+w_j the errors of the scores and W the largest w; all bounds of exponents.
+
+Exact value and reference.  If every score moves by at most c, log p_k does by at most 2 c.  So
+|softmax(z)_k - p_k| <= min(1, p_k e^(2c)) (1 - e^(-2c)), with c the largest d, or W.
+
+What is computed.  Let a_j be how far the logarithm of the computed e^(z_j - max) is from that of
+the reference's, but for what is common to all j.  Then |a_j| <= t_j, the sum of
+
+* r_j, the error of the score itself;
+* u (1 + c') (|D_j| + r_j + w_j + max(r + w)), the rounding of the difference, of that modulus at
+  most, and of the argument, if exp errs in it by c' u;
+* -log(1 - c u), the exponential;
+* B (-log(1 - c u) - log(1 - u)), if the row is read in B blocks: so often is it rescaled, each time
+  by an exponential and a product.  (The arguments z_j - m_b, m_b - m_(b+1), ... have one sign and
+  add up to D_j, so that their roundings are those of D_j.)
+
+Before the sum and the quotient round, computed p_k / p_k = 1 / (p_k + sum_(j != k) p_j e^(a_j -
+a_k)) with the reference's p, and with q_j = p_j e^(2W) >= p_j of the reference
+
+    1 / (1 + S_k) <= computed / reference <= 1 / (1 - Q_k),
+    S_k = sum_(j != k) q_j (e^(t_j + t_k) - 1),
+    Q_k = sum_(j != k) min(1, q_j) (1 - e^-(t_j + t_k)),
+
+where Q_k is at most 1 - p_k.  The sum is off by an exponent h log(1 / (1 - v)), the quotient by
+``division`` u, the divisor by u if it is converted.  Exponentials below the normal range are off by
+``function_underflow`` each; that divides a sum that is at least 1 - c u, as the argument of the
+largest computed score is exactly 0.  And a quotient of one term and a sum that holds it cannot
+exceed 1 by more than the roundings of the sum and of the quotient.
+
+Sums over j != k are sums from the left and from the right, which have no cancellation.
+Exponentials of exact -inf (masked classes) are exact zeros.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .constants import SMALLEST, UP, Array, H, quiet
+from .model import Model, largest, underflow, unit_roundoff
+from .numbers import RunningNumber, finish
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row (the last axis), as the module names it; numbers of a row have an axis of length 1."""
+
+    distance: Array  # |D|, 0 where masked
+    masked: Any
+    probability: Array  # p
+    log_probability: Array
+    log_sum: Array  # of e^D
+    top: Array
+    widest: Array  # W
+    slack: Array  # max(r + w)
+    reach: Array  # |D_j| + r_j + w_j + max(r + w)
+    evaluation: Array  # the relative error of p in binary64
+
+    def grown(self, c: Any) -> Array:
+        """p e^c, from above."""
+        log_p = self.log_probability
+        size = np.where(np.isfinite(log_p), np.abs(log_p), 0.0)
+        power = np.exp(log_p + c + (size + c) * 2.0**-50)
+        return np.asarray(power * (1 + self.evaluation) + SMALLEST)
+
+
+def softmax(z: RunningNumber) -> RunningNumber:
+    """Probabilities of the last axis, e^(z - max z) / sum e^(z - max z); see the module."""
+    model = z.model
+    with quiet():
+        row = _row(z)
+        d = _moved(row, np.max(z.radius, axis=-1, keepdims=True))
+        w = _moved(row, row.widest)
+        high = np.minimum(row.probability + w, 1.0) * UP
+        r = _error(z, row, w, high)
+        if model.from_logsumexp:
+            r = np.maximum(r, _error_from_logsumexp(z, row, high))
+        if model.stored_softmax:
+            stored = unit_roundoff(model.result)
+            r = r + stored * (high + r) * UP + underflow(model.result, 0.5, model.flushes)
+        certain = row.masked & np.isfinite(row.slack)
+        d, w, r = (np.where(certain, 0.0, bound) for bound in (d, w, r))
+        return finish(model, row.probability, d, w, r)
+
+
+def _row(z: RunningNumber) -> _Row:
+    v, count = z.value, z.shape[-1]
+    top = np.max(v, axis=-1, keepdims=True)
+    difference = v - top
+    masked = (v == -np.inf) & z.is_exact
+    distance = np.where(masked, 0.0, np.abs(difference))
+    exponentials = np.exp(difference)
+    total = np.sum(exponentials, axis=-1, keepdims=True)
+    slack = np.max(z.error + z.reference_radius, axis=-1, keepdims=True)
+    return _Row(
+        distance,
+        masked,
+        exponentials / total,
+        difference - np.log(total),
+        np.log(total),
+        top,
+        np.max(z.reference_radius, axis=-1, keepdims=True),
+        slack,
+        distance + z.error + z.reference_radius + slack,
+        4 * ((count + 32) * H + 2.0**-52 * distance),
+    )
+
+
+def _moved(row: _Row, c: Array) -> Array:
+    """How far probabilities move if every score does by c, and what binary64 rounds."""
+    change = np.where(c > 0, np.minimum(row.grown(2 * c), 1.0) * -np.expm1(-2 * c), 0.0)
+    return np.asarray(change * UP + row.probability * row.evaluation + SMALLEST)
+
+
+def _others(terms: Array) -> Array:
+    """For each k the sum of all terms but the k-th."""
+    zero = np.zeros_like(terms[..., :1])
+    left = np.concatenate([zero, np.cumsum(terms, axis=-1)[..., :-1]], axis=-1)
+    right = np.cumsum(terms[..., ::-1], axis=-1)[..., ::-1]
+    return np.asarray(left + np.concatenate([right[..., 1:], zero], axis=-1))
+
+
+def _exponent(relative: float) -> float:
+    """|log(1 + e)| for |e| <= relative, at most."""
+    return float(-np.log1p(-relative)) if relative < 1 else np.inf
+
+
+def _blocks(model: Model, count: int) -> int:
+    """How often a row of an online softmax is rescaled at most."""
+    return -(-count // model.online_block) if model.online_block else 0
+
+
+def _rescaling(model: Model, blocks: int) -> float:
+    """The exponent of that: an exponential and a product each time."""
+    each = _exponent(model.elementary * model.u) + _exponent(model.u)
+    return blocks * each if blocks else 0.0
+
+
+def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
+    """r of a quotient of exponential and sum, in one pass or online."""
+    model, count = z.model, z.shape[-1]
+    u, of_exp = model.u, _exponent(model.elementary * model.u)
+    blocks = _blocks(model, count)
+    rescaling = _rescaling(model, blocks)
+    lost_argument = 2 * model.half_subnormal if model.exponent_argument or model.flushes else 0.0
+    rounding = u * (1 + model.exponent_argument) * row.reach * (1 + u)
+    t = (z.error + rounding + of_exp + rescaling + lost_argument) * UP
+    t = np.where(row.masked & np.isfinite(row.slack), 0.0, t)
+
+    enlarged = 1 + 1e-9 + (count + 16) * 2.0**-52
+    q = row.grown(2 * row.widest)
+    # e^(a + b) - 1 = (e^a - 1) e^b + (e^b - 1), and likewise below
+    beyond = np.where(t < 1, q * np.expm1(np.minimum(t, 1.0)), row.grown(2 * row.widest + t))
+    s = (_others(beyond) * np.exp(t) + _others(q) * np.expm1(t)) * enlarged
+    less = -np.expm1(-t)
+    q = np.minimum(q, 1.0)
+    most_others = 1 - np.maximum(row.probability - w, 0.0) * (1 - 1e-9)
+    found = (_others(q * less) * np.exp(-t) + _others(q) * less) * enlarged
+    q_sum = np.minimum(found, most_others)
+
+    heights = int(model.heights(count, count))
+    if blocks:
+        inside = int(model.heights(count, min(count, model.online_block)))
+        heights = max(heights, inside + blocks - 1)
+    summing = heights * _exponent(model.v)
+    dividing = _exponent(model.division * u)
+    converting = _exponent(u) if model.converts_sums else 0.0
+    least = np.exp(-(of_exp + rescaling))  # of the sum
+    times = 1 + blocks
+    below = count * times * model.function_underflow + blocks * count * model.half_subnormal
+    below = (below + count * times * model.flushed_addition) / least
+    overflow = count * np.exp(of_exp + summing) > min(
+        largest(model.accumulator), largest(model.operations)
+    )
+    if not below < 1 or overflow:
+        return np.full(z.shape, np.inf)
+    common = -np.log1p(-below) + summing + dividing + converting
+    rise = -np.log1p(-q_sum) + common
+    upward = np.where(
+        rise < 1, high * np.expm1(np.minimum(rise, 1.0)), high * np.exp(np.minimum(rise, 700.0))
+    )
+    upward = np.minimum(upward, np.exp(common + dividing + 2 * rescaling))
+    downward = high * -np.expm1(-(np.log1p(s) + common))
+    lost_quotient = model.function_underflow * times + blocks * model.half_subnormal
+    lost_quotient = lost_quotient * np.exp(common) / least + model.half_subnormal
+    return (np.maximum(upward, downward) + lost_quotient) * UP
+
+
+def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
+    """r of e^(z - L), L = max + log(sum), where nothing cancels between numerator and divisor.
+
+    L is off by max r, as log-sum-exp is 1-Lipschitz; by log(1 + sum q_j (e^a_j - 1)) of the
+    exponentials, a_j their own errors; by the sum; by c u of the logarithm of the sum (and an
+    absolute error where that is declared); by u |L| of the last addition.  Then e_k = r_k + that +
+    u |z_k - L| + [c] is an exponent of p_k.
+    """
+    model, count = z.model, z.shape[-1]
+    u, of_exp = model.u, _exponent(model.elementary * model.u)
+    worst = np.max(z.error, axis=-1, keepdims=True)
+    rescaling = _rescaling(model, _blocks(model, count))
+    own = u * (1 + model.exponent_argument) * row.reach * (1 + u) + of_exp + rescaling
+    own = np.where(row.masked & np.isfinite(row.slack), 0.0, own)
+    terms = np.where(
+        own < 1,
+        row.grown(2 * row.widest) * np.expm1(np.minimum(own, 1.0)),
+        row.grown(2 * row.widest + own),
+    )
+    below = (
+        count * (model.function_underflow + model.flushed_addition) / np.exp(-of_exp - rescaling)
+    )
+    if not below < 1:
+        return np.full(z.shape, np.inf)
+    exponentials = np.log1p(np.sum(terms, axis=-1, keepdims=True) * (1 + 1e-9)) + count * 2.0**-52
+    summing = int(model.heights(count, count)) * _exponent(model.v) - np.log1p(-below)
+    converting = _exponent(u) if model.converts_sums else 0.0
+    off = (exponentials + summing + converting) * UP
+    logarithm = row.log_sum + 2 * (row.widest + worst) + off
+    off = off + (model.elementary * logarithm + model.absolute) * u + model.function_underflow
+    off = off + u * (np.abs(row.top) + row.slack + logarithm + off)
+    size = np.where(np.isfinite(row.log_probability), np.abs(row.log_probability), 0.0)
+    reach = size + 2 * row.widest + z.error + worst + off
+    argument = u * (1 + model.exponent_argument) * reach * (1 + u) + 2 * model.half_subnormal
+    e = (z.error + worst + off + argument + of_exp) * UP
+    moved = np.where(e < 1, high * np.expm1(np.minimum(e, 1.0)), high * np.exp(e))
+    return (moved + model.function_underflow) * UP

@@ -1,0 +1,147 @@
+"""Sums, means, partial sums and products of matrices of numbers with running errors.
+
+A sum of n terms is a tree of additions, each off by a factor 1 + e, |e| <= v, and a term goes
+through at most h of them (``Model.heights``).  So a computed sum of terms t_k (1 + e_k) with
+|e_k| <= (1 + v)^h - 1 is off by at most ((1 + v)^h - 1) sum |t_k| (Higham 2002, section 4.2, with
+gamma_h, which is larger and infinite from h v = 1 on).  |t_k| of what is added is at most |v_k| +
+w_k + r_k.  No partial sum exceeds the sum of moduli, grown by the same factor, so that decides
+whether the accumulator may overflow.  A sum kept in a wider accumulator is rounded once more to the
+format of the operations; a sum of one term, or of exact zeros and one term, is that term.
+
+In binary64 itself, sums of n numbers here are off by n h of the sum of moduli, which enters d and
+w, and the sums of bounds grow by 1 + (n + 16) 2^-52.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .constants import SMALLEST, UP, Array, H, quiet
+from .model import Model, largest, rounded_to, unit_roundoff
+from .numbers import RunningNumber, finish, stack
+
+
+def _summed(
+    model: Model, terms: int, heights: Any, v: Any, d: Any, w: Any, r: Any, moduli: Any
+) -> RunningNumber:
+    """A sum of so many terms that were off by r in all before they were added, with such moduli."""
+    enlarged = 1 + (terms + 16) * 2.0**-52
+    with quiet():
+        d = (d + terms * H * moduli) * enlarged
+        w = (w + terms * H * moduli) * enlarged
+        reach = (moduli + w + r) * enlarged
+        added = np.where(heights > 0, np.expm1(heights * np.log1p(model.v)) * UP * reach, 0.0)
+        r = (r * enlarged + added) * UP
+        r = np.where(reach + added > largest(model.accumulator), np.inf, r)
+        if model.converts_sums:
+            conversion = model.u * (np.abs(v) + w + r) * UP + model.half_subnormal
+            r = np.where(heights > 0, r + conversion, r)
+    return finish(model, v, d, w, r)
+
+
+def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
+    """The sum over an axis, or of all; a list or iterable of numbers is an array of them."""
+    if not isinstance(terms, RunningNumber):
+        terms = stack(model, list(terms) if isinstance(terms, Iterable) else terms)
+    count = terms.value.size if axis is None else terms.shape[axis]
+    with quiet():
+        v, d, w, r = (np.sum(part, axis=axis) for part in terms.parts())
+        zeros = np.sum((terms.value == 0) & terms.is_exact, axis=axis)
+        flushed = max(count - 1, 0) * model.flushed_addition
+        moduli = np.sum(np.abs(terms.value), axis=axis)
+        heights = model.heights(count, count - zeros)
+        return _summed(model, count, heights, v, d, w, r + flushed, moduli)
+
+
+def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
+    """The mean over an axis, or of all.
+
+    A sum divided by n, or multiplied by a rounded 1 / n: one rounding more than the quotient.
+    """
+    if not isinstance(terms, RunningNumber):
+        terms = stack(model, list(terms))
+    total = sum(model, terms, axis)
+    count = int(terms.value.size if axis is None else terms.shape[axis])
+    quotient = total / count
+    v, d, w, r = quotient.parts()
+    with quiet():
+        r = r + model.u * (np.abs(v) + w + r) * UP
+        if count > 2.0**-model.operations.emin:  # 1 / n is subnormal
+            r = r + (total.above + total.error) * model.half_subnormal
+    return finish(model, v, d, w, r)
+
+
+def cumsum(model: Model, terms: RunningNumber) -> RunningNumber:
+    """Partial sums along the last axis, by any trees: the k-th has k - 1 additions at most."""
+    with quiet():
+        count = terms.shape[-1]
+        v, d, w, r = (np.cumsum(part, axis=-1) for part in terms.parts())
+        moduli = np.cumsum(np.abs(terms.value), axis=-1)
+        additions = np.arange(count)
+        narrow = unit_roundoff(model.accumulator) > model.u
+        flushed = additions * model.flushed_addition
+        return _summed(model, count, additions + narrow, v, d, w, r + flushed, moduli)
+
+
+def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """The product of vectors and matrices, in all combinations.
+
+    n products, each rounded in the accumulator at most once (a fused multiply-add rounds fewer),
+    and their sum.  With |a| <= A, |b| <= B the references and s, t the errors, products are off by
+    sum (A t + B s + s t).  Operands are rounded to ``model.operands`` first.
+    """
+    a, b = _operand(model, a), _operand(model, b)
+    count = a.shape[-1]
+
+    def off(x: Array, s: Array, y: Array, t: Array) -> Any:
+        pairs = ((x, t), (s, y), (s, t))
+        total: Any = 0.0
+        for left, right in pairs:
+            if np.any(left) and np.any(right):
+                total = total + np.dot(left, right)
+        return total
+
+    with quiet():
+        v = np.dot(a.value, b.value)
+        sizes = np.abs(a.value), np.abs(b.value)
+        moduli = np.dot(*sizes)
+        lost = np.where(np.isfinite(moduli), count * SMALLEST, np.inf)
+        v = np.where(np.isfinite(moduli), v, 0.0)
+        additions = model.heights(count, count)
+        products = 2 if unit_roundoff(model.accumulator) > model.u else 1
+        below = count * model.product_underflow + max(count - 1, 0) * model.flushed_addition
+        return _summed(
+            model,
+            count,
+            np.asarray(additions + products) * (count > 0),
+            v,
+            off(sizes[0], a.radius, sizes[1], b.radius) + lost,
+            off(sizes[0], a.reference_radius, sizes[1], b.reference_radius) + lost,
+            off(a.above, a.error, b.above, b.error) + below,
+            moduli + count * SMALLEST,
+        )
+
+
+def _operand(model: Model, a: RunningNumber) -> RunningNumber:
+    """An operand of a product, rounded to the format of operands where that is narrower.
+
+    By a whole unit in the last place: tensor cores cut off the low bits of what is not rounded
+    before.  Exact numbers that this format holds stay exact.
+    """
+    fmt = model.operands
+    if fmt is None or unit_roundoff(fmt) <= model.u:
+        return a
+    with quiet():
+        held = a.is_exact & (rounded_to(fmt, a.value) == a.value)
+        off = 2 * unit_roundoff(fmt) * (a.above + a.error) * UP + 2.0**fmt.tiny_exponent
+        over = a.above + a.error > largest(fmt)
+        off = np.where(over, np.inf, off)
+        return finish(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
+
+
+def outer(a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """All products of the entries of two vectors."""
+    return a[:, None] * b[None, :]
