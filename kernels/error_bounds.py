@@ -1,7 +1,8 @@
 """The error bound of every kernel, in one place: `error_bound`.
 
-The numbers are the constants of the modules in whose docstrings they are proven, or, where this
-says so, measured; nothing is stated twice.
+A kernel of a definition declares its bound itself, by `kernel_of`; the bounds of gradients, and of
+kernels without a definition, are gathered here. The numbers are the constants of the modules in
+whose docstrings they are proven, or, where this says so, measured; nothing is stated twice.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ import numpy as np
 from .activations import elementwise
 from .h_consistency import transform
 from .losses import comp_sum, cross_entropy
+from .runtime.declared import KERNELS
 from .softmax_alternatives import stablemax
-from .softmax_family import log_softmax, logsumexp, softmax
 
 
 class Bound(NamedTuple):
@@ -33,31 +34,34 @@ _STABLEMAX = "softproof.kernels.softmax_alternatives.stablemax"
 _ACTIVATIONS = "softproof.kernels.activations.elementwise"
 _TRANSFORM = "softproof.kernels.h_consistency.transform"
 
-_LOSS = Bound(cross_entropy.ULP_BOUND, f"{_LOSSES}.cross_entropy.cross_entropy")
 _GRADIENT = Bound(
     cross_entropy.GRADIENT_ULP_BOUND, f"{_LOSSES}.cross_entropy.cross_entropy_with_gradient"
 )
-_STABLEMAX_LOSS = Bound(stablemax.LOSS_ULP_BOUND, _STABLEMAX)
 _COMP_SUM = Bound(comp_sum.ULP_BOUND, f"{_LOSSES}.comp_sum")
 
-BOUNDS: dict[str, Bound] = {
-    "softmax": Bound(softmax.ULP_BOUND["online"], f"{_FAMILY}.softmax"),
-    **{name: Bound(ulps, f"{_FAMILY}.softmax") for name, ulps in softmax.ULP_BOUND.items()},
-    "log_softmax": Bound(log_softmax.ULP_BOUND, f"{_FAMILY}.log_softmax.log_softmax"),
-    "logsumexp": Bound(logsumexp.ULP_BOUND, f"{_FAMILY}.logsumexp.logsumexp"),
-    "cross_entropy": _LOSS,
-    "cross_entropy_with_gradient": _LOSS,
+OTHERS: dict[str, Bound] = {
     "cross_entropy_gradient": _GRADIENT,
     "comp_sum": _COMP_SUM,
     "comp_sum_with_gradient": _COMP_SUM,
-    "stablemax": Bound(stablemax.ULP_BOUND, _STABLEMAX),
-    "stablemax_cross_entropy": _STABLEMAX_LOSS,
-    "stablemax_cross_entropy_with_gradient": _STABLEMAX_LOSS,
-    **{name: Bound(ulps, _ACTIVATIONS, False) for name, ulps in elementwise.ULP_BOUND.items()},
+    **{
+        name: Bound(elementwise.ULP_BOUND[name], _ACTIVATIONS, False)
+        for name in ("gaussglu", "smoothed_rsqrt_derivative")
+    },
     "consistency_transform": Bound({"float64": transform.TRANSFORM_ULP_BOUND}, _TRANSFORM, False),
     "consistency_gamma": Bound({"float64": transform.GAMMA_ULP_BOUND}, _TRANSFORM, False),
 }
-"""Of the value that each kernel computes; of a pair (loss, gradient), of the loss."""
+"""Of the kernels that compute no definition of the catalogue, or one for each parameter."""
+
+
+def value_bounds() -> dict[str, Bound]:
+    """Return the bound of the value that each kernel computes; of (loss, gradient), of the loss.
+
+    >>> value_bounds()["softmax"].is_proven, value_bounds()["ria"].is_proven
+    (True, False)
+    """
+    declared = {k.name: Bound(k.ulps, k.proof, k.is_proven) for k in KERNELS.values()}
+    return declared | OTHERS
+
 
 GRADIENT_BOUNDS: dict[str, Bound] = {
     "cross_entropy": _GRADIENT,
@@ -124,7 +128,8 @@ def error_bound(kernel: str, dtype: Any, *, gradient: bool = False) -> float:
     -----
     The bounds of the softmax family, of the losses and of StableMax are proven for every finite row
     with any -inf masks. The proof stands in the docstring of the module or function that
-    ``softproof.kernels.error_bounds.BOUNDS[kernel].proof`` names, and the tests try to break it.
+    ``softproof.kernels.error_bounds.value_bounds()[kernel].proof`` names, and the tests try to
+    break it.
     The bounds of the activations and of the H-consistency transforms are measured: what searches
     found, rounded up (``is_proven`` is False).
 
@@ -142,7 +147,7 @@ def error_bound(kernel: str, dtype: Any, *, gradient: bool = False) -> float:
     if gradient:
         table, reasons, what = GRADIENT_BOUNDS, WITHOUT_OF_GRADIENT, f"the gradient of {kernel}"
     else:
-        table, reasons, what = BOUNDS, WITHOUT, str(kernel)
+        table, reasons, what = value_bounds(), WITHOUT, str(kernel)
     if kernel in reasons:
         raise ValueError(f"{what} has no bound in ulps: {reasons[kernel]}")
     if kernel not in table:

@@ -26,6 +26,7 @@ from ..arithmetic.directed import two_product
 from ..arithmetic.exp import exp_pair, scale, two_sum
 from ..runtime import rows
 from ..runtime.arguments import as_number
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import jit
 from .tables import (
@@ -59,6 +60,7 @@ LARGEST_SCALE = 2.0**64
 _FARTHEST = 60.0  # e^-1800: below half of the smallest subnormal, even times 2^96
 
 
+@kernel_of("normal_cdf", ULP_BOUND["normal_cdf"], is_proven=False)
 @documented
 def normal_cdf(
     x: ArrayLike,
@@ -111,6 +113,7 @@ def normal_cdf(
     return _elementwise(lambda x, y: _normal_cdf(x, beta, y), "x", x, out, threads)
 
 
+@kernel_of("ria", ULP_BOUND["ria"], is_proven=False)
 @documented
 def ria(
     x: ArrayLike,
@@ -231,6 +234,7 @@ def gaussglu(
     )
 
 
+@kernel_of("smoothed_rsqrt", ULP_BOUND["smoothed_rsqrt"], is_proven=False)
 @documented
 def smoothed_rsqrt(
     v: ArrayLike,

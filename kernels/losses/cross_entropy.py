@@ -22,6 +22,7 @@ from ..arithmetic.simd import broadcast, keep_alive, lanes, load_masked, pointer
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows, tuning
 from ..runtime.arguments import as_number
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import jit
 from ..runtime.labels import checked_labels
@@ -49,6 +50,7 @@ REDUCTIONS = ("none", "mean", "sum")
 Array = NDArray[Any]
 
 
+@kernel_of("cross_entropy", ULP_BOUND, proof="cross_entropy")
 @documented
 def cross_entropy(
     logits: ArrayLike,
@@ -141,6 +143,7 @@ def cross_entropy(
     return result if out is not None else result[()]
 
 
+@kernel_of("cross_entropy", ULP_BOUND, proof="cross_entropy")
 @documented
 def cross_entropy_with_gradient(
     logits: ArrayLike,

@@ -41,6 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.exp import LN2_HIGH, LN2_LOW, LN2_MIDDLE, add_to_pair, scale, scale_any
 from ..arithmetic.log1p import log1p
 from ..runtime import rows
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import jit
 from ..runtime.labels import call_losses, call_losses_with_gradient
@@ -68,6 +69,7 @@ MANY = 2.0**60
 """1 + T is T beyond this, to 2^-60."""
 
 
+@kernel_of("stablemax", ULP_BOUND)
 @documented
 def stablemax(
     logits: ArrayLike, *, axis: int = -1, out: Array | None = None, threads: int = 1
@@ -181,6 +183,7 @@ def stablemax_vjp(
     return rows.call(VJP, arrays, (), axis, out, threads, names=names)
 
 
+@kernel_of("stablemax_cross_entropy", LOSS_ULP_BOUND)
 @documented
 def stablemax_cross_entropy(
     logits: ArrayLike,
@@ -237,6 +240,7 @@ def stablemax_cross_entropy(
     return call_losses(LOSSES, logits, labels, axis=axis, out=out, threads=threads)
 
 
+@kernel_of("stablemax_cross_entropy", LOSS_ULP_BOUND)
 @documented
 def stablemax_cross_entropy_with_gradient(
     logits: ArrayLike,

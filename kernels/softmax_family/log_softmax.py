@@ -37,6 +37,7 @@ from ..arithmetic.vector_exp import (
     unshifted_reference,
 )
 from ..runtime import rows
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import inline, jit
 from . import row_state
@@ -52,6 +53,7 @@ DERIVATIVE_BOUND = 6.7
 Array = NDArray[Any]
 
 
+@kernel_of("log_softmax", ULP_BOUND, proof="log_softmax")
 @documented
 def log_softmax(
     logits: ArrayLike,

@@ -10,6 +10,7 @@ from ..arithmetic.log1p import log1p
 from ..arithmetic.simd import fma, keep_alive, lanes, load_masked, offset, pointer, store_masked
 from ..arithmetic.vector_exp import multiplier
 from ..runtime import rows
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.jit import inline, jit
 from . import row_state
@@ -29,6 +30,7 @@ ULP_BOUND: dict[str, float] = {"float32": 3.7, "float64": 9.0, "float16": 0.51, 
 Array = NDArray[Any]
 
 
+@kernel_of("logsumexp", ULP_BOUND, unit="max(abs(result), log1p(T))", proof="logsumexp")
 @documented
 def logsumexp(
     logits: ArrayLike,

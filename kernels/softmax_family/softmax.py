@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.vector_exp import FAR, multiplier
 from ..runtime import rows, tuning
+from ..runtime.declared import kernel_of
 from ..runtime.documented import documented
 from ..runtime.rows import WIDE
 from .passes import BLOCK, has_several_blocks
@@ -52,7 +53,10 @@ SMALL = 4096
 
 Result = NDArray[Any]
 
+_ULPS = {"float32": 3.99, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
 
+
+@kernel_of("softmax", _ULPS)
 @documented
 def softmax(
     logits: ArrayLike,
@@ -179,6 +183,7 @@ def naive(
     return rows.call(NAIVE, (logits,), (scale,), axis, out, threads, narrow=False)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def three_pass_recompute(
     logits: ArrayLike,
@@ -231,6 +236,7 @@ def three_pass_recompute(
     return rows.call(RECOMPUTE, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def three_pass_reload(
     logits: ArrayLike,
@@ -283,6 +289,7 @@ def three_pass_reload(
     return rows.call(RELOAD, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def two_pass(
     logits: ArrayLike,
@@ -335,6 +342,7 @@ def two_pass(
     return rows.call(TWO_PASS, (logits,), (scale,), axis, out, threads)
 
 
+@kernel_of("softmax", _ULPS)
 @documented
 def online(
     logits: ArrayLike,
@@ -397,11 +405,7 @@ ALGORITHMS: dict[str, Callable[..., Result]] = {
     "online": online,
 }
 
-ULP_BOUND: dict[str, dict[str, float]] = {
-    name: {"float32": 3.99, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
-    for name in ALGORITHMS
-    if name != "naive"
-}
+ULP_BOUND: dict[str, dict[str, float]] = {name: _ULPS for name in ALGORITHMS if name != "naive"}
 SCALED_ULP_BOUND = {"float32": 4.48, "float64": 4.31, "float16": 0.501, "bfloat16": 0.501}
 """The same for scales other than 1."""
 

@@ -16,7 +16,7 @@ from ...derivations.arithmetic.formats import FORMATS, Format
 from ..inputs.families import Batch
 from ..oracle.metrics import ulp_error
 from ..oracle.truth import truth
-from ..subjects.built_in import OWN_AND_NUMPY
+from ..subjects.built_in import BUILT_IN
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectError, SubjectFault, short_id
 from ..suites.exhaustive import has_enclosure, ulp_errors
@@ -126,7 +126,7 @@ def plot(
 
 def _default(definition: Definition, fmt: Format) -> list[str]:
     """Our kernel and the textbook's forms, as far as there are any."""
-    known = [s for s in OWN_AND_NUMPY if s.definition == definition.name and fmt.name in s.dtypes]
+    known = [s for s in BUILT_IN if s.definition == definition.name and fmt.name in s.dtypes]
     kernels = [s.id for s in known if s.id.startswith("softproof.kernels:")][:1]
     textbook = [s.id for s in known if s.id.startswith("softproof.verify.textbook:")]
     return [*kernels, *textbook][:MOST_SHOWN]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
 from .layouts import lay_out
+from .registration import module_of
 from .subject import (
     EnvironmentChanged,
     InputChanged,
@@ -31,15 +32,6 @@ from .subject import (
 from .surroundings import Surroundings
 
 Array = NDArray[Any]
-
-# Ids of built-in subjects are public names and stay; the modules that they name have moved.
-MOVED_MODULES = {
-    "softproof.verify.textbook": "softproof.verify.subjects.implementations.textbook",
-    **{
-        f"softproof.verify.subjects.{name}": f"softproof.verify.subjects.implementations.{name}"
-        for name in ("comp_sum_members", "jax_forms", "onnx_forms", "sklearn_forms", "torch_forms")
-    },
-}
 
 MOST_LARGER = 16  # than the logits: a result beyond is not looked at
 
@@ -70,7 +62,10 @@ def load(subject_id: str) -> Loaded:
     fault = SubjectError
     try:
         with surroundings.of_an_import():
-            target: Any = importlib.import_module(MOVED_MODULES.get(module_name, module_name))
+            module = module_of(module_name)
+            target: Any = importlib.import_module(module)
+            if module != module_name:  # a wrapper of ours: see `registration`
+                getattr(target, "load_framework", lambda: None)()
         fault = NoSuchSubject
         for part in attribute.split("."):
             target = getattr(target, part)

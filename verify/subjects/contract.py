@@ -158,3 +158,22 @@ CONVENTIONAL = Contract(
     empty="empty",
     bitwise_batch="no",
 )
+# NumPy sums in blocks of 128, but what is between operations is in the format of the input.
+IN_FORMAT = replace(CONVENTIONAL, accumulator="input", arithmetic="input")
+# Without a shift: inf / inf is NaN, x / inf is 0.
+UNSHIFTED = replace(IN_FORMAT, pos_inf="nan_at")
+# With one: NumPy's max of nothing raises.
+SHIFTED = replace(IN_FORMAT, empty="error")
+# As many sums as a vector has lanes, each one by one: of many classes that a leader absorbs, a
+# sixteenth was lost (PyTorch 2.13, ONNX Runtime 1.32, AVX-512, 2^10 to 2^17 classes).
+IN_LANES = replace(CONVENTIONAL, summation="any")
+# XLA's CPU code takes subnormals for 0, and rounds the result of each operation to its format.
+FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes", arithmetic="input")
+
+
+def promising(ulps: Mapping[str, float]) -> Contract:
+    """The contract of our kernels: errors within a bound, the same bits in any batch, no collapse.
+
+    ``ulps``: for each dtype the bound; empty for one that is not in ulps of the result.
+    """
+    return replace(CONVENTIONAL, ulps=ulps, bitwise_batch="yes", collapse_free="yes")

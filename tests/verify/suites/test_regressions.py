@@ -29,10 +29,11 @@ from softproof.verify.runs.regression_record import (
     origin,
 )
 from softproof.verify.runs.snippet import snippet
-from softproof.verify.subjects.built_in import ANY_FORMAT, BUILT_IN
+from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.isolation.worker_pool import Workers
+from softproof.verify.subjects.registration import ANY_FORMAT
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import verdicts as judge
 from softproof.verify.suites.regression_cases import PROPERTIES, load

@@ -7,11 +7,18 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ....kernels import comp_sum_with_gradient
+from ....kernels.losses.comp_sum import ULP_BOUND
+from ..contract import promising
+from ..registration import subject
 
 Array = NDArray[Any]
 LossAndGradient = tuple[Array, Array]
 
+PROMISE = promising(ULP_BOUND)
+CALL = "softproof.kernels.comp_sum_with_gradient"
 
+
+@subject("comp_sum", f"{CALL}(x, labels, tau=0.5)", contract=PROMISE)
 def comp_sum(
     x: Array, labels: Array, *, axis: int = -1, out: Array | None = None
 ) -> LossAndGradient:
@@ -19,6 +26,7 @@ def comp_sum(
     return comp_sum_with_gradient(x, labels, 0.5, axis=axis, out=out)
 
 
+@subject("sum_exponential", f"{CALL}(x, labels, tau=0.0)", contract=PROMISE)
 def sum_exponential(
     x: Array, labels: Array, *, axis: int = -1, out: Array | None = None
 ) -> LossAndGradient:
@@ -26,6 +34,7 @@ def sum_exponential(
     return comp_sum_with_gradient(x, labels, 0.0, axis=axis, out=out)
 
 
+@subject("generalized_cross_entropy", f"{CALL}(x, labels, tau=1.7)", contract=PROMISE)
 def generalized_cross_entropy(
     x: Array, labels: Array, *, axis: int = -1, out: Array | None = None
 ) -> LossAndGradient:
@@ -33,6 +42,7 @@ def generalized_cross_entropy(
     return comp_sum_with_gradient(x, labels, 1.7, axis=axis, out=out)
 
 
+@subject("mean_absolute_error", f"{CALL}(x, labels, tau=2.0)", contract=PROMISE)
 def mean_absolute_error(
     x: Array, labels: Array, *, axis: int = -1, out: Array | None = None
 ) -> LossAndGradient:

@@ -7,16 +7,31 @@ XLA compiles anew for each shape.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..arrays import jax_with_float64
-
-jax = jax_with_float64()
-
-import optax  # noqa: E402  (it makes arrays)
+from ..contract import FLUSHING
+from ..registration import subject
 
 Array = Any
+
+of_jax = functools.partial(
+    subject,
+    contract=FLUSHING,
+    arrays="jax",
+    requires=("jax", "optax"),
+    slow="it compiles anew for each shape",
+)
+FLUSHING_LOSS = replace(FLUSHING, pos_inf="nan_at")  # log-sum-exp less a logit: inf - x
+
+
+def load_framework() -> None:
+    """Import what the wrappers call: optax makes arrays, so JAX is told its formats before."""
+    jax_with_float64()
+    import optax  # noqa: F401
 
 
 def softmax(
@@ -28,6 +43,7 @@ def softmax(
     cotangent: Array | None = None,
 ) -> Any:
     """``jax.nn.softmax``."""
+    jax = jax_with_float64()
     return _with_gradient(
         lambda x: jax.nn.softmax(_scaled(x, scale), axis, where=where), x, cotangent
     )
@@ -42,6 +58,7 @@ def log_softmax(
     cotangent: Array | None = None,
 ) -> Any:
     """``jax.nn.log_softmax``."""
+    jax = jax_with_float64()
     return _with_gradient(
         lambda x: jax.nn.log_softmax(_scaled(x, scale), axis, where=where), x, cotangent
     )
@@ -57,11 +74,17 @@ def logsumexp(
     cotangent: Array | None = None,
 ) -> Any:
     """``jax.nn.logsumexp``, which is also ``jax.scipy.special.logsumexp``."""
+    jax = jax_with_float64()
     return _with_gradient(
         lambda x: jax.nn.logsumexp(_scaled(x, scale), axis, b=b, where=where), x, cotangent
     )
 
 
+@of_jax(
+    "cross_entropy",
+    "optax.losses.softmax_cross_entropy_with_integer_labels(x, labels)",
+    contract=FLUSHING_LOSS,
+)
 def cross_entropy(
     x: Array,
     labels: Array,
@@ -72,6 +95,9 @@ def cross_entropy(
     cotangent: Array | None = None,
 ) -> Any:
     """``optax.losses.softmax_cross_entropy_with_integer_labels``: each loss, and the gradient."""
+    jax = jax_with_float64()
+    import optax
+
     seed = jax.numpy.ones(labels.shape, x.dtype) if cotangent is None else cotangent
 
     def losses(x: Array) -> Array:
@@ -84,12 +110,12 @@ def cross_entropy(
 
 def sigmoid(x: Array, *, cotangent: Array | None = None) -> Any:
     """``jax.nn.sigmoid``, compiled by JAX itself."""
-    return _with_gradient(jax.nn.sigmoid, x, cotangent)
+    return _with_gradient(jax_with_float64().nn.sigmoid, x, cotangent)
 
 
 def softplus(x: Array, *, cotangent: Array | None = None) -> Any:
     """``jax.nn.softplus``, compiled by JAX itself."""
-    return _with_gradient(jax.nn.softplus, x, cotangent)
+    return _with_gradient(jax_with_float64().nn.softplus, x, cotangent)
 
 
 def _scaled(x: Array, scale: float | None) -> Array:
@@ -100,12 +126,72 @@ def _with_gradient(function: Callable[[Array], Array], x: Array, cotangent: Arra
     """The value; with a cotangent, also the vector-Jacobian product."""
     if cotangent is None:
         return function(x)
-    value, pull_back = jax.vjp(function, x)
+    value, pull_back = jax_with_float64().vjp(function, x)
     return value, *pull_back(cotangent)
 
 
-# ``scale`` is constant to the compiler, as it is in a user's code.
-softmax_jit = jax.jit(softmax, static_argnames=("axis", "scale"))
-log_softmax_jit = jax.jit(log_softmax, static_argnames=("axis", "scale"))
-logsumexp_jit = jax.jit(logsumexp, static_argnames=("axis", "scale"))
-cross_entropy_jit = jax.jit(cross_entropy, static_argnames=("axis", "scale"))
+@functools.cache
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function by ``jax.jit``; ``scale`` is constant to the compiler, as in a user's code."""
+    compiled: Callable[..., Any] = jax_with_float64().jit(
+        function, static_argnames=("axis", "scale")
+    )
+    return compiled
+
+
+@of_jax("softmax", "jax.jit(jax.nn.softmax)(x)")
+def softmax_jit(
+    x: Array,
+    axis: int = -1,
+    *,
+    where: Array | None = None,
+    scale: float | None = None,
+    cotangent: Array | None = None,
+) -> Any:
+    """``softmax`` by ``jax.jit``."""
+    return _jit(softmax)(x, axis, where=where, scale=scale, cotangent=cotangent)
+
+
+@of_jax("log_softmax", "jax.jit(jax.nn.log_softmax)(x)")
+def log_softmax_jit(
+    x: Array,
+    axis: int = -1,
+    *,
+    where: Array | None = None,
+    scale: float | None = None,
+    cotangent: Array | None = None,
+) -> Any:
+    """``log_softmax`` by ``jax.jit``."""
+    return _jit(log_softmax)(x, axis, where=where, scale=scale, cotangent=cotangent)
+
+
+@of_jax("logsumexp", "jax.jit(lambda x: jax.nn.logsumexp(x, -1))(x)")
+def logsumexp_jit(
+    x: Array,
+    axis: int = -1,
+    *,
+    where: Array | None = None,
+    b: Array | None = None,
+    scale: float | None = None,
+    cotangent: Array | None = None,
+) -> Any:
+    """``logsumexp`` by ``jax.jit``."""
+    return _jit(logsumexp)(x, axis, where=where, b=b, scale=scale, cotangent=cotangent)
+
+
+@of_jax(
+    "cross_entropy",
+    "jax.jit(optax.losses.softmax_cross_entropy_with_integer_labels)(x, labels)",
+    contract=FLUSHING_LOSS,
+)
+def cross_entropy_jit(
+    x: Array,
+    labels: Array,
+    axis: int = -1,
+    *,
+    where: Array | None = None,
+    scale: float | None = None,
+    cotangent: Array | None = None,
+) -> Any:
+    """``cross_entropy`` by ``jax.jit``: each loss, and the gradient."""
+    return _jit(cross_entropy)(x, labels, axis, where=where, scale=scale, cotangent=cotangent)

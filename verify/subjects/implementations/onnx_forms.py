@@ -11,10 +11,10 @@ import functools
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
+from ..contract import IN_LANES
+from ..registration import subject
 from ..subject import NotApplicable
 
 HEADER = '<ir_version: 10, opset_import: ["": 21]>'  # of 2024: any runtime since 1.18 reads it
@@ -23,22 +23,41 @@ FATAL = 4  # the severity that is logged
 
 Array = NDArray[Any]
 
+operator = functools.partial(
+    subject,
+    contract=IN_LANES,
+    dtypes=("float16", "float32", "float64"),
+    requires=("onnx", "onnxruntime"),
+)
 
+
+def load_framework() -> None:
+    """Import what the wrappers call."""
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+
+
+@operator("softmax", 'operator("Softmax", x)')
 def softmax(x: Array, axis: int = -1) -> Array:
     """Operator Softmax."""
     return _run(f"Softmax <axis = {axis}> (x)", x=x)
 
 
+@operator("log_softmax", 'operator("LogSoftmax", x)')
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """Operator LogSoftmax."""
     return _run(f"LogSoftmax <axis = {axis}> (x)", x=x)
 
 
+@operator("logsumexp", 'operator("ReduceLogSumExp", x, np.array([-1]), rank=1, keepdims=0)')
 def logsumexp(x: Array, axis: int = -1) -> Array:
     """Operator ReduceLogSumExp."""
     return _run("ReduceLogSumExp <keepdims = 0> (x, axes)", x=x, axes=np.array([axis]))
 
 
+@operator(
+    "cross_entropy", 'operator("SoftmaxCrossEntropyLoss", x, labels, rank=1, reduction="none")'
+)
 def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -> Array:
     """Operator SoftmaxCrossEntropyLoss without reduction: each row's loss."""
     ignored = "" if ignore_index is None else f", ignore_index = {ignore_index}"
@@ -46,11 +65,13 @@ def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -
     return _run(node, x=x, labels=labels)
 
 
+@operator("sigmoid", 'operator("Sigmoid", x)')
 def sigmoid(x: Array) -> Array:
     """Operator Sigmoid."""
     return _run("Sigmoid (x)", x=x)
 
 
+@operator("softplus", 'operator("Softplus", x)', dtypes=("float16", "float32"))
 def softplus(x: Array) -> Array:
     """Operator Softplus."""
     return _run("Softplus (x)", x=x)
@@ -69,6 +90,9 @@ def _run(node: str, **inputs: Array) -> Array:
 @functools.cache
 def _session(node: str, kinds: tuple[tuple[str, str, int], ...]) -> Any:
     """The session of a node for inputs of given names, dtypes and ranks."""
+    import onnx
+    import onnxruntime
+
     inputs = ", ".join(
         f"{TYPES[dtype]}[{', '.join(f'{name}{i}' for i in range(rank))}] {name}"
         for name, dtype, rank in kinds

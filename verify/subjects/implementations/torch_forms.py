@@ -10,14 +10,31 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import torch
-from torch.nn import functional
+from ..contract import IN_FORMAT, IN_LANES
+from ..registration import subject
+from ..subject import CXX
 
 Tensor = Any
 
+eager = functools.partial(
+    subject, contract=IN_LANES, arrays="torch", requires=("torch",), also_on="cuda"
+)
+compiled = functools.partial(
+    subject, contract=IN_LANES, arrays="torch", requires=("torch", CXX), time_limit=120.0
+)
+# The gradient is e^l less 1 at the label, with log-softmax l as it is stored, in the input format.
+FROM_STORED_LOGARITHMS = replace(IN_LANES, arithmetic="input")
 
+
+def load_framework() -> None:
+    """Import what the wrappers call."""
+    import torch  # noqa: F401
+
+
+@eager("softmax", "torch.softmax(x, -1)")
 def softmax(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
@@ -25,6 +42,7 @@ def softmax(
     return _with_gradient(_softmax, x, cotangent, dim, scale)
 
 
+@compiled("softmax", "torch.compile(torch.softmax, dynamic=True)(x, -1)")
 def softmax_compiled(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
@@ -32,6 +50,7 @@ def softmax_compiled(
     return _with_gradient(_compiled(_softmax), x, cotangent, dim, scale)
 
 
+@eager("log_softmax", "torch.log_softmax(x, -1)")
 def log_softmax(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
@@ -39,6 +58,7 @@ def log_softmax(
     return _with_gradient(_log_softmax, x, cotangent, dim, scale)
 
 
+@compiled("log_softmax", "torch.compile(torch.log_softmax, dynamic=True)(x, -1)")
 def log_softmax_compiled(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
@@ -46,6 +66,7 @@ def log_softmax_compiled(
     return _with_gradient(_compiled(_log_softmax), x, cotangent, dim, scale)
 
 
+@eager("logsumexp", "torch.logsumexp(x, -1)", contract=IN_FORMAT)
 def logsumexp(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
@@ -53,6 +74,11 @@ def logsumexp(
     return _with_gradient(_logsumexp, x, cotangent, dim, scale)
 
 
+@eager(
+    "cross_entropy",
+    'torch.nn.functional.cross_entropy(x, labels, reduction="none")',
+    contract=FROM_STORED_LOGARITHMS,
+)
 def cross_entropy(
     x: Tensor,
     labels: Tensor,
@@ -66,6 +92,11 @@ def cross_entropy(
     return _with_gradient(_cross_entropy, x, seed, labels, scale, ignore_index)
 
 
+@compiled(
+    "cross_entropy",
+    'torch.compile(torch.nn.functional.cross_entropy, dynamic=True)(x, labels, reduction="none")',
+    contract=FROM_STORED_LOGARITHMS,
+)
 def cross_entropy_compiled(
     x: Tensor,
     labels: Tensor,
@@ -81,27 +112,39 @@ def cross_entropy_compiled(
 
 def sigmoid(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
     """``torch.sigmoid``."""
+    import torch
+
     return _with_gradient(torch.sigmoid, x, cotangent)
 
 
 def softplus(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
     """``functional.softplus``, which by default is the identity above 20."""
+    from torch.nn import functional
+
     return _with_gradient(functional.softplus, x, cotangent)
 
 
 def _softmax(x: Tensor, dim: int, scale: float | None) -> Tensor:
+    from torch.nn import functional
+
     return functional.softmax(_scaled(x, scale), dim)
 
 
 def _log_softmax(x: Tensor, dim: int, scale: float | None) -> Tensor:
+    from torch.nn import functional
+
     return functional.log_softmax(_scaled(x, scale), dim)
 
 
 def _logsumexp(x: Tensor, dim: int, scale: float | None) -> Tensor:
+    import torch
+
     return torch.logsumexp(_scaled(x, scale), dim)
 
 
 def _cross_entropy(x: Tensor, labels: Tensor, scale: float | None, ignore_index: int) -> Tensor:
+    from torch.nn import functional
+
     logits = _scaled(x, scale)
     return functional.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="none")
 
@@ -116,6 +159,8 @@ def _with_gradient(
     """The value; with a cotangent, also the vector-Jacobian product."""
     if cotangent is None:
         return function(x, *rest)
+    import torch
+
     x = x.detach().requires_grad_()
     value = function(x, *rest)
     (gradient,) = torch.autograd.grad(value, x, cotangent)
@@ -124,9 +169,10 @@ def _with_gradient(
 
 @functools.cache
 def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    import torch
     import torch._dynamo  # a second, for those who compile
 
     # Beyond 8 variants it would fall back to uncompiled code or, asked for a full graph, raise.
     torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 10_000
-    compiled: Callable[..., Tensor] = torch.compile(function, dynamic=True, fullgraph=True)
-    return compiled
+    result: Callable[..., Tensor] = torch.compile(function, dynamic=True, fullgraph=True)
+    return result

@@ -1,0 +1,113 @@
+"""One line above a wrapper makes it a built-in subject, and a peer in ``softproof bench``.
+
+    @subject("softmax", "softmax(x)", contract=SHIFTED)
+    def softmax_shifted(x):
+        ...
+
+in any module of ``implementations/``; those modules are found by themselves.  Listing them must not
+import a framework, which takes seconds and may change how the processor computes: a wrapper imports
+its framework inside the function.  ``load_framework``, a function without arguments that such a
+module may have, imports all that its wrappers need; ``call.load`` calls it, so that a framework
+that is missing or broken is said before the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from .contract import CONVENTIONAL, Contract
+from .subject import Subject
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+ANY_FORMAT = ("float16", "bfloat16", "float32", "float64")
+
+REGISTERED: list[Subject] = []
+"""The subjects of the modules of ``implementations/`` that have been imported."""
+
+
+def subject(
+    definition: str,
+    snippet: str = "",
+    *,
+    contract: Contract = CONVENTIONAL,
+    dtypes: tuple[str, ...] = ANY_FORMAT,
+    arrays: str = "numpy",
+    requires: tuple[str, ...] = (),
+    time_limit: float = 30.0,
+    slow: str = "",
+    also_on: str = "",
+) -> Callable[[Function], Function]:
+    """Decorate a function as a built-in subject, and return it unchanged.
+
+    * ``definition``: what it implements; the name of a definition of the catalogue.
+    * ``snippet`` and the others: as in ``Subject``.  A built-in subject declares all of its
+      contract, so nothing is left to be observed.
+    * ``also_on``: a device, for a second subject that has its arrays there.
+
+    ValueError, from the decorator, where a subject of that name is registered for the definition.
+    """
+
+    def register(function: Function) -> Function:
+        own = Subject(
+            f"{public_module(function.__module__)}:{function.__name__}",
+            definition,
+            contract,
+            dtypes,
+            arrays=arrays,
+            requires=requires,
+            time_limit=time_limit,
+            slow=slow,
+            snippet=snippet,
+        )
+        if any((s.id, s.definition) == (own.id, own.definition) for s in REGISTERED):
+            raise ValueError(f"{own.id} is registered already; give the function another name")
+        REGISTERED.append(own)
+        if also_on:
+            REGISTERED.append(on_device(own, also_on))
+        return function
+
+    return register
+
+
+def on_device(subject: Subject, device: str) -> Subject:
+    """The same subject with its arrays on a device, which sums in an order of its own.
+
+    >>> on_device(Subject("torch:sigmoid", "sigmoid", arrays="torch"), "cuda").id
+    'torch:sigmoid@cuda'
+    """
+    contract = replace(CONVENTIONAL, arithmetic=subject.contract.arithmetic)
+    return replace(subject, id=f"{subject.id}@{device}", device=device, contract=contract)
+
+
+# --- ids and modules ---
+
+_IMPLEMENTATIONS = f"{__package__}.implementations"
+_PLACES = {"textbook": "softproof.verify"}  # ids are public names and stay where they once were
+
+
+def public_module(module: str) -> str:
+    """What the ids of subjects call a module of ``implementations/``; other names are unchanged.
+
+    >>> public_module("softproof.verify.subjects.implementations.torch_forms")
+    'softproof.verify.subjects.torch_forms'
+    >>> public_module("mine.softmax")
+    'mine.softmax'
+    """
+    folder, _, name = module.rpartition(".")
+    return f"{_PLACES.get(name, __package__)}.{name}" if folder == _IMPLEMENTATIONS else module
+
+
+def module_of(public: str) -> str:
+    """Where the module is that an id names: the reverse of ``public_module``.
+
+    >>> module_of("softproof.verify.textbook")
+    'softproof.verify.subjects.implementations.textbook'
+    >>> module_of("mine.softmax")
+    'mine.softmax'
+    """
+    module = f"{_IMPLEMENTATIONS}.{public.rpartition('.')[2]}"
+    return module if public_module(module) == public and find_spec(module) else public
