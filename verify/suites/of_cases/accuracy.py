@@ -70,8 +70,8 @@ def judge(
     for row, case in enumerate(batch.cases):
         try:
             exact = truth_once(definition, case, fmt, cross_check=row == 0)
-        except OracleError as error:
-            undecided.append(Undecided(row, str(error)))
+        except OracleError as reason:
+            undecided.append(Undecided(row, str(reason)))
             continue
         limits, source = limits_in_ulp(definition, contract, fmt, case, exact)
         error = ulp_error(computed[row], exact)

@@ -80,9 +80,10 @@ def _poisoned(
     for poison, number in poisons(fmt).items() if own else ():
         last = batch.cases[-1]
         values = {name: np.full_like(last.values[name], number) for name in own}
-        cases = (*batch.cases[:-1], last.with_values(**values))
+        others = batch.cases[:-1]
         told = f"{poison} in another case of the batch changes the result"
-        yield replace(batch, cases=cases), [*range(len(cases) - 1)], told
+        poisoned = replace(batch, cases=(*others, last.with_values(**values)))
+        yield poisoned, [*range(len(others))], told
 
 
 def _masked(definition: Definition) -> Iterator[tuple[str, str]]:

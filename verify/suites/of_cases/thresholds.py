@@ -45,7 +45,7 @@ def largest_errors(definition: Definition, case: Case, model: Model) -> NDArray[
 
 
 def _evaluated(definition: Definition, case: Case, model: Model) -> NDArray[np.float64]:
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for name, kind in definition.signature.arguments.items():
         value = case.values[name]
         if isinstance(kind, Numbers):
