@@ -40,7 +40,7 @@ class Case:
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells two cases apart, to look one up by."""
-        values = ((n, v.dtype.str, v.shape, v.tobytes()) for n, v in self.values.items())
+        values = ((n, v.dtype.str, v.shape, v.tobytes()) for n, v in sorted(self.values.items()))
         return (*values, *sorted(self.parameters.items()))
 
 

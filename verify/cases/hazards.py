@@ -107,7 +107,8 @@ def _wide(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
 def _spike(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
     drawn = np.array(_normal(rng, fmt, shape))
     if drawn.size:
-        drawn.reshape(-1)[rng.integers(drawn.size)] *= 32
+        place = rng.integers(drawn.size)
+        drawn.reshape(-1)[place] = np.copysign(32, drawn.reshape(-1)[place])
     return drawn
 
 

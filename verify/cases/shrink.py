@@ -96,13 +96,18 @@ def _restricted(
 
 
 def _plainer(kind: Numbers, name: str, case: Case) -> Iterator[Case]:
-    """All numbers of an argument 0, or else 1, or else its first."""
+    """All numbers of an argument 0, or else 1, or else its first, or all cut to a few bits."""
     value = case.values[name]
     for constant in (0.0, 1.0, *value.reshape(-1)[:1].astype(np.float64).tolist()):
         if (value == constant).all():
             return  # it is as plain as what follows
         if kind.lower <= constant <= kind.upper:
             yield case.with_values(**{name: np.full_like(value, constant)})
+    for bits in (1, 4):
+        mantissa, exponent = np.frexp(value.astype(np.float64))
+        cut = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits).astype(value.dtype)
+        if (cut != value).any() and kind.lower <= np.min(cut) and np.max(cut) <= kind.upper:
+            yield case.with_values(**{name: cut})
 
 
 def _with_simpler_numbers(kind: Numbers, name: str, case: Case) -> Iterator[Case]:

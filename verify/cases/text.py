@@ -143,7 +143,8 @@ def _entry(name: str, kind: Kind, word: str, fmt: Format) -> Any:
             raise ValueError(f"{name} has {_short(word)}, which is not {what}")
         return int(word)
     value = _number(word)
-    rounded = fmt.dtype.type(value)
+    with np.errstate(over="ignore"):
+        rounded = fmt.dtype.type(value)
     if not math.isnan(value) and float(rounded) != value:
         raise ValueError(f"{name} has {_short(word)}, which is no number of {fmt.name}")
     if not math.isnan(value) and not kind.lower <= value <= kind.upper:

@@ -373,9 +373,15 @@ def _print_undecided(report: Report, console: Console) -> None:
         at = f", as {', '.join(map(hex_and_decimal, shown.logits))}" if shown.logits else ""
         if shown.case:
             at = f", as {'; '.join(shown.case.splitlines())}"
-        console.print(
+        told = (
             f"Undecided: {counted(count, 'row')}{at}: {shown.reason}. That is a finding about the "
-            f"definition {definition}, not about a subject: such rows were not judged.",
+        )
+        told += f"definition {definition}, not about a subject: such rows were not judged."
+        if not all(row.case is None for row in rows):
+            told = f"Undecided: {counted(count, 'case')} of {definition}{at}: {shown.reason}. Such "
+            told += "cases were not judged."
+        console.print(
+            told,
             markup=False,
             soft_wrap=True,
         )

@@ -169,6 +169,8 @@ def _shrunk(
 
     fails: Callable[[Case], bool] = lambda case: bool(violations(case))  # noqa: E731
     (case,) = batch.cases
+    if not suite.takes_cases:  # what it compares does not follow from one case
+        return ShownCase(batch.family, definition, case, violation, batch.family != "preflight")
     trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
     may_fail = batch.family != "preflight" and not violation.only_in_batch
     fails_alone = may_fail and (trials == 0 or fails(case))

@@ -21,8 +21,8 @@ from ..verdicts import Undecided, Verdict, Violation
 from .thresholds import largest_errors, model_of
 
 NO_BOUND = (
-    "no bound is known there: what an implementation computes on the way may leave the range of "
-    "the format, or come to a point where the function is singular"
+    "no bound is known of what a right implementation may give there, for what it computes on the "
+    "way may leave the range of the format"
 )
 
 

@@ -8,9 +8,12 @@ whoever ignores that argument, or uses it otherwise, is beyond the threshold at 
 
 from __future__ import annotations
 
+import functools
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,7 @@ from ...cases.truth import truth_once
 from ...oracle.rounding import OracleError
 from ...subjects.contract import Contract
 from ...subjects.isolation.in_process import LiveSubject
+from ...subjects.subject import NotApplicable
 from ..verdicts import Verdict
 from . import accuracy
 from .thresholds import largest_errors, model_of
@@ -47,21 +51,24 @@ def families(definition: Definition) -> tuple[str, ...]:
 def draw(
     definition: Definition, family: str, fmt: Format, rows: int, seed: int
 ) -> Iterator[CaseBatch]:
-    """Two batches of one case each, that differ in one argument or parameter, seen to act.
+    """Two cases that differ in one argument or parameter, which is seen to act.
 
-    OracleError, a finding about the definition, where no such two are found.
+    (They are no batch for one call: what they differ in may be shared.)  OracleError, a finding
+    about the definition, where no such two are found.
     """
     rng = np.random.default_rng([seed, zlib.crc32(f"{definition.name} {family} acts".encode())])
     axes = definition.signature.axes
     sizes = {axis: SIZES[i % len(SIZES)] for i, axis in enumerate(axes)}
     plain = hazard_families(definition)[0]
-    for exponent in EXPONENTS:
-        drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases for _ in range(2)]
-        base, other = (_scaled(definition, cases[2], exponent, fmt) for cases in drawn)
-        for changed in _changed(definition, family, base, other):
+    drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases[2] for _ in range(2)]
+    scaled = [
+        tuple(_scaled(definition, case, exponent, fmt) for case in drawn) for exponent in EXPONENTS
+    ]
+    for change in _changes(definition, family):
+        for base, other in scaled:
+            changed = change(base, other)
             if _acts(definition, base, changed, fmt):
-                yield CaseBatch(family, (base,))
-                yield CaseBatch(family, (changed,))
+                yield CaseBatch(family, (base, changed))
                 return
     raise OracleError(
         f"no two cases were found that differ in {family} alone and whose results differ by "
@@ -79,25 +86,33 @@ def _scaled(definition: Definition, case: Case, exponent: int, fmt: Format) -> C
     return replace(case, values=values)
 
 
-def _changed(definition: Definition, family: str, base: Case, other: Case) -> Iterator[Case]:
-    """The base with one argument, or one parameter, changed."""
+def _changes(definition: Definition, family: str) -> list[Callable[[Case, Case], Case]]:
+    """Ways to change one argument, or one parameter, of a case, with another case at hand."""
     if family in definition.parameters:
         parameter = definition.parameters[family]
-        # The lower end first, which often is where the parameter does nothing.
-        ends = (parameter.lower, *parameter.values, parameter.upper)
-        for value in ends:
-            if np.isfinite(value) and value != parameter.default:
-                yield base.with_parameters(**{family: value})
-    else:
-        yield base.with_values(**{family: other.values[family]})
-        if other.values[family].dtype.kind in "bi":
-            yield base.with_values(**{family: _another(base.values[family])})
+        # The lower end first: often the parameter does nothing there.
+        values = (parameter.lower, *parameter.values, parameter.upper)
+        return [
+            functools.partial(_with_parameter, family, value)
+            for value in dict.fromkeys(values)
+            if np.isfinite(value) and value != parameter.default
+        ]
+    return [
+        lambda base, other: base.with_values(**{family: other.values[family]}),
+        lambda base, other: base.with_values(**{family: _another(base.values[family])}),
+    ]
 
 
-def _another(value: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64] | NDArray[np.bool_]:
-    """Other indices, or a mask that drops one entry more, or keeps one more."""
+def _with_parameter(name: str, value: float, base: Case, other: Case) -> Case:
+    return base.with_parameters(**{name: value})
+
+
+def _another(value: NDArray[Any]) -> NDArray[Any]:
+    """Numbers doubled, other indices, or a mask that drops one entry more, or keeps one more."""
     if value.dtype.kind == "i":
         return np.where(value > 0, value - 1, value + 1)
+    if value.dtype.kind != "b":
+        return np.asarray(value + value)
     changed = value.copy()
     changed.reshape(-1)[0] ^= True
     return changed if changed.any() else ~changed
@@ -120,8 +135,43 @@ def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> boo
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
-    """Hold a result at such a case against the truth."""
-    verdict = accuracy.check(subject, definition, fmt, batch)
-    message = f"{batch.family} does not act as defined"
-    violations = [replace(violation, message=message) for violation in verdict.violations]
-    return replace(verdict, violations=violations)
+    """Hold the results at both cases against the truth, and against each other."""
+    found, results = [], []
+    for i in range(len(batch.cases)):
+        try:
+            results.append(accuracy.call(subject, definition, fmt, batch.case(i)))
+        except NotApplicable:  # it takes no such parameter
+            continue
+        verdict = accuracy.judge(definition, subject.contract, fmt, batch.case(i), results[-1])
+        found.append(_told(verdict, batch.family, i))
+    if not found:
+        return Verdict(0, 0.0, [])
+    verdict = functools.reduce(_merged, found)
+    if len(results) == 2 and np.array_equal(results[0], results[1]) and verdict.violations:
+        idle = replace(
+            verdict.violations[0],
+            message=f"{batch.family} has no effect",
+            detail=f"Where it is changed, exact results differ by {MARGIN:g} thresholds or more.",
+            threshold=None,
+        )
+        return replace(verdict, violations=[idle])
+    return verdict
+
+
+def _told(verdict: Verdict, family: str, row: int) -> Verdict:
+    """A verdict on one of the two cases, as one on both."""
+    message = f"value beyond its error bound, where {family} acts"
+    violations = [replace(v, message=message, row=row) for v in verdict.violations]
+    undecided = tuple(replace(seen, row=row) for seen in verdict.undecided)
+    return replace(verdict, violations=violations, undecided=undecided)
+
+
+def _merged(one: Verdict, other: Verdict) -> Verdict:
+    """Two verdicts as one."""
+    return Verdict(
+        one.checks + other.checks,
+        max(one.worst, other.worst),
+        [*one.violations, *other.violations],
+        Counter(one.errors) + Counter(other.errors),
+        undecided=one.undecided + other.undecided,
+    )
