@@ -36,7 +36,8 @@ def load_definitions(path: Path) -> list[Definition]:
     """
     path.read_bytes()  # an error of its own where it is not there
     before = set(REGISTRY)
-    spec = importlib.util.spec_from_file_location(f"definitions_of_{path.stem}", path)
+    name = f"definitions_of_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
     if spec is None or spec.loader is None:
         raise ValueError(f"{path}: that is no Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
@@ -77,7 +78,7 @@ def _try_formulas(path: Path, definition: Definition) -> None:
 def _told(path: Path, error: BaseException) -> str:
     """The exception, with the last line of the file that it passed through."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [f.lineno for f in frames if Path(f.filename) == path or f.filename == str(path)]
+    lines = [frame.lineno for frame in frames if frame.filename == str(path.absolute())]
     if isinstance(error, SyntaxError) and error.lineno:
         lines.append(error.lineno)
     at = f":{lines[-1]}" if lines else ""
