@@ -47,17 +47,28 @@ class Claim(Protocol):
     """What ``certify`` returns, or the same read from a file."""
 
     @property
-    def lower(self) -> float: ...  # noqa: D102
+    def lower(self) -> float:
+        """What is claimed to be a lower bound of rho."""
+
     @property
-    def upper(self) -> float: ...  # noqa: D102
+    def upper(self) -> float:
+        """What is claimed to be an upper bound of rho; inf claims nothing."""
+
     @property
-    def multiplicity(self) -> int: ...  # noqa: D102
+    def multiplicity(self) -> int:
+        """The claimed number of zeros between the bounds; 0 claims nothing."""
+
     @property
-    def method(self) -> str: ...  # noqa: D102
+    def method(self) -> str:
+        """How the zeros were counted: taylor, winding, or none."""
+
     @property
-    def bits(self) -> int: ...  # noqa: D102
+    def bits(self) -> int:
+        """The precision that decided, which the checker doubles."""
+
     @property
-    def certificate(self) -> dict[str, Any]: ...  # noqa: D102
+    def certificate(self) -> dict[str, Any]:
+        """The circle, the discs and the frame that prove the claim."""
 
 
 def check(
@@ -66,11 +77,26 @@ def check(
     claim: Claim,
     curvatures: Sequence[float | Fraction] | None = None,
 ) -> None:
-    """Verify what `claim` says about the zero of F nearest to 0; None if it holds.
+    """Verify what a claim says about the zero of F nearest to 0.
 
-    The arguments are those of ``certify`` and its result. Raises ``CertificateError`` with the
-    reason where the claim is not proven.
+    Parameters
+    ----------
+    logits
+        z, one sample, shape (K,), as `certify` took them; -inf masks a class out.
+    slopes
+        a, the derivatives of the logits along the step; like logits.
+    claim
+        The result of `certify`, or the same read from a file.
+    curvatures
+        b, half the second derivatives of the logits along the step; None: all zero.
 
+    Raises
+    ------
+    CertificateError
+        If the claim is not proven; the message says what failed.
+
+    Examples
+    --------
     >>> from softproof.derivations.step_radius.certify import certify
     >>> claim = certify([0.0, 1.0, 0.5], [1.0, -1.0, 0.25])
     >>> check([0.0, 1.0, 0.5], [1.0, -1.0, 0.25], claim)

@@ -64,11 +64,31 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     """Print a definition with its derivatives, proven facts and step radius, derived by SymPy.
 
     Of a function of several arguments: its formula, its arguments, other forms and parameters.
-    size is the number of classes K of the printed formulas (functions of one real have none);
-    style is "text", within 100 columns for K <= 3, or "latex", a fragment that needs amsmath.
-    KeyError where no definition has that name; ValueError for another style or fewer than 2
-    classes.
 
+    Parameters
+    ----------
+    name
+        The definition.
+    size
+        The number of classes K of the printed formulas, at least 2; functions of one real have
+        none.
+    style
+        "text", within 100 columns for K <= 3, or "latex", a fragment that needs amsmath.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    KeyError
+        If no definition has that name.
+    ValueError
+        If there is no such style, or there are fewer than 2 classes.
+
+    Examples
+    --------
     >>> print(derive("sigmoid").partition("First")[0].strip())
     sigmoid: Logistic function 1 / (1 + e^-x).
     <BLANKLINE>

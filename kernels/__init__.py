@@ -17,13 +17,8 @@ Functions compile at their first call, in a few seconds (the exact radius in fif
 cached on disk.
 """
 
-from .activations.elementwise import (
-    gaussglu,
-    normal_cdf,
-    ria,
-    smoothed_rsqrt,
-    smoothed_rsqrt_derivative,
-)
+from .activations import elementwise
+from .activations.elementwise import *  # noqa: F403  (what its `__all__` names)
 from .error_bounds import error_bound
 from .h_consistency.transform import consistency_gamma, consistency_transform
 from .losses.comp_sum import comp_sum, comp_sum_with_gradient
@@ -50,6 +45,7 @@ from .softmax_family.softmax_gradient import softmax_jvp, softmax_vjp
 from .step_radius.activation_radius import ACTIVATIONS, activation_radius
 from .step_radius.radius import BOUNDS, BatchRadius, Radius, radius, safe_radius
 from .training.clip import ClipRecord, clip_step
+from .training.perp_grad import perp_grad
 
 __all__ = [
     "ACTIVATIONS",
@@ -68,19 +64,15 @@ __all__ = [
     "cross_entropy_gradient",
     "cross_entropy_with_gradient",
     "error_bound",
-    "gaussglu",
     "log_softmax",
     "log_softmax_jvp",
     "log_softmax_vjp",
     "logsumexp",
     "naive",
-    "normal_cdf",
     "online",
+    "perp_grad",
     "radius",
-    "ria",
     "safe_radius",
-    "smoothed_rsqrt",
-    "smoothed_rsqrt_derivative",
     "softmax",
     "softmax_jvp",
     "softmax_vjp",
@@ -93,3 +85,4 @@ __all__ = [
     "tuning",
     "two_pass",
 ]
+__all__ += elementwise.__all__

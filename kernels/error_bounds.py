@@ -86,6 +86,7 @@ WITHOUT: dict[str, str] = {
     "radius": "the exact radius comes with an enclosure of its own, `Radius`",
     "safe_radius": "its result is at most the exact radius, and is not compared with it",
     "activation_radius": "its result is at most the exact radius, and is not compared with it",
+    "perp_grad": "its error is bounded by the norm of the gradient: see its docstring",
     "clip_step": "its factor keeps the step within the radius: see its docstring",
 }
 """The public kernels that have no bound in ulps, and why."""

@@ -69,7 +69,7 @@ style.legend(figure, axes.get_legend_handles_labels()[0], columns=1)
 figure
 
 # %%
-print("\n".join(phase_transition.beside_the_paper(one_step.rows)))
+print("\n".join(phase_transition.comparison_with_the_paper(one_step.rows)))
 assert min(row.accuracy_onset / row.radii["spread"] for row in one_step.rows) > 1
 
 # %% [markdown]
@@ -154,7 +154,7 @@ style.legend(figure, (point for (point,) in points))
 figure
 
 # %%
-print("\n".join(directions.beside_the_paper(rays)))
+print("\n".join(directions.comparison_with_the_paper(rays)))
 for row in linear:
     (uphill,), (downhill,) = row.of("uphill"), row.of("downhill")
     assert uphill.loss_ratio > max(ray.loss_ratio for ray in row.of("random"))
@@ -195,7 +195,7 @@ figure
 # %%
 deviations = {unit: float(np.std(np.log10(onset))) for unit, onset in by_unit.items()}
 print({unit: round(deviation, 3) for unit, deviation in deviations.items()})
-print("\n".join(temperature.beside_the_paper(deviations)))
+print("\n".join(temperature.comparison_with_the_paper(deviations)))
 assert deviations["spread"] < deviations["raw"] / 3
 
 # %% [markdown]

@@ -182,10 +182,10 @@ def report(rows: list[Row]) -> str:
             lines.append(
                 f"{row.model:<8}{row.phase:<7}{kind:<10}" + "".join(f"{c:>20}" for c in cells)
             )
-    return "\n".join([*lines, *beside_the_paper(rows)])
+    return "\n".join([*lines, *comparison_with_the_paper(rows)])
 
 
-def beside_the_paper(rows: list[Row]) -> list[str]:
+def comparison_with_the_paper(rows: list[Row]) -> list[str]:
     """Say of every statement of the paper in how many phases it holds, and in which."""
 
     def phases(statement: str, of: list[Row], holds: Callable[[Row], bool]) -> str:

@@ -249,7 +249,7 @@ def report(result: Result) -> str:
     flagged = sum(row.flagged for row in result.rows)
     samples = sum(row.exact.size for row in result.rows)
     lines.append(f"Flagged, with the variance bound in their place: {flagged} of {samples} samples")
-    lines += ["", *beside_the_paper(result.rows), "", *_rungs(result.rows)]
+    lines += ["", *comparison_with_the_paper(result.rows), "", *_rungs(result.rows)]
     lines += [
         "",
         f"Linear model, {len(result.inside)} samples, each at its own exact radius rho: error of",
@@ -276,7 +276,7 @@ def _onsets(rows: list[Row], field: str, bound: str) -> list[float]:
     return [getattr(row, field) / row.radii[bound] for row in rows]
 
 
-def beside_the_paper(rows: list[Row]) -> list[str]:
+def comparison_with_the_paper(rows: list[Row]) -> list[str]:
     """Write a table and one sentence per model, in units of pi / Delta as the paper has it."""
     table = [
         "Beside the paper, in r = tau / (pi / Delta); it says that no model fails for r < 1",

@@ -116,11 +116,11 @@ def report(rows: list[Row]) -> str:
         lines.append("std of log10 " + "".join(f"{value:>11.3f}" for value in logs.values()))
         lines.append("std          " + "".join(f"{value:>11.3f}" for value in plain.values()))
         lines.append(f"{'paper':<13}{PAPER_RAW:>11.3f}{'':>11}{PAPER_NORMALISED:>11.3f}")
-        lines += ["", *beside_the_paper(logs)]
+        lines += ["", *comparison_with_the_paper(logs)]
     return "\n".join(lines)
 
 
-def beside_the_paper(std: dict[str, float]) -> list[str]:
+def comparison_with_the_paper(std: dict[str, float]) -> list[str]:
     """Three sentences: the collapse, the control, and what the tighter rungs do."""
     factor, paper = std["raw"] / std["spread"], PAPER_RAW / PAPER_NORMALISED
     holds = 0.5 * paper <= factor <= 2.0 * paper

@@ -30,12 +30,24 @@ USE = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker of conformance tests.
+
+    Parameters
+    ----------
+    config
+        The configuration of pytest.
+    """
     config.addinivalue_line("markers", MARKER)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test per format and suite."""
+    """Make of a marked test function one test for each format and suite.
+
+    Parameters
+    ----------
+    metafunc
+        The test function.
+    """
     name = metafunc.definition.nodeid
     marker = metafunc.definition.get_closest_marker("conforms")
     if "conformance" not in metafunc.fixturenames:
@@ -63,6 +75,16 @@ def conformance(request: pytest.FixtureRequest) -> Check:
     @pytest.mark.conforms("softmax", dtype=["float32", "bfloat16"])
     def test_softmax(conformance):
         conformance(my_softmax)
+
+    Parameters
+    ----------
+    request
+        What pytest knows of the test: its parameter is what to check.
+
+    Returns
+    -------
+    Check
+        A function of one argument, the function under test.
     """
     return Check(*request.param)
 
@@ -76,7 +98,7 @@ class Check:
         self.was_called = False
 
     def __repr__(self) -> str:
-        """The same in every run, as tracebacks show it."""
+        """A text that is the same in every run, as tracebacks show it."""
         return f"<conforms to {self._asked.definition}>"
 
     def __call__(self, fn: Callable[..., Any] | str) -> None:
@@ -95,7 +117,18 @@ class Check:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
-    """A test that forgot to call its fixture has checked nothing, and must not pass."""
+    """Fail a test that forgot to call its fixture: it has checked nothing, and must not pass.
+
+    Parameters
+    ----------
+    pyfuncitem
+        The test.
+
+    Returns
+    -------
+    object
+        What the test returned.
+    """
     result = yield
     check = pyfuncitem.funcargs.get("conformance")
     if isinstance(check, Check) and not check.was_called:

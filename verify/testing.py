@@ -52,30 +52,51 @@ def assert_conforms(
     arrays: str = "numpy",
     device: str = "",
 ) -> None:
-    """AssertionError unless a function keeps what its definition and its contract promise.
+    """Assert that a function keeps what its definition and its contract promise.
 
     The message gives the worst case of each suite that fails: the row in hex and decimal, what was
     observed and expected, the error, the threshold and its source, and what to fix where the case
     tells that.
 
-    * ``fn``: called with logits of shape (rows, classes), and labels of shape (rows,) for a loss;
-      returns an array of their dtype, or (loss, gradient).  A callable, closures and methods
-      included, runs in this process, under the floating-point environment and ``np.seterr`` that
-      the caller has: a crash takes the tests with it, and a hang stops them.  Its name
-      ``"module:attribute"``, or the command line of a program, runs in a process of its own, where
-      both are findings.
-    * ``dtype``: of float16, bfloat16, float32, float64; one, or several.
-    * ``contract``: where implementations differ legitimately, what this one does, as a Contract or
-      a mapping of its settings.  What it does not say is observed: the function may go any of the
-      legitimate ways, but not two at once.
-    * ``suites``: which; all that apply when None.
-    * ``budget``: quick or standard; ``seed``: of the inputs.  The same give the same message.
-    * ``arrays``, ``device``: the library whose arrays ``fn`` takes (numpy, torch, jax, cupy), and
-      where they live ("cuda"; "" for the library's default).
+    Parameters
+    ----------
+    fn
+        Called with logits of shape (rows, classes), and labels of shape (rows,) for a loss; returns
+        an array of their dtype, or (loss, gradient). A callable, closures and methods included,
+        runs in this process, under the floating-point environment and ``np.seterr`` that the caller
+        has: a crash takes the tests with it, and a hang stops them. Its name
+        ``"module:attribute"``, or the command line of a program, runs in a process of its own,
+        where both are findings.
+    definition
+        The name of the definition that it implements.
+    dtype
+        The name of the format, or several: float16, bfloat16, float32, float64.
+    contract
+        Where implementations differ legitimately, what this one does, as a Contract or a mapping of
+        its settings. What it does not say is observed: the function may go any of the legitimate
+        ways, but not two at once.
+    suites
+        The name of a suite, or several; None: all that apply.
+    budget
+        "quick" or "standard".
+    seed
+        The seed of the inputs; the same one gives the same message.
+    arrays
+        The library whose arrays ``fn`` takes: numpy, torch, jax or cupy.
+    device
+        Where the arrays live, as "cuda"; empty for the library's default.
 
-    TypeError or ValueError names an argument that cannot be; NothingToCheck where no check, or
-    none of a suite that was named, applies to ``fn``.
+    Raises
+    ------
+    AssertionError
+        If the function does not conform.
+    TypeError, ValueError
+        If an argument cannot be; the message names it.
+    NothingToCheck
+        If no check, or none of a suite that was named, applies to ``fn``.
 
+    Examples
+    --------
     >>> from softproof.kernels import softmax
     >>> assert_conforms(softmax, "softmax", suites="overflow")
     >>> assert_conforms(softmax, "softmax", dtype="float8")
@@ -144,7 +165,7 @@ class Conformance:
         )
 
     def parts(self) -> dict[str, Conformance]:
-        """The same suite by suite in each format, by a name.
+        """The checks of this call split by suite and format, by a name.
 
         >>> list(Conformance("sigmoid", ["float16", "float32"], suites=["overflow"]).parts())
         ['float16-overflow', 'float32-overflow']

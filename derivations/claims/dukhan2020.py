@@ -35,8 +35,8 @@ from .register import (
     confirmed,
     proven,
     refuted,
+    require,
     simulated,
-    step,
 )
 
 HALF = Fraction(1, 2)
@@ -61,7 +61,7 @@ def mantissa_of_a_pair(rounding: str = "nearest") -> Verdict:
     """m = 2^r with r = x log2 e - n, what the rounding leaves."""
     x, n = sympy.symbols("x n", real=True)
     m = sympy.exp(x - n * sympy.log(2))
-    step(sympy.simplify(m * 2**n - sympy.exp(x)) == 0)
+    require(sympy.simplify(m * 2**n - sympy.exp(x)) == 0)
     low, high = {"nearest": (-HALF, HALF), "down": (Fraction(0), Fraction(1))}[rounding]
     if low < -HALF or high > HALF:
         between = (max(abs(low), high) + HALF) / 2
@@ -81,7 +81,7 @@ def sums_of_pairs_never_overflow(reference: Callable[..., int] = max) -> Verdict
     """No exponent n - N is positive, so the sum of K terms is at most K sqrt(2) < 2^128."""
     m_1, m_2, n_1, n_2, top = sympy.symbols("m_1 m_2 n_1 n_2 N", real=True)
     pair = (m_1 * 2 ** (n_1 - top) + m_2 * 2 ** (n_2 - top)) * 2**top
-    step(sympy.simplify(sympy.expand(pair) - m_1 * 2**n_1 - m_2 * 2**n_2) == 0)
+    require(sympy.simplify(sympy.expand(pair) - m_1 * 2**n_1 - m_2 * 2**n_2) == 0)
     rows = rows_up_to(LARGEST)
     for count, row in enumerate(rows, 1):
         exponents = [_exponent(x) for x in row.tolist()]
@@ -93,7 +93,7 @@ def sums_of_pairs_never_overflow(reference: Callable[..., int] = max) -> Verdict
                     f"x = {_row(row.tolist())}: a term is m 2^{max(kept, n) - common:.4g}", count
                 )
             kept = common
-    step(sympy.Integer(2) ** 127 * sympy.sqrt(2) < 2**128)
+    require(sympy.Integer(2) ** 127 * sympy.sqrt(2) < 2**128)
     return proven(
         "n - N <= 0, so each term is at most 2^(1/2); adding it changes no sum's value m 2^n",
         len(rows),
@@ -122,7 +122,7 @@ def exponent_of_a_pair_is_finite(largest: Fraction = Fraction(LARGEST)) -> Verdi
     x = np.float32(LARGEST)
     with np.errstate(over="ignore"):
         n = np.rint(x * LOG2_E)
-    step(np.isinf(n))
+    require(np.isinf(n))
     return refuted(
         f"x = {float(x).hex()}, the largest number: x log2 e = 4.9e38 rounds to inf; so from "
         "2.36e38 on"
@@ -137,10 +137,20 @@ def _fma(a: Any, b: Any, c: Any) -> Row:
 
 
 def reduced(x: Row) -> tuple[Row, Row]:
-    """(m, n) of e^x as printed, in binary32 with fused operations.
+    """The pair (m, n) with e^x = m 2^n as printed, in binary32 with fused operations.
 
     n = round(x log2 e), t = x - n ln 2 by Cody and Waite with ln 2 in two parts, m a polynomial of
     degree 5 in t.
+
+    Parameters
+    ----------
+    x
+        A row of float32.
+
+    Returns
+    -------
+    tuple of Row
+        m and n, both float32.
     """
     n = np.rint(x * LOG2_E)
     t = _fma(n, -LN2_LOW, _fma(n, -LN2_HIGH, x))
@@ -151,7 +161,20 @@ def reduced(x: Row) -> tuple[Row, Row]:
 
 
 def saturating_scale(m: Row, n: Row) -> Row:
-    """m 2^n as AVX-512 has an instruction for it: an infinite m stays so, whatever the finite n."""
+    """m 2^n as AVX-512 has an instruction for it: an infinite m stays so, whatever the finite n.
+
+    Parameters
+    ----------
+    m
+        A row of float32.
+    n
+        The exponents, integers as float32.
+
+    Returns
+    -------
+    Row
+        The products, float32.
+    """
     with np.errstate(invalid="ignore"):
         return np.where(
             np.isinf(m) & np.isfinite(n),
@@ -161,7 +184,20 @@ def saturating_scale(m: Row, n: Row) -> Row:
 
 
 def product_scale(m: Row, n: Row) -> Row:
-    """m times 2^n made of exponent bits, n cut at -127, where it stands for 0: inf gives NaN."""
+    """m times a 2^n made of exponent bits, n cut at -127, where it stands for 0: inf gives NaN.
+
+    Parameters
+    ----------
+    m
+        A row of float32.
+    n
+        The exponents, integers as float32.
+
+    Returns
+    -------
+    Row
+        The products, float32.
+    """
     power = np.ldexp(np.float32(1), np.maximum(np.nan_to_num(n), -127).astype(np.int32))
     return np.asarray(m * np.where(n <= -127, np.float32(0), power), np.float32)
 
@@ -173,7 +209,20 @@ SCALES: dict[str, Callable[[Row, Row], Row]] = {
 
 
 def softmax_as_printed(x: Row, scale: str) -> Row:
-    """Softmax of one row by the two passes as printed, in binary32; scale is a key of SCALES."""
+    """Softmax of one row by the two passes as printed, in binary32.
+
+    Parameters
+    ----------
+    x
+        A row of float32.
+    scale
+        How to multiply by 2^n, a key of SCALES.
+
+    Returns
+    -------
+    Row
+        The probabilities, float32.
+    """
     by = SCALES[scale]
     with np.errstate(all="ignore"):
         m, n = reduced(x)
@@ -195,7 +244,18 @@ MASKS = (-1e4, -1e9, -1e15, -1e30, -LARGEST)
 
 
 def rows_up_to(limit: float) -> list[Row]:
-    """Rows with masks, with common offsets, and up and down the range, up to the limit."""
+    """Rows with masks, with common offsets, and with numbers up and down the range.
+
+    Parameters
+    ----------
+    limit
+        Rows with a number of larger modulus are left out.
+
+    Returns
+    -------
+    list of Row
+        Rows of float32.
+    """
     tails = ([0.0, 1.0, -2.0], [5.0, 5.0, 4.5, -80.0])
     rows = [[*tail, mask] for tail in tails for mask in MASKS]
     rows += [[offset] * 3 for offset in (*MASKS, *(-mask for mask in MASKS))]
@@ -304,7 +364,7 @@ class CountedArray:
         return len(self._values)
 
     def tolist(self) -> list[float]:
-        """The values, uncounted."""
+        """The values as a list, which counts neither as a read nor as a write."""
         return list(self._values)
 
 
@@ -371,7 +431,7 @@ def memory_operations(counts: dict[str, tuple[int, int]] = PRINTED) -> Verdict:
                 f"{name}: {reads / len(values):g} reads and {writes / len(values):g} writes", 3
             )
         results.append(y.tolist())
-    step(all(np.allclose(result, results[0], rtol=1e-12, atol=0) for result in results))
+    require(all(np.allclose(result, results[0], rtol=1e-12, atol=0) for result in results))
     return confirmed(3, "counted on the algorithms as printed, which agree on the result")
 
 

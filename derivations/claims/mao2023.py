@@ -57,7 +57,7 @@ from .register import (
     confirmed,
     proven,
     refuted,
-    step,
+    require,
 )
 
 COMP_SUM = "Mao, Mohri, Zhong 2023 (arXiv 2304.07288)"
@@ -70,8 +70,24 @@ B = sympy.Symbol("b", positive=True)
 
 
 def regret(p: list[Fraction], q: list[Fraction], tau: Fraction) -> flint.arb:
-    """R(p, q) of equation (1); classes without probability may have q = 0.
+    """The conditional regret R(p, q) of equation (1).
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    q
+        The softmax of the scores, exact; it may be 0 for classes without probability.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    arb
+        An enclosure of the regret.
+
+    Examples
+    --------
     >>> half = [HALF, HALF]
     >>> print(regret([ONE, Fraction(0)], half, TWO).str(5, radius=False))
     0.50000
@@ -93,9 +109,9 @@ def members(gce_exponent: int = -1) -> Verdict:
     q = sympy.Symbol("q", positive=True)
     v = 1 / q - 1
     phi = ((1 + v) ** (1 - TAU) - 1) / (1 - TAU)
-    step(sympy.simplify(phi.subs(TAU, 0) - v) == 0)
-    step(sympy.simplify(sympy.limit(phi, TAU, 1) + sympy.log(q)) == 0)
-    step(sympy.simplify(phi.subs(TAU, 2) - (1 - q)) == 0)
+    require(sympy.simplify(phi.subs(TAU, 0) - v) == 0)
+    require(sympy.simplify(sympy.limit(phi, TAU, 1) + sympy.log(q)) == 0)
+    require(sympy.simplify(phi.subs(TAU, 2) - (1 - q)) == 0)
     exponent = TAU + gce_exponent
     difference = sympy.simplify(sympy.powsimp(phi - (1 - q**exponent) / exponent))
     if difference != 0:
@@ -117,7 +133,7 @@ def transform_below_one(base: int = 2) -> Verdict:
     a, s = TAU - 1, 1 / (2 - TAU)
     # Minimising sum_k p_k (1 - q_k^a) / a with sum q_k = 1: p_k q_k^(a-1) is the same for all k.
     p = sympy.Symbol("p", positive=True)
-    step(sympy.simplify(sympy.powsimp(p * p ** (s * (a - 1)))) == 1)
+    require(sympy.simplify(sympy.powsimp(p * p ** (s * (a - 1)))) == 1)
     # With m = ((1+b)^s + (1-b)^s)/2, p_i^s + p_j^s = 2^(1-s) m.
     m = sympy.Symbol("m", positive=True)
     two = sympy.Integer(2) ** sympy.simplify((1 - s) * (2 - TAU))
@@ -145,7 +161,7 @@ def transform_at_zero(power: int = 2) -> Verdict:
     up, down = sympy.symbols("x y", positive=True)  # sqrt(1 + b), sqrt(1 - b)
     t = 2 * (1 - ((up + down) / 2) ** 2)
     # x^2 + y^2 = 2, and x y = sqrt(1 - b^2).
-    step(sympy.expand(t - (1 - up * down) - (2 - up**2 - down**2) / 2) == 0)
+    require(sympy.expand(t - (1 - up * down) - (2 - up**2 - down**2) / 2) == 0)
     if sympy.expand((1 + B) * (1 - B) - (1 - B**power)) != 0:  # (x y)^2
         value = 1 - sympy.sqrt(1 - sympy.S.Half**power)
         return refuted(f"b = 1/2: {sympy.N(value, 6)} against {sympy.N(1 - sympy.sqrt(3) / 2, 6)}")
@@ -170,7 +186,7 @@ def transform_at_one(factor: sympy.Expr = sympy.S.Half) -> Verdict:
         value = (claimed - limit).subs(B, sympy.S.Half)
         return refuted(f"b = 1/2: off by {sympy.N(value, 6)}")
     p = ((1 + B) / 2, (1 - B) / 2)
-    step(sympy.simplify(claimed - sum(x * sympy.log(sympy.expand(2 * x)) for x in p)) == 0)
+    require(sympy.simplify(claimed - sum(x * sympy.log(sympy.expand(2 * x)) for x in p)) == 0)
     return attained("the limit by differentiation; it is KL(p || (1/2, 1/2))")
 
 
@@ -228,7 +244,22 @@ def _distribution(random: np.random.Generator, n: int) -> list[Fraction]:
 
 
 def extremal(b: Fraction, tau: Fraction, n: int) -> tuple[list[Fraction], list[Fraction]]:
-    """p and q with the regret b: two classes, or at tau = 2, where b allows it, n - 1 ties."""
+    """The extremal p and q of 0-1 regret b: two classes, or n - 1 ties from tau = 2 on for small b.
+
+    Parameters
+    ----------
+    b
+        The 0-1 regret, in [0, 1].
+    tau
+        The parameter of the loss.
+    n
+        The number of classes, at least 2.
+
+    Returns
+    -------
+    tuple of list of Fraction
+        p and q, each of n numbers.
+    """
     rest = [Fraction(0)] * (n - 2)
     if tau >= 2 and b * (n - 1) <= 1:
         return [(1 - (n - 1) * b) / n] + [(1 + b) / n] * (n - 1), [Fraction(1, n)] * n
@@ -338,7 +369,7 @@ def _against_infimum(taus: tuple[Fraction, ...], classes: tuple[int, ...]) -> Ve
                     cases += 1
                     least = infimum(b, tau, n)
                     bound = transform_ball(ball(b), tau, n)
-                    step(not least.value < bound)
+                    require(not least.value < bound)
                     if least.value > bound and least.value / bound > worst:
                         worst = (least.value / bound).lower()
                         p = ", ".join(f"{x:.4g}" for x in least.distribution)
@@ -365,7 +396,7 @@ def transform_is_derived(branches: tuple[str, ...] = BRANCHES[:2]) -> Verdict:
         excess = excess_over_published(branch)
         if excess != 0:
             return refuted(f"for {branch} the derived T is larger by {excess}")
-    step(sympy.simplify(excess_over_published(BRANCHES[2]).subs(TAU, 2)) == 0)
+    require(sympy.simplify(excess_over_published(BRANCHES[2]).subs(TAU, 2)) == 0)
     share = derived(BRANCHES[1]).best_share
     return proven(f"the likelier of two classes has the share {share} at the infimum")
 
@@ -383,14 +414,14 @@ def transform_is_convex(convex: bool = True) -> Verdict:
     with flint.ctx.workprec(BITS):
         for tau in TAUS:
             grid = [transform_ball(ball(Fraction(k, 32)), tau, 3) for k in range(33)]
-            step(grid[0].contains(0))
-            step(all(y > x for x, y in itertools.pairwise(grid)))
+            require(grid[0].contains(0))
+            require(all(y > x for x, y in itertools.pairwise(grid)))
             for x, y, z in zip(grid, grid[1:], grid[2:], strict=False):
                 cases += 1
                 bend = x - 2 * y + z
                 if bend > 0 and not convex:
                     return refuted(f"tau = {tau}: a second difference is {float(bend):.3g}", cases)
-                step(bend > 0 or tau >= 2)
+                require(bend > 0 or tau >= 2)
     return proven(
         "N is concave for s <= 1 and convex for s >= 1 (Minkowski), T even; for tau >= 2 linear",
         cases,

@@ -14,7 +14,17 @@ from ..arithmetic.balls import ball
 from ..arithmetic.formats import BINARY32
 from ..arithmetic.systems import balls, ieee
 from ..catalogue import lookup
-from .register import OUR_QUESTION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
+from .register import (
+    OUR_QUESTION,
+    PROOF,
+    SEARCH,
+    Verdict,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+    require,
+)
 
 BLANCHARD_HIGHAM_HIGHAM = "Blanchard, Higham, Higham 2021 (IMA J. Numer. Anal. 41(4), draa038)"
 BITS = 160
@@ -22,7 +32,7 @@ U = 2.0**-24
 
 
 def _relative_errors(row: NDArray[np.float32], form: str) -> NDArray[np.float64]:
-    """Of the normal entries of softmax in float32, by a form of its definition."""
+    """The relative errors of the normal entries of softmax in float32, by one of its forms."""
     softmax = lookup("softmax")
     function = softmax.forms.get(form, softmax)
     with np.errstate(all="ignore"):
@@ -133,8 +143,8 @@ def z_loss_is_invariant(sign: int = 1) -> Verdict:
     variance = sum((x - mean) ** 2 for x in z) / 3
     moved = {x: scale * x + shift for x in z}
     # z_y - mean is multiplied by `scale`, the deviation by its modulus.
-    step(sympy.expand((z[0] - mean).subs(moved, simultaneous=True) - scale * (z[0] - mean)) == 0)
-    step(sympy.expand(variance.subs(moved, simultaneous=True) - scale**2 * variance) == 0)
+    require(sympy.expand((z[0] - mean).subs(moved, simultaneous=True) - scale * (z[0] - mean)) == 0)
+    require(sympy.expand(variance.subs(moved, simultaneous=True) - scale**2 * variance) == 0)
     if scale != sympy.sqrt(scale**2):
         return refuted("a negative factor turns the sign of the standardised logit")
     return proven("numerator and deviation are multiplied by the same positive factor")

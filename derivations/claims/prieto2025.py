@@ -19,7 +19,17 @@ from ..arithmetic.balls import ball
 from ..arithmetic.formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS, Format
 from ..arithmetic.systems import ieee
 from ..catalogue import stablemax
-from .register import COMPUTATION, PROOF, SEARCH, Verdict, claim, confirmed, proven, refuted, step
+from .register import (
+    COMPUTATION,
+    PROOF,
+    SEARCH,
+    Verdict,
+    claim,
+    confirmed,
+    proven,
+    refuted,
+    require,
+)
 
 GROKKING = "Prieto et al. 2025 (arXiv 2501.04697)"
 BITS = 160
@@ -27,12 +37,30 @@ THRESHOLDS = {"float32": "16.64", "float64": "36.74", "float16": "7.62", "bfloat
 
 
 def rounded(value: flint.arb, fmt: Format) -> Fraction:
-    """A ball rounded into a format, to nearest; ArithmeticError where it does not decide."""
+    """Round a ball into a format, to nearest.
+
+    Parameters
+    ----------
+    value
+        The ball.
+    fmt
+        The format.
+
+    Returns
+    -------
+    Fraction
+        The number of the format that all numbers of the ball round to.
+
+    Raises
+    ------
+    ArithmeticError
+        If they do not all round to the same number.
+    """
     low, high = (
         fmt.round(Fraction(int(end.man_exp()[0])) * Fraction(2) ** int(end.man_exp()[1]))
         for end in (value.lower(), value.upper())
     )
-    step(low == high)
+    require(low == high)
     return Fraction(float(low))
 
 
@@ -51,7 +79,7 @@ def absorption(offset: int = 0) -> Verdict:
         for fmt in (BINARY32, BINARY64, BINARY16, BFLOAT16):
             threshold = (fmt.precision + offset) * flint.arb(2).log()
             if offset == 0:
-                step(f"{float(threshold):.2f}" == THRESHOLDS[fmt.name])
+                require(f"{float(threshold):.2f}" == THRESHOLDS[fmt.name])
             for distance in (-3, -1, -0.5, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.5, 1, 10):
                 cases += 1
                 gap = ball(float(threshold) + distance)
@@ -105,7 +133,7 @@ def softmax_collapse(gap: float = 40.0) -> Verdict:
     with flint.ctx.workprec(BITS):
         tail = (-ball(gap)).exp()
         truths = (tail.log1p(), tail / (1 + tail))
-        step(all(truth > 0 for truth in truths))
+        require(all(truth > 0 for truth in truths))
         for fmt in FORMATS.values():
             cases += 1
             one, loser = fmt.dtype.type(1), fmt.dtype.type(math.exp(-gap))
@@ -160,7 +188,7 @@ def naive_loss_minimisation(label: str = "largest") -> Verdict:
     loss = sympy.log(sum(sympy.exp(c * x) for x in z)) - c * y
     total = sum(sympy.exp(c * x) for x in z)
     terms = [sympy.exp(c * x) / total * (x - y) for x in z]
-    step(sympy.simplify(loss.diff(c) - sum(terms)) == 0)
+    require(sympy.simplify(loss.diff(c) - sum(terms)) == 0)
     values = [sympy.expand(x - y) for x in z]
     if all(value.is_nonpositive for value in values):
         return proven("it is sum_k p_k (z_k - z_y), and z_y is the largest")
@@ -203,8 +231,8 @@ def stablemax_is_a_distribution(below_zero: str = "reciprocal") -> Verdict:
     left = 1 / (1 + t) if below_zero == "reciprocal" else 1 - t
     if not left.is_positive:
         return refuted(f"s(-2) = {left.subs(t, 2)}")
-    step((-left.diff(t)).is_positive)
-    step(left.subs(t, 0) == 1)
+    require((-left.diff(t)).is_positive)
+    require(left.subs(t, 0) == 1)
     return proven("1 / (1 + t) is positive and falls with t = -x; x + 1 rises from 1")
 
 
@@ -243,7 +271,7 @@ def perp_grad(factor: int = 1) -> Verdict:
     if product != 0:
         return refuted(f"<w, perp> = {product}")
     squares = sum(entry**2 for entry in w.cross(g))  # Lagrange's identity
-    step(sympy.cancel(g.dot(perp) * w.dot(w) - squares) == 0)
+    require(sympy.cancel(g.dot(perp) * w.dot(w) - squares) == 0)
     return proven("<w, perp> = 0, and <g, perp> <w, w> = |w x g|^2, which is not negative")
 
 

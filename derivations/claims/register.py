@@ -37,7 +37,7 @@ CONFIRMED = "confirmed"
 SIMULATED = "simulated"
 """True in so many cases of a model of somebody else's arithmetic."""
 REFUTED = "refuted"
-"""False."""
+"""The statement is false."""
 NOT_CHECKABLE = "not checkable here"
 OUTCOMES = (PROVEN, ATTAINED, CERTIFIED, CONFIRMED, SIMULATED, REFUTED, NOT_CHECKABLE)
 
@@ -65,37 +65,126 @@ class Verdict:
 
 
 def proven(evidence: str, cases: int = 0) -> Verdict:
-    """A verdict: true, with proof."""
+    """The verdict that a statement is true, with proof.
+
+    Parameters
+    ----------
+    evidence
+        The argument, in words.
+    cases
+        How many cases were computed; 0 for an argument that covers all.
+
+    Returns
+    -------
+    Verdict
+        With the outcome PROVEN.
+    """
     return Verdict(PROVEN, evidence, cases)
 
 
 def attained(evidence: str, cases: int = 0) -> Verdict:
-    """A verdict: true, with proof, and sharp."""
+    """The verdict that a bound is true, with proof, and sharp.
+
+    Parameters
+    ----------
+    evidence
+        The argument, and where the bound is attained, in words.
+    cases
+        How many cases were computed; 0 for an argument that covers all.
+
+    Returns
+    -------
+    Verdict
+        With the outcome ATTAINED.
+    """
     return Verdict(ATTAINED, evidence, cases)
 
 
 def certified(cases: int, evidence: str) -> Verdict:
-    """A verdict: true of so many instances, each with proof."""
+    """The verdict that a statement is true of a number of instances, each with proof.
+
+    Parameters
+    ----------
+    cases
+        How many instances were decided.
+    evidence
+        What was computed, in words.
+
+    Returns
+    -------
+    Verdict
+        With the outcome CERTIFIED.
+    """
     return Verdict(CERTIFIED, evidence, cases)
 
 
 def confirmed(cases: int, evidence: str) -> Verdict:
-    """A verdict: true in so many cases."""
+    """The verdict that a statement was true in a number of cases, without proof.
+
+    Parameters
+    ----------
+    cases
+        How many cases were computed.
+    evidence
+        What was computed, in words.
+
+    Returns
+    -------
+    Verdict
+        With the outcome CONFIRMED.
+    """
     return Verdict(CONFIRMED, evidence, cases)
 
 
 def simulated(cases: int, evidence: str) -> Verdict:
-    """A verdict: true in so many cases of a model."""
+    """The verdict that a statement was true in a number of cases of a model of its subject.
+
+    Parameters
+    ----------
+    cases
+        How many cases were computed.
+    evidence
+        The model and what was computed, in words.
+
+    Returns
+    -------
+    Verdict
+        With the outcome SIMULATED.
+    """
     return Verdict(SIMULATED, evidence, cases)
 
 
 def refuted(counterexample: str, cases: int = 0) -> Verdict:
-    """A verdict: false, with a counterexample, the last of so many cases."""
+    """The verdict that a statement is false, with a counterexample.
+
+    Parameters
+    ----------
+    counterexample
+        The instance and what goes wrong there, in words.
+    cases
+        How many cases were tried, the counterexample last.
+
+    Returns
+    -------
+    Verdict
+        With the outcome REFUTED.
+    """
     return Verdict(REFUTED, counterexample, cases)
 
 
 def not_checkable(why: str) -> Verdict:
-    """A verdict: nothing is said."""
+    """The verdict that nothing can be said about a statement here.
+
+    Parameters
+    ----------
+    why
+        What is missing, in words.
+
+    Returns
+    -------
+    Verdict
+        With the outcome NOT_CHECKABLE.
+    """
     return Verdict(NOT_CHECKABLE, why)
 
 
@@ -126,10 +215,18 @@ class Claim:
         return self.command or f"softproof claims {self.name}"
 
 
-def step(holds: Any) -> None:
-    """One step of a proof, which is to be true whatever the constants of the claim are.
+def require(holds: Any) -> None:
+    """Check one step of a proof, which has to be true for all constants that a claim may have.
 
-    ArithmeticError where it is not: the proof is wrong, which says nothing of the claim.
+    Parameters
+    ----------
+    holds
+        What the step states; anything with a truth value.
+
+    Raises
+    ------
+    ArithmeticError
+        If it is false: the proof is wrong, which says nothing about the claim.
     """
     if not holds:
         raise ArithmeticError("a step of the proof does not hold: this is an error of softproof")
@@ -151,9 +248,38 @@ def claim(
     command: str = "",
     kind: str = OF_THE_PAPER,
 ) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
-    """Enter the decorated check among CLAIMS, under its own name or the one given.
+    """Enter the decorated check among CLAIMS.
 
-    ValueError for a name that is taken, a method that is none of METHODS or a kind none of KINDS.
+    Parameters
+    ----------
+    statement
+        The statement, or the question, as a sentence.
+    paper
+        The paper that it is about.
+    place
+        Where in the paper.
+    method
+        How it is checked, one of METHODS.
+    opposite
+        Arguments of the check that make a true statement false, or a false one true.
+    name
+        The name of the claim; that of the function unless given.
+    slow
+        Why it runs only by name; empty for what always runs.
+    command
+        What reproduces it, if that is not ``softproof claims NAME``.
+    kind
+        Whose statement it is, one of KINDS.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the check as it is.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken, or the method or kind is unknown.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

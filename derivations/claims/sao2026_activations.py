@@ -27,7 +27,7 @@ from .register import (
     confirmed,
     proven,
     refuted,
-    step,
+    require,
 )
 from .sao2026_radius import GHOSTS, as_ball, softplus_series
 
@@ -187,8 +187,8 @@ def ria(c: int = 1) -> Verdict:
     slope = sympy.expand(function.diff(X))
     if slope != Phi(BETA * X):
         return refuted(f"the derivative is {slope}")
-    step(sympy.expand(function.diff(X, 2) - BETA * phi(BETA * X)) == 0)
-    step(all(proof.proven for proof in prove(lookup("ria"))))
+    require(sympy.expand(function.diff(X, 2) - BETA * phi(BETA * X)) == 0)
+    require(all(proof.proven for proof in prove(lookup("ria"))))
     return proven(
         f"by differentiation; {singularities('ria').proof} The facts that the definition "
         "declares are proven, too."
@@ -206,7 +206,7 @@ def ria_tends_to_relu(constant: Fraction | sympy.Expr = DENSITY_AT_0) -> Verdict
     """The excess phi(t) - t Phi(-t), t = beta |x|, over beta falls from phi(0)."""
     t = sympy.Symbol("t", nonnegative=True)
     excess = phi(t) - t * (1 - Phi(t))
-    step(sympy.expand(excess.diff(t) + 1 - Phi(t)) == 0)  # -Phi(-t) < 0
+    require(sympy.expand(excess.diff(t) + 1 - Phi(t)) == 0)  # -Phi(-t) < 0
     # It is positive: it falls, and t Phi(-t) < phi(t), the integral of s phi(s) from t.
     if constant < DENSITY_AT_0:
         return refuted(f"at x = 0 it is phi(0) / beta = {sympy.N(DENSITY_AT_0, 6)} / beta")
@@ -257,7 +257,20 @@ def ria_is_smoothed_relu(deviation: int = 1) -> Verdict:
 
 
 def smoothed_rsqrt(v: flint.arb) -> flint.arb:
-    """Equation (24) with sigma = 1, by certified quadrature: t = q^2 takes the singularity away."""
+    """The smoothed 1/sqrt of equation (24) with sigma = 1, by certified quadrature.
+
+    The substitution t = q^2 takes the singularity away.
+
+    Parameters
+    ----------
+    v
+        A ball.
+
+    Returns
+    -------
+    arb
+        An enclosure of the value.
+    """
     root = flint.arb(2)
     # Beyond q = 6 the integrand is below e^(-(36 - 4)^2 / 2).
     return _integral(lambda q: root * _normal(q * q - v), 6, flint.arb("1e-60"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import flint
 import sympy
 
-from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, require
 from .sao2026_radius import BITS, GHOSTS
 
 QUARTER = sympy.Rational(1, 4)
@@ -28,9 +28,9 @@ SIGMA = U / (1 + U)
 )
 def logistic_curvature(constant: sympy.Expr = QUARTER) -> Verdict:
     """1/4 - s (1 - s) = (s - 1/2)^2."""
-    step(sympy.cancel(SECOND - SIGMA * (1 - SIGMA)) == 0)
+    require(sympy.cancel(SECOND - SIGMA * (1 - SIGMA)) == 0)
     s = sympy.Symbol("s", real=True)
-    step(sympy.expand(sympy.Rational(1, 4) - s * (1 - s) - (s - sympy.Rational(1, 2)) ** 2) == 0)
+    require(sympy.expand(sympy.Rational(1, 4) - s * (1 - s) - (s - sympy.Rational(1, 2)) ** 2) == 0)
     if constant < QUARTER:
         return refuted("at x = 0 it is 1/4")
     return attained("1/4 - s (1 - s) = (s - 1/2)^2, which is 0 at x = 0")
@@ -48,7 +48,7 @@ def curvature_mismatch_grows(power: int = 1) -> Verdict:
     """The limit of the quotient of both sides."""
     # 1 / f'' = e^delta (1 + e^-delta)^2 exactly; e^delta cancels.
     decay = sympy.exp(-MARGIN)
-    step(sympy.cancel(1 / SECOND - (1 + 1 / U) ** 2 * U) == 0)
+    require(sympy.cancel(1 / SECOND - (1 + 1 / U) ** 2 * U) == 0)
     quotient = (1 + decay) ** 2 * MARGIN**power / sympy.sqrt(MARGIN**2 + sympy.pi**2)
     limit = sympy.limit(quotient, MARGIN, sympy.oo)
     if limit != 1:
@@ -77,7 +77,7 @@ def _mismatch(numerator: int, ratio: int, margin: int = 10) -> Verdict:
     opposite={"ratio": 5000},
 )
 def hessian_mismatch(ratio: int = 4000) -> Verdict:
-    """In balls."""
+    """The quotient of the step and the radius at delta = 10, in balls."""
     return _mismatch(2, ratio)
 
 
@@ -90,7 +90,7 @@ def hessian_mismatch(ratio: int = 4000) -> Verdict:
     opposite={"ratio": 2000},
 )
 def hessian_mismatch_of_figure_13(ratio: int = 4000) -> Verdict:
-    """The same with the scale of the figure: half of it."""
+    """The quotient of the scale in the figure, half of the step, and the radius, in balls."""
     return _mismatch(1, ratio)
 
 
@@ -104,7 +104,7 @@ def hessian_mismatch_of_figure_13(ratio: int = 4000) -> Verdict:
 )
 def crossover_margin(divisor: int = 2) -> Verdict:
     """1 / f'' = 2 + 2 cosh delta, so they meet where cosh delta = pi Delta / 4 - 1."""
-    step(sympy.cancel(1 / SECOND - 2 - (U + 1 / U)) == 0)
+    require(sympy.cancel(1 / SECOND - 2 - (U + 1 / U)) == 0)
     cosh = sympy.pi * RATE / 4 - 1
     exponential = cosh + sympy.sqrt(cosh**2 - 1)  # e^delta*
     ratio = sympy.limit(exponential / (sympy.pi * RATE / divisor), RATE, sympy.oo)

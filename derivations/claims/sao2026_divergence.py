@@ -25,7 +25,7 @@ import numpy as np
 import sympy
 
 from ..arithmetic.balls import ball
-from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, step
+from .register import COMPUTATION, PROOF, Verdict, attained, claim, proven, refuted, require
 from .sao2026_radius import GHOSTS, as_ball, samples
 
 BITS = 320  # remainders of t^3 among terms of 1
@@ -58,20 +58,20 @@ def third_central_moment(constant: sympy.Expr = SHARP_MOMENT) -> Verdict:
     x, m = sympy.symbols("x m", real=True)
     cube, e = (x - m) ** 3, 1 - m
     chord = -(m**3) + x * (e**3 + m**3)
-    step(sympy.expand(chord - cube - x * (1 - x) * (1 + x - 3 * m)) == 0)
+    require(sympy.expand(chord - cube - x * (1 - x) * (1 + x - 3 * m)) == 0)
     start = m - e / 2
     tangent = cube + (1 - x) * (x - start) ** 2
-    step(sympy.degree(sympy.expand(tangent), x) == 1)
-    step(sympy.expand(tangent.subs(x, m) - e**3 / 4) == 0)
+    require(sympy.degree(sympy.expand(tangent), x) == 1)
+    require(sympy.expand(tangent.subs(x, m) - e**3 / 4) == 0)
     two_points = sympy.expand(chord.subs(x, m))
-    step(sympy.expand(two_points - m * (1 - m) * (1 - 2 * m)) == 0)
+    require(sympy.expand(two_points - m * (1 - m) * (1 - 2 * m)) == 0)
     # two_points - maximum = (m - p)^2 (2 m + 4 p - 3), whose last factor is negative for m <= 1/3.
     least = sympy.Rational(1, 3)
     share = SHARP_SHARE
     factored = (m - share) ** 2 * (2 * m + 4 * share - 3)
-    step(sympy.expand(two_points - SHARP_MOMENT - factored) == 0)
-    step(2 * least + 4 * share - 3 < 0)
-    step(sympy.Rational(2, 27) < SHARP_MOMENT)
+    require(sympy.expand(two_points - SHARP_MOMENT - factored) == 0)
+    require(2 * least + 4 * share - 3 < 0)
+    require(sympy.Rational(2, 27) < SHARP_MOMENT)
     if constant < SHARP_MOMENT:
         return refuted(
             f"X in {{0, D}} with P(X = D) = {share} has {sympy.N(SHARP_MOMENT, 8)} D^3, more than "
@@ -98,7 +98,7 @@ def popoviciu(constant: sympy.Expr = QUARTER) -> Verdict:
     a, low, high = sympy.symbols("a low high", real=True)
     middle = (low + high) / 2
     product = (high - a) * (a - low)
-    step(sympy.expand((high - low) ** 2 / 4 - (a - middle) ** 2 - product) == 0)
+    require(sympy.expand((high - low) ** 2 / 4 - (a - middle) ** 2 - product) == 0)
     if constant < QUARTER:
         return refuted(f"half of the mass at each end has Delta^2 / 4 > {constant} Delta^2")
     return attained("(max - a) (a - min) >= 0; half of the mass at each end reaches it")

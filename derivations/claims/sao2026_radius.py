@@ -29,7 +29,7 @@ from .register import (
     not_checkable,
     proven,
     refuted,
-    step,
+    require,
 )
 
 GHOSTS = "Sao 2026 (arXiv 2603.13552)"
@@ -38,7 +38,22 @@ TWO = sympy.Integer(2)
 
 
 def samples(count: int, most: int = 24, seed: int = 1) -> Iterator[tuple[list[float], list[float]]]:
-    """Logits and slopes of so many samples of 2 to `most` classes, at several scales."""
+    """Draw logits and slopes of random samples at several scales.
+
+    Parameters
+    ----------
+    count
+        How many samples.
+    most
+        The largest number of classes; the smallest is 2.
+    seed
+        The seed of the generator.
+
+    Yields
+    ------
+    tuple of list of float
+        Logits and slopes of one sample.
+    """
     random = np.random.default_rng(seed)
     for n in range(count):
         size = int(random.integers(2, most + 1))
@@ -47,13 +62,35 @@ def samples(count: int, most: int = 24, seed: int = 1) -> Iterator[tuple[list[fl
 
 
 def spread(slopes: list[float]) -> Fraction:
-    """Delta, exactly."""
+    """The spread Delta of the slopes, exactly.
+
+    Parameters
+    ----------
+    slopes
+        The slopes of one sample.
+
+    Returns
+    -------
+    Fraction
+        The largest less the smallest.
+    """
     exact = [Fraction(a) for a in slopes]
     return max(exact) - min(exact)
 
 
 def as_ball(number: sympy.Expr | float) -> flint.arb:
-    """A real constant of SymPy as a ball, to the present precision."""
+    """A real constant of SymPy as a ball, at the precision of ``flint.ctx``.
+
+    Parameters
+    ----------
+    number
+        The constant; a float stands for the simple number that it is close to.
+
+    Returns
+    -------
+    arb
+        An enclosure of it.
+    """
     exact = sympy.nsimplify(number) if isinstance(number, float) else sympy.sympify(number)
     digits = int(flint.ctx.prec * 0.302) + 12
     value = flint.arb(str(sympy.N(exact, digits)))
@@ -179,7 +216,7 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
                 cases += 1
                 pairs = list(zip(angles, weights, strict=True))
                 real = sum((w * angle.cos() for angle, w in pairs), flint.arb(0))
-                step(real > 0)
+                require(real > 0)
         return proven(
             "turned so that its bisector is the real axis, every argument is below arc / 2 in "
             f"modulus; SymPy finds no zero of cos between -{arc / 2} and {arc / 2}, so it is "
@@ -189,8 +226,8 @@ def half_plane(arc: sympy.Expr = sympy.pi) -> Verdict:
     angle = (sympy.pi + arc) / 4  # half of an arc between pi and the one allowed
     weight = -2 * sympy.cos(angle)
     total = sympy.exp(sympy.I * angle) + sympy.exp(-sympy.I * angle) + weight
-    step(weight > 0)
-    step(sympy.simplify(total.rewrite(sympy.cos)) == 0)
+    require(weight > 0)
+    require(sympy.simplify(total.rewrite(sympy.cos)) == 0)
     return refuted(f"1 e^(i {angle}) + 1 e^(-i {angle}) + {sympy.N(weight, 6)} e^(0 i) = 0")
 
 
@@ -228,7 +265,7 @@ def zero_free_strip(constant: sympy.Expr = sympy.pi) -> Verdict:
         )
     a_1, a_2 = partition.slopes(2)
     tied = partition.binary_radius().subs({partition.DELTA: 0, a_1: partition.SPREAD, a_2: 0})
-    step(sympy.simplify(tied - partition.spread_bound()) == 0)
+    require(sympy.simplify(tied - partition.spread_bound()) == 0)
     if constant < sympy.pi:
         return proven("by Lemma 4.5; so it is with pi for the constant", cases)
     return attained(
@@ -418,7 +455,7 @@ def rouche_for_the_exact_radius(bound: str = "exact") -> Verdict:
             b = [bend * sign for sign in signs]
             found, cases = certify(z, a, b), cases + 1
             share = rouche_proposition(z, a, 2 * bend)  # (pi / Delta) (1 - eps), rounded down
-            step(share is not None)
+            require(share is not None)
             loss = float(share or 0.0) / (math.pi / 2)  # 1 - eps, as Delta = 2
             least = loss * (linear.lower if bound == "exact" else math.pi / 2)
             if found.upper < least * (1 - 1e-9):
@@ -441,7 +478,7 @@ def sign_invariance(factor: int = -1) -> Verdict:
     """F of slopes c a at t is F of slopes a at c t: zeros are divided by c."""
     total = partition.partition_function(3)
     scaled = total.subs({s: factor * s for s in partition.slopes(3)}, simultaneous=True)
-    step(sympy.expand(scaled - total.subs(partition.T, factor * partition.T)) == 0)
+    require(sympy.expand(scaled - total.subs(partition.T, factor * partition.T)) == 0)
     if abs(factor) != 1:
         return refuted(f"slopes times {factor} divide every zero, and the radius, by {factor}")
     return proven("F(t) becomes F(-t), whose zeros have the same moduli; Delta stays")
@@ -459,7 +496,7 @@ def series_of_a_pole(x: sympy.Expr = TWO) -> Verdict:
     """In units of a: the error of order n is (-x)^(n+1) / (1 + x) exactly."""
     t, n = sympy.Symbol("t"), 5
     partial = sum((-t) ** k for k in range(n + 1))
-    step(sympy.cancel(1 / (1 + t) - partial - (-t) ** (n + 1) / (1 + t)) == 0)
+    require(sympy.cancel(1 / (1 + t) - partial - (-t) ** (n + 1) / (1 + t)) == 0)
     if abs(x) < 1:
         return refuted(f"at x = {x} a the errors shrink by {x} an order")
     return proven(f"the error of order n is (-x/a)^(n+1) / (a + x): it grows by {x} an order")
@@ -484,7 +521,7 @@ def variance_bound(constant: sympy.Expr = TWO) -> Verdict:
         return not_checkable("between the proof and the counterexample")
     x = sympy.Symbol("x", real=True)
     # x - sin x, the derivative of cos x - 1 + x^2/2, is 0 at 0 and rises: its own is 1 - cos x.
-    step((sympy.cos(x) - 1 + x**2 / 2).diff(x, 2) == 1 - sympy.cos(x))
+    require((sympy.cos(x) - 1 + x**2 / 2).diff(x, 2) == 1 - sympy.cos(x))
     return proven("cos x >= 1 - x^2 / 2, averaged over the slopes about their mean")
 
 
@@ -505,7 +542,7 @@ def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
             **dict(zip(partition.slopes(2), (1, 0), strict=True)),
         }
     )
-    step(sympy.simplify(tied.subs(partition.T, i_pi)) == 0)  # where each of two holds 1/2
+    require(sympy.simplify(tied.subs(partition.T, i_pi)) == 0)  # where each of two holds 1/2
     p = sympy.Symbol("p", real=True)
     excess = p - (1 - p)  # of its modulus over those of the others together, all over F(s)
     if sympy.solveset(excess <= 0, p, sympy.Interval.open(share, 1)) is not sympy.S.EmptySet:
@@ -521,7 +558,7 @@ def half_mass(share: sympy.Expr = sympy.S.Half) -> Verdict:
             for y in (0.5, 3.0, 40.0):
                 cases += 1
                 value = sum((flint.acb(x, b * y).exp() for x, b in parts), flint.acb(0))
-                step(abs(value) >= (2 * most - 1) * sum(masses, flint.arb(0)) * 0.999)
+                require(abs(value) >= (2 * most - 1) * sum(masses, flint.arb(0)) * 0.999)
     return attained(
         "the modulus of its term, p_k, exceeds the sum of the others' moduli, 1 - p_k, by SymPy "
         "for every p_k above 1/2; |F(s + i y)| >= (2 p_k - 1) F(s), as computed here; and where "
@@ -563,7 +600,22 @@ def truncation_error_decays(r: Fraction = Fraction(9, 10)) -> Verdict:
 
 
 def softplus_series(h: float, rate: float, order: int) -> list[flint.arb]:
-    """Taylor coefficients of log(1 + e^(h + rate t)) at t = 0."""
+    """The Taylor coefficients of log(1 + e^(h + rate t)) at t = 0.
+
+    Parameters
+    ----------
+    h
+        The value of the argument at 0.
+    rate
+        Its derivative.
+    order
+        The highest order.
+
+    Returns
+    -------
+    list of arb
+        c_0 ... c_order.
+    """
     cap, flint.ctx.cap = flint.ctx.cap, order + 1  # series of python-flint are that long
     try:
         series = (1 + flint.arb_series([h, rate]).exp()).log()

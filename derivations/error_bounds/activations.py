@@ -46,6 +46,22 @@ def gaussian_tail(t: Vector, value: Vector, units: float, model: Model) -> Vecto
     exponential, [c] of g_k, units for what g_k makes of the rounding of t and for the operations
     around.  g_k makes [k] of it: -t g_k'/g_k is the mean of ts with weights s^(k-1) e^(-ts -
     s^2/2), which is k without the last, falling, factor (a Gamma distribution), and less with it.
+
+    Parameters
+    ----------
+    t
+        The arguments, at least 0.
+    value
+        The exact results, up to a constant factor.
+    units
+        What g_k makes of the rounding of t, and the operations around, in unit roundoffs.
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    Vector
+        The largest error of each result.
     """
     exponent = model.exponent(1.5 * t * t + 2 * model.elementary + units)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -62,7 +78,20 @@ def normal_cdf(x: Vector, model: Model, beta: float = 1.0) -> Bound:
 
 
 def each(function: Callable[[float], float], numbers: Vector) -> Vector:
-    """The function of each of the numbers."""
+    """Apply a function of one float to each number of an array.
+
+    Parameters
+    ----------
+    function
+        Takes and returns a float.
+    numbers
+        An array of any shape.
+
+    Returns
+    -------
+    Vector
+        The results, of the same shape.
+    """
     return np.array([function(v) for v in numbers.flat]).reshape(numbers.shape)
 
 

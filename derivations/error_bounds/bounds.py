@@ -44,6 +44,12 @@ def bound(
         Whether the bound is that of the gradient.
     **parameters
         Those of the definition, where they have not their defaults.
+
+    Returns
+    -------
+    Vector or None
+        The largest error of each output, absolute, of the shape of the outputs; infinite where
+        nothing is proven of an output, None where no bound is proven of the definition.
     """
     definition = REGISTRY.get(name)
     if definition is None:
@@ -70,9 +76,21 @@ def bound(
 
 
 def shared_error(name: str, logits: NDArray[Any], model: Model) -> SharedError | None:
-    """The errors of the outputs of rows, with what they have in common apart; see ``SharedError``.
+    """The errors of the outputs of rows, with what they have in common apart.
 
-    None where the outputs have nothing in common.  Arguments are those of ``bound``.
+    Parameters
+    ----------
+    name
+        The definition.
+    logits
+        One row, (classes,), or many, (classes, rows).
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    SharedError or None
+        None where the outputs have no part of their errors in common.
     """
     definition = REGISTRY.get(name)
     if definition is None or definition.shared_error is None or definition.error_bound is None:

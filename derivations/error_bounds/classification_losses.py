@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .declare import error_bound, gradient_bound, right_class_bound
 from .logits import at_label, distances, is_other
 from .model import SLACK, Bound, Label, Model, Vector, rounded_sum
-from .softmax import error_of_sum, log1p_of_losers, logsumexp_gradient, sum_of_the_others
+from .softmax import error_of_sum, log1p_of_other_classes, logsumexp_gradient, sum_of_the_others
 
 
 @error_bound("cross_entropy", form="log1p")
@@ -21,7 +21,7 @@ def cross_entropy(z: Vector, label: Label, model: Model, smoothing: float = 0.0)
     [5] for three roundings of t_k, one of D_k, one of the product.
     """
     d = distances(z)
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     if smoothing == 0:
         first = at_label(d, label)
         first_error = model.u * first

@@ -60,8 +60,22 @@ LN2 = math.log(2)
 
 
 def absorption_gap(precision: int, block: float = 1) -> float:
-    """The gap from which on 1 absorbs ``block`` losers that were added up before: (2).
+    """The gap from which on 1 absorbs a sum of `block` other exponentials, added up before: (2).
 
+    Parameters
+    ----------
+    precision
+        p, the bits of the sum's format.
+    block
+        How many classes, all with the same gap below the leader, were added up before.
+
+    Returns
+    -------
+    float
+        p ln 2 + ln block, in the units of the logits.
+
+    Examples
+    --------
     >>> [round(absorption_gap(p), 2) for p in (24, 53, 11, 8)]
     [16.64, 36.74, 7.62, 5.55]
     """
@@ -69,8 +83,22 @@ def absorption_gap(precision: int, block: float = 1) -> float:
 
 
 def gap_range(precision: int, losers: int) -> tuple[float, float]:
-    """Between these gaps any order of adding up collapses first: (3).
+    """The two gaps between which every order of adding up collapses first: (3).
 
+    Parameters
+    ----------
+    precision
+        p, the bits of the sum's format.
+    losers
+        How many classes lie a gap below the leader.
+
+    Returns
+    -------
+    tuple of float
+        The lowest and the highest gap, in the units of the logits.
+
+    Examples
+    --------
     >>> low, high = gap_range(24, 49999)
     >>> round(low, 3), round(high, 3)
     (16.636, 27.458)
@@ -85,6 +113,20 @@ def gap_range(precision: int, losers: int) -> tuple[float, float]:
 def rounding_gap(precision: int, losers: int = 1) -> float:
     """The gap from which on the probability of the leader rounds to 1.
 
+    Parameters
+    ----------
+    precision
+        p, the bits of the format.
+    losers
+        How many classes lie a gap below the leader.
+
+    Returns
+    -------
+    float
+        The gap, in the units of the logits.
+
+    Examples
+    --------
     >>> round(rounding_gap(24), 2)
     17.33
     """
@@ -92,8 +134,24 @@ def rounding_gap(precision: int, losers: int = 1) -> float:
 
 
 def underflow_gap(fmt: Format, losers: int = 1, *, flushes: bool = False) -> float:
-    """The gap from which on losers t, so many together, are 0; less if results are flushed.
+    """The gap from which on the sum of all classes but the leader underflows to 0.
 
+    Parameters
+    ----------
+    fmt
+        The format of the sum.
+    losers
+        How many classes lie a gap below the leader.
+    flushes
+        Whether results below the normal range are flushed to 0, so that less will do.
+
+    Returns
+    -------
+    float
+        The gap, in the units of the logits.
+
+    Examples
+    --------
     >>> round(underflow_gap(BINARY32), 2), round(underflow_gap(BINARY32, flushes=True), 2)
     (103.97, 87.34)
     """
@@ -102,8 +160,22 @@ def underflow_gap(fmt: Format, losers: int = 1, *, flushes: bool = False) -> flo
 
 
 def overflow_gap(fmt: Format) -> float:
-    """The gap from which on e^gap is infinite, and 1 / e^gap 0: half an ulp beyond the last number.
+    """The gap from which on e^gap is infinite and 1 / e^gap is 0.
 
+    It is the logarithm of the number half an ulp beyond the largest of the format.
+
+    Parameters
+    ----------
+    fmt
+        The format of e^gap.
+
+    Returns
+    -------
+    float
+        The gap, in the units of the logits.
+
+    Examples
+    --------
     >>> round(overflow_gap(BINARY32), 2)
     88.72
     """
@@ -119,7 +191,20 @@ class Cause:
 
 
 def causes(fmt: Format, losers: int) -> list[Cause]:
-    """All derived gaps for logits of a format, those that need no odd order of adding up first."""
+    """All derived gaps for logits of a format, those that need no odd order of adding up first.
+
+    Parameters
+    ----------
+    fmt
+        The format of the logits.
+    losers
+        How many classes lie a gap below the leader.
+
+    Returns
+    -------
+    list of Cause
+        Each gap with a sentence that says what it comes from.
+    """
     found = []
     for wide in _accumulators(fmt):
         p, bits = wide.precision, f"{wide.precision} ln 2"
@@ -150,10 +235,26 @@ def causes(fmt: Format, losers: int) -> list[Cause]:
 
 
 def explain(gap: float, fmt: Format, losers: int) -> str:
-    """What a result that is 0 from a gap on, and not before, comes from, as far as that tells.
+    """Say what a result that is 0 from a gap on, and not before, comes from, if the gap shows it.
 
     The gap is a number of the format, the first one from a cause's gap on, up to the errors of (3).
 
+    Parameters
+    ----------
+    gap
+        The first gap at which the result is 0, in the units of the logits.
+    fmt
+        The format of the logits.
+    losers
+        How many classes lie the gap below the leader.
+
+    Returns
+    -------
+    str
+        The cause, or that no single rounding explains it.
+
+    Examples
+    --------
     >>> explain(16.635532, BINARY32, 1)
     '1 absorbs the losers one by one in a float32 sum: 24 ln 2'
     >>> explain(20.0, BINARY32, 999)

@@ -14,7 +14,7 @@ from .softmax import error_of_sum, softmax
 
 
 def _of_cross_entropy(loss: Vector, error: Vector, tau: float, model: Model) -> tuple[Any, Any]:
-    """Of e^((1 - tau) L) from a cross-entropy L: the value, and the exponent of its error, but [c].
+    """The value of e^((1 - tau) L), L a cross-entropy, and the exponent of its error without [c].
 
     The exponent (1 - tau) L is off by (1 - tau) times the error of L; by [1] of itself, and by [1]
     and tau u / |1 - tau| more where tau and 1 - tau are rounded to the format.

@@ -31,12 +31,18 @@ def error_bound(name: str, *, form: str) -> Callable[[BoundOf], BoundOf]:
     form
         One of its forms, or AS_PUBLISHED.
 
+    Returns
+    -------
+    callable
+        A decorator for the function that computes the bound from the arguments of the definition, a
+        Model, and the parameters of the definition.
+
     Raises
     ------
     KeyError
-        There is no such definition.
+        If there is no such definition.
     ValueError
-        It has no such form, or it has a bound already.
+        If it has no such form, or has a bound already.
     """
     definition = lookup(name)
     if form not in (AS_PUBLISHED, *definition.forms):
@@ -52,22 +58,86 @@ def error_bound(name: str, *, form: str) -> Callable[[BoundOf], BoundOf]:
 
 
 def gradient_bound(name: str) -> Callable[[BoundOf], BoundOf]:
-    """Declare the error bound of the gradient of a definition; raises as ``error_bound`` does."""
+    """Declare the error bound of the gradient of a definition.
+
+    Parameters
+    ----------
+    name
+        The definition.
+
+    Returns
+    -------
+    callable
+        A decorator, as that of `error_bound`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `error_bound`, when it decorates.
+    """
     return lambda function: _declare(name, "gradient_bound", function)
 
 
 def shared_error(name: str) -> Callable[[SharedErrorOf], SharedErrorOf]:
-    """Declare what the errors of the outputs have in common; raises as ``error_bound`` does."""
+    """Declare what the errors of the outputs of a definition have in common.
+
+    Parameters
+    ----------
+    name
+        The definition.
+
+    Returns
+    -------
+    callable
+        A decorator for the function that computes a SharedError from logits and a Model.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `error_bound`, when it decorates.
+    """
     return lambda function: _declare(name, "shared_error", function)
 
 
 def right_class_bound(name: str) -> Callable[[Function], Function]:
-    """Declare the bound of the gradient at the label; raises as ``error_bound`` does."""
+    """Declare the bound of the gradient at the label, computed as a sum of other probabilities.
+
+    Parameters
+    ----------
+    name
+        The definition.
+
+    Returns
+    -------
+    callable
+        A decorator, as that of `error_bound`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `error_bound`, when it decorates.
+    """
     return lambda function: _declare(name, "right_class_bound", function)
 
 
 def product_bound(name: str) -> Callable[[Function], Function]:
-    """Declare the bound of vector-Jacobian products; raises as ``error_bound`` does."""
+    """Declare the bound of the vector-Jacobian products of a definition.
+
+    Parameters
+    ----------
+    name
+        The definition.
+
+    Returns
+    -------
+    callable
+        A decorator for the function that computes exact products with their errors.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `error_bound`, when it decorates.
+    """
     return lambda function: _declare(name, "product_bound", function)
 
 

@@ -199,6 +199,21 @@ class SharedError(NamedTuple):
 
 
 def rounded_sum(value: Any, error: Any, model: Model) -> Bound:
-    """A sum that is off by ``error`` before its last addition rounds."""
+    """The bound of a sum that is off by `error` before its last addition rounds.
+
+    Parameters
+    ----------
+    value
+        The exact sum, at least 0.
+    error
+        The error of the sum without the last rounding.
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    Bound
+        The sum, and its error.
+    """
     error = error + model.u * (value + error) + model.underflow
     return Bound(np.asarray(value), np.asarray(error))

@@ -66,12 +66,24 @@ def shared_softmax(z: Vector, model: Model) -> SharedError:
         return SharedError(np.expm1(divisor), np.exp(-d) / total, own)
 
 
-def log1p_of_losers(z: Vector, model: Model) -> tuple[Vector, Vector]:
-    """L = log1p(T), T the sum of e^(-D_k) over all but one maximum, and the error of L computed.
+def log1p_of_other_classes(z: Vector, model: Model) -> tuple[Vector, Vector]:
+    """L = log1p(T), T the sum of e^(-D_k) over all but one maximum, with its error as computed.
 
-    Exponent of T: [c], u mean(D) and the summation by (**).  log1p is concave and vanishes at 0, so
-    log1p(e^t T) <= e^t log1p(T): L inherits at most the exponent of T, and [c] of log1p.  Each of
+    Exponent of T: [c], u mean(D) and the summation by (**). log1p is concave and vanishes at 0, so
+    log1p(e^t T) <= e^t log1p(T): L inherits at most the exponent of T, and [c] of log1p. Each of
     the K - 1 exponentials may be off by model.underflow more.
+
+    Parameters
+    ----------
+    z
+        Logits, (classes,) or (classes, rows).
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    tuple of Vector
+        L, and the largest error of it, one for each row.
     """
     d = distances(z)
     lead = np.argmax(z, axis=0)[None]
@@ -100,7 +112,7 @@ def log_softmax(z: Vector, model: Model) -> Bound:
     rounds by u D_k; the sum of both rounds once more.
     """
     d = distances(z)
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     of_the_sum = rounded_sum(d + loss, model.u * d + error, model)
     return Bound(d + loss, np.where(np.isfinite(z), of_the_sum.error, 0.0))
 
@@ -109,7 +121,7 @@ def log_softmax(z: Vector, model: Model) -> Bound:
 def shared_log_softmax(z: Vector, model: Model) -> SharedError:
     """The errors of ``log_softmax``: all outputs of a row have that of log1p(T) in common."""
     d = finite_or_zero(distances(z))
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     own = model.u * d + model.u * (d + loss + model.u * d + error) + model.underflow
     return SharedError(error, np.ones_like(d), own)
 
@@ -120,7 +132,7 @@ def logsumexp(z: Vector, model: Model) -> Bound:
 
     Where m and log1p(T) cancel, the problem itself is ill conditioned and the bound is absolute.
     """
-    loss, error = log1p_of_losers(z, model)
+    loss, error = log1p_of_other_classes(z, model)
     return rounded_sum(np.abs(np.max(z, axis=0) + loss), error, model)
 
 
@@ -154,7 +166,24 @@ def logsumexp_gradient(z: Vector, model: Model) -> Bound:
 
 
 def error_of_sum(p: Vector, error: Vector, which: NDArray[np.bool_], model: Model) -> Vector:
-    """The error of the sum of some probabilities that are off by ``error``."""
+    """The error of the sum of some probabilities that are themselves off by `error`.
+
+    Parameters
+    ----------
+    p
+        The exact probabilities, (classes,) or (classes, rows).
+    error
+        The error of each.
+    which
+        Which of them are added.
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    Vector
+        The largest error, one for each row.
+    """
     summing = model.exponent(0, np.sum(which, axis=0))
     with np.errstate(over="ignore", invalid="ignore"):
         total = np.sum(np.where(which, error, 0.0), axis=0) * np.exp(summing)
@@ -162,7 +191,22 @@ def error_of_sum(p: Vector, error: Vector, which: NDArray[np.bool_], model: Mode
 
 
 def sum_of_the_others(z: Vector, label: Label, model: Model) -> Bound:
-    """The probabilities of all classes but one, added: each as in ``logsumexp_gradient``."""
+    """The sum of the probabilities of all classes but one, each as in `logsumexp_gradient`.
+
+    Parameters
+    ----------
+    z
+        Logits, (classes,) or (classes, rows).
+    label
+        The class that is left out, or one for each row.
+    model
+        The arithmetic.
+
+    Returns
+    -------
+    Bound
+        The sum, and its error, one for each row.
+    """
     each = logsumexp_gradient(z, model)
     which = is_other(z, label)
     value = np.sum(np.where(which, each.value, 0.0), axis=0)

@@ -90,7 +90,20 @@ def _sum(terms: Any) -> flint.arb:
 
 
 def psi(s: flint.arb, tau: Exact) -> flint.arb:
-    """The loss of a class with softmax s: +inf at s = 0 for tau <= 1."""
+    """The comp-sum loss psi_tau of a class that has softmax s.
+
+    Parameters
+    ----------
+    s
+        The softmax, a ball in [0, 1].
+    tau
+        The parameter of the loss, exact, at least 0.
+
+    Returns
+    -------
+    arb
+        The loss; +inf at s = 0 for tau <= 1.
+    """
     t = ball(_exact_tau(tau))
     if tau == 1:
         return -s.log()
@@ -104,6 +117,22 @@ def _loss_at_zero(t: flint.arb) -> flint.arb:
 def conditional_error(p: Sequence[Exact], s: Sequence[flint.arb], tau: Exact) -> flint.arb:
     """C(p, s) = sum_y p_y psi(s_y), over the classes with p_y > 0.
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    s
+        The softmax of the scores, one ball for each class.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    arb
+        The conditional error.
+
+    Examples
+    --------
     >>> print(conditional_error([1.0, 0.0], [flint.arb(1) / 4, flint.arb(3) / 4], 2))
     0.750000000000000
     """
@@ -111,8 +140,22 @@ def conditional_error(p: Sequence[Exact], s: Sequence[flint.arb], tau: Exact) ->
 
 
 def least_error(p: Sequence[Exact], tau: Exact) -> flint.arb:
-    """The infimum C*(p) over all s, in closed form.
+    """The infimum C*(p) of the conditional error over all s, in closed form.
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    arb
+        An enclosure of the infimum.
+
+    Examples
+    --------
     >>> least_error([0.5, 0.5], 0).contains(1)
     True
     """
@@ -122,6 +165,22 @@ def least_error(p: Sequence[Exact], tau: Exact) -> flint.arb:
 def least_error_predicting(p: Sequence[Exact], h: int, tau: Exact) -> flint.arb:
     """The infimum of C(p, s) over all s in which class h has the largest entry, in closed form.
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    h
+        The index of the class that is predicted.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    arb
+        An enclosure of the infimum.
+
+    Examples
+    --------
     >>> print(least_error_predicting([1.0, 0.0], 1, 2))
     0.500000000000000
     """
@@ -156,13 +215,36 @@ def _least_of(p: list[Fraction], tau: Exact) -> flint.arb:
 def certified_least_error(
     p: Sequence[Exact], s: Sequence[Exact], tau: Exact, h: int | None = None
 ) -> flint.arb:
-    """An enclosure of the infimum from any feasible s: for tau <= 2, where C is convex in s.
+    """An enclosure of the infimum of C from any feasible s: for tau <= 2, where C is convex in s.
 
     C(p, s) is above it, and below it is the tangent plane's least value on the feasible set, C +
     min over its vertices v of <grad C, v - s>: those of the simplex, or, where class h must have
-    the largest entry, the uniform ones on sets with h.  The nearer s is to the optimum, the
-    tighter.  It knows nothing of the closed forms.  ValueError where s is not feasible, or tau > 2.
+    the largest entry, the uniform ones on sets with h. The nearer s is to the optimum, the tighter.
+    It knows nothing of the closed forms.
 
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    s
+        Positive numbers that sum to 1, exact.
+    tau
+        The parameter of the loss, at most 2.
+    h
+        The class that must have the largest entry; None: any.
+
+    Returns
+    -------
+    arb
+        A ball that holds the infimum.
+
+    Raises
+    ------
+    ValueError
+        If s is not feasible, or tau is above 2.
+
+    Examples
+    --------
     >>> print(certified_least_error([0.5, 0.5], [0.5, 0.5], 0))
     1.00000000000000
     """
@@ -207,6 +289,20 @@ def minimizability_gap(points: Sequence[Point], tau: Exact | None) -> flint.arb:
     block with mean m of its p has the error C(m, s), linear in p: R*(H) = sum of w C*(m), in closed
     form. (M is 0 if each point is a block.)
 
+    Parameters
+    ----------
+    points
+        The points of the distribution, with their weights, blocks and probabilities.
+    tau
+        The parameter of the comp-sum loss; None for the 0-1 loss.
+
+    Returns
+    -------
+    arb
+        An enclosure of the gap.
+
+    Examples
+    --------
     >>> pair = [Point(Fraction(1, 2), 0, (Fraction(1), Fraction(0))),
     ...         Point(Fraction(1, 2), 0, (Fraction(0), Fraction(1)))]
     >>> print(minimizability_gap(pair, None))
@@ -243,9 +339,31 @@ class Infimum:
 def infimum(b: Exact, tau: Exact, classes: int, tolerance: float = 2.0**-10) -> Infimum:
     """The infimum of the conditional regret over all p, and all s of 0-1 regret b.
 
-    A tight ball in closed form, but for 3/2 < tau < 2: there a certified minimisation, to
-    a relative ``tolerance``.  b in [0, 1]; ValueError otherwise, or for fewer than two classes.
+    A tight ball in closed form, except for 3/2 < tau < 2: there a certified minimisation.
 
+    Parameters
+    ----------
+    b
+        The 0-1 regret, exact, in [0, 1].
+    tau
+        The parameter of the loss.
+    classes
+        n, at least 2.
+    tolerance
+        The relative width to which the minimisation goes.
+
+    Returns
+    -------
+    Infimum
+        The value, with a p that attains or nearly attains it.
+
+    Raises
+    ------
+    ValueError
+        If b or the number of classes is out of range.
+
+    Examples
+    --------
     >>> print(infimum(1, 2, 3).value)
     0.500000000000000
     """

@@ -42,7 +42,22 @@ from ..arithmetic.systems import Arithmetic
 
 
 def phi(v: Any, tau: Exact, xp: Arithmetic) -> Any:
-    """Phi_tau(v), the comp-sum loss of the sum v."""
+    """The comp-sum loss Phi_tau(v) as a function of v, the sum of e^-margin over the other classes.
+
+    Parameters
+    ----------
+    v
+        The sum, a number of the arithmetic, at least 0.
+    tau
+        The parameter of the loss, exact.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    number of xp
+        The loss.
+    """
     log = xp.log1p(v)
     if tau == 1:
         return log
@@ -53,8 +68,30 @@ def phi(v: Any, tau: Exact, xp: Arithmetic) -> Any:
 def smooth_adversarial(
     margins: Any, spread: Any, tau: Exact, rho: Exact, nu: Exact, xp: Arithmetic
 ) -> Any:
-    """The loss from the margins D_j(x), j != y, and the spread sup |D(x') - D(x)|_2.
+    """The smooth adversarial comp-sum loss of one sample.
 
+    Parameters
+    ----------
+    margins
+        The D_j(x) of all classes j but the right one, a vector of the arithmetic.
+    spread
+        sup |D(x') - D(x)|_2 over the perturbed x'.
+    tau
+        The parameter of the comp-sum loss, exact.
+    rho
+        The scale of the margins, exact, above 0.
+    nu
+        The weight of the spread, exact.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    number of xp
+        The loss.
+
+    Examples
+    --------
     >>> from ..arithmetic.systems import ieee
     >>> from ..arithmetic.formats import BINARY64
     >>> xp = ieee(BINARY64)
@@ -68,13 +105,51 @@ def smooth_adversarial(
 def smooth_adversarial_gradient(
     margins: Any, spread: Any, tau: Exact, rho: Exact, nu: Exact, xp: Arithmetic
 ) -> tuple[Any, Any]:
-    """Its derivatives: in each margin -(1/rho) e^(-D_j/rho) (1 + v)^(-tau), in the spread nu."""
+    """The derivatives of the smooth adversarial loss in the margins and in the spread.
+
+    In each margin that is -(1/rho) e^(-D_j/rho) (1 + v)^(-tau), in the spread nu.
+
+    Parameters
+    ----------
+    margins
+        The D_j(x) of all classes j but the right one, a vector of the arithmetic.
+    spread
+        sup |D(x') - D(x)|_2 over the perturbed x'; the derivatives do not depend on it.
+    tau
+        The parameter of the comp-sum loss, exact.
+    rho
+        The scale of the margins, exact, above 0.
+    nu
+        The weight of the spread, exact.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        A vector with one entry for each margin, and a number.
+    """
     e = xp.exp(-margins / xp.number(rho))
     return -e / xp.number(rho) * xp.exp(-xp.number(tau) * xp.log1p(xp.sum(e))), xp.number(nu)
 
 
 def least_adversarial_error(p: Sequence[Exact], tau: Exact, xp: Arithmetic) -> Any:
-    """C* = sum_k p_(k) Phi_tau(k - 1), with p in falling order."""
+    """The least adversarial error C* = sum_k p_(k) Phi_tau(k - 1), with p in falling order.
+
+    Parameters
+    ----------
+    p
+        The probabilities of the classes, exact.
+    tau
+        The parameter of the loss, exact.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    number of xp
+        The error.
+    """
     ranked = sorted((Fraction(q) for q in p), reverse=True)
     return xp.sum([xp.number(q) * phi(xp.number(k), tau, xp) for k, q in enumerate(ranked)])
 
@@ -95,7 +170,7 @@ class LinearScores:
 
     @property
     def classes(self) -> int:
-        """n."""
+        """The number n of classes."""
         return len(self.weights)
 
     def _differences(self, y: int) -> list[list[flint.arb]]:

@@ -51,7 +51,20 @@ BRANCHES = ("tau = 1", "tau < 2", "tau >= 2")
 
 
 def psi(s: sympy.Expr, tau: sympy.Expr) -> sympy.Expr:
-    """The comp-sum loss of a class with softmax s."""
+    """The comp-sum loss psi_tau of a class that has softmax s, as a formula.
+
+    Parameters
+    ----------
+    s
+        The softmax.
+    tau
+        The parameter of the loss.
+
+    Returns
+    -------
+    Expr
+        -log s for tau = 1, else (s^(tau - 1) - 1) / (1 - tau).
+    """
     return -sympy.log(s) if tau == 1 else (s ** (tau - 1) - 1) / (1 - tau)
 
 
@@ -71,6 +84,18 @@ def derived(branch: str) -> Derived:
     s = 2 sigma e^v / (1 + e^v) the logarithm of the ratio of both derivatives is linear in v.  For
     tau >= 2, psi is concave: the minimum is at an end, where class 1 has all.
 
+    Parameters
+    ----------
+    branch
+        One of `BRANCHES`.
+
+    Returns
+    -------
+    Derived
+        The transform, and the share of the likely class that is best.
+
+    Examples
+    --------
     >>> derived("tau = 1").best_share
     b/2 + 1/2
     """
@@ -98,7 +123,18 @@ def derived(branch: str) -> Derived:
 
 
 def published(branch: str) -> sympy.Expr:
-    """T(b; sigma) as the paper prints it, for sigma = 1/2 (tau < 1) and 1/n (tau > 1) alike."""
+    """T(b; sigma) as the paper prints it, for sigma = 1/2 (tau < 1) and 1/n (tau > 1) alike.
+
+    Parameters
+    ----------
+    branch
+        One of `BRANCHES`.
+
+    Returns
+    -------
+    Expr
+        The formula in `B`, `TAU` and `SIGMA`.
+    """
     if branch == "tau = 1":
         return (1 + B) / 2 * sympy.log(1 + B) + (1 - B) / 2 * sympy.log(1 - B)
     if branch == "tau >= 2":
@@ -112,6 +148,18 @@ def excess_over_published(branch: str) -> sympy.Expr:
 
     For tau > 2 it is positive: the paper's branch is less than this derivation gives.
 
+    Parameters
+    ----------
+    branch
+        One of `BRANCHES`.
+
+    Returns
+    -------
+    Expr
+        The difference in `B`, `TAU` and `SIGMA`.
+
+    Examples
+    --------
     >>> [excess_over_published(branch) for branch in ("tau = 1", "tau < 2")]
     [0, 0]
     >>> sympy.factor(excess_over_published("tau >= 2").subs(TAU, 3))
@@ -149,7 +197,22 @@ def excess_over_published(branch: str) -> sympy.Expr:
 def sigma_of(tau: Exact, classes: int) -> Fraction:
     """The sigma of the paper's T: 1/2 for tau <= 1, 1/n above.
 
-    ValueError for fewer than two classes, or a tau that is negative or not finite.
+    Parameters
+    ----------
+    tau
+        The parameter of the loss, finite and at least 0.
+    classes
+        n, at least 2.
+
+    Returns
+    -------
+    Fraction
+        The sigma.
+
+    Raises
+    ------
+    ValueError
+        If tau or the number of classes is out of range.
     """
     if classes < 2:
         raise ValueError(f"classes must be at least 2, got {classes}")
@@ -159,8 +222,29 @@ def sigma_of(tau: Exact, classes: int) -> Fraction:
 
 
 def transform_ball(b: flint.arb, tau: Exact, classes: int) -> flint.arb:
-    """T_tau(b) in balls, for 0 <= b <= 1; the precision is that of ``flint.ctx``.
+    """The transform T_tau(b) in balls, at the precision of ``flint.ctx``.
 
+    Parameters
+    ----------
+    b
+        The 0-1 regret, a ball in [0, 1].
+    tau
+        The parameter of the loss, exact.
+    classes
+        n, at least 2; it counts for tau > 1.
+
+    Returns
+    -------
+    arb
+        An enclosure of T_tau(b).
+
+    Raises
+    ------
+    ValueError
+        As `sigma_of`.
+
+    Examples
+    --------
     >>> print(transform_ball(flint.arb(1) / 2, 0, 2))
     [0.133974596215562 +/- 9.11e-16]
     """
@@ -197,11 +281,31 @@ def _power(x: flint.arb, exponent: flint.arb) -> flint.arb:
 
 
 def transform(b: Exact, tau: Exact, classes: int, precision: int = 53) -> Any:
-    """T_tau(b) as an mpmath number, right to so many bits or nearly.
+    """The transform T_tau(b) in big floats, right to the last bit or nearly.
 
-    b in [0, 1] and tau >= 0 are exact numbers, classes the n >= 2 that enters for tau > 1.
-    ValueError for others.
+    Parameters
+    ----------
+    b
+        The 0-1 regret, an exact number in [0, 1].
+    tau
+        The parameter of the loss, an exact number of at least 0.
+    classes
+        n, at least 2; it counts for tau > 1.
+    precision
+        The number of bits.
 
+    Returns
+    -------
+    mpf
+        T_tau(b).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
     >>> float(transform(Fraction(3, 5), 0, 2))
     0.2
     >>> mpmath.nstr(transform(0.5, 1, 2, 100), 25)
@@ -221,11 +325,34 @@ def transform(b: Exact, tau: Exact, classes: int, precision: int = 53) -> Any:
 
 
 def gamma(y: Exact, tau: Exact, classes: int, precision: int = 53) -> Any:
-    """Gamma_tau(y), the b with T_tau(b) = y, as an mpmath number; 1 where y >= T_tau(1).
+    """Gamma_tau(y), the b with T_tau(b) = y, in big floats.
 
-    y >= 0; otherwise as ``transform``.  The equation L(t) = log1p((tau-1) y / c) / (tau-1) is
-    solved for t = atanh(b), which both ends of the range leave well conditioned.
+    The equation L(t) = log1p((tau-1) y / c) / (tau-1) is solved for t = atanh(b), which both ends
+    of the range leave well conditioned.
 
+    Parameters
+    ----------
+    y
+        The regret of the comp-sum loss, an exact number of at least 0.
+    tau
+        The parameter of the loss, an exact number of at least 0.
+    classes
+        n, at least 2; it counts for tau > 1.
+    precision
+        The number of bits.
+
+    Returns
+    -------
+    mpf
+        The b in [0, 1]; 1 where y >= T_tau(1).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
     >>> float(gamma(0.2, 0, 2))
     0.6
     """

@@ -126,9 +126,12 @@ class Symbolic:
         return np.array(rows, dtype=object)
 
     def closed_form_derivatives(self) -> np.ndarray:
-        """The same matrix from the definition's closed-form gradient.
+        """Matrix of d output_i / d z_j, from the definition's closed-form gradient.
 
-        ValueError where that has another number of entries.
+        Raises
+        ------
+        ValueError
+            If that has another number of entries.
         """
         outputs = self.size if self.definition.output is Output.VECTOR else 1
         gradient = self.apply(self.definition.gradient, self.point, self.label)

@@ -49,6 +49,18 @@ class Proof:
 def vanishes(expression: sympy.Expr) -> bool:
     """Whether an expression in positive symbols is proven to be 0.
 
+    Parameters
+    ----------
+    expression
+        A formula of rational functions, roots, exponentials and logarithms.
+
+    Returns
+    -------
+    bool
+        False says nothing: the expression may be 0 all the same.
+
+    Examples
+    --------
     >>> x, y = sympy.symbols("x y", positive=True)
     >>> vanishes(sympy.log(x**2 + x * y) - sympy.log(x) - sympy.log(x + y)), vanishes(x - y)
     (True, False)
@@ -72,8 +84,22 @@ def vanishes(expression: sympy.Expr) -> bool:
 def never_negative(
     expression: sympy.Expr, parameters: dict[sympy.Symbol, Parameter] | None = None
 ) -> bool:
-    """Whether an expression in positive symbols is proven to be >= 0.
+    """Whether an expression in positive symbols is proven to be at least 0.
 
+    Parameters
+    ----------
+    expression
+        A formula of rational functions, roots, exponentials and logarithms.
+    parameters
+        Further real symbols of the expression, with their ranges.
+
+    Returns
+    -------
+    bool
+        False says nothing: the expression may be at least 0 all the same.
+
+    Examples
+    --------
     >>> x, y = sympy.symbols("x y", positive=True)
     >>> never_negative(x / (x + y)), never_negative(sympy.log(1 + x)), never_negative(x - y)
     (True, True, False)
@@ -185,7 +211,20 @@ def _expand_logs(expression: sympy.Expr) -> sympy.Expr:
 
 
 def holds(claim: Claim, definition: Definition) -> bool:
-    """Whether a claim is proven."""
+    """Whether a claim about a definition is proven.
+
+    Parameters
+    ----------
+    claim
+        An expression that has to be 0, or at least 0.
+    definition
+        The definition, whose parameters have their ranges.
+
+    Returns
+    -------
+    bool
+        False says nothing: the claim may be true all the same.
+    """
     if not claim.nonnegative:
         return vanishes(claim.expression)
     parameters = {sympy.Symbol(name, real=True): p for name, p in definition.parameters.items()}
@@ -193,10 +232,20 @@ def holds(claim: Claim, definition: Definition) -> bool:
 
 
 def continuity_claims(case: Symbolic) -> Iterator[Claim]:
-    """From an orthant, the values tend to those where a coordinate is 0.
+    """Claim that from each orthant the values tend to those where a coordinate is 0.
 
     Without this the orthants would say nothing of the whole: f(x) = x for x < 0, x - 1 for x >= 0
     rises on both sides.
+
+    Parameters
+    ----------
+    case
+        The definition at a point of one orthant.
+
+    Yields
+    ------
+    Claim
+        One for each coordinate and output; none for a definition without a breakpoint.
     """
     for k, x in enumerate(case.coordinates if case.signs else ()):
         at_zero = [z if j != k else sympy.Integer(0) for j, z in enumerate(case.point)]
@@ -205,7 +254,18 @@ def continuity_claims(case: Symbolic) -> Iterator[Claim]:
 
 
 def gradient_claims(case: Symbolic) -> Iterator[Claim]:
-    """The closed-form gradient equals the derivative of the definition."""
+    """Claim that the closed-form gradient equals the derivative of the definition.
+
+    Parameters
+    ----------
+    case
+        The definition at a point.
+
+    Yields
+    ------
+    Claim
+        One for each output and argument.
+    """
     pairs = zip(case.derivatives().flat, case.closed_form_derivatives().flat, strict=True)
     for derived, declared in pairs:
         yield Claim(derived - declared)
@@ -244,8 +304,22 @@ def prove(
 ) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
-    A statement at one size that takes more than ``seconds`` is not proven.
+    Parameters
+    ----------
+    definition
+        The definition.
+    sizes
+        The numbers of classes; they do not count for a function of one real.
+    seconds
+        The most time for a statement at one size; what takes longer is not proven.
 
+    Returns
+    -------
+    list of Proof
+        One for each statement and size, proven or with the reason why not.
+
+    Examples
+    --------
     >>> from ..catalogue import lookup
     >>> all(p.proven for p in prove(lookup("softplus")))
     True

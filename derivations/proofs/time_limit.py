@@ -21,6 +21,23 @@ def time_limit(seconds: float) -> Iterator[None]:
     It is raised between two operations of Python code, so a single long call of compiled code is
     waited for.
 
+    Parameters
+    ----------
+    seconds
+        How long the block may take.
+
+    Yields
+    ------
+    None
+        Control to the block.
+
+    Raises
+    ------
+    OutOfTime
+        In the block, once the time is over.
+
+    Examples
+    --------
     >>> with contextlib.suppress(OutOfTime), time_limit(0.01):
     ...     while True:
     ...         pass

@@ -71,11 +71,28 @@ class SingularitySet:
         return sympy.Min(*(sympy.Abs(sympy.im(p.subs(N, 0))) for p in self.points))
 
     def radius(self, h: float, slope: float, digits: int = 30) -> mpmath.mpf:
-        """Equation (1) in big floats: infinity for an entire function or a slope of 0.
+        """The distance to the nearest singular point in units of the step, equation (1), in big
+        floats.
 
         The nearest point is found among ever larger |n|, up to the n whose imaginary parts alone
         are farther than the nearest point found.
 
+        Parameters
+        ----------
+        h
+            The pre-activation.
+        slope
+            h', its derivative along the step.
+        digits
+            How many decimal digits are computed.
+
+        Returns
+        -------
+        mpf
+            The radius; infinity for an entire function or a slope of 0.
+
+        Examples
+        --------
         >>> mpmath.nstr(singularities("silu").radius(4.0, -2.0), 10)  # sqrt(16 + pi^2) / 2
         '2.543108551'
         """
@@ -101,8 +118,20 @@ class SingularitySet:
 
 
 def zeros(function: sympy.Expr) -> tuple[sympy.Expr, ...]:
-    """All complex zeros of a function of e^x, by SymPy: expressions in n, one set for each root.
+    """All complex zeros of a function of e^x, found by SymPy.
 
+    Parameters
+    ----------
+    function
+        An expression in `X`, rational in e^x.
+
+    Returns
+    -------
+    tuple of Expr
+        Expressions in the integer `N`, one for each root in e^x.
+
+    Examples
+    --------
     >>> zeros(1 + sympy.exp(X))
     (I*pi*(2*n + 1),)
     """
@@ -315,8 +344,25 @@ for _name in REGISTRY.keys() & _DERIVATIONS.keys():
 
 
 def singularities(name: str) -> SingularitySet:
-    """The singular points of an activation; ValueError for a name that is not one of NAMES.
+    """The singular points of an activation.
 
+    Parameters
+    ----------
+    name
+        One of `NAMES`.
+
+    Returns
+    -------
+    SingularitySet
+        Its poles, branch points or kinks, as expressions in the integer n.
+
+    Raises
+    ------
+    ValueError
+        If there is no such activation.
+
+    Examples
+    --------
     >>> singularities("tanh").points
     (I*pi*(2*n + 1)/2,)
     >>> singularities("elu").points, singularities("elu").kind

@@ -28,23 +28,68 @@ ALPHA, BETA = sympy.symbols("alpha beta", real=True, nonzero=True)
 
 
 def logits(size: int) -> tuple[sympy.Symbol, ...]:
-    """The symbols z_1 ... z_K."""
+    """The logits as the symbols z_1 ... z_K.
+
+    Parameters
+    ----------
+    size
+        K, the number of classes.
+
+    Returns
+    -------
+    tuple of Symbol
+        One real symbol for each class.
+    """
     return tuple(sympy.symbols(f"z_1:{size + 1}", real=True))
 
 
 def slopes(size: int) -> tuple[sympy.Symbol, ...]:
-    """The symbols a_1 ... a_K."""
+    """The slopes of the logits along the step as the symbols a_1 ... a_K.
+
+    Parameters
+    ----------
+    size
+        K, the number of classes.
+
+    Returns
+    -------
+    tuple of Symbol
+        One real symbol for each class.
+    """
     return tuple(sympy.symbols(f"a_1:{size + 1}", real=True))
 
 
 def moments(order: int) -> tuple[sympy.Symbol, ...]:
-    """The symbols m_1 ... m_n: m_j = sum_k p_k a_k^j, with p = softmax(z)."""
+    """The moments of the slopes, m_j = sum_k p_k a_k^j with p = softmax(z), as symbols m_1 ... m_n.
+
+    Parameters
+    ----------
+    order
+        n, the highest order.
+
+    Returns
+    -------
+    tuple of Symbol
+        One real symbol for each order.
+    """
     return tuple(sympy.symbols(f"m_1:{order + 1}", real=True))
 
 
 def partition_function(size: int) -> sympy.Expr:
-    """F(t) = sum_k exp(z_k + a_k t) of K = size classes, equation (1).
+    """The partition function F(t) = sum_k exp(z_k + a_k t), equation (1).
 
+    Parameters
+    ----------
+    size
+        K, the number of classes.
+
+    Returns
+    -------
+    Expr
+        F in the symbols of `logits`, `slopes` and the step `T`.
+
+    Examples
+    --------
     >>> partition_function(2)
     exp(a_1*t + z_1) + exp(a_2*t + z_2)
     """
@@ -201,6 +246,18 @@ def at_temperature(expression: sympy.Expr) -> sympy.Expr:
     * As T grows, z / T tends to equal logits, and rho(z / T, a / T) / T to rho(0, a): F tends to
       its limit uniformly on discs, and so do its zeros (Hurwitz).
 
+    Parameters
+    ----------
+    expression
+        An expression in the symbols of `logits` and `slopes`.
+
+    Returns
+    -------
+    Expr
+        The same for z / T and a / T.
+
+    Examples
+    --------
     >>> at_temperature(spread_bound())
     pi*T/Delta
     >>> at_temperature(binary_radius())
@@ -224,6 +281,18 @@ def cumulants(order: int) -> tuple[sympy.Expr, ...]:
 
     So kappa_n is the nth derivative of log F at 0, in which F^(j)(0) / F(0) is the moment m_j.
 
+    Parameters
+    ----------
+    order
+        n, the highest order.
+
+    Returns
+    -------
+    tuple of Expr
+        kappa_1 ... kappa_n in the symbols of `moments`.
+
+    Examples
+    --------
     >>> cumulants(3)
     (m_1, -m_1**2 + m_2, 2*m_1**3 - 3*m_1*m_2 + m_3)
     """
@@ -236,10 +305,27 @@ def cumulants(order: int) -> tuple[sympy.Expr, ...]:
 
 
 def line_loss(size: int, label: int = 0) -> sympy.Expr:
-    """The cross-entropy of the class with the given index along a step: -z_y - a_y t + log F(t).
+    """The cross-entropy of one class along a step: -z_y - a_y t + log F(t).
 
-    IndexError where there is no such class.
+    Parameters
+    ----------
+    size
+        K, the number of classes.
+    label
+        y, the index of the class, from 0.
 
+    Returns
+    -------
+    Expr
+        The loss in the symbols of `logits`, `slopes` and the step `T`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such class.
+
+    Examples
+    --------
     >>> line_loss(2)
     -a_1*t - z_1 + log(exp(a_1*t + z_1) + exp(a_2*t + z_2))
     """
@@ -253,6 +339,18 @@ def taylor_coefficients_in_cumulants(order: int) -> tuple[sympy.Expr, ...]:
     The loss is log F(t) - z_y - a_y t, y the right class; by (2) the nth derivative of its first
     term at 0 is kappa_n.
 
+    Parameters
+    ----------
+    order
+        n, the highest order.
+
+    Returns
+    -------
+    tuple of Expr
+        c_0 ... c_n, in symbols kappa_j for the cumulants.
+
+    Examples
+    --------
     >>> taylor_coefficients_in_cumulants(3)
     (-z_y + log(F(0)), -a_y + kappa_1, kappa_2/2, kappa_3/6)
     """
@@ -271,6 +369,22 @@ def taylor_coefficients(size: int, order: int, label: int = 0) -> tuple[sympy.Ex
 
     ``softproof.derivations.step_radius.series`` has the recursion that is fast for numbers.
 
+    Parameters
+    ----------
+    size
+        K, the number of classes.
+    order
+        n, the highest order.
+    label
+        y, the index of the right class, from 0.
+
+    Returns
+    -------
+    tuple of Expr
+        c_0 ... c_n in the symbols of `logits` and `slopes`.
+
+    Examples
+    --------
     >>> p = sympy.Symbol("p")
     >>> a_1, a_2 = slopes(2)
     >>> c = taylor_coefficients(2, 2)[2].subs(dict(zip(logits(2), (sympy.log(p / (1 - p)), 0))))

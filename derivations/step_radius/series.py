@@ -197,8 +197,25 @@ def loss_coefficients(
 
 
 def derivative(coefficients: Sequence[Any]) -> list[Ball]:
-    """Taylor coefficients of the derivative: (n + 1) c_(n+1).  ValueError as ``root_test``.
+    """Taylor coefficients of the derivative of a series: (n + 1) c_(n+1).
 
+    Parameters
+    ----------
+    coefficients
+        c_0, c_1, ...: numbers or balls.
+
+    Returns
+    -------
+    list of arb
+        One coefficient less.
+
+    Raises
+    ------
+    ValueError
+        As `root_test`.
+
+    Examples
+    --------
     >>> [float(c) for c in derivative([1, 1, 1, 1])]
     [1.0, 2.0, 3.0]
     """

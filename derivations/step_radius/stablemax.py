@@ -58,8 +58,20 @@ RIGHT, LEFT = X + 1, 1 / (1 - X)
 
 
 def one_sided_derivatives(order: int) -> tuple[sympy.Expr, sympy.Expr]:
-    """The derivatives of that order of s at 0, from the left and from the right, by SymPy.
+    """The one-sided derivatives of the function s of StableMax at 0, by SymPy.
 
+    Parameters
+    ----------
+    order
+        Which derivative; 0 is the value.
+
+    Returns
+    -------
+    tuple of Expr
+        From the left, and from the right.
+
+    Examples
+    --------
     >>> [one_sided_derivatives(n) for n in range(4)]
     [(1, 1), (1, 1), (2, 0), (6, 0)]
     """
@@ -68,11 +80,27 @@ def one_sided_derivatives(order: int) -> tuple[sympy.Expr, sympy.Expr]:
 
 
 def kink_radius(logits: Sequence[float], slopes: Sequence[float]) -> Fraction | float:
-    """The radius kappa = min |z_k| / |a_k| of theorems 1 to 3, exactly; inf where no logit moves.
+    """The radius kappa = min |z_k| / |a_k| of theorems 1 to 3, exactly.
 
-    ``logits`` and ``slopes``: finite numbers, as many of one as of the other.  ValueError for
-    others.
+    Parameters
+    ----------
+    logits
+        z, one sample, shape (K,): finite numbers.
+    slopes
+        a, the derivatives of the logits along the step; like logits.
 
+    Returns
+    -------
+    Fraction or float
+        The radius; inf where no logit moves.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a number is not finite.
+
+    Examples
+    --------
     >>> kink_radius([0.0, 3.0], [1.0, 1.0]), kink_radius([0.0, 3.0], [0.0, 0.0])
     (Fraction(0, 1), inf)
     """
@@ -90,12 +118,30 @@ def curvature_jump(
 ) -> tuple[Fraction, ...]:
     """The jumps J / S - J_y of the loss's second derivative at the nearest kinks, exactly.
 
-    One or two: kinks at kappa and at -kappa; none where no logit moves.  One that is not 0 proves
-    that kappa is the radius of the loss (theorem 3).  ValueError as in `kink_radius`, and for a
-    label that is no class.
+    One that is not 0 proves that kappa is the radius of the loss (theorem 3). Of classes that cross
+    0 together, in opposite directions, the jumps cancel, as in the first example.
 
-    Classes 1 and 2 cross 0 together, in opposite directions, and cancel:
+    Parameters
+    ----------
+    logits
+        z, one sample, shape (K,): finite numbers.
+    slopes
+        a, the derivatives of the logits along the step; like logits.
+    label
+        The index of the right class.
 
+    Returns
+    -------
+    tuple of Fraction
+        One or two, of the kinks at kappa and at -kappa; none where no logit moves.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a number is not finite, or the label is no class.
+
+    Examples
+    --------
     >>> curvature_jump([1.0, -1.0, 5.0], [-1.0, 1.0, 0.0], label=2)
     (Fraction(0, 1),)
     >>> curvature_jump([1.0, -1.0, 5.0], [-1.0, 1.0, 0.0], label=0)
@@ -126,10 +172,32 @@ def series_radius(
     """The radius of convergence of the Taylor series at t = 0 of the branches' loss.
 
     That is the distance to the nearest zero or pole of S / b_y, a rational function in lowest
-    terms; without a label, of the probabilities: to the nearest pole of any b_k / S.  It is never
-    below `kink_radius` (theorem 1).  A logit of 0 starts on the branch x + 1.  ValueError as there.
-    For a few classes: the roots are those of a polynomial.
+    terms; without a label, of the probabilities: to the nearest pole of any b_k / S. It is never
+    below `kink_radius` (theorem 1). A logit of 0 starts on the branch x + 1.
 
+    Parameters
+    ----------
+    logits
+        z, one sample of a few classes, shape (K,): finite numbers.
+    slopes
+        a, the derivatives of the logits along the step; like logits.
+    label
+        The index of the right class; None for the radius of the probabilities.
+    digits
+        How many decimal digits are computed: the roots are those of a polynomial.
+
+    Returns
+    -------
+    mpf
+        The radius; infinity where there is neither zero nor pole.
+
+    Raises
+    ------
+    ValueError
+        As `kink_radius`.
+
+    Examples
+    --------
     >>> series_radius([-1.0, -1.0], [1.0, 1.0], label=0)  # b_1 = b_2: the loss is log 2
     mpf('+inf')
     """

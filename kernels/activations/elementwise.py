@@ -42,6 +42,8 @@ from .tables import (
     RSQRT_TAIL,
 )
 
+__all__ = ["gaussglu", "normal_cdf", "ria", "smoothed_rsqrt", "smoothed_rsqrt_derivative"]
+
 ULP_BOUND: dict[str, dict[str, float]] = {
     name: {"float32": 0.5 + 2.0**-20, "float64": double}
     for name, double in (
@@ -78,8 +80,7 @@ def normal_cdf(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -133,8 +134,7 @@ def ria(
     {x}
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -191,8 +191,7 @@ def gaussglu(
         The same, of the shape and dtype of `value`.
     {beta}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -261,8 +260,7 @@ def smoothed_rsqrt(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------
@@ -315,8 +313,7 @@ def smoothed_rsqrt_derivative(
         Float32 or float64, of any shape and strides, or a scalar: a variance, in any units.
     {width}
     {out_elementwise}
-    threads : int
-        The most threads to use, at least 1, to the same bits.
+    {threads_elementwise}
 
     Returns
     -------

@@ -146,9 +146,7 @@ def comp_sum(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
-    nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above,
-    and so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
+    {edges_of_comp_sum}
 
     The error is at most `error_bound("comp_sum", dtype)` for every tau: 16 ulp in float64, 0.51 in
     the other formats. The proof stands in the docstring of the module
@@ -213,9 +211,7 @@ def comp_sum_with_gradient(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
-    nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above,
-    and so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
+    {edges_of_comp_sum}
 
     The error of an entry of the gradient is at most `gradient_ulp_bound(dtype, tau)` of the module
     `softproof.kernels.losses.comp_sum`, in whose docstring the proof stands.

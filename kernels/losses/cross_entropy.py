@@ -76,17 +76,10 @@ def cross_entropy(
     {labels}
     {axis}
     {scale}
-    class_weights : array_like of shape (K,), optional
-        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
-        computed in, float64 or float32.
-    ignore_index : int, optional
-        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
-        and do not count in the mean.
-    label_smoothing : float
-        The e, a pure number in [0, 1].
-    reduction : str
-        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
-        over the samples that are not ignored.
+    {class_weights}
+    {ignore_index}
+    {label_smoothing}
+    {reduction}
     out : ndarray, optional
         Receives the losses. It has the dtype of `logits` and the shape of the result, and shares no
         memory with `logits`.
@@ -100,17 +93,12 @@ def cross_entropy(
 
     Raises
     ------
-    TypeError
-        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
-        integers; if weights or cotangents are no real numbers.
+    {type_error_of_cross_entropy}
     {value_error_of_labels}
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
-    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
-    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
-    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+    {edges_of_cross_entropy}
 
     Error, at most `error_bound("cross_entropy", dtype)` without weights, smoothing and reduction. L
     is right within e u, that of `logsumexp`: e = 2.65 in float32, 8 in float64. M - x_y is a pair,
@@ -171,17 +159,10 @@ def cross_entropy_with_gradient(
     {labels}
     {axis}
     {scale}
-    class_weights : array_like of shape (K,), optional
-        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
-        computed in, float64 or float32.
-    ignore_index : int, optional
-        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
-        and do not count in the mean.
-    label_smoothing : float
-        The e, a pure number in [0, 1].
-    reduction : str
-        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
-        over the samples that are not ignored.
+    {class_weights}
+    {ignore_index}
+    {label_smoothing}
+    {reduction}
     {out_of_gradient}
     {threads_long}
 
@@ -194,17 +175,12 @@ def cross_entropy_with_gradient(
 
     Raises
     ------
-    TypeError
-        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
-        integers; if weights or cotangents are no real numbers.
+    {type_error_of_cross_entropy}
     {value_error_of_labels}
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
-    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
-    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
-    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+    {edges_of_cross_entropy}
 
     Error of the gradient without smoothing, at most `error_bound("cross_entropy_gradient", dtype)`.
     Entries of other classes: the sum e(M) (1 + T) is right within EXP_ERROR + u in float32, the
@@ -267,17 +243,10 @@ def cross_entropy_gradient(
         its row NaN, unless the sample is ignored.
     {axis}
     {scale}
-    class_weights : array_like of shape (K,), optional
-        The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
-        computed in, float64 or float32.
-    ignore_index : int, optional
-        Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
-        and do not count in the mean.
-    label_smoothing : float
-        The e, a pure number in [0, 1].
-    reduction : str
-        "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
-        over the samples that are not ignored.
+    {class_weights}
+    {ignore_index}
+    {label_smoothing}
+    {reduction}
     {out_of_gradient}
     {threads_long}
 
@@ -288,17 +257,12 @@ def cross_entropy_gradient(
 
     Raises
     ------
-    TypeError
-        If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
-        integers; if weights or cotangents are no real numbers.
+    {type_error_of_cross_entropy}
     {value_error_of_labels}
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
-    if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
-    the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
-    The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+    {edges_of_cross_entropy}
 
     The error is that of `cross_entropy_with_gradient`, where its proof stands.
 

@@ -111,6 +111,60 @@ ValueError
     If a number is out of its range, arrays have not the same shape, or `out` has the wrong shape,
     is read-only, or overlaps itself or the first argument in part.
 """,
+    "class_weights": """
+class_weights : array_like of shape (K,), optional
+    The w, finite numbers >= 0, all 1 unless given. They are rounded to the format that is
+    computed in, float64 or float32.
+""",
+    "ignore_index": """
+ignore_index : int, optional
+    Samples with this label, an int64, have loss 0 and gradient 0, whatever their logits are,
+    and do not count in the mean.
+""",
+    "label_smoothing": """
+label_smoothing : float
+    The e, a pure number in [0, 1].
+""",
+    "reduction": """
+reduction : str
+    "none": one loss for each sample; "sum": their sum; "mean": that, divided by the sum of w_y
+    over the samples that are not ignored.
+""",
+    "type_error_of_cross_entropy": """
+TypeError
+    If `logits` or `out` has another dtype; if `labels`, `axis` or `ignore_index` are no
+    integers; if weights or cotangents are no real numbers.
+""",
+    "edges_of_cross_entropy": """
+A row with NaN or +inf, or of -inf alone, gives NaN. In any other row a logit of -inf gives +inf
+if its target is positive and counts for nothing if it is zero. Where the loss is NaN the row of
+the gradient is NaN; where it is +inf the gradient is finite, with p = 0 for the masked classes.
+The mean of nothing, or where all weights are 0, is NaN, as PyTorch has it.
+""",
+    "edges_of_softmax": """
+-inf is a masked class, its probability 0. A row that holds NaN or +inf, or nothing but -inf, is
+NaN throughout. A finite row of one class is 1. No classes or no rows give an empty result.
+Subnormal results are not flushed.
+""",
+    "error_of_algorithm": """
+The error is at most 3.99 ulp in float32, 4.31 in float64 and 0.501 in 16 bits; the proof stands
+in the docstring of the module `softproof.kernels.softmax_family.softmax`.
+""",
+    "edges_of_stablemax": """
+A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
+has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
+are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
+and the lowest too.
+""",
+    "edges_of_comp_sum": """
+A row with NaN or +inf, or of -inf alone, gives NaN throughout. A logit of -inf counts for
+nothing; if it is the label's, the loss is the limit, +inf for tau <= 1 and 1/(tau - 1) above,
+and so are the entries of the gradient: infinite for tau < 1, p_k and -1 for tau = 1, 0 above.
+""",
+    "threads_elementwise": """
+threads : int
+    The most threads to use, at least 1, to the same bits.
+""",
 }
 """Entries of docstrings by the name that stands for them, in braces on a line of its own."""
 

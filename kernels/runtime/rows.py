@@ -105,8 +105,13 @@ def call(
             streams = result.nbytes >= tuning.STREAM_BYTES and past_caches(
                 out, result, *arrays, short_rows=kernel.streams_short_rows
             )
-            kernel.compute(*arrays, result, *kernel.options(result.dtype, streams, *settings))
-            return result
+            options = kernel.options(result.dtype, streams, *settings)
+            if not (kernel.per_row or kernel.in_two_axes) or result.ndim + kernel.per_row == 2:
+                kernel.compute(*arrays, result, *options)
+                return result
+            alone = [np.asarray(array)[np.newaxis] for array in (*arrays, result)]
+            kernel.compute(*alone, *options)
+            return result[()] if out is None and kernel.per_row else result
     x = as_logits(arrays[0], axis, name=names[0], narrow=narrow)
     reads: tuple[Array, ...] = (x,)
     for vector, name in zip(arrays[1:], names[1:], strict=True):
@@ -131,7 +136,7 @@ def _result_as_it_is(kernel: RowKernel, arrays: tuple[Any, ...], out: Array | No
     if type(x) is not np.ndarray or x.dtype not in WIDE or not x.flags.carray:
         return None
     shape = x.shape
-    if len(shape) != 2 and (len(shape) != 1 or kernel.in_two_axes or kernel.per_row):
+    if len(shape) != 2 and len(shape) != 1:
         return None
     for array in arrays[1:]:
         if type(array) is not np.ndarray or array.dtype != x.dtype or array.shape != shape:
@@ -415,12 +420,12 @@ def apply(
         plain = plain and (array is None or is_plain(array))
     if threads != 1:
         threads = max(1, min(check_threads(threads), logits.nbytes // tuning.THREAD_BYTES))
-    if plain and threads == 1 and logits.ndim == 2:
-        kernel(*[array if array is None else as_compiled(array) for array in arrays])
-        return
     if logits.ndim == 1:  # a single row
         logits = logits[np.newaxis]
         arrays = tuple(array if array is None else array[np.newaxis] for array in arrays)
+    if plain and threads == 1 and logits.ndim == 2:
+        kernel(*[array if array is None else as_compiled(array) for array in arrays])
+        return
     leading = logits.shape[:-1]
     rows = math.prod(leading)
     if plain:  # without copies the fewest calls are best

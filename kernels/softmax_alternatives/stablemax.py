@@ -97,10 +97,7 @@ def stablemax(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error is at most `error_bound("stablemax", dtype)`: 6.01 ulp in float64, 0.501 in float32,
     0.51 in 16 bits. An ulp of a subnormal result is that of the lowest normal number. The proof
@@ -155,10 +152,7 @@ def stablemax_vjp(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     Error: at most 17.1 u s'(x_k) / S (|g_k| + sum_j p_j |g_j|), u = 2^-53, and half an ulp of a
     subnormal result; in the other formats VJP_ERROR ulps of the result more. Proof. The products s
@@ -218,10 +212,7 @@ def stablemax_cross_entropy(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error is at most `error_bound("stablemax_cross_entropy", dtype)`: 7.71 ulp in float64, 0.501
     in float32, 0.51 in 16 bits. The proof stands in the docstring of the module
@@ -278,10 +269,7 @@ def stablemax_cross_entropy_with_gradient(
 
     Notes
     -----
-    A row with NaN or +inf, or of -inf alone, gives NaN throughout. A class of -inf beside others
-    has probability 0 and gradient 0; if it is the right one the loss is +inf. Without classes there
-    are no probabilities; a loss needs one class at least. Every finite logit is right, the largest
-    and the lowest too.
+    {edges_of_stablemax}
 
     The error of an entry of the gradient is at most `error_bound("stablemax_cross_entropy", dtype,
     gradient=True)`: 9.01 ulp in float64, 0.501 in float32, 0.51 in 16 bits. The proof stands in the

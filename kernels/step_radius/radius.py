@@ -66,7 +66,7 @@ from .radius_bounds import (
 )
 
 BOUNDS = ("spread", "half_mass", "variance", "exact")
-"""The ladder: each bound is at least the one before it."""
+"""The names of the bounds of the radius: each is at least the one before it."""
 
 _SPREAD, _HALF_MASS, _VARIANCE, _EXACT, _ERROR = range(5)  # rows of the result: see Radius
 _ALL = len(BOUNDS)
@@ -146,7 +146,7 @@ def radius(logits: ArrayLike, slopes: ArrayLike) -> Radius:
     Notes
     -----
     Equations (1) to (6), their source and their proofs stand at the top of this module; how each
-    rung is computed, and why rounding cannot lift it above rho, in `radius_bounds`. float32
+    bound is computed, and why rounding cannot lift it above rho, in `radius_bounds`. float32
     converts exactly. half_mass lies within 1e-12 of (3) unless h is nearly flat at its root or
     logits and slopes cancel; the variance bound, within 2 % of (6) on ordinary samples. The first
     call ever compiles, some fifteen seconds of processor time; the result is kept on disk.
@@ -199,10 +199,10 @@ def safe_radius(logits: ArrayLike, slopes: ArrayLike, bound: str = "exact") -> N
     """
     if bound not in BOUNDS:
         raise ValueError(f"bound must be one of {', '.join(BOUNDS)}, got {bound!r}")
-    rung = BOUNDS.index(bound)
-    rows = _computed(logits, slopes, rung)
-    if rung < _EXACT:
-        wanted: NDArray[np.float64] = rows[rung]
+    level = BOUNDS.index(bound)
+    rows = _computed(logits, slopes, level)
+    if level < _EXACT:
+        wanted: NDArray[np.float64] = rows[level]
         return wanted
     _, half_mass, variance, exact, error = rows
     lower = half_mass.copy()  # what is known where rho, or its error, is beyond the largest float
@@ -213,16 +213,16 @@ def safe_radius(logits: ArrayLike, slopes: ArrayLike, bound: str = "exact") -> N
     return safe
 
 
-def _computed(logits: ArrayLike, slopes: ArrayLike, rung: int) -> NDArray[np.float64]:
-    """Check the arguments and compute the rows up to `rung`, an index into BOUNDS, or _ALL."""
+def _computed(logits: ArrayLike, slopes: ArrayLike, level: int) -> NDArray[np.float64]:
+    """Check the arguments and compute the rows up to `level`, an index into BOUNDS, or _ALL."""
     z, a = _checked(logits, slopes)
-    if rung == _SPREAD:
+    if level == _SPREAD:
         good, spread = _spreads(z, a)
         rows = spread[np.newaxis]
     else:  # long to compile: for float64 alone, and without `nearest_zero` where it is not wanted
-        work = workspace(z.shape[1]) if rung >= _EXACT else None
-        good, rows = _rungs(
-            z.astype(np.float64, copy=False), a.astype(np.float64, copy=False), rung, work
+        work = workspace(z.shape[1]) if level >= _EXACT else None
+        good, rows = _bounds(
+            z.astype(np.float64, copy=False), a.astype(np.float64, copy=False), level, work
         )
     if not good:
         _refuse(np.isnan(z).any(axis=1), "logits hold NaN", "repair the model's output")
@@ -304,10 +304,10 @@ def _spreads(z: NDArray[np.floating], a: NDArray[np.floating]) -> tuple[bool, ND
 
 
 @jit
-def _rungs(
+def _bounds(
     z: NDArray[np.float64], a: NDArray[np.float64], highest: int, work: Any
 ) -> tuple[bool, NDArray[np.float64]]:
-    """Return whether all samples are good, and the rungs up to `highest`, one row for each field.
+    """Return whether all samples are good, and the bounds up to `highest`, one row for each field.
 
     `highest` is an index into BOUNDS, or len(BOUNDS) for all fields of `Radius`. With "exact" the
     variance bound is computed only where the sample is flagged. `work` is the workspace of

@@ -1,4 +1,4 @@
-"""Proven lower bounds of the step radius of one sample: the half-mass interval, the variance rung.
+"""Proven lower bounds of the step radius of one sample: the half-mass interval, the variance bound.
 
 Scaled units. A sample enters as `gap` and `rise`, arrays over its classes padded to a multiple of
 LANES: gap_j = z_j - z_top <= 0 and rise_j = (a_j - a_top) / 2^e, where top is the class with the
@@ -333,7 +333,7 @@ POINTS = 40
 """Most abscissas at which the variance is computed; 3 to 9 are needed on ordinary samples."""
 
 TOLERANCE = 0.02
-"""The rung stops within this share of the smallest value that was met, so of the minimum."""
+"""The search stops within this share of the smallest variance bound met, so of the minimum."""
 
 _FAR = 1e6  # farthest abscissa, in scaled units, at which variances are computed
 _STRIDE = 64.0  # first step into an interval too long for its exponentials, in scaled units

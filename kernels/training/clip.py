@@ -10,7 +10,7 @@ and the step
 
 has the normalised length min(r, r_target): Sao, "Ghosts of Softmax", arXiv 2603.13552,
 Definition 5.1 and Proposition 5.2, there with the bound `spread` and the smallest radius of the
-batch. Any bound of the ladder, and any order statistic of the batch, can stand for q here.
+batch. Any bound of the radius, and any order statistic of the batch, can stand for q here.
 
 The arithmetic needs the *update*, not the gradient: under momentum, Adam or weight decay the two
 point in different directions, and a radius is one of a direction.
@@ -206,10 +206,10 @@ def _check_number(name: str, value: object, advice: str) -> None:
 def _aggregated(logits: ArrayLike, slopes: ArrayLike, bound: str, aggregate: str | float) -> float:
     """One radius for the batch, inf for an empty one.
 
-    A low order statistic needs the costly rungs of few samples only. Those with the smallest spread
-    bound get the bound asked for, and their order statistic is a limit: it falls as more samples
-    get theirs. The others climb the ladder together until a rung reaches the limit; their radii
-    are no smaller then, and the limit is the order statistic of the batch without them.
+    A low order statistic needs the costly bounds of few samples only. Those with the smallest
+    spread bound get the bound asked for, and their order statistic is a limit: it falls as more
+    samples get theirs. The others get one bound after another until one reaches the limit; their
+    radii are no smaller then, and the limit is the order statistic of the batch without them.
     """
     bounds = safe_radius(logits, slopes, BOUNDS[0])
     if bounds.size == 0:
@@ -219,14 +219,14 @@ def _aggregated(logits: ArrayLike, slopes: ArrayLike, bound: str, aggregate: str
     last = BOUNDS.index(bound)
     done = np.full(bounds.size, last == 0)
 
-    def lift(samples: NDArray[np.intp], rung: int) -> None:
-        bounds[samples] = safe_radius(z[samples], a[samples], BOUNDS[rung])
-        done[samples] = rung == last
+    def tighten(samples: NDArray[np.intp], level: int) -> None:
+        bounds[samples] = safe_radius(z[samples], a[samples], BOUNDS[level])
+        done[samples] = level == last
 
-    for rung in range(1, last + 1):
+    for level in range(1, last + 1):
         rest = np.flatnonzero(~done)
         count = _FEW + max(0, rank - (bounds.size - rest.size))
-        lift(rest[bounds[rest].argsort()[:count]], last)
+        tighten(rest[bounds[rest].argsort()[:count]], last)
         limit = np.partition(bounds[done], rank)[rank]
-        lift(np.flatnonzero(~done & (bounds < limit)), rung)
+        tighten(np.flatnonzero(~done & (bounds < limit)), level)
     return float(np.partition(bounds[done], rank)[rank])

@@ -8,6 +8,7 @@ import pkgutil
 import re
 import textwrap
 
+import numpy
 import pytest
 import softproof.derivations
 import softproof.kernels
@@ -88,7 +89,11 @@ def is_python(code):
     return any(not isinstance(s, ast.Expr) or isinstance(s.value, ast.Call) for s in statements)
 
 
-RUN_BELOW = ("softproof.derivations.definition", "softproof.kernels.runtime.tuning")
+RUN_BELOW = (
+    "softproof.derivations.definition",
+    "softproof.kernels.runtime.tuning",
+    "softproof.verify.subjects.registration",
+)
 # The same lines stand in a session of the README, which runs them in a test suite.
 RUN_FOR_THE_README = ("softproof.verify.pytest_plugin",)
 
@@ -107,6 +112,18 @@ def test_the_definition_shown_is_one(monkeypatch):
     for code in code_blocks("softproof.derivations.definition"):
         exec(code, scope)
     assert all(proof.proven for proof in prove(scope["sigmoid"]))
+
+
+def test_the_registration_shown_makes_a_subject(monkeypatch):
+    from softproof.verify.subjects import contract, registration
+
+    monkeypatch.setattr(registration, "REGISTERED", [])
+    scope = {**vars(contract), **vars(registration), "np": numpy, "__name__": "mine"}
+    (code,) = code_blocks("softproof.verify.subjects.registration")
+    exec(code, scope)
+    (made,) = registration.REGISTERED
+    assert (made.id, made.definition) == ("mine:softplus_naive", "softplus")
+    assert scope["softplus_naive"](0.0) == pytest.approx(numpy.log(2))
 
 
 def test_the_tuning_shown_sets_what_the_kernels_read(monkeypatch):

@@ -378,7 +378,7 @@ def test_onsets_proportional_to_the_radius_collapse_and_constant_ones_do_not(tem
 )
 def test_what_delta_adds_to_the_temperature_is_told_by_its_factor(by_t, by_radius, says):
     deviations = {"raw": 1.0, "T": by_t} | dict.fromkeys(BOUNDS, by_radius)
-    assert says in "".join(temperature.beside_the_paper(deviations))
+    assert says in "".join(temperature.comparison_with_the_paper(deviations))
 
 
 def test_runs_that_fail_early_are_counted_for_every_rung(phase):

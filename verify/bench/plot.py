@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ LIMITS = ("--", "-.", ":")
 
 
 def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure:
-    """Nanoseconds per element of every candidate at every shape: cases of `kernels.run`.
+    """Nanoseconds per element of every candidate at every shape: cases of `operations.run`.
 
     One panel for each kind of operation and number of threads; bars span the quartiles. `about` as
     of `machine.about`.
@@ -49,7 +49,8 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
         chosen = [c for c in chosen if math.prod(c["shape"]) > TINY] or chosen
         shapes = list(dict.fromkeys(tuple(case["shape"]) for case in chosen))
         here = {_label(case, entry) for case, entry in _entries(chosen)}
-        names = [name for name in STYLES if name in here]
+        looks = _styles(here)
+        names = list(looks)
         for i, name in enumerate(names):
             points = [
                 (shapes.index(tuple(case["shape"])), nanoseconds(case, entry))
@@ -65,7 +66,7 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
                 linewidth=0.8,
                 markersize=4,
                 label=name,
-                **STYLES[name],
+                **looks[name],
             )
         limits = [
             (shapes.index(tuple(case["shape"])), limit_of(entry))
@@ -185,6 +186,13 @@ def draw_row_lengths(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -
     _legend(figure, grid)
     _caption(figure, about, "Time of one call over the number of logits, medians.")
     return figure
+
+
+def _styles(names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """How each name is drawn: libraries in their own colours, subjects in those that come next."""
+    known = {name: style for name, style in STYLES.items() if name in names}
+    others = sorted(name for name in names if name not in STYLES)
+    return known | dict(zip(others, itertools.cycle(MARKERS), strict=False))
 
 
 def _figure(panels: int, height: float) -> tuple[Figure, list[Axes]]:

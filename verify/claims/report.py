@@ -25,7 +25,15 @@ STYLES = {"refuted": "red", "not checkable here": "dim"}
 
 
 def print_table(claims: Sequence[Settled], console: Console) -> None:
-    """One row a claim, paper by paper, and how many have which verdict."""
+    """Print one row for each claim, paper by paper, and how many have which verdict.
+
+    Parameters
+    ----------
+    claims
+        The claims with their verdicts.
+    console
+        Where to print.
+    """
     for paper, entries in itertools.groupby(claims, key=lambda entry: entry.paper):
         table = Table(title=paper, title_justify="left")
         table.add_column("claim", no_wrap=True, min_width=34)
@@ -40,7 +48,18 @@ def print_table(claims: Sequence[Settled], console: Console) -> None:
 
 
 def verdict(entry: Settled) -> str:
-    """The outcome with its number of cases, or the answer with what it rests on."""
+    """The outcome with its number of cases, or the answer with what it rests on.
+
+    Parameters
+    ----------
+    entry
+        A claim with its verdict.
+
+    Returns
+    -------
+    str
+        A few words for the table.
+    """
     counted = _counted(entry)
     if entry.kind == OUR_QUESTION and entry.strength:
         return f"{entry.outcome}: {counted or entry.strength}"
@@ -57,7 +76,18 @@ def _counted(entry: Settled) -> str:
 
 
 def summary(claims: Sequence[Settled]) -> str:
-    """How many claims have which verdict, and whether checkers tell them from their opposites."""
+    """Say how many claims have which verdict, and whether checkers tell them from their opposites.
+
+    Parameters
+    ----------
+    claims
+        The claims with their verdicts.
+
+    Returns
+    -------
+    str
+        A few sentences.
+    """
     ours = [entry for entry in claims if entry.kind == OUR_QUESTION]
     papers = [entry for entry in claims if entry.kind != OUR_QUESTION]
     parts = [
@@ -68,8 +98,8 @@ def summary(claims: Sequence[Settled]) -> str:
         )
         if found
     ]
-    tried = [entry for entry in claims if entry.told_apart is not None]
-    missed = [entry.name for entry in tried if not entry.told_apart]
+    tried = [entry for entry in claims if entry.discriminates is not None]
+    missed = [entry.name for entry in tried if not entry.discriminates]
     told = (
         f"All {len(tried)} checkers that ran also judge the opposite of their claim, and find it."
         if not missed
@@ -84,7 +114,15 @@ def _tally(claims: Sequence[Settled], outcomes: Sequence[str]) -> str:
 
 
 def print_details(claims: Sequence[Settled], console: Console) -> None:
-    """Everything about each claim."""
+    """Print everything about each claim.
+
+    Parameters
+    ----------
+    claims
+        The claims with their verdicts.
+    console
+        Where to print.
+    """
     for entry in claims:
         console.print(entry.name, style="bold", highlight=False)
         rows = {
@@ -114,7 +152,22 @@ def _has_cases(entry: Settled) -> bool:
 def as_dict(
     claims: Sequence[Settled], interrupted: bool, versions: dict[str, str]
 ) -> dict[str, Any]:
-    """The JSON file: its schema, versions, whether it was interrupted, and the claims."""
+    """What ``softproof claims --json`` writes, as plain data.
+
+    Parameters
+    ----------
+    claims
+        The claims with their verdicts.
+    interrupted
+        Whether some claims were not reached.
+    versions
+        The versions of the libraries.
+
+    Returns
+    -------
+    dict
+        The schema, the versions, whether it was interrupted, and the claims.
+    """
     return {
         "schema": SCHEMA,
         "versions": versions,

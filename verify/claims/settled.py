@@ -20,7 +20,7 @@ YES = "answered yes"
 NO = "answered no"
 COUNTEREXAMPLE = "counterexample"
 SCHEMA = 2
-"""Of the file that ``softproof claims --json`` writes: raised when a field changes its meaning."""
+"""The version of the JSON file of claims: raised when a field changes its meaning."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Settled:
     method: str
     """symbolic proof, certified computation, search, or experiment."""
     outcome: str
-    """Of a statement of the paper: proven, attained (proven and sharp), certified (each of so many
-    instances is proven), confirmed or simulated (in so many cases), refuted, or not checkable here.
-    Of our question: answered yes, answered no, or not checkable here."""
+    """For a statement of the paper: proven, attained (proven and sharp), certified (each of
+    `cases` instances is proven), confirmed or simulated (in `cases` cases), refuted, or not
+    checkable here. For our question: answered yes, answered no, or not checkable here."""
     strength: str
     """What the outcome rests on: proven, attained, certified, confirmed, simulated, counterexample;
     empty where nothing was checked."""
@@ -51,22 +51,38 @@ class Settled:
     """Arguments for which the checker is to find the opposite, as Python; null where none are."""
     opposite_outcome: str | None
     opposite_evidence: str | None
-    told_apart: bool | None
+    discriminates: bool | None
     """Whether the checker refutes one of the two, and one alone; null without an opposite."""
     seconds: float
     command: str
     """What reproduces the verdict."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """The entry of the JSON file: the fields, where `discriminates` has the key told_apart."""
+        renamed = {"discriminates": "told_apart"}
+        return {renamed.get(name, name): value for name, value in asdict(self).items()}
 
 
 def chosen(names: Sequence[str]) -> list[Claim]:
-    """The claims of these names or patterns (``*`` and ``?``), paper by paper; all for no name.
+    """The claims that some names or patterns choose, paper by paper.
 
-    ValueError for a name that fits none.
+    Parameters
+    ----------
+    names
+        Names, or patterns with ``*`` and ``?``; none for all claims.
 
+    Returns
+    -------
+    list of Claim
+        Each claim once.
+
+    Raises
+    ------
+    ValueError
+        If a name fits none.
+
+    Examples
+    --------
     >>> [claim.name for claim in chosen(["*_moment"])]
     ['third_central_moment']
     """
@@ -87,9 +103,23 @@ def chosen(names: Sequence[str]) -> list[Claim]:
 
 
 def settle(claim: Claim, named: bool = False) -> Settled:
-    """Check a claim and its opposite; of a slow one, only if it was named.
+    """Check a claim and its opposite.
 
-    >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).told_apart
+    Parameters
+    ----------
+    claim
+        The claim.
+    named
+        Whether it was named: a slow one is checked only then.
+
+    Returns
+    -------
+    Settled
+        The claim with its verdict.
+
+    Examples
+    --------
+    >>> settle(CLAIMS["popoviciu"]).outcome, settle(CLAIMS["popoviciu"]).discriminates
     ('attained', True)
     """
     start = time.perf_counter()
@@ -114,7 +144,7 @@ def settle(claim: Claim, named: bool = False) -> Settled:
         opposite=_arguments(claim) if claim.opposite else None,
         opposite_outcome=_outcome(claim, opposite) if opposite else None,
         opposite_evidence=opposite.evidence if opposite else None,
-        told_apart=verdict.refuted != opposite.refuted if opposite else None,
+        discriminates=verdict.refuted != opposite.refuted if opposite else None,
         seconds=time.perf_counter() - start,
         command=claim.reproduce,
     )

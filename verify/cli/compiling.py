@@ -76,7 +76,7 @@ class _Listener(event.Listener):  # type: ignore[misc]
 
 
 def described(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
-    """Name a function and the format of its first array, such as `radius._rungs for float64`."""
+    """Name a function and the format of its first array, such as `radius._bounds for float64`."""
     name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
     formats = [str(a.dtype) for a in arguments if isinstance(a, types.Array)]
     return f"{name} for {formats[0]}" if formats else name

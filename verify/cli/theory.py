@@ -78,7 +78,7 @@ def claims(
     interrupted = len(settled) < len(selected)
     (print_details if names else print_table)(settled, make_console())
     write_json(as_dict(settled, interrupted, installed_versions()), json)
-    if interrupted or any(entry.told_apart is False for entry in settled):
+    if interrupted or any(entry.discriminates is False for entry in settled):
         raise typer.Exit(1)
 
 

@@ -28,12 +28,14 @@ class Batch:
     """Rows of one length, with labels where the definition takes them.
 
     ``period``: row i is row i - period once more, with its label; 0 where rows do not repeat.
+    ``cross_checked``: the truth of the first row is asked of the second oracle, too.
     """
 
     family: str
     logits: Logits
     labels: NDArray[np.int64] | None
     period: int = 0
+    cross_checked: bool = True
 
     def row(self, i: int) -> Batch:
         """One row, as a batch of its own."""
@@ -42,7 +44,7 @@ class Batch:
     def rows(self, which: slice | NDArray[Any]) -> Batch:
         """Some rows, as a batch of their own."""
         labels = None if self.labels is None else self.labels[which]
-        return Batch(self.family, self.logits[which], labels)
+        return Batch(self.family, self.logits[which], labels, cross_checked=self.cross_checked)
 
 
 def plainness(logits: Logits) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,10 @@ def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_
 
     Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
     then single numbers are replaced by simpler ones.  At most ``most_trials`` calls of ``fails``.
+    The candidates are not cross-checked, which of long rows takes most of the time: who shows what
+    is left asks both oracles of it.
     """
+    given = batch
     trials = 0
     progress = True
     while progress and trials < most_trials:
@@ -28,7 +32,7 @@ def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_
             if fails(candidate):
                 batch, progress = candidate, True
                 break
-    return batch
+    return batch if batch is given else replace(batch, cross_checked=given.cross_checked)
 
 
 def _simpler(batch: Batch) -> Iterator[Batch]:
@@ -43,14 +47,14 @@ def _simpler(batch: Batch) -> Iterator[Batch]:
             keep[start : start + chunk] = False
             if keep.any() and (label is None or keep[label]):
                 moved = None if label is None else np.array([int(keep[:label].sum())])
-                yield Batch(batch.family, row[None, keep], moved)
+                yield Batch(batch.family, row[None, keep], moved, cross_checked=False)
         chunk //= 2
     for i, value in enumerate(row.astype(np.float64)):
         for simple in simpler_numbers(value):
             changed = row.copy()
             changed[i] = simple
             if changed[i] != row[i]:
-                yield Batch(batch.family, changed[None, :], batch.labels)
+                yield Batch(batch.family, changed[None, :], batch.labels, cross_checked=False)
 
 
 def simpler_numbers(value: float) -> Iterator[float]:

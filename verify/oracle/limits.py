@@ -42,6 +42,21 @@ class ContradictoryLimits(ArithmeticError):
 def has_limit(definition: Definition, infinity: float) -> bool:
     """Whether a function of one real has a limit at an infinity that can be decided.
 
+    Parameters
+    ----------
+    definition
+        A function of one real.
+    infinity
+        +inf or -inf.
+
+    Returns
+    -------
+    bool
+        True also where the declared facts and a form contradict each other, for the oracle to
+        report.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> has_limit(lookup("ria"), float("-inf"))  # x Phi(x) + phi(x), where -inf * 0 says nothing
     True
@@ -60,10 +75,31 @@ def ball_limit(
     gradient: bool = False,
     **parameters: float,
 ) -> flint.arb:
-    """The limit of a function of one real, or of its derivative, as a ball; NaN if not decided.
+    """The limit of a function of one real, or of its derivative, as a ball.
 
-    An infinite ball stands for an infinite limit, or for one that is beyond the range of every
-    format.  ContradictoryLimits where the declared facts exclude what a form gives.
+    Parameters
+    ----------
+    definition
+        A function of one real.
+    infinity
+        +inf or -inf.
+    xp
+        The arithmetic of balls.
+    gradient
+        Whether the limit is that of the derivative.
+    **parameters
+        Those of the definition, where they have not their defaults.
+
+    Returns
+    -------
+    arb
+        An infinite ball stands for an infinite limit, or for one that is beyond the range of every
+        format; NaN if no form and no fact decides the limit.
+
+    Raises
+    ------
+    ContradictoryLimits
+        If the declared facts exclude what a form gives.
     """
     low, high = _between(definition, infinity, xp, gradient, **parameters)
     for formula in _formulas(definition, gradient):
@@ -93,7 +129,26 @@ def big_float_limit(
     gradient: bool = False,
     **parameters: float,
 ) -> Any:
-    """The same in big floats, for the second oracle: a formula's value there, or else far away."""
+    """The limit in big floats, for the second oracle: a formula's value there, or else far away.
+
+    Parameters
+    ----------
+    definition
+        A function of one real.
+    infinity
+        +inf or -inf.
+    xp
+        The arithmetic of big floats.
+    gradient
+        Whether the limit is that of the derivative.
+    **parameters
+        Those of the definition, where they have not their defaults.
+
+    Returns
+    -------
+    mpf
+        What the formula gives: for comparison with `ball_limit`, without a proof of its own.
+    """
     formulas = _formulas(definition, gradient)
     for formula in formulas:
         value = _evaluate(formula, xp, infinity, **parameters)

@@ -22,9 +22,22 @@ UNIT = (
 def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     """Error of each result in units in the last place of the exact result.
 
-    The same infinity as the correctly rounded result counts 0; NaN, or any other infinity, inf.
-    Finite results for exact ones that just overflow, below 2^(emax + 1), are measured from there.
+    Parameters
+    ----------
+    computed
+        The results, of any format and the shape of the truth.
+    truth
+        The exact results.
 
+    Returns
+    -------
+    array of float64
+        Infinity that is the correctly rounded result counts 0; NaN, or any other infinity, inf.
+        Finite results for exact ones that just overflow, below 2^(emax + 1), are measured from
+        there.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> from softproof.verify.oracle.truth import truth
@@ -49,10 +62,22 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
 
 
 def signed_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
-    """computed - exact in units in the last place of the exact result.
+    """Error of each result with its sign, computed - exact, in ulp of the exact result.
 
-    NaN or infinite where one of them is.
+    Parameters
+    ----------
+    computed
+        The results, of any format and the shape of the truth.
+    truth
+        The exact results.
 
+    Returns
+    -------
+    array of float64
+        NaN or infinite where one of the two is.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> from softproof.verify.oracle.truth import truth
@@ -71,10 +96,21 @@ INFINITE = 2000
 
 
 def histogram(error: NDArray[np.float64]) -> dict[int, int]:
-    """How many ulp errors lie in each (2^(k-1), 2^k], by k.
+    """Count the ulp errors that lie in each interval (2^(k-1), 2^k].
 
-    All up to 1/2 are counted at k = CORRECT, infinities and NaN at k = INFINITE.
+    Parameters
+    ----------
+    error
+        Errors in ulp.
 
+    Returns
+    -------
+    dict
+        The number of errors by k; all up to 1/2 are counted at k = CORRECT, infinities and NaN at k
+        = INFINITE.
+
+    Examples
+    --------
     >>> histogram(np.array([0.0, 0.5, 0.75, 3.0, np.inf]))
     {-1: 2, 0: 1, 2: 1, 2000: 1}
     """
@@ -86,13 +122,36 @@ def histogram(error: NDArray[np.float64]) -> dict[int, int]:
 
 
 def bits(ulps: float) -> float:
-    """Bits lost: log2(1 + ulp error)."""
+    """The number of bits that an error costs, log2(1 + ulp error).
+
+    Parameters
+    ----------
+    ulps
+        The error in ulp.
+
+    Returns
+    -------
+    float
+        0 for an exact result; infinite for an infinite error.
+    """
     return float(np.log2(1 + ulps))
 
 
 def hexadecimal(value: float) -> str:
-    """A float in hex without trailing zeros.
+    """Write a float in hexadecimal without trailing zeros.
 
+    Parameters
+    ----------
+    value
+        The float.
+
+    Returns
+    -------
+    str
+        A text that ``float.fromhex`` reads.
+
+    Examples
+    --------
     >>> hexadecimal(17.0), hexadecimal(0.1), hexadecimal(float("-inf"))
     ('0x1.1p+4', '0x1.999999999999ap-4', '-inf')
     """

@@ -56,12 +56,41 @@ def truth(
 ) -> Truth:
     """The exact value (or gradient) of a definition at one row of logits, rounded once.
 
-    logits: 1-D array of a supported format; -inf stands for a masked class and means the limit.
-    NaN and +inf have no truth (contracts govern them): ValueError, as for a mask everywhere, for
-    the gradient of an infinite loss (the right class masked) and for a label that is no class.
     A function of one real has its limit at both infinities, where ``limits`` decides it.
-    OracleError when the oracles disagree, or where a limit or a rounding is not decided.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+    logits
+        One row, (classes,), of a supported format; -inf stands for a masked class and means the
+        limit. For a function of one real, any numbers.
+    fmt
+        The format that the exact value is rounded to.
+    label
+        The right class, where the definition takes one.
+    gradient
+        Whether the truth is that of the gradient.
+    cross_check
+        Whether the second oracle is asked, too.
+    **parameters
+        Those of the definition, where they have not their defaults.
+
+    Returns
+    -------
+    Truth
+        The rounded values, and how far the exact ones are from them.
+
+    Raises
+    ------
+    ValueError
+        If the row holds NaN or +inf or is masked everywhere, which contracts govern; for the
+        gradient of an infinite loss (the right class masked); for a label that is no class.
+    OracleError
+        If the oracles disagree, or a limit or a rounding is not decided.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> t = truth(lookup("log_softmax"), np.float32([17, 0]), BINARY32)

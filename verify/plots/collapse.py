@@ -51,12 +51,33 @@ def plot(
     """Loss and gradient of a row [0, -gap, ..., -gap] with label 0, of subjects and in truth.
 
     Above: the values, down to where e^-gap underflows; a cross in the band below is an exact 0.
-    Below: their relative errors, 1 where what should be positive is 0.  Subjects, patterns as of
-    ``verify --subject``, are of cross_entropy (with or without a gradient), log_softmax or
-    logsumexp; one of your own is taken to be of cross_entropy.
+    Below: their relative errors, 1 where what should be positive is 0.
 
-    ValueError for another dtype, fewer than two classes or gaps, and a subject that takes no such
-    dtype; SubjectError for one that there is not, or that fails.
+    Parameters
+    ----------
+    subjects
+        Patterns as of ``verify --subject``, for subjects of cross_entropy (with or without a
+        gradient), log_softmax or logsumexp; one of your own is taken to be of cross_entropy.
+    dtype
+        The name of the format.
+    classes
+        The number of classes, at least 2.
+    count
+        The number of gaps, at least 2.
+    progress
+        ``progress(done, total)`` counts subjects, and the truth.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        For another dtype, fewer classes or gaps, and a subject that takes no such dtype.
+    SubjectError
+        For a subject that there is not, or that fails.
     """
     if dtype not in FORMATS:  # before subjects are started
         raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(FORMATS)}")

@@ -60,11 +60,32 @@ def plot(
 ) -> Plot:
     """Portrait of F in the complex plane of the step: zeros, disc of convergence, free regions.
 
-    One row of files as of ``softproof radius``, of the digits by default.  Proven to be free of
-    zeros are: the strip |Im t| < pi / Delta; all s where a class holds more than half the mass;
-    |Im t| < sqrt(2 / Var) with the variance of the slopes at s.  The disc ends at the nearest zero.
+    Proven to be free of zeros are: the strip |Im t| < pi / Delta; all s where a class holds more
+    than half the mass; |Im t| < sqrt(2 / Var) with the variance of the slopes at s. The disc ends
+    at the nearest zero.
 
-    ValueError for a sample without zeros, or for files that hold no such row.
+    Parameters
+    ----------
+    logits
+        A file as of ``softproof radius``; None: the digits.
+    slopes
+        A file of slopes, where that of the logits holds none.
+    row
+        The index of the sample.
+    points
+        How many points the portrait has on a side.
+    progress
+        ``progress(done, total)`` counts steps of the computation.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        For a sample without zeros, or files that hold no such row.
     """
     sample = read_row(logits, slopes, row)
     kept = np.isfinite(sample.logits)

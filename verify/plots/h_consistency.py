@@ -46,12 +46,12 @@ Reals = NDArray[np.float64]
 
 
 class _Curves(NamedTuple):
-    """Of one tau."""
+    """What is drawn of one tau: the transform with its inverse, the infimum, sampled regrets."""
 
     b: Reals
     transform: Reals
     infimum: Reals | None
-    """Of the surrogate regret at b; None where it is T_tau itself."""
+    """The infimum of the surrogate regret at b; None where it is T_tau itself."""
     y: Reals
     gamma: Reals
     samples: Reals
@@ -69,12 +69,30 @@ def plot(
 
     A point is a random distribution of the classes and a class that is predicted in place of the
     likeliest: its 0-1 regret b, and the least surrogate regret over all scores that predict it.
-    None lies below T_tau, or above Gamma_tau.  Where the least surrogate regret at b over all
-    distributions is above T_tau, which is then not tight, it is a dashed line.
+    None lies below T_tau, or above Gamma_tau. Where the least surrogate regret at b over all
+    distributions is above T_tau, which is then not tight, it is a dashed line. (Mao, Mohri, Zhong
+    2023, arXiv 2304.07288; see `softproof.derivations.h_consistency.transform`.)
 
-    Mao, Mohri, Zhong 2023, arXiv 2304.07288; see `softproof.derivations.h_consistency.transform`.
-    taus: none for TAUS.  ValueError for a tau that is negative or not finite, more than MOST_TAUS,
-    fewer than two classes, and samples < 1.
+    Parameters
+    ----------
+    taus
+        The parameters of the losses, up to MOST_TAUS; none for TAUS.
+    classes
+        The number of classes, at least 2.
+    samples
+        How many distributions are sampled, at least 1.
+    progress
+        ``progress(done, total)`` counts taus.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        For a tau that is negative or not finite, too many of them, or a number out of range.
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; it must be at least 1")

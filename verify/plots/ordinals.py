@@ -57,13 +57,13 @@ Reals = NDArray[np.float64]
 
 
 class _Errors(NamedTuple):
-    """Of one subject."""
+    """The errors of one subject."""
 
     subject: LiveSubject
     bits: Reals
     """log2(1 + ulp error) at each input; infinite where the result is not finite and must be."""
     blocks: Reals
-    """Of each block: the middle ordinal, the median and the maximum of bits, columns."""
+    """Columns: the middle ordinal of each block, the median and the maximum of its bits."""
 
 
 def plot(
@@ -77,15 +77,37 @@ def plot(
     """Error of implementations at all numbers x of a format, or at some of each stretch of them.
 
     A function of one real is called at x, one of a row of logits at [x, 0], with label 0; the error
-    is the largest of the outputs, in bits, log2(1 + ulp error), against the exact value.  Points
-    are inputs; lines are the median and the maximum of blocks of equally many inputs.
+    is the largest of the outputs, in bits, log2(1 + ulp error), against the exact value. Points are
+    inputs; lines are the median and the maximum of blocks of equally many inputs.
 
-    subjects: patterns as of ``verify --subject``; none for our kernel and the textbook's forms.
-    inputs: how many; one is drawn at random from each of so many equal stretches of the bit
-    patterns.  None for all numbers of a 16-bit format where that is quick, SAMPLED elsewhere.
+    Parameters
+    ----------
+    name
+        The definition.
+    subjects
+        Patterns as of ``verify --subject``; none for our kernel and the textbook's forms.
+    dtype
+        The name of the format.
+    inputs
+        How many inputs, at least 1: one is drawn at random from each of as many equal stretches of
+        the bit patterns. None for all numbers of a 16-bit format where that is quick, SAMPLED
+        elsewhere.
+    progress
+        ``progress(done, total)`` counts inputs and subjects.
 
-    KeyError where no definition has the name; ValueError for another dtype, and for inputs < 1;
-    SubjectError for a subject that there is not, or that gives no result in this format.
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    KeyError
+        If no definition has the name.
+    ValueError
+        For another dtype, or fewer inputs.
+    SubjectError
+        For a subject that there is not, or that gives no result in this format.
     """
     definition = lookup(name)
     if dtype not in FORMATS:
@@ -178,7 +200,7 @@ def _ulp_errors(
     outputs: Sequence[NDArray[Any]],
     progress: Progress,
 ) -> list[Reals]:
-    """Of each subject, the largest error of the outputs at each input."""
+    """The largest error of the outputs at each input, subject by subject."""
     if fmt.dtype.itemsize == 2 and has_enclosure(definition):
         labels = np.full(len(x), LABEL) if definition.labelled else None
         batch = Batch("ordinals", _pairs(x, fmt), labels)

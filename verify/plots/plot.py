@@ -20,7 +20,15 @@ Progress = Callable[[int, int], None]  # called with how much is done, and of ho
 
 
 def ignore(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """A progress function that does nothing.
+
+    Parameters
+    ----------
+    done
+        How much is done.
+    total
+        How much there is to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,18 @@ class Plot:
 
 
 def demand_ending(path: str | Path) -> None:
-    """ValueError unless the path ends in .png, .svg or .pdf."""
+    """Refuse a path that does not end in .png, .svg or .pdf.
+
+    Parameters
+    ----------
+    path
+        The path of a figure.
+
+    Raises
+    ------
+    ValueError
+        If it has another ending.
+    """
     ending = Path(path).suffix
     if ending not in ENDINGS:
         raise ValueError(f"path {str(path)!r} ends in {ending!r}; use one of {', '.join(ENDINGS)}")
@@ -69,7 +88,19 @@ def demand_ending(path: str | Path) -> None:
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format that the ending of the path names: .png, .svg or .pdf.
 
-    ValueError for any other ending; OSError where the file cannot be written, and then nothing is.
+    Parameters
+    ----------
+    figure
+        The figure.
+    path
+        The file, which is written whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        For any other ending.
+    OSError
+        If the file cannot be written.
     """
     demand_ending(path)
     buffer = io.BytesIO()

@@ -65,14 +65,35 @@ def plot(
     """Error against precision of a definition: every form, subjects, formats, the proven bound.
 
     The maximum relative error is drawn in units of u = 2^-p, where a form that loses a bit of
-    accuracy with each bit of precision is a level line.  The bound has the colour of the form that
-    it is proven for, and says nothing of the others.  For softmax these are the forms that
+    accuracy with each bit of precision is a level line. The bound has the colour of the form that
+    it is proven for, and says nothing of the others. For softmax these are the forms that
     Blanchard, Higham and Higham compare (2021, IMA J. Numer. Anal. 41(4)): unshifted, shifted and
-    division-free.  ``subjects`` are patterns as of ``verify --subject``.  ``progress(done, total)``
-    counts precisions.
+    division-free.
 
-    KeyError when no definition has the name; ValueError for a precision that has no truth here;
-    SubjectError for a subject that there is not, or that gives no result in any format.
+    Parameters
+    ----------
+    name
+        The definition.
+    subjects
+        Patterns as of ``verify --subject``.
+    precisions
+        Significand bits p.
+    progress
+        ``progress(done, total)`` counts precisions.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    KeyError
+        If no definition has the name.
+    ValueError
+        For a precision that has no truth here.
+    SubjectError
+        For a subject that there is not, or that gives no result in any format.
     """
     observed = {}
     with connected([lookup(name)], subjects) as found:
@@ -86,7 +107,22 @@ def plot(
 
 
 def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str] = ()) -> Plot:  # noqa: B006
-    """Draw errors that have been computed; those ``observed`` of subjects by id and format."""
+    """Draw errors that have been computed.
+
+    Parameters
+    ----------
+    data
+        The errors of the forms of a definition.
+    observed
+        The errors of subjects by id and format.
+    patterns
+        The patterns that named the subjects, for the command in the caption.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+    """
     figure = style.new_figure(4.0)
     axes = figure.subplots()
     _draw_errors(axes, data, observed)

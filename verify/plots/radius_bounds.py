@@ -1,4 +1,4 @@
-"""The ladder of radii: how far below the exact radius each bound is, over the samples of a file."""
+"""How far below the exact radius each of its bounds is, over the samples of a file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,27 @@ def plot(
     """The distribution of bound / exact radius, for each bound of ``softproof radius``.
 
     A curve shows the fraction of samples whose ratio is at most that of the abscissa: the farther
-    right, the tighter the bound.  Files as of ``softproof radius``, the digits by default.  Left
-    out, and counted in the caption, are samples without zeros and those whose exact radius the
-    kernel does not tell.  ValueError where none is left.
+    right, the tighter the bound. Left out, and counted in the caption, are samples without zeros
+    and those whose exact radius the kernel does not know.
+
+    Parameters
+    ----------
+    logits
+        A file as of ``softproof radius``; None: the digits.
+    slopes
+        A file of slopes, where that of the logits holds none.
+    progress
+        ``progress(done, total)`` is called once.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        If no sample is left.
     """
     samples = read(logits, slopes)
     found = radii(samples.logits, samples.slopes)

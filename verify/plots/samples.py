@@ -33,12 +33,32 @@ class Sample(NamedTuple):
 
 
 def read(logits: str | Path | None = None, slopes: str | Path | None = None) -> Samples:
-    """The samples of two files, or of one that holds both; of the digits where none is named.
+    """Read the samples of two files, or of one that holds both.
 
-    Files are what `softproof.verify.inputs.array_files.load_samples` reads; an .npz file of
-    logits may hold ``labels``, too.  ValueError where they hold something else; OSError where there
-    is none.
+    Files are what `softproof.verify.inputs.array_files.load_samples` reads; an .npz file of logits
+    may hold ``labels``, too.
 
+    Parameters
+    ----------
+    logits
+        The file of the logits; None: the digits.
+    slopes
+        The file of the slopes, where that of the logits holds none.
+
+    Returns
+    -------
+    Samples
+        The arrays, and words that describe them.
+
+    Raises
+    ------
+    ValueError
+        If the files hold something else, or slopes are given without logits.
+    OSError
+        If there is no such file.
+
+    Examples
+    --------
     >>> read().logits.shape
     (1797, 10)
     """
@@ -66,8 +86,31 @@ def read(logits: str | Path | None = None, slopes: str | Path | None = None) -> 
 def read_row(
     logits: str | Path | None, slopes: str | Path | None, row: int, label: int | None = None
 ) -> Sample:
-    """One sample, with its label in the file, or 0; ValueError where there is no such row.
+    """Read one sample of files.
 
+    Parameters
+    ----------
+    logits
+        The file of the logits; None: the digits.
+    slopes
+        The file of the slopes, where that of the logits holds none.
+    row
+        The index of the sample.
+    label
+        Its label; None: that of the file, or 0.
+
+    Returns
+    -------
+    Sample
+        One row, and words that describe it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such row or label.
+
+    Examples
+    --------
     >>> read_row(None, None, 5).label
     5
     """

@@ -44,12 +44,39 @@ _MARGIN = 0.02  # of the width, left of the caption and right of it
 
 
 def new_figure(height: float, width: float = COLUMN_WIDTH) -> Figure:
-    """A figure of so many inches, which finds room for all its text."""
+    """A figure that finds room for all its text.
+
+    Parameters
+    ----------
+    height
+        The height in inches.
+    width
+        The width in inches.
+
+    Returns
+    -------
+    Figure
+        Without axes.
+    """
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def finish(axes: Axes, x: str = "", y: str = "", title: str = "", grid: str = "y") -> None:
-    """Label axes (``x``, ``y``: what they show, with the unit) and draw a faint grid."""
+    """Label axes, and draw a faint grid.
+
+    Parameters
+    ----------
+    axes
+        The axes.
+    x
+        What the abscissa shows, with the unit.
+    y
+        What the ordinate shows, with the unit.
+    title
+        What stands above.
+    grid
+        Which lines are drawn, "x", "y" or "both"; empty for none.
+    """
     if x:
         axes.set_xlabel(x, fontsize=TEXT)
     if y:
@@ -63,7 +90,17 @@ def finish(axes: Axes, x: str = "", y: str = "", title: str = "", grid: str = "y
 
 
 def legend(figure: Figure, handles: Iterable[Artist], columns: int = 2) -> None:
-    """One legend for all axes, above them."""
+    """Draw one legend for all axes, above them.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    handles
+        What is named in it.
+    columns
+        How many stand side by side.
+    """
     figure.legend(
         handles=list(handles),
         loc="outside upper center",
@@ -74,8 +111,24 @@ def legend(figure: Figure, handles: Iterable[Artist], columns: int = 2) -> None:
 
 
 def command(kind: str, *arguments: object, **options: object) -> str:
-    """The command line that draws a kind; options that are None or () are left out.
+    """The command line that draws a kind of plot.
 
+    Parameters
+    ----------
+    kind
+        What ``softproof plot`` calls it.
+    *arguments
+        Its positional arguments.
+    **options
+        Its options by name; a list gives one more than once, None and () leave it out.
+
+    Returns
+    -------
+    str
+        The command, with FILE for the path of the figure.
+
+    Examples
+    --------
     >>> command("ladder", logits="my logits.npz", label=None)
     "softproof plot ladder --logits 'my logits.npz' --output FILE"
     >>> command("precision", "softmax", subject=["numpy:exp", "scipy.special:softmax"])
@@ -94,6 +147,15 @@ def caption(figure: Figure, text: str, command: str) -> None:
     """Write the text below the axes, as wide as the figure, and the command that draws it.
 
     A non-breaking space keeps two words on one line.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    text
+        What the figure shows.
+    command
+        What draws it.
     """
     width = figure.bbox.width * (1 - 2 * _MARGIN)
     lines = [line for each in (text, command) for line in _wrapped(each, width, figure.dpi)]

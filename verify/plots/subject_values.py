@@ -16,10 +16,26 @@ from ..subjects.subject import Subject, SubjectError, matches
 def connected(
     definitions: Sequence[Definition], patterns: Sequence[str]
 ) -> Iterator[list[LiveSubject]]:
-    """The subjects that the patterns name, ready to be called; no subject twice.
+    """Start the subjects that some patterns name, and stop them afterwards; no subject twice.
 
-    Those that are not known are taken to implement the first definition.  SubjectError where a
-    pattern names nothing, or nothing that can be run here.
+    Those that are not known are taken to implement the first definition.
+
+    Parameters
+    ----------
+    definitions
+        What the subjects implement.
+    patterns
+        Patterns as of ``verify --subject``.
+
+    Yields
+    ------
+    list of LiveSubject
+        The subjects, ready to be called.
+
+    Raises
+    ------
+    SubjectError
+        If a pattern names nothing, or nothing that can be run here.
     """
     names = [definition.name for definition in definitions]
     found: dict[str, Subject] = {}

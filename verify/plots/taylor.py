@@ -52,11 +52,36 @@ def plot(
     """Partial sums of the Taylor series of the cross-entropy of one sample along a step t.
 
     Upper axes: the loss and its partial sums of order 2, 4, ...; they agree inside (-rho, rho) and
-    leave it outside, however many terms there are.  Lower axes: the error of the sum against the
-    order, for steps inside the disc and outside.  Files as of ``softproof radius``; the label is
-    that of the file, or 0.  Coefficients and loss are computed in ball arithmetic.
+    leave it outside, however many terms there are. Lower axes: the error of the sum against the
+    order, for steps inside the disc and outside. Coefficients and loss are computed in ball
+    arithmetic.
 
-    ValueError for a sample whose series converges everywhere, and for files with no such row.
+    Parameters
+    ----------
+    logits
+        A file as of ``softproof radius``; None: the digits.
+    slopes
+        A file of slopes, where that of the logits holds none.
+    row
+        The index of the sample.
+    label
+        Its label; None: that of the file, or 0.
+    order
+        The highest order.
+    steps
+        How many steps t are computed.
+    progress
+        ``progress(done, total)`` counts steps.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        For a sample whose series converges everywhere, and files with no such row.
     """
     if order < 2:
         raise ValueError(f"order is {order}; it must be at least 2")

@@ -51,12 +51,28 @@ class Log(NamedTuple):
 def plot(log: str | Path | None = None, *, progress: Progress = ignore) -> Plot:
     """The norm of the update, the radius of the batch and their ratio r, step by step.
 
-    log: a file of clip records, with the fields tau, rho, r, factor: .csv with a header, .json with
-    a list of records, or .npz with an entry for each; see `softproof.kernels.training.clip`.  None
-    logs a run of its own, NumPy only, with a spike of the learning rate.  Grey: steps that were
-    clipped.
+    Grey are steps that were clipped.
 
-    ValueError for a file that is no such log; OSError where there is none.
+    Parameters
+    ----------
+    log
+        A file of clip records, with the fields tau, rho, r, factor: .csv with a header, .json with
+        a list of records, or .npz with an entry for each; see `softproof.kernels.training.clip`.
+        None logs a run of its own, NumPy only, with a spike of the learning rate.
+    progress
+        ``progress(done, total)`` counts steps of that run.
+
+    Returns
+    -------
+    Plot
+        The figure and its table.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no such log.
+    OSError
+        If there is no such file.
     """
     found = trained(progress) if log is None else read(log)
     steps = np.arange(len(found.tau))
@@ -96,7 +112,18 @@ def plot(log: str | Path | None = None, *, progress: Progress = ignore) -> Plot:
 
 
 def trained(progress: Progress = ignore) -> Log:
-    """The log of the run that is drawn by default; the same at every call."""
+    """The log of the run that is drawn by default, which is the same at every call.
+
+    Parameters
+    ----------
+    progress
+        ``progress(done, total)`` counts steps.
+
+    Returns
+    -------
+    Log
+        One number for each step and field.
+    """
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=SAMPLES)
     centres = rng.normal(size=(CLASSES, FEATURES))
@@ -118,7 +145,25 @@ def trained(progress: Progress = ignore) -> Log:
 
 
 def read(path: str | Path) -> Log:
-    """The records in a .csv, .json or .npz file; ValueError where they are not what a clip logs."""
+    """Read the clip records in a .csv, .json or .npz file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Log
+        One number for each step and field.
+
+    Raises
+    ------
+    ValueError
+        If it holds no clip records.
+    OSError
+        If there is no such file.
+    """
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise ValueError(f"log {path} must be a {', '.join(ENDINGS)} file of clip records")

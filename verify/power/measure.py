@@ -43,7 +43,7 @@ class Power:
     * ``seen``: for each planted mistake, the suites that see it, each with the share of the seeds.
     * ``smallest``: for each (definition, family, classes) the smallest size that is seen, for all
       seeds; None where none is.
-    * ``lowering``: the same of the smallest size that lowers the grade of a right implementation.
+    * ``lowering``: likewise, the smallest size that lowers the grade of a right implementation.
     * ``tails``: for each (definition, kind, longer_than) how many of how many were seen.
     """
 
@@ -55,7 +55,7 @@ class Power:
     interrupted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """What was measured, as plain data for JSON."""
         setting = self.setting
         return {
             "budget": setting.budget,
@@ -82,9 +82,21 @@ class Power:
 
 
 def measure(power: Power, definitions: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Fill in what is seen; yields (done, of how many, what is next) before each step.
+    """Measure which planted mistakes the suites of a setting see, and how small ones.
 
     KeyboardInterrupt ends it, with what is known kept.
+
+    Parameters
+    ----------
+    power
+        What is filled in.
+    definitions
+        The names of the definitions whose mistakes are planted.
+
+    Yields
+    ------
+    tuple
+        Before each step, how many are done, of how many, and what is next.
     """
     mistakes = planted(tuple(definitions))
     of_size = [d for d in sized.DEFINITIONS if d in definitions]
@@ -187,7 +199,24 @@ def _live(definition: str, function: sized.Function) -> LiveSubject:
 def share_of_tails(
     setting: Setting, definition: str, kind: str, tails: Sequence[tuple[int, int]]
 ) -> tuple[int, int]:
-    """How many are seen, of tails (longer_than, remainder) by as many seeds as there are."""
+    """Count the mistakes at lengths with a certain remainder that the suites see.
+
+    Parameters
+    ----------
+    setting
+        The suites, their budget and the seeds.
+    definition
+        The name of the definition.
+    kind
+        What goes wrong there, a key of `sized.TAILS`.
+    tails
+        Pairs (longer_than, remainder) of lengths.
+
+    Returns
+    -------
+    tuple of int
+        How many are seen, of how many: one for each pair and seed.
+    """
     seen = 0
     for longer_than, remainder in tails:
         wrong_at = sized.in_the_tail(longer_than, remainder)
@@ -230,7 +259,7 @@ def _suite_sees(
 
 
 def _sees_at(item: Item, suite: Suite, live: LiveSubject, wrong_at: sized.Lengths) -> bool:
-    """The same by the batches of the lengths at which something is wrong: others need no look."""
+    """Whether a suite sees a mistake in the batches of the lengths at which it is wrong."""
     fmt, definition = FORMATS[item.dtype], lookup(live.subject.definition)
     assert suite.check is not None
     for batch in draw(item.family, fmt, item.rows, item.seed, definition.labelled):

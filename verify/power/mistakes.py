@@ -51,6 +51,18 @@ class Mistake:
 def planted(definitions: tuple[str, ...] = DEFINITIONS) -> list[Mistake]:
     """All planted mistakes of the definitions that are named.
 
+    Parameters
+    ----------
+    definitions
+        The names of the definitions.
+
+    Returns
+    -------
+    list of Mistake
+        Each with the subject that makes it.
+
+    Examples
+    --------
     >>> len(planted()) > 150, planted(("sigmoid",))[0].name
     (True, 'broken:sigmoid_overflowing')
     """

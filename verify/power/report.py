@@ -15,7 +15,15 @@ AT_MOST_NAMED = 60  # mistakes that no suite sees
 
 
 def print_power(power: Power, console: Console) -> None:
-    """Planted mistakes by suite, those that none sees, the smallest sizes, and the tails."""
+    """Print planted mistakes by suite, those that none sees, the smallest sizes, and the tails.
+
+    Parameters
+    ----------
+    power
+        What was measured.
+    console
+        Where to print.
+    """
     setting = power.setting
     seeds = f"{len(setting.seeds)} seed{'s' if len(setting.seeds) > 1 else ''}"
     where = f"{setting.dtype}, budget {setting.budget}, {seeds}"

@@ -12,7 +12,17 @@ from ..studies.h_consistency import REGRETS, Attainment, Check
 
 
 def print_attainment(found: Sequence[Attainment], console: Console) -> None:
-    """One row for each tau, one column for each n; below, an extremal distribution for each tau."""
+    """Print where the published bound is attained, one row for each tau and one column for each n.
+
+    Below the table stands an extremal distribution for each tau.
+
+    Parameters
+    ----------
+    found
+        What is known at each tau and number of classes.
+    console
+        Where to print.
+    """
     classes = sorted({a.classes for a in found})
     table = Table(
         title="T_tau, the published bound, against the infimum F of the conditional regret",
@@ -49,7 +59,15 @@ def _cell(found: Attainment) -> str:
 
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
-    """How many instances were proven, statement by statement; what failed in full."""
+    """Print how many instances were proven, statement by statement, and in full what failed.
+
+    Parameters
+    ----------
+    checks
+        The checks.
+    console
+        Where to print.
+    """
     kinds: dict[str, list[Check]] = {}
     for check in checks:
         kinds.setdefault(check.statement.partition(", ")[0], []).append(check)
@@ -67,7 +85,20 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
 
 
 def as_dict(found: Sequence[Attainment], checks: Sequence[Check]) -> dict[str, Any]:
-    """The same as plain data."""
+    """What the tables show, as plain data.
+
+    Parameters
+    ----------
+    found
+        What is known of the attainment at each tau and number of classes.
+    checks
+        The checks.
+
+    Returns
+    -------
+    dict
+        Numbers, texts, lists and dictionaries of them, for JSON.
+    """
     return {
         "attainment": [
             {

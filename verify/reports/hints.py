@@ -124,9 +124,29 @@ TAIL = (
 def hints(
     subject: Subject, connect: Connect, suite: str, fmt: Format, failure: Failure, batch: Batch
 ) -> list[tuple[str, str]]:
-    """What to fix ("likely") or to declare ("if meant"); nothing where the case does not tell.
+    """What to fix ("likely") or to declare ("if meant") so that a case does not fail.
 
-    ``batch`` is the row of the failure.  The experiments call the subject, a few times.
+    The experiments call the subject, a few times.
+
+    Parameters
+    ----------
+    subject
+        The subject that failed.
+    connect
+        Makes a subject one that can be called.
+    suite
+        The name of the suite.
+    fmt
+        The format.
+    failure
+        The case.
+    batch
+        The row of the case.
+
+    Returns
+    -------
+    list of tuple
+        Pairs (heading, sentence); none where the case does not show a cause.
     """
     finding = Finding(lookup(subject.definition), failure, batch)
     if failure.observed is not None:

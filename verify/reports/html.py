@@ -42,12 +42,24 @@ Column = tuple[str, str]  # suite, dtype
 
 
 def html(report: dict[str, Any]) -> str:
-    """A report, given as plain data, as one HTML page.
+    """A report as one HTML page.
 
     The page is complete without its script, which adds filters, sorting and a dialog for each cell;
-    it holds the report itself as JSON, too.  A content security policy forbids every request, and
+    it holds the report itself as JSON, too. A content security policy forbids every request, and
     every script but its own: the text of a report comes from the code under test.
 
+    Parameters
+    ----------
+    report
+        The report as plain data.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Examples
+    --------
     >>> page = html({
     ...     "versions": {"softproof": "1.0"}, "seed": 0, "budget": "quick", "interrupted": False,
     ...     "unit": "ulp", "subjects": [], "results": [], "skipped": {"m:f": "m is not installed"},

@@ -10,16 +10,28 @@ from .text import legal, quantities, row_of_numbers, summary, worst_first
 
 
 def junit(report: dict[str, Any]) -> str:
-    """A report, given as plain data, as JUnit XML.
+    """A report as JUnit XML.
 
-    A test suite is a definition with a subject, a test case a suite of checks in a format.  There
-    is no standard; this is what the readers have in common: one ``failure`` for each case (Jenkins
+    A test suite is a definition with a subject, a test case a suite of checks in a format. There is
+    no standard; this is what the readers have in common: one ``failure`` for each case (Jenkins
     keeps only one) whose text begins with its message (GitLab shows the text alone), ``error`` for
     a subject that could not be judged, ``skipped`` for expected failures, suites without a case and
-    subjects that cannot run here.  An interrupted run has a test case that says so, because
-    otherwise what is missing would look like success.  Times are not measured, hence not written.
+    subjects that cannot run here. An interrupted run has a test case that says so, because
+    otherwise what is missing would look like success. Times are not measured, hence not written.
     Characters that XML cannot hold become U+FFFD.
 
+    Parameters
+    ----------
+    report
+        The report as plain data.
+
+    Returns
+    -------
+    str
+        The XML document.
+
+    Examples
+    --------
     >>> report = {
     ...     "versions": {"softproof": "1.0"}, "seed": 0, "budget": "quick", "interrupted": False,
     ...     "unit": "ulp", "subjects": [], "results": [], "skipped": {"m:f": "m is not installed"},

@@ -18,7 +18,18 @@ READABLE = (1, 2, 3)
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The whole report as plain data, as ``data/report.schema.json`` describes it."""
+    """The whole report as plain data, as ``data/report.schema.json`` describes it.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    dict
+        Numbers, texts, lists and dictionaries of them, for JSON.
+    """
     return {
         "schema": SCHEMA,
         "versions": report.versions,

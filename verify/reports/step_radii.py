@@ -15,7 +15,15 @@ SHOWN = 10  # samples listed by index when a step exceeds radii
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:
-    """Print a report: quantiles over the samples, batch radii, and who is exceeded by a step."""
+    """Print a report of step radii: quantiles over samples, batch radii, and what a step exceeds.
+
+    Parameters
+    ----------
+    report
+        The report as plain data.
+    console
+        Where to print.
+    """
     console.print(_table(report))
     _print_batch(report, console)
     console.print("A step below the radius stays where the Taylor series of the loss converges.")

@@ -26,10 +26,25 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The report in a file.
+    """Read the report in a file.
 
-    ValueError, with the file and the first place that is wrong, where it is none that
-    `data/report.schema.json` describes; OSError where the file cannot be read.
+    Parameters
+    ----------
+    path
+        A file that ``verify --json`` wrote.
+
+    Returns
+    -------
+    dict
+        The report as plain data.
+
+    Raises
+    ------
+    ValueError
+        If it is no report that `data/report.schema.json` describes; the message has the file and
+        the first place that is wrong.
+    OSError
+        If the file cannot be read.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -82,8 +97,22 @@ def schema() -> dict[str, Any]:
 
 
 def complaints(value: Any, root: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong in a value by a JSON Schema of the keywords that ours has, place by place.
+    """Say what is wrong in a value by a JSON Schema of the keywords that ours has, place by place.
 
+    Parameters
+    ----------
+    value
+        Numbers, texts, lists and dictionaries of them.
+    root
+        The schema.
+
+    Yields
+    ------
+    str
+        A sentence about one place; none for a value that the schema describes.
+
+    Examples
+    --------
     >>> root = {"type": "object", "properties": {"seed": {"type": "integer", "minimum": 0}}}
     >>> list(complaints({"seed": -1}, root))
     ['seed is -1; it must be at least 0']

@@ -14,11 +14,23 @@ def write_json(report: dict[str, Any], path: str | Path) -> None:
     """Write a report as strictly valid JSON: infinity as the number 1e999, NaN as null.
 
     JSON has no infinity, and Python's `Infinity` is refused by other parsers. 1e999 is a number by
-    the grammar (RFC 8259, section 6), and parsers that read numbers as binary64 round it
-    to infinity: Python, JavaScript and jq among them.
+    the grammar (RFC 8259, section 6), and parsers that read numbers as binary64 round it to
+    infinity: Python, JavaScript and jq among them.
 
-    The file is written whole or not at all; OSError, which names it, if it cannot be written.
+    Parameters
+    ----------
+    report
+        The report as plain data.
+    path
+        The file, which is written whole or not at all.
 
+    Raises
+    ------
+    OSError
+        If it cannot be written; the error names it.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "report.json"
@@ -38,6 +50,20 @@ def write_json(report: dict[str, Any], path: str | Path) -> None:
 def json_text(report: dict[str, Any], indent: int | None = None) -> str:
     """A report as strictly valid JSON, as ``write_json`` writes it.
 
+    Parameters
+    ----------
+    report
+        The report as plain data.
+    indent
+        How many spaces a level is indented by; None for one line.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
     >>> json_text({"error": math.inf, "message": "1e999"})
     '{"error": 1e999, "message": "1e999"}'
     """

@@ -18,9 +18,20 @@ MOST_BARS = 128
 def distribution(errors: Sequence[Sequence[float]], threshold: float | None) -> str:
     """A histogram of ulp errors over powers of two, with the threshold of the worst case.
 
-    ``errors`` are pairs (upper edge in ulp, count): the edge 0.5 has all up to it, 2^k those in
-    (2^(k-1), 2^k], infinity NaN and the infinite ones.  Heights are logarithmic: one wrong result
-    among a million must be seen.
+    Heights are logarithmic: one wrong result among a million must be seen.
+
+    Parameters
+    ----------
+    errors
+        Pairs (upper edge in ulp, count): the edge 0.5 has all up to it, 2^k those in (2^(k-1),
+        2^k], infinity NaN and the infinite ones.
+    threshold
+        The threshold in ulp; None where there is none.
+
+    Returns
+    -------
+    str
+        An SVG element.
     """
     counts = {_exponent(edge): int(count) for edge, count in errors if math.isfinite(edge)}
     infinite = sum(int(count) for edge, count in errors if math.isinf(edge))
@@ -75,7 +86,18 @@ def distribution(errors: Sequence[Sequence[float]], threshold: float | None) -> 
 
 
 def row_of_logits(failure: dict[str, Any]) -> str:
-    """The logits of a case as bars, with the label and the index of the wrong result marked."""
+    """The logits of a case as bars, with the label and the index of the wrong result marked.
+
+    Parameters
+    ----------
+    failure
+        The case as plain data.
+
+    Returns
+    -------
+    str
+        An SVG element.
+    """
     start, logits = window(failure, MOST_BARS)
     values = [float.fromhex(text) for text in logits]
     finite = [v for v in values if math.isfinite(v)]
@@ -126,7 +148,18 @@ def row_of_logits(failure: dict[str, Any]) -> str:
 
 
 def distance(failure: dict[str, Any]) -> str:
-    """How far the error is beyond the threshold, on a logarithmic scale."""
+    """How far the error is beyond the threshold, on a logarithmic scale.
+
+    Parameters
+    ----------
+    failure
+        The case as plain data.
+
+    Returns
+    -------
+    str
+        An SVG element.
+    """
     error, threshold = failure["error"], failure["threshold"]
     unit = " ulp" if failure["observed"] is not None else " x admissible"
     beyond = error if error is not None and math.isfinite(error) else math.inf
@@ -151,7 +184,20 @@ def distance(failure: dict[str, Any]) -> str:
 
 
 def window(failure: dict[str, Any], size: int) -> tuple[int, list[str]]:
-    """At most ``size`` neighbouring logits around the wrong result, and the place of the first."""
+    """The neighbouring logits around the wrong result of a case, and the place of the first.
+
+    Parameters
+    ----------
+    failure
+        The case as plain data.
+    size
+        The most logits.
+
+    Returns
+    -------
+    tuple
+        The index of the first logit, and the logits in hex.
+    """
     logits = failure["logits"]
     start = max(0, min((failure["index"] or 0) - size // 2, len(logits) - size))
     return start, logits[start : start + size]

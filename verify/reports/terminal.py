@@ -35,7 +35,15 @@ MOST_LINES = 10  # of a script
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print all of a report: findings first, then what their words mean, and the verdict."""
+    """Print all of a report: findings first, then what their words mean, and the verdict.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     print_table(report, console)
     print_failures(report, console)
     print_warnings(report, console)
@@ -46,7 +54,15 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def print_table(report: Report, console: Console) -> None:
-    """One row for each subject and dtype, by definition; one column for each suite."""
+    """Print one row for each subject and dtype, by definition, with one column for each suite.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
     heading = "definition, subject"
     lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
@@ -135,7 +151,15 @@ Seen = tuple[Result, list[Collapse]]
 
 
 def print_collapses(report: Report, console: Console) -> None:
-    """From which gaps on results are lost, of subjects that do not promise that none is."""
+    """Print from which gaps on results are lost, of subjects that do not promise that none is.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     seen: dict[tuple[str, str, str, str], Seen] = {}
     for result in report.results.values():
         for collapse in result.collapses:
@@ -160,7 +184,7 @@ def _print_shares(seen: dict[tuple[str, str, str, str], Seen], console: Console)
 
 
 def _print_each(seen: dict[tuple[str, str, str, str], Seen], console: Console) -> None:
-    """Of the fewest and the most classes in a line each, and a command for each result."""
+    """Lines for the fewest and the most classes, and a command for each result."""
     console.print("\n[bold]Softmax collapse[/], from which gap on a result is lost:\n")
     for result, told in seen.values():
         name = f"{result.definition} {short_id(result.subject)} {result.dtype}"
@@ -219,10 +243,17 @@ def _smallest(gaps: Iterable[float | None]) -> str:
 
 
 def print_failures(report: Report, console: Console) -> None:
-    """For each failed suite its worst case, with the command that reproduces it.
+    """Print for each failed suite its worst case, with the command that reproduces it.
 
-    Of very many failed suites one for each subject, frameworks before textbook forms, and a word on
-    the rest.
+    Of very many failed suites one for each subject is printed, frameworks before textbook forms,
+    and a word on the rest.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
     """
     failed = [r for r in report.results.values() if r.status in ("fail", "refused")]
     if not failed:
@@ -293,7 +324,15 @@ def _lines(failure: Failure) -> list[str]:
 
 
 def print_warnings(report: Report, console: Console) -> None:
-    """A line for each result that passes, but is suspicious; of very many the worst."""
+    """Print a line for each result that passes, but is suspicious; of very many the worst.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     warned = sorted(report.warned, key=lambda r: -r.excess.ratio if r.excess else 0.0)
     for result in warned[:MAX_FAILURES]:
         console.print(
@@ -309,7 +348,15 @@ def print_warnings(report: Report, console: Console) -> None:
 
 
 def print_observed(report: Report, console: Console) -> None:
-    """What subjects do where they declare nothing, in a line each."""
+    """Print what subjects do where they declare nothing, in a line each.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     for (definition, subject), observed in report.observed.items():
         whose = "" if len(report.observed) == 1 else f" of {definition} {short_id(subject)}"
         for line in observed_told(observed):
@@ -317,7 +364,15 @@ def print_observed(report: Report, console: Console) -> None:
 
 
 def print_explanations(report: Report, console: Console) -> None:
-    """What the words and numbers before mean, of those that were used."""
+    """Print what the words and numbers before mean, of those that were used.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     results = report.results.values()
     told = []
     if any(r.status in ("fail", "refused") for r in results):
@@ -344,7 +399,15 @@ UNDECLARED = (
 
 
 def print_summary(report: Report, console: Console) -> None:
-    """The verdict in a line."""
+    """Print the verdict on the run in a line.
+
+    Parameters
+    ----------
+    report
+        The report.
+    console
+        Where to print.
+    """
     failed = sum(r.status in ("fail", "refused") for r in report.results.values())
     checks = sum(result.checks for result in report.results.values())
     expected = sum(r.status == "expected" for r in report.results.values())
@@ -364,7 +427,7 @@ def print_summary(report: Report, console: Console) -> None:
 
 
 def _print_undecided(report: Report, console: Console) -> None:
-    """Of each definition how many rows were not judged, and the shortest of them."""
+    """How many rows of each definition were not judged, and the shortest of them."""
     for definition in dict.fromkeys(r.definition for r in report.results.values() if r.undecided):
         results = [r for r in report.results.values() if r.definition == definition]
         count = sum(result.undecided for result in results)

@@ -41,6 +41,18 @@ MOST_OF_A_LINE = 120  # characters of a case on the terminal
 def legal(text: str) -> str:
     r"""A text with U+FFFD for the control characters and surrogates that XML and HTML cannot hold.
 
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        The text with each such character replaced.
+
+    Examples
+    --------
     >>> legal("red \x1b[31m")
     'red �[31m'
     """
@@ -48,8 +60,22 @@ def legal(text: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people: a few digits, a power of two where it is large, inf, or nan for None.
+    """Write a number for people: a few digits, a power of two where it is large.
 
+    Parameters
+    ----------
+    value
+        The number.
+    digits
+        How many significant digits.
+
+    Returns
+    -------
+    str
+        "inf" for an infinity, and "nan" for NaN or None.
+
+    Examples
+    --------
     >>> number(0.5), number(1234.5), number(2.0**40), number(math.inf), number(None)
     ('0.5', '1230', '2^40', 'inf', 'nan')
     """
@@ -62,8 +88,22 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A count with its noun.
+    """Write a count with its noun.
 
+    Parameters
+    ----------
+    count
+        The count.
+    noun
+        The noun in the singular.
+
+    Returns
+    -------
+    str
+        Both, with an s where the count is not 1.
+
+    Examples
+    --------
     >>> counted(1, "check"), counted(12345, "check")
     ('1 check', '12,345 checks')
     """
@@ -71,8 +111,20 @@ def counted(count: int, noun: str) -> str:
 
 
 def short_count(count: int) -> str:
-    """A count in few letters.
+    """Write a count in few letters.
 
+    Parameters
+    ----------
+    count
+        The count.
+
+    Returns
+    -------
+    str
+        Two or three digits, and k, M or G for thousands, millions and billions.
+
+    Examples
+    --------
     >>> short_count(412), short_count(1234), short_count(65536)
     ('412', '1.2k', '66k')
     """
@@ -83,8 +135,20 @@ def short_count(count: int) -> str:
 
 
 def hex_and_decimal(text: str) -> str:
-    """A number that a report gives in hex, with its decimal value.
+    """Write a number that a report gives in hex, with its decimal value.
 
+    Parameters
+    ----------
+    text
+        The number in hex.
+
+    Returns
+    -------
+    str
+        Both; the text alone for an infinity or NaN.
+
+    Examples
+    --------
     >>> hex_and_decimal("0x1.8p+1"), hex_and_decimal("-inf")
     ('0x1.8p+1 (3)', '-inf')
     """
@@ -93,8 +157,22 @@ def hex_and_decimal(text: str) -> str:
 
 
 def row_of_numbers(values: Sequence[str], most: int) -> tuple[str, str]:
-    """A row that a report gives in hex, in hex and in decimal; the first numbers of a long one.
+    """Write a row that a report gives in hex, in hex and in decimal.
 
+    Parameters
+    ----------
+    values
+        The numbers in hex.
+    most
+        How many are written; of a longer row the first ones.
+
+    Returns
+    -------
+    tuple of str
+        The row in hex, and in decimal.
+
+    Examples
+    --------
     >>> row_of_numbers(["0x1p+0", "0x1.99999ap-4", "inf"], 2)
     ('[0x1p+0, 0x1.99999ap-4, ... (3 in all)]', '[1, 0.100000001, ... (3 in all)]')
     """
@@ -116,10 +194,20 @@ def case_lines(case: str) -> list[str]:
 
 
 def worst_first(failures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Failures, the most telling first.
+    """Sort failures, the most telling first.
 
-    Ordinary rows before those with infinities or NaN, and these before no row at all; then by how
-    far they are beyond their threshold, and the shorter rows first.
+    Ordinary rows come before those with infinities or NaN, and these before no row at all; then it
+    counts how far they are beyond their threshold, and the shorter rows come first.
+
+    Parameters
+    ----------
+    failures
+        Cases as plain data.
+
+    Returns
+    -------
+    list of dict
+        The same cases.
     """
     return sorted(failures, key=lambda f: (-_plainness(f), -_severity(f), len(f["logits"])))
 
@@ -134,8 +222,20 @@ def _severity(failure: dict[str, Any]) -> float:
 
 
 def observed_told(observed: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """What was observed of a subject, in a line; one for each format where they differ.
+    """Say what was observed of a subject, in a line; one for each format where they differ.
 
+    Parameters
+    ----------
+    observed
+        Choices by axis, by format.
+
+    Returns
+    -------
+    list of str
+        The lines.
+
+    Examples
+    --------
     >>> ways = {"all_masked": "nan", "empty": "error"}
     >>> observed_told({"float32": ways, "float64": ways})
     ['all_masked=nan empty=error']
@@ -149,7 +249,18 @@ def observed_told(observed: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """What was found of one subject in one suite and format, in a sentence or two."""
+    """Say what was found of one subject in one suite and format, in a sentence or two.
+
+    Parameters
+    ----------
+    result
+        The result as plain data.
+
+    Returns
+    -------
+    str
+        The sentences.
+    """
     status = result["status"]
     if status == "empty":
         told = "The suite has no case for this subject in this format."
@@ -173,7 +284,18 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def undecided(result: Mapping[str, Any]) -> str:
-    """How many rows were not judged, and why the first was not; empty where all were."""
+    """Say how many rows were not judged, and why the first was not.
+
+    Parameters
+    ----------
+    result
+        The result as plain data.
+
+    Returns
+    -------
+    str
+        A sentence, after a space; empty where all were judged.
+    """
     found = result.get("undecided", {"count": 0})  # (older reports have none)
     if not found["count"]:
         return ""
@@ -185,15 +307,38 @@ def undecided(result: Mapping[str, Any]) -> str:
 
 
 def reason(result: Mapping[str, Any]) -> str:
-    """Why a subject was refused: what its first failure says."""
+    """Say why a subject was refused, as its first failure does.
+
+    Parameters
+    ----------
+    result
+        The result as plain data.
+
+    Returns
+    -------
+    str
+        Part of a sentence.
+    """
     failures = result["failures"]
     why = failures[0]["message"].rstrip(".") if failures else ""
     return why or "the subject cannot be called as it must be"
 
 
 def collapse_in_short(collapses: Iterable[Mapping[str, Any]]) -> str:
-    """The smallest gap at which a result is lost, or the largest share of samples; "" for none.
+    """Write the smallest gap at which a result is lost, or the largest share of samples.
 
+    Parameters
+    ----------
+    collapses
+        Collapses as plain data.
+
+    Returns
+    -------
+    str
+        A few letters; empty where nothing is lost.
+
+    Examples
+    --------
     >>> lost = {"gap": 16.6355, "share": None, "observed": "0x0p+0"}
     >>> collapse_in_short([lost, lost | {"gap": 20.5}])
     '0 at 16.6'
@@ -209,8 +354,20 @@ def collapse_in_short(collapses: Iterable[Mapping[str, Any]]) -> str:
 
 
 def collapse_told(collapse: Mapping[str, Any]) -> str:
-    """One collapse in a sentence.
+    """Say in a sentence what one collapse is.
 
+    Parameters
+    ----------
+    collapse
+        The collapse as plain data.
+
+    Returns
+    -------
+    str
+        The sentence.
+
+    Examples
+    --------
     >>> print(collapse_told({
     ...     "result": "loss", "classes": 2, "leader": "first", "gap": 16.63553, "share": None,
     ...     "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
@@ -239,8 +396,20 @@ def collapse_told(collapse: Mapping[str, Any]) -> str:
 
 
 def counted_classes(count: int) -> str:
-    """A number of classes.
+    """Write a number of classes with its noun.
 
+    Parameters
+    ----------
+    count
+        The number.
+
+    Returns
+    -------
+    str
+        "one number" for 1, as functions of one real have none.
+
+    Examples
+    --------
     >>> counted_classes(1), counted_classes(1000)
     ('one number', '1,000 classes')
     """
@@ -252,7 +421,18 @@ def _declared(result: dict[str, Any]) -> str:
 
 
 def quantities(failure: dict[str, Any]) -> list[tuple[str, str]]:
-    """Observed, expected, error, threshold and source of a case: (name, value), if it has them."""
+    """The observed and expected value, the error, the threshold and its source, if there are any.
+
+    Parameters
+    ----------
+    failure
+        The case as plain data.
+
+    Returns
+    -------
+    list of tuple
+        Pairs (name, value) of texts.
+    """
     rows = []
     if failure["observed"] is not None:
         place = "" if failure["index"] is None else f" at index {failure['index']}"
@@ -271,7 +451,18 @@ def quantities(failure: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """The verdict on the whole run, in one sentence."""
+    """Say in one sentence what came of the whole run.
+
+    Parameters
+    ----------
+    report
+        The report as plain data.
+
+    Returns
+    -------
+    str
+        The sentence, without a full stop.
+    """
     results = [r for r in report["results"] if r["status"] != "empty"]
     failed = sum(r["status"] in ("fail", "refused") for r in results)
     if not results:
@@ -284,8 +475,20 @@ def verdict(report: dict[str, Any]) -> str:
 
 
 def skipped(words: Mapping[str, str]) -> list[str]:
-    """Why subjects were skipped: each reason once, with its subjects.
+    """Say why subjects were skipped: each reason once, with its subjects.
 
+    Parameters
+    ----------
+    words
+        Reasons by the id of the subject.
+
+    Returns
+    -------
+    list of str
+        A line for each reason.
+
+    Examples
+    --------
     >>> skipped({"m:f": "m is not installed", "m:g": "m is not installed"})
     ['m is not installed: m:f, m:g']
     """

@@ -66,9 +66,18 @@ def _replace(target: Path, data: bytes) -> None:
 
 
 def write_each(*files: tuple[Path | None, Callable[[Path], None]]) -> None:
-    """Call each function with its path, also after one that failed; None names no file.
+    """Call each function with its path, also after one that failed.
 
-    Raises OSError, with all messages, a line for each, if some raised it.
+    Parameters
+    ----------
+    *files
+        Pairs of a path and the function that writes to it; None in place of a path: no file is
+        wanted.
+
+    Raises
+    ------
+    OSError
+        If some raised it; with all messages, a line for each.
     """
     failed = []
     for path, write in files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -19,9 +18,8 @@ from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import NotApplicable, ProcessDied, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
 from ..suites import SUITES, Suite
-from ..suites.grades import weakest
 from ..suites.observe import observe
-from ..suites.verdicts import Excess, Undecided, Verdict, Violation, no_result
+from ..suites.verdicts import Undecided, Verdict, Violation, no_result
 from .execute_cases import result_of_cases
 from .reproduce import Shown, write_collapse, write_failure, write_undecided
 from .results import Item, Result
@@ -151,9 +149,9 @@ def _judge(
                     check(replace(part, logits=part.logits[:, half]))
                     for half in (slice(middle), slice(middle, None))
                 )
-                return _joined(left, _at_column(right, middle))
+                return Verdict.merge([left, _at_column(right, middle)])
             singly = [check(part.row(i)) for i in range(len(part.logits))]
-            return functools.reduce(_joined, map(_at_row, singly, itertools.count()))
+            return Verdict.merge(map(_at_row, singly, itertools.count()))
 
     try:
         return check(batch)
@@ -186,20 +184,6 @@ def _at_row(verdict: Verdict, row: int) -> Verdict:
         verdict,
         violations=[replace(violation, row=row) for violation in verdict.violations],
         undecided=tuple(replace(seen, row=row) for seen in verdict.undecided),
-    )
-
-
-def _joined(first: Verdict, second: Verdict) -> Verdict:
-    """Two verdicts on rows of one batch."""
-    return Verdict(
-        first.checks + second.checks,
-        max(first.worst, second.worst),
-        [*first.violations, *second.violations],
-        Counter(first.errors) + Counter(second.errors),
-        first.observations + second.observations,
-        weakest([first.grade, second.grade]),
-        Excess.largest(first.excess, second.excess),
-        first.undecided + second.undecided,
     )
 
 

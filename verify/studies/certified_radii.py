@@ -23,13 +23,30 @@ class Checked(NamedTuple):
 def certify_samples(
     logits: NDArray[Any], slopes: NDArray[Any], curvatures: NDArray[Any] | None = None
 ) -> Iterator[Checked | None]:
-    """Certify samples one by one, and check; None is one of which nothing can be proven.
+    """Certify samples one by one, and check each certificate.
 
-    The arrays, of samples as rows, are checked at once: logits and slopes are what
-    `softproof.kernels.radius` takes, and curvatures have their shape and are finite.
-    ValueError if not. What is yielded: `softproof.derivations.step_radius.certify.certify` makes
-    the claim and `softproof.derivations.check_certificate.check`, which shares no code with it,
+    The arrays are checked at once. `softproof.derivations.step_radius.certify.certify` makes the
+    claim and `softproof.derivations.check_certificate.check`, which shares no code with it,
     verifies it.
+
+    Parameters
+    ----------
+    logits
+        Samples as rows, as `softproof.kernels.radius` takes them.
+    slopes
+        The derivatives of the logits along the step, likewise.
+    curvatures
+        Half the second derivatives, finite, of the shape of the logits; None: all zero.
+
+    Yields
+    ------
+    Checked or None
+        None for a sample of which nothing can be proven.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not such.
 
     Examples
     --------

@@ -68,12 +68,35 @@ def collapse_curves(
 ) -> CollapseCurves:
     """Losses and gradients of rows with one class at 0, the right one, and all others at -gap.
 
-    subjects: of cross_entropy, with or without a gradient; of log_softmax or logsumexp for losses
-    alone.  count: gaps, evenly spaced until e^-gap underflows in the format.
-    ``progress(done, total)`` counts subjects, and the truth.  ValueError for another dtype, fewer
-    than 2 classes or gaps, and a subject that is of no such definition, or takes no such dtype;
-    SubjectFault where a subject fails.
+    Parameters
+    ----------
+    subjects
+        Subjects of cross_entropy, with or without a gradient; of log_softmax or logsumexp for
+        losses alone.
+    dtype
+        The name of the format.
+    classes
+        The number of classes, at least 2.
+    count
+        The number of gaps, at least 2, evenly spaced until e^-gap underflows in the format.
+    progress
+        ``progress(done, total)`` counts subjects, and the truth.
 
+    Returns
+    -------
+    CollapseCurves
+        The gaps, the exact curves and those of the subjects.
+
+    Raises
+    ------
+    ValueError
+        For another dtype, fewer classes or gaps, and a subject that is of no such definition, or
+        takes no such dtype.
+    SubjectFault
+        If a subject fails.
+
+    Examples
+    --------
     >>> from softproof.verify.subjects.built_in import registered
     >>> from softproof.verify.subjects.isolation.in_process import InProcess
     >>> scipy = InProcess(registered("scipy.special:log_softmax", "log_softmax"))

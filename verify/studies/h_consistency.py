@@ -67,7 +67,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """The same in words."""
+        """What came of the check, in words."""
         if self.counterexample is not None:
             return f"refuted: {self.counterexample}"
         return f"{self.held} instances proven" + (
@@ -128,7 +128,22 @@ def _row(values: Iterable[Exact]) -> str:
 
 
 def random_instance(rng: np.random.Generator, classes: int) -> Instance:
-    """One to four points in one or two blocks; every other hypothesis is near to a worst one."""
+    """Draw a random distribution and hypothesis: one to four points in one or two blocks.
+
+    Every other hypothesis is near to a worst one.
+
+    Parameters
+    ----------
+    rng
+        The generator.
+    classes
+        The number of classes, at least 2.
+
+    Returns
+    -------
+    Instance
+        All its numbers are exact.
+    """
     size, blocks = int(rng.integers(1, 5)), int(rng.integers(1, 3))
     weights = _dyadic(rng, size, 2.0)
     points = tuple(
@@ -163,6 +178,22 @@ def extremal_instance(b: Exact, tau: Exact, classes: int, trace_bits: int = 60) 
     """The one-point distribution and the hypothesis at which the conditional regret is least.
 
     (But for a trace of 2^-60, as finite scores give no zero, and the predicted class leads by one.)
+
+    Parameters
+    ----------
+    b
+        The 0-1 regret.
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+    trace_bits
+        The trace is 2^-trace_bits.
+
+    Returns
+    -------
+    Instance
+        One point, with all its numbers exact.
     """
     found = infimum(b, tau, classes)
     p = [Fraction(v) for v in found.distribution]
@@ -204,7 +235,26 @@ def bound_holds(
     seed: int = 0,
     transform: Transform = theory.transform_ball,
 ) -> Check:
-    """T(R01(h) - R01*(H) + M01) <= R(h) - R*(H) + M on random and on extremal instances."""
+    """Check T(R01(h) - R01*(H) + M01) <= R(h) - R*(H) + M on random and on extremal instances.
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+    trials
+        How many random instances are drawn.
+    seed
+        The seed of the generator.
+    transform
+        T; another one is what the tests falsify.
+
+    Returns
+    -------
+    Check
+        How many instances hold, and a counterexample if there is one.
+    """
     check = Check(f"the bound holds, tau = {float(tau):g}, n = {classes}")
     rng = np.random.default_rng([seed, classes, int(2**20 * float(tau))])
     extremal = (extremal_instance(b, tau, classes) for b in REGRETS)
@@ -231,7 +281,7 @@ class Attainment:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """What is known of the attainment, in a few words."""
         if all(self.attained):
             return "attained"
         least = min(low for low, _ in self.ratios)
@@ -244,7 +294,22 @@ class Attainment:
 def attainment(
     tau: Exact, classes: int, *, transform: Transform = theory.transform_ball
 ) -> Attainment:
-    """Where T is attained, T(b) = F(b) to 2^-100; F / T enclosed."""
+    """Where T is attained, T(b) = F(b) to 2^-100, F the infimum of the regret; F / T enclosed.
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+    transform
+        T; another one is what the tests falsify.
+
+    Returns
+    -------
+    Attainment
+        At each of REGRETS.
+    """
     ratios, attained, found = [], [], []
     with flint.ctx.workprec(BITS):
         for b in REGRETS:
@@ -268,7 +333,22 @@ def attainment(
 def below_the_infimum(
     tau: Exact, classes: int, *, transform: Transform = theory.transform_ball
 ) -> Check:
-    """T <= F: no distribution at all breaks the bound at a point; F is the proven infimum."""
+    """Check T <= F: no distribution at all breaks the bound at a point; F is the proven infimum.
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+    transform
+        T; another one is what the tests falsify.
+
+    Returns
+    -------
+    Check
+        One instance for each of REGRETS.
+    """
     check = Check(f"T is below the infimum of all regrets, tau = {float(tau):g}, n = {classes}")
     result = attainment(tau, classes, transform=transform)
     for b, (low, high), same, p in zip(
@@ -282,7 +362,24 @@ def below_the_infimum(
 def rises_and_is_convex(
     tau: Exact, classes: int, *, pieces: int = 32, transform: Transform = theory.transform_ball
 ) -> Check:
-    """T(0) = 0, differences are positive, and second differences too (0 for tau >= 2)."""
+    """Check T(0) = 0, differences are positive, and second differences too (0 for tau >= 2).
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+    pieces
+        How many equal pieces [0, 1] is cut into.
+    transform
+        T; another one is what the tests falsify.
+
+    Returns
+    -------
+    Check
+        One instance for each difference.
+    """
     check = Check(f"T rises and is convex, tau = {float(tau):g}, n = {classes}")
     with flint.ctx.workprec(BITS):
         values = [
@@ -304,10 +401,24 @@ def rises_and_is_convex(
 
 
 def limit(tau: Exact, classes: int, *, transform: Transform = theory.transform_ball) -> Check:
-    """T is continuous at tau: |T_(tau +- e) - T_tau| <= 8 n e for e = 2^-10 ... 2^-40.
+    """Check that T is continuous at tau: |T_(tau +- e) - T_tau| <= 8 n e for e = 2^-10 ... 2^-40.
 
     (At 2 from below, e log(1/e) might be feared; T_tau(b) tends to b / n linearly, as the power
-    mean ((1+b)^a + (1-b)^a)/2)^(1/a) of exponent a = 1/e does: to 1 + b, but for e log 2.)
+    mean ((1+b)^a + (1-b)^a)/2)^(1/a) of exponent a = 1/e does: to 1 + b, except for e log 2.)
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        n, the number of classes, at least 2.
+    transform
+        T; another one is what the tests falsify.
+
+    Returns
+    -------
+    Check
+        One instance for each e and each of REGRETS, on both sides.
     """
     check = Check(f"the limit tau -> {float(tau):g}, n = {classes}")
     with flint.ctx.workprec(BITS):
@@ -341,7 +452,20 @@ def derivation() -> Check:
 
 
 def inverse(tau: Exact, classes: int) -> Check:
-    """Gamma(T(b)) = b: T at b (1 +- 2^-90) encloses, in balls, what Gamma of mpmath inverts."""
+    """Check Gamma(T(b)) = b: T at b (1 +- 2^-90) encloses, in balls, what Gamma of mpmath inverts.
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    classes
+        The number of classes, at least 2.
+
+    Returns
+    -------
+    Check
+        One instance for each of four regrets.
+    """
     check = Check(f"Gamma is the inverse of T, tau = {float(tau):g}, n = {classes}")
     with flint.ctx.workprec(2 * BITS):
         for y_over in (2.0**-40, 0.01, 0.3, 0.9):
@@ -361,10 +485,27 @@ def inverse(tau: Exact, classes: int) -> Check:
 def adversarial(
     tau: Exact, *, trials: int = 20, seed: int = 0, constant: float = 1.0, nu_over: float = 1.0
 ) -> Check:
-    """Phi_tau(1) (R01 - E[1 - max p]) <= R_smooth - E[C*], adversarially, for linear scores.
+    """Check Phi_tau(1) (R01 - E[1 - max p]) <= R_smooth - E[C*], adversarially, for linear scores.
 
-    Two or three points in the plane, 2 to 4 classes.  The left-hand side is multiplied by
-    ``constant``, and nu by ``nu_over``: what the tests falsify.
+    An instance has two or three points in the plane, and 2 to 4 classes.
+
+    Parameters
+    ----------
+    tau
+        The parameter of the loss.
+    trials
+        How many instances are drawn.
+    seed
+        The seed of the generator.
+    constant
+        A factor of the left-hand side: what the tests falsify.
+    nu_over
+        A factor of nu: what the tests falsify.
+
+    Returns
+    -------
+    Check
+        One instance for each trial.
     """
     check = Check(f"the smooth adversarial bound, tau = {float(tau):g}")
     rng, xp = np.random.default_rng([seed, int(2**20 * float(tau))]), balls()
@@ -437,7 +578,24 @@ def every_check(
     trials: int = 20,
     seed: int = 0,
 ) -> Iterator[Check]:
-    """All statements, for each tau and n."""
+    """Check all statements, for each tau and number of classes.
+
+    Parameters
+    ----------
+    taus
+        The parameters of the losses.
+    classes
+        The numbers of classes.
+    trials
+        How many random instances each check draws.
+    seed
+        The seed of the generators.
+
+    Yields
+    ------
+    Check
+        One statement at one tau and number of classes.
+    """
     yield derivation()
     for n in classes:
         yield limit(1, n)

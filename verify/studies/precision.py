@@ -72,10 +72,31 @@ def precision_errors(
 ) -> PrecisionErrors:
     """The error of the published formula and of each form of a definition, at every precision.
 
-    precisions: significand bits p, at most 113.  ``progress(done, total)`` is called after each.
     A row whose exact value is not decided, as where normalisation divides by 0, is left out.
-    KeyError when no definition has the name; ValueError for a precision that has no truth here.
 
+    Parameters
+    ----------
+    name
+        The definition.
+    precisions
+        Significand bits p, each from 2 to 113.
+    progress
+        ``progress(done, total)`` is called after each precision.
+
+    Returns
+    -------
+    PrecisionErrors
+        The largest relative errors at each precision and in each format, and the proven bound.
+
+    Raises
+    ------
+    KeyError
+        If no definition has the name.
+    ValueError
+        For a precision that has no truth here.
+
+    Examples
+    --------
     >>> result = precision_errors("stablemax", precisions=[24])
     >>> bool(result.errors["published"][0] == result.formats["published"]["float32"])
     True
@@ -106,10 +127,18 @@ def precision_errors(
 
 
 def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, str]]:
-    """The maximum relative errors of a subject on the same inputs, by the names of its formats.
+    """The largest relative errors of a subject on the inputs of `precision_errors`.
 
-    Infinite where a result is not finite.  Formats in which the subject gave no result are in the
-    second dictionary, with the reason.
+    Parameters
+    ----------
+    subject
+        The subject.
+
+    Returns
+    -------
+    tuple of dict
+        Errors by the name of the format, infinite where a result is not finite; and, for formats in
+        which the subject gave no result, the reasons.
     """
     definition = subject.definition
     rows = inputs(definition)
@@ -133,7 +162,18 @@ def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, st
 
 
 def inputs(definition: Definition) -> list[list[Fraction]]:
-    """The rows of reals on which errors are taken; an elementwise definition has one long row."""
+    """The rows of reals on which errors are taken.
+
+    Parameters
+    ----------
+    definition
+        The definition; an elementwise one has one long row.
+
+    Returns
+    -------
+    list of list of Fraction
+        The rows.
+    """
     generator = random.Random(SEED)
 
     def uniform(half_width: int) -> Fraction:
@@ -147,7 +187,18 @@ def inputs(definition: Definition) -> list[list[Fraction]]:
 
 
 def inputs_described(definition: Definition) -> str:
-    """One sentence saying what ``inputs`` returns."""
+    """Describe in one sentence what `inputs` returns.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
     if definition.elementwise:
         return (
             f"{REALS} reals uniform in [-{REALS_HALF_WIDTH}, {REALS_HALF_WIDTH}), seed {SEED}, "

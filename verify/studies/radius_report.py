@@ -26,8 +26,20 @@ NAMES = {
 
 
 def demand_step(step: float | None) -> None:
-    """Raise ValueError unless the length of a step, if there is one, is finite and above 0.
+    """Refuse a length of a step that is not finite and above 0.
 
+    Parameters
+    ----------
+    step
+        The length; None: there is no step.
+
+    Raises
+    ------
+    ValueError
+        If it is not such.
+
+    Examples
+    --------
     >>> demand_step(-1.0)
     Traceback (most recent call last):
     ValueError: step must be finite and above 0, got -1.0: pass the norm of the update

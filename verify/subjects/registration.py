@@ -1,8 +1,8 @@
 """One line above a wrapper makes it a built-in subject, and a peer in ``softproof bench``.
 
-    @subject("softmax", "softmax(x)", contract=SHIFTED)
-    def softmax_shifted(x):
-        ...
+    @subject("softplus", contract=IN_FORMAT)
+    def softplus_naive(x):
+        return np.log(1 + np.exp(x))
 
 in any module of ``implementations/``; those modules are found by themselves.  Listing them must not
 import a framework, which takes seconds and may change how the processor computes: a wrapper imports
@@ -44,8 +44,9 @@ def subject(
     """Decorate a function as a built-in subject, and return it unchanged.
 
     * ``definition``: what it implements; the name of a definition of the catalogue.
-    * ``snippet`` and the others: as in ``Subject``.  A built-in subject declares all of its
-      contract, so nothing is left to be observed.
+    * ``contract``: what it does where definitions leave a choice; what implementations have in
+      common stands beside ``CONVENTIONAL``.
+    * ``snippet`` and the others: as in ``Subject``.
     * ``also_on``: a device, for a second subject that has its arrays there.
 
     ValueError, from the decorator, where a subject of that name is registered for the definition.

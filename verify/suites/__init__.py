@@ -36,12 +36,32 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Suite:
-    """A named property with the input families it is checked on.
+    """A named group of checks with the input families it is asked on.
 
-    ``families`` are for logits, ``real_families`` for functions of one real; a suite without
-    families makes its own inputs in ``check_own``.  It is part of runs of ``budget`` and above,
-    and ``applies`` where there is something to check.  ``observes`` are the axes of a contract on
-    which its verdicts depend: what is not declared of them is observed.
+    Attributes
+    ----------
+    name
+        What ``--suite`` calls it.
+    summary
+        What it checks, in a few words.
+    check
+        ``check(subject, definition, fmt, batch)`` calls the subject with the rows of a batch and
+        returns a Verdict. It raises what the subject raises, NotApplicable where the subject cannot
+        be asked, and OracleError where the truth is not decided. None for a suite without rows.
+    families
+        The families of inputs for functions of logits.
+    real_families
+        Those for functions of one real.
+    check_own
+        ``check_own(subject, definition, fmt)`` makes inputs of its own and returns them as batches
+        with their verdicts; for a suite that no family fits.
+    budget
+        The smallest budget of a run that it is part of.
+    applies
+        ``applies(definition, fmt)`` says whether there is something to check.
+    observes
+        The axes of a contract on which its verdicts depend: what is not declared of them is
+        observed.
     """
 
     name: str
@@ -63,7 +83,7 @@ BUDGETS = ("quick", "standard", "exhaustive")
 
 
 def _may_come_with_a_gradient(definition: Definition, fmt: Format) -> bool:
-    """Of a loss, or another single number of each row; a vector has a matrix."""
+    """Whether subjects return gradients: of one number for each row, as a loss; not of vectors."""
     return definition.output is Output.REAL and not definition.elementwise
 
 
@@ -200,8 +220,20 @@ FORMER_NAMES = {"consistency": "agreement"}
 
 
 def present_name(suite: str) -> str:
-    """The name of today for a suite that may be called by a former one.
+    """The present name of a suite that may be called by a former one.
 
+    Parameters
+    ----------
+    suite
+        A name.
+
+    Returns
+    -------
+    str
+        The name in SUITES, or the given one if it is no former name.
+
+    Examples
+    --------
     >>> present_name("consistency"), present_name("accuracy")
     ('agreement', 'accuracy')
     """

@@ -82,7 +82,24 @@ class Part:
 def parts(
     definition: Definition, row: NDArray[Any], label: int | None, *, has_gradient: bool
 ) -> Iterator[Part]:
-    """The results of a row that may collapse."""
+    """The results of a row that may collapse.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        The logits.
+    label
+        The right class, where there is one.
+    has_gradient
+        Whether the subject returned a gradient.
+
+    Yields
+    ------
+    Part
+        Outputs that are judged together.
+    """
     lead = np.arange(len(row)) == int(np.argmax(row.astype(np.float64)))
     if definition.elementwise:
         yield Part("value", False, np.ones(len(row), dtype=bool))
@@ -244,7 +261,7 @@ class _Judged:
 
 
 def _lost(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of one row: each result that is lost."""
+    """Each result of one row that is lost."""
     row = batch.logits[0].astype(np.float64)
     for name in found.lost:
         gap, expected = _gap(found.definition, row), found.exact(found.parts[name], batch)
@@ -263,7 +280,7 @@ def _gap(definition: Definition, row: NDArray[np.float64]) -> float:
 
 
 def _shares(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of given rows: the share of samples that have collapsed, by the sum and by the results."""
+    """The share of given samples that have collapsed, by the sum and by the results."""
     count, classes = batch.logits.shape
     if found.definition.partition_function:
         by_sum = float(np.mean(collapsed(batch.logits)))
@@ -280,9 +297,20 @@ def collapsed(logits: NDArray[Any]) -> Bits:
     """Whether the sum of the exponentials of each row, shifted by its maximum, is 1 in its format.
 
     The metric of Prieto et al. 2025 (arXiv 2501.04697, section 3), as it is written there: the
-    exponentials, and ``numpy.sum`` over them, in the dtype of the logits.  A row without a finite
-    maximum has no such sum: False.
+    exponentials, and ``numpy.sum`` over them, in the dtype of the logits.
 
+    Parameters
+    ----------
+    logits
+        Rows, (..., classes), of any float dtype.
+
+    Returns
+    -------
+    array of bool
+        One for each row; False for a row without a finite maximum, which has no such sum.
+
+    Examples
+    --------
     >>> collapsed(np.array([[17.0, 0.0], [16.0, 0.0]], dtype=np.float32))
     array([ True, False])
     """
@@ -293,9 +321,9 @@ def collapsed(logits: NDArray[Any]) -> Bits:
 
 
 def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
-    """Of rows with growing gaps: from which gap on each result is lost, by search."""
+    """From which gap on each result is lost, by search among rows with growing gaps."""
     place = int(np.argmax(batch.logits[-1].astype(np.float64)))
-    ladder = _Ladder(found.definition, batch.logits.shape[1], place, batch.logits.dtype)
+    rows = _GapRows(found.definition, batch.logits.shape[1], place, batch.logits.dtype)
     gaps = [_gap(found.definition, row.astype(np.float64)) for row in batch.logits]
     for name, part in found.parts.items():
         lost = found.lost.get(name, [])
@@ -310,16 +338,16 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
         gap, cause, shown, expected = None, "", None, None
         if lost:
             before = gaps[lost[0] - 1] if lost[0] else 0.0
-            gap = ladder.narrow(found.subject, part, before, gaps[lost[0]])
-            losers = 1 if found.definition.elementwise else ladder.classes - 1
+            gap = rows.narrow(found.subject, part, before, gaps[lost[0]])
+            others = 1 if found.definition.elementwise else rows.classes - 1
             if _is_explained(found.definition):
-                cause = collapse.explain(gap, found.fmt, losers)
-            shown = ladder.batch(np.array([gap]))
+                cause = collapse.explain(gap, found.fmt, others)
+            shown = rows.batch(np.array([gap]))
             expected = found.exact(part, shown)
         yield Observation(
             name,
-            ladder.classes,
-            ladder.described(),
+            rows.classes,
+            rows.described(),
             gap,
             cause,
             of_errors,
@@ -330,8 +358,8 @@ def _by_gap(found: _Judged, batch: Batch) -> Iterator[Observation]:
 
 
 @dataclass(frozen=True)
-class _Ladder:
-    """Rows with one leader and a gap."""
+class _GapRows:
+    """Rows of one leading class, all other classes the same gap below it."""
 
     definition: Definition
     classes: int

@@ -38,8 +38,20 @@ Fits = Callable[[Model, NDArray[np.intp]], NDArray[np.bool_]]
 
 
 def weakest(grades: Iterable[str | None]) -> str | None:
-    """The weakest of some grades; None where there is none.
+    """The weakest of some grades.
 
+    Parameters
+    ----------
+    grades
+        Members of GRADES, or None where there is no grade.
+
+    Returns
+    -------
+    str or None
+        None if there is no grade among them.
+
+    Examples
+    --------
     >>> weakest(["correctly rounded", None, "float64 inside"])
     'float64 inside'
     """
@@ -51,6 +63,20 @@ def weakest(grades: Iterable[str | None]) -> str | None:
 def classes(fmt: Format, flushes: bool) -> dict[str, Model]:
     """The classes of a format with their models, the sharpest first; those that differ.
 
+    Parameters
+    ----------
+    fmt
+        The format of the results.
+    flushes
+        Whether results below the normal range are flushed to 0.
+
+    Returns
+    -------
+    dict of Model
+        Models by the name of the class.
+
+    Examples
+    --------
     >>> from ...derivations.arithmetic.formats import BINARY64
     >>> list(classes(BINARY64, False))
     ['float64 inside', 'input format']
@@ -66,10 +92,24 @@ def classes(fmt: Format, flushes: bool) -> dict[str, Model]:
 
 
 def grade(errors: Errors, fmt: Format, flushes: bool, fits: Fits) -> str:
-    """The grade of rows with these errors, (rows, outputs) in ulp.
+    """The grade of rows of results with given errors.
 
-    ``fits(model, rows)`` says which of some rows are within the bound of a model; the rows that fit
-    a class are not asked of a weaker one.
+    Parameters
+    ----------
+    errors
+        The errors in ulp, (rows, outputs).
+    fmt
+        The format of the results.
+    flushes
+        Whether results below the normal range are flushed to 0.
+    fits
+        ``fits(model, rows)`` says which of some rows are within the bound of a model; the rows that
+        fit a class are not asked of a weaker one.
+
+    Returns
+    -------
+    str
+        A member of GRADES.
     """
     left = np.flatnonzero(~(errors <= 0.5).all(axis=1))
     if not left.size:
@@ -90,8 +130,23 @@ def have_a_common_part(
 ) -> NDArray[np.bool_]:
     """Whether the errors of each row are those of a model with one common part for all outputs.
 
-    logits: (classes, rows); signed errors in ulp and the size of an ulp, likewise.  True where the
-    definition's outputs have nothing in common.
+    Parameters
+    ----------
+    definition
+        The definition.
+    model
+        The arithmetic.
+    logits
+        The rows as columns, (classes, rows).
+    signed
+        The signed errors of the outputs in ulp, likewise.
+    ulp
+        The size of an ulp at each output, likewise.
+
+    Returns
+    -------
+    array of bool
+        One for each row; True where the definition's outputs have nothing in common.
     """
     with np.errstate(all="ignore"):  # of the largest numbers the bounds are infinite
         found = bounds.shared_error(definition.name, logits, model)

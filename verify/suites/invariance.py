@@ -59,7 +59,7 @@ class Context:
         key = row.tobytes(), label
         if key not in self.known:  # many facts speak of the same row
             labels = None if label is None else np.array([label])
-            batch = Batch("", row[None, :].copy(), labels)
+            batch = Batch("", row[None, :].copy(), labels, cross_checked=False)
             value = np.atleast_1d(self.subject(batch.logits, labels).value[0])
             self.known[key] = self._with_errors(batch, value, gradient=False)
         return self.known[key]
@@ -67,15 +67,15 @@ class Context:
     def gradient(self) -> Values | None:
         """Gradient and admissible errors at the row; None where none is returned or finite."""
         labels = None if self.label is None else np.array([self.label])
-        batch = Batch("", self.row[None, :].copy(), labels)
+        batch = Batch("", self.row[None, :].copy(), labels, cross_checked=False)
         gradient = self.subject(batch.logits, labels).gradient
         return None if gradient is None else self._with_errors(batch, gradient[0], gradient=True)
 
     def _with_errors(self, batch: Batch, value: NDArray[Any], *, gradient: bool) -> Values | None:
         if not np.isfinite(value.astype(np.float64)).all():
             return None
-        # (Only the size of an ulp is wanted of the truth here.)
-        true = reference(self.definition, self.fmt, batch, 0, gradient=gradient, both_oracles=False)
+        # (Only the size of an ulp is wanted of the truth here: it is not cross-checked.)
+        true = reference(self.definition, self.fmt, batch, 0, gradient=gradient)
         limit, _ = threshold(
             self.definition, self.subject.contract, self.fmt, batch, 0, true, gradient=gradient
         )
@@ -94,6 +94,7 @@ def _power_of_two(exponent: int) -> Fraction:
 
 
 Check = Callable[[Any, Context], Iterator[Broken]]
+"""``check(fact, at)`` yields where a declared fact does not hold of a subject at a row."""
 
 
 def _beyond(amount: Fraction, allowed: Fraction, index: int | None = None) -> Iterator[Broken]:
@@ -109,7 +110,7 @@ def sums_to(fact: facts.SumsTo, at: Context) -> Iterator[Broken]:
 
 
 def gradient_sums_to(fact: facts.GradientSumsTo, at: Context) -> Iterator[Broken]:
-    """The same of the gradient, where the subject returns one."""
+    """|sum of the gradient - total| within the sum of its admissible errors, if there is one."""
     if (result := at.gradient()) is not None:
         values, errors = result
         yield from _beyond(abs(sum(values, Fraction(-fact.total))), sum(errors, Fraction(0)))

@@ -66,9 +66,22 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Cas
 
 
 def way(subject: LiveSubject, definition: Definition, fmt: Format) -> str | None:
-    """What a subject does with layouts, as the contract's ``layouts`` has it: what it takes.
+    """What layouts a subject takes, as the contract's ``layouts`` has it.
 
-    None where it gets ordinary arrays wrong, or refuses them.
+    Parameters
+    ----------
+    subject
+        The subject.
+    definition
+        What it implements.
+    fmt
+        The format of the arrays.
+
+    Returns
+    -------
+    str or None
+        A choice of the contract; None where the subject gets ordinary arrays wrong, or refuses
+        them.
     """
     batch = _sound_rows(subject, definition, fmt)
     if batch is None:
@@ -93,6 +106,18 @@ def way(subject: LiveSubject, definition: Definition, fmt: Format) -> str | None
 def is_refusal(fault: SubjectFault) -> bool:
     """Whether an exception says clearly that an array is not taken.
 
+    Parameters
+    ----------
+    fault
+        What came of the call of a subject.
+
+    Returns
+    -------
+    bool
+        False also for the exception of one that tried to write to the array.
+
+    Examples
+    --------
     >>> is_refusal(SubjectRaised("raised TypeError: No matching definition (kernel.py:3)"))
     True
     """
@@ -133,11 +158,7 @@ def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch:
         if fits and (layout != "broadcast" or len({r.tobytes() for r in batch.logits}) == 1):
             named = replace(batch, family=f"layout {layout}")
             found.append(_judge_layout(subject, definition, fmt, named, layout))
-    return Verdict(
-        sum(verdict.checks for verdict in found),
-        max(verdict.worst for verdict in found),
-        [violation for verdict in found for violation in verdict.violations],
-    )
+    return Verdict.merge(found)
 
 
 def _sound_rows(subject: LiveSubject, definition: Definition, fmt: Format) -> Batch | None:

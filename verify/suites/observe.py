@@ -29,9 +29,22 @@ BATCHES = (2, 65)  # rows that may share a vector, a thread or a tile with anoth
 
 
 def observe(subject: LiveSubject, fmt: Format, axes: tuple[str, ...]) -> dict[str, str]:
-    """The observed choice on each of some axes that the subject does not declare.
+    """The observed choice on each of some axes of the contract that the subject does not declare.
 
-    An axis is missing where no row shows a choice, or where the definition leaves none.
+    Parameters
+    ----------
+    subject
+        The subject.
+    fmt
+        The format that it is asked in.
+    axes
+        The names of the axes.
+
+    Returns
+    -------
+    dict of str
+        Choices by axis; an axis is missing where no row shows a choice, or where the definition
+        leaves none.
     """
     found = {}
     for axis in axes:

@@ -79,7 +79,7 @@ class Asked:
         found = [compare(self.definition, contract, self.fmt, at, value)]
         if gradient is not None and self.definition.gradient is not None:
             found.append(compare(self.definition, contract, self.fmt, at, gradient, gradient=True))
-        return _together(batch, found)
+        return Verdict.merge(found)
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Case]:
@@ -123,14 +123,6 @@ def _words(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return str(value.astype(np.float64).tolist())
     return value.hex() if isinstance(value, float) and not 1e-3 < abs(value) < 1e3 else str(value)
-
-
-def _together(batch: Batch, verdicts: list[Verdict]) -> Verdict:
-    return Verdict(
-        sum(v.checks for v in verdicts),
-        max(v.worst for v in verdicts),
-        [violation for v in verdicts for violation in v.violations],
-    )
 
 
 # --- scale and temperature ---
@@ -197,7 +189,7 @@ def _judge_smoothed(
             found.append(
                 _smoothed_row(asked, batch, i, outcome.gradient[i], smoothing, gradient=True)
             )
-    return _together(batch, found)
+    return Verdict.merge(found)
 
 
 def _smoothed_row(
@@ -298,7 +290,7 @@ def _ignored(asked: Asked) -> Iterator[Case]:
 
 
 def _demand_zero(i: int, outcome: Outcome, whose: str) -> list[Violation]:
-    """Of a sample that does not count: loss 0, and gradient 0."""
+    """Violations where the loss or gradient of a sample that does not count is not 0."""
     parts = [("loss", outcome.value, False)]
     if outcome.gradient is not None:
         parts.append(("gradient", outcome.gradient, True))
@@ -342,7 +334,7 @@ def _weights(asked: Asked) -> Iterator[Case]:
         gradient = None if outcome.gradient is None else outcome.gradient[i : i + 1] / weight
         verdict = asked.judge(batch.row(i), outcome.value[i : i + 1] / weight, gradient)
         found.append(_at_row(i, verdict))
-    verdict = _together(batch, found)
+    verdict = Verdict.merge(found)
     yield _told(batch, options, dataclasses.replace(verdict, violations=verdict.violations + zeros))
 
 
@@ -407,7 +399,7 @@ def _reduced(asked: Asked, batch: Batch, options: dict[str, Any], reduction: str
         kept = Batch(batch.family, batch.logits[:4], batch.labels[:4])
         contract = asked.subject.contract
         found = compare(asked.definition, contract, asked.fmt, kept, gradient, gradient=True)
-        verdict = _together(batch, [verdict, found])
+        verdict = Verdict.merge([verdict, found])
     return _told(batch, options, verdict)
 
 
@@ -446,7 +438,7 @@ def _cotangents(asked: Asked) -> Iterator[Case]:
         found = [asked.judge(batch, outcome.value, None)]
         for i in range(rows):
             found.append(_product(asked, batch, i, g[i], outcome.gradient[i]))
-        yield _told(batch, options, _together(batch, found))
+        yield _told(batch, options, Verdict.merge(found))
 
 
 def _product(asked: Asked, batch: Batch, i: int, g: Numbers, computed: Numbers) -> Verdict:

@@ -40,7 +40,7 @@ class _Reference(Arithmetic):
         return total.astype(self.dtype)[()]
 
     def max(self, values: Any, axis: int | None = None) -> Any:
-        """The largest."""
+        """The largest of some numbers, of all or along an axis."""
         return np.max(values, axis=axis)
 
 
@@ -72,7 +72,26 @@ def evaluate(
 ) -> list[NDArray[Any]]:
     """The results of the reference form at a row, in the format.
 
-    Of a gradient there may be two: p is a quotient, or e^(log p) where log p is at hand.
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        The arithmetic, accumulator and summation that it declares are those of the form.
+    fmt
+        The format.
+    row
+        The logits.
+    label
+        The right class, where there is one.
+    gradient
+        Whether the results are those of the gradient.
+
+    Returns
+    -------
+    list of array
+        One array; of a gradient there may be two: p is a quotient, or e^(log p) where log p is at
+        hand.
     """
     xp = _arithmetic(fmt, contract.arithmetic, contract.accumulator, contract.summation)
     proven = definition.proven_form or AS_PUBLISHED

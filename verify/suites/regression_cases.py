@@ -45,7 +45,7 @@ class Row:
     runs: tuple[tuple[float, int], ...]
 
     def __len__(self) -> int:
-        """How many numbers."""
+        """How many numbers the row has."""
         return sum(count for _, count in self.runs)
 
     def array(self, fmt: Format) -> NDArray[Any]:
@@ -112,7 +112,23 @@ class Case:
 
 @functools.cache
 def load(path: Path = FILE) -> tuple[Case, ...]:
-    """All cases of a file.  ValueError names the case, the probe and what is wrong with it."""
+    """Read all cases of a file.
+
+    Parameters
+    ----------
+    path
+        A TOML file; by default the one that is part of the package.
+
+    Returns
+    -------
+    tuple of Case
+        The cases in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If something is wrong; the message names the case, the probe and what it is.
+    """
     with path.open("rb") as file:
         data = tomllib.load(file)
     cases = tuple(_case(record, path.name) for record in data.get("case", []))

@@ -28,7 +28,20 @@ FAR_ROWS = 3  # the second starts beyond 2^31 elements, the third beyond 2^32
 
 
 def is_promised(probe: Probe, contract: Contract) -> bool:
-    """Whether a subject that fails a probe breaks its word; else it shows how it is made."""
+    """Whether a subject that fails a probe breaks its word; else the probe shows how it is made.
+
+    Parameters
+    ----------
+    probe
+        The probe.
+    contract
+        What the subject promises.
+
+    Returns
+    -------
+    bool
+        False for bitwise equality that is not promised.
+    """
     return probe.property != "bitwise" or contract.bitwise_batch == "yes"
 
 
@@ -43,7 +56,7 @@ class Call:
     layout: str = "contiguous"
 
     def of(self, subject: LiveSubject) -> Outcome:
-        """Its outcome; raises what the subject raises."""
+        """The outcome of the call of a subject; raises what the subject raises."""
         return subject(
             self.logits,
             self.labels,
@@ -80,7 +93,24 @@ def check_own(
 
 
 def ask(case: Case, probe: Probe, subject: LiveSubject, fmt: Format) -> Iterator[Answer]:
-    """What the subject answers to a probe; nothing where it cannot be asked."""
+    """Ask a subject what a probe asks.
+
+    Parameters
+    ----------
+    case
+        The regression case.
+    probe
+        One of its probes.
+    subject
+        The subject.
+    fmt
+        The format.
+
+    Yields
+    ------
+    Answer
+        One for each length of the row; nothing where the subject cannot be asked.
+    """
     if probe.definition != subject.definition.name or fmt.name not in probe.dtypes:
         return
     labels = None if probe.label is None else np.array([probe.label])

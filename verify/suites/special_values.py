@@ -43,7 +43,18 @@ Row = NDArray[np.float64]
 
 
 def kind(definition: Definition) -> str:
-    """How a definition behaves at infinity, told from its declared facts."""
+    """How a definition behaves at infinity, by its declared facts.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    str
+        "elementwise", "loss", "probabilities", "log-probabilities" or "shift-equivariant".
+    """
     if definition.elementwise:
         return "elementwise"
     if definition.labelled:
@@ -56,7 +67,18 @@ def kind(definition: Definition) -> str:
 
 
 def specials(definition: Definition) -> Iterator[tuple[str, Row]]:
-    """The special rows of a definition, by name."""
+    """The special rows of a definition with their names.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Yields
+    ------
+    tuple
+        A name and a row.
+    """
     if definition.elementwise:
         for name, value in (("-inf", -np.inf), ("+inf", np.inf), ("NaN", np.nan)):
             yield f"argument {name}", np.array([value, 1.0])
@@ -90,14 +112,38 @@ class Promise:
 
 
 def axis_of(row: Row) -> str:
-    """The axis of a contract that governs a row without an exact value."""
+    """The axis of a contract that governs a row without an exact value.
+
+    Parameters
+    ----------
+    row
+        The row.
+
+    Returns
+    -------
+    str
+        "nan", "pos_inf" or "all_masked".
+    """
     if np.isnan(row).any():
         return "nan"
     return "pos_inf" if np.isposinf(row).any() else "all_masked"
 
 
 def is_free(definition: Definition, axis: str) -> bool:
-    """Whether the definition leaves a choice on an axis of special values."""
+    """Whether the definition leaves a choice on an axis of special values.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    axis
+        "nan", "pos_inf", "all_masked" or "empty".
+
+    Returns
+    -------
+    bool
+        False where all implementations have to give the same.
+    """
     if definition.elementwise:
         return False
     if axis == "nan":
@@ -110,10 +156,26 @@ def is_free(definition: Definition, axis: str) -> bool:
 def promise(
     definition: Definition, contract: Contract, row: Row, label: int | None
 ) -> Promise | None:
-    """What the contract makes of a row that has no exact value; None where it says nothing.
+    """What the contract demands of the result of a row that has no exact value.
 
-    (Log-sum-exp has limits at infinities, whatever the contract.  Of a loss, a contract says
-    nothing about zeros in a masked row, nor about a label at +inf.)
+    (Log-sum-exp has limits at infinities, whatever the contract. Of a loss, a contract says nothing
+    about zeros in a masked row, nor about a label at +inf.)
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        What the subject promises.
+    row
+        The row.
+    label
+        The right class, where there is one.
+
+    Returns
+    -------
+    Promise or None
+        The values that are promised, and where; None where the contract says nothing.
     """
     which = kind(definition)
     if which == "elementwise":
@@ -163,10 +225,24 @@ def promise(
 
 
 def legitimate(definition: Definition, row: Row, label: int | None) -> dict[str, list[Row]]:
-    """The results that each way of the governing axis may give a row; empty where all are free.
+    """The results that each way of the governing axis may give a row.
 
     (Stricter than what may be declared: NaN that is at its place is nowhere else, and a loss of a
     masked row is NaN, that of no probability, 0 or infinite, or that of a uniform distribution.)
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        A row without an exact value.
+    label
+        The right class, where there is one.
+
+    Returns
+    -------
+    dict of list
+        Results by way; empty where all are free.
     """
     axis = axis_of(row)
     if kind(definition) == "loss" and axis == "all_masked":
@@ -187,7 +263,26 @@ def legitimate(definition: Definition, row: Row, label: int | None) -> dict[str,
 def ways_of(
     definition: Definition, fmt: Format, row: Row, label: int | None, value: Row
 ) -> set[str] | None:
-    """The ways of the governing axis that a result may come from; None where all are free."""
+    """The ways of the governing axis that a result may come from.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    fmt
+        The format of the result.
+    row
+        A row without an exact value.
+    label
+        The right class, where there is one.
+    value
+        The result.
+
+    Returns
+    -------
+    set of str or None
+        None where all ways are free.
+    """
     if axis_of(row) == "nan" and definition.output is Output.VECTOR:
         if np.isnan(value).all():
             return {"row", "at"} if np.isnan(row).all() else {"row"}
@@ -212,7 +307,20 @@ def _agrees(fmt: Format, value: Row, expected: Row) -> NDArray[np.bool_]:
 
 
 def named(definition: Definition, row: Row) -> str:
-    """What is special about a row, in a word or two; the same when the row is made smaller."""
+    """What is special about a row, in a word or two that stay when the row is made smaller.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        The row.
+
+    Returns
+    -------
+    str
+        Such as "NaN in a row" or "all masked".
+    """
     words = [w for w, found in (("NaN", np.isnan), ("+inf", np.isposinf)) if found(row).any()]
     if definition.elementwise:
         words += ["-inf"] if np.isneginf(row).any() else []
@@ -253,7 +361,18 @@ def check_rows(subject: LiveSubject, definition: Definition, fmt: Format, batch:
 
 
 def between_ordinary_rows(batch: Batch) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    """A row between two ordinary ones, with the label of the row for all three."""
+    """Put a row between two ordinary ones.
+
+    Parameters
+    ----------
+    batch
+        A batch of the one row.
+
+    Returns
+    -------
+    tuple
+        The three rows, and the label of the row for all three, or None.
+    """
     row = batch.logits[0]
     ordinary = np.linspace(-1, 1, len(row)).astype(row.dtype)
     labels = None if batch.labels is None else np.repeat(batch.labels[:1], 3)

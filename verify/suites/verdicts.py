@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..oracle.truth import Truth, truth
 from ..subjects.contract import Contract, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome, ProcessDied, SubjectFault
-from .grades import grade, have_a_common_part
+from .grades import grade, have_a_common_part, weakest
 from .reference_form import LEAST, evaluate
 
 NON_INFERIORITY = 4.0
@@ -127,16 +128,54 @@ class Undecided:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a property found in a batch."""
+    """What a suite found in a batch."""
 
     checks: int
-    worst: float  # ulp error
+    """How many results were judged."""
+    worst: float
+    """The largest error, in ulp."""
     violations: list[Violation]
-    errors: Mapping[int, int] = field(default_factory=dict)  # metrics.histogram
+    errors: Mapping[int, int] = field(default_factory=dict)
+    """The errors as `metrics.histogram` counts them."""
     observations: tuple[Observation, ...] = ()
     grade: str | None = None
+    """The sharpest class of `grades` that all graded results fit; None where none was graded."""
     excess: Excess | None = None
     undecided: tuple[Undecided, ...] = ()
+
+    @staticmethod
+    def merge(verdicts: Iterable[Verdict]) -> Verdict:
+        """Combine verdicts on parts of one batch into one on the whole batch.
+
+        Parameters
+        ----------
+        verdicts
+            Verdicts whose rows and outputs are numbered as in the batch.
+
+        Returns
+        -------
+        Verdict
+            Counts are added, lists joined in the given order; of the errors it has the worst, of
+            the grades the weakest, and of the excesses the largest. Of no verdict: an empty one.
+
+        Examples
+        --------
+        >>> halves = [Verdict(2, 0.5, []), Verdict(3, 1.5, [], grade="float64 inside")]
+        >>> merged = Verdict.merge(halves)
+        >>> merged.checks, merged.worst, merged.grade
+        (5, 1.5, 'float64 inside')
+        """
+        parts = list(verdicts)
+        return Verdict(
+            sum(part.checks for part in parts),
+            max((part.worst for part in parts), default=0.0),
+            [violation for part in parts for violation in part.violations],
+            sum((Counter(part.errors) for part in parts), Counter()),
+            tuple(seen for part in parts for seen in part.observations),
+            weakest(part.grade for part in parts),
+            Excess.largest(*(part.excess for part in parts)),
+            tuple(row for part in parts for row in part.undecided),
+        )
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -158,7 +197,20 @@ _truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
 
 
 def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
-    """Whether the definition has an exact value at a row; elsewhere the contract governs."""
+    """Whether the definition has an exact value at a row; elsewhere the contract governs.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    row
+        The row.
+
+    Returns
+    -------
+    bool
+        Whether `oracle.truth` can be asked for it.
+    """
     values = row.astype(np.float64)
     if definition.elementwise:
         if np.isnan(values).any():
@@ -174,20 +226,58 @@ def reference(
     i: int,
     *,
     gradient: bool = False,
-    both_oracles: bool = True,
 ) -> Truth:
-    """The truth at row i, kept for the other subjects; the first row is asked of both oracles."""
+    """The truth at one row of a batch, kept for the other subjects.
+
+    The first row is asked of both oracles, unless the batch is not to be cross-checked.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    fmt
+        The format that it is rounded to.
+    batch
+        The rows.
+    i
+        The index of the row.
+    gradient
+        Whether the truth is that of the gradient.
+
+    Returns
+    -------
+    Truth
+        The exact value, rounded once.
+
+    Raises
+    ------
+    ValueError, OracleError
+        As `oracle.truth.truth`.
+    """
     label = None if batch.labels is None else int(batch.labels[i])
     data = batch.logits[i].tobytes()
     # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
     classes = batch.logits.shape[1]
     brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
     ask = _truth if classes <= MOST_KEPT else brief
-    return ask(definition.name, fmt.name, data, label, gradient, both_oracles and i == 0)
+    return ask(definition.name, fmt.name, data, label, gradient, batch.cross_checked and i == 0)
 
 
 def model_of(contract: Contract, fmt: Format) -> Model:
-    """The arithmetic that a contract declares, in a format."""
+    """The model of the arithmetic that a contract declares, in a format.
+
+    Parameters
+    ----------
+    contract
+        What the subject promises.
+    fmt
+        The format of its arguments and results.
+
+    Returns
+    -------
+    Model
+        What the error bounds are computed for.
+    """
     return Model.of(
         fmt,
         contract.accumulator,
@@ -212,6 +302,28 @@ def threshold(
     (a) what the subject promises, or the proven a-priori bound of the definition; (b) where no
     bound is proven, NON_INFERIORITY times the error that the definition's own formulas make in the
     same format at the same row (the best of them), and at least as many ulps.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        What the subject promises.
+    fmt
+        The format.
+    batch
+        The rows.
+    i
+        The index of the row.
+    exact
+        The truth at the row.
+    gradient
+        Whether the outputs are those of the gradient.
+
+    Returns
+    -------
+    tuple
+        The errors, one for each output, and a sentence that says where they come from.
     """
     limits, source = _thresholds(
         definition, contract, fmt, batch.row(i), [exact], gradient=gradient
@@ -267,7 +379,28 @@ def bounds_in_ulp(
     *,
     gradient: bool = False,
 ) -> NDArray[np.float64] | None:
-    """The proven bound at each row of a batch, in ulp, aligned with outputs; None without one."""
+    """The proven error bound at each row of a batch, in ulp of the exact results.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    model
+        The arithmetic.
+    fmt
+        The format of the results.
+    batch
+        The rows.
+    truths
+        The truth at each row.
+    gradient
+        Whether the bounds are those of the gradient.
+
+    Returns
+    -------
+    array of float64 or None
+        The bounds, (rows, outputs); None where no bound is proven.
+    """
     with np.errstate(all="ignore"):
         absolute = bounds.bound(
             definition.name,
@@ -310,7 +443,22 @@ def _honest_error(
 
 
 def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
-    """The verdict on a call that gave nothing to judge; none on a call that was not made."""
+    """The verdict on a call that gave nothing to judge.
+
+    Parameters
+    ----------
+    fault
+        What came of the call.
+    family
+        What the violation is to be named by.
+    row
+        The row that shows it.
+
+    Returns
+    -------
+    Verdict
+        One violation; an empty verdict on a call that was not made.
+    """
     if isinstance(fault, ProcessDied) and not fault.called:
         return Verdict(0, 0.0, [])
     message = f"{family}: {fault}" if family else str(fault)
@@ -318,7 +466,25 @@ def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
 
 
 def deterministic(subject: LiveSubject, batch: Batch) -> Outcome | Verdict:
-    """What two calls return alike; where they differ, the verdict that says so."""
+    """Call a subject twice with the same batch.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    batch
+        The rows.
+
+    Returns
+    -------
+    Outcome or Verdict
+        What both calls return; where they differ, the verdict that says so.
+
+    Raises
+    ------
+    SubjectFault
+        If the subject fails.
+    """
 
     def twice(part: Batch) -> tuple[Outcome, bool]:
         outcome, again = (subject(part.logits, part.labels) for _ in range(2))
@@ -343,7 +509,34 @@ def compare(
     *,
     gradient: bool = False,
 ) -> Verdict:
-    """Hold a batch of results against the truth, output by output."""
+    """Compare a batch of results with the truth, output by output.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    contract
+        What the subject promises.
+    fmt
+        The format of the results.
+    batch
+        The rows; those without an exact value are left out.
+    computed
+        The results of the subject.
+    gradient
+        Whether they are gradients.
+
+    Returns
+    -------
+    Verdict
+        Violations where an error is beyond its threshold; also the errors, the grade, and the
+        excess over the reference form.
+
+    Raises
+    ------
+    OracleError
+        If the oracles disagree, or do not decide.
+    """
     rows = [
         i
         for i in range(len(batch.logits))

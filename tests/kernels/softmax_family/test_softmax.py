@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from softproof.kernels import ALGORITHMS, softmax
 from softproof.kernels.arithmetic.exp import exp_pair, scale
-from softproof.kernels.softmax_family.softmax import ULP_BOUND
+from softproof.kernels.softmax_family.softmax import SCALED_ULP_BOUND, ULP_BOUND
 
 INF, NAN = math.inf, math.nan
 DTYPES = [np.float32, np.float64]
@@ -24,10 +24,10 @@ relentless = settings(derandomize=True, deadline=None, max_examples=150)
 # --- truth: the definition in ball arithmetic at 400 bits, an enclosure with proof ---
 
 
-def exact_softmax(row):
-    """Return the probabilities as balls; those below e^-2000 are 0."""
+def exact_softmax(row, factor=1.0):
+    """Return the probabilities of the logits times `factor` as balls; those below e^-2000 are 0."""
     highest = flint.arb(max(row))
-    differences = [flint.arb(x) - highest if x > -INF else None for x in row]
+    differences = [factor * (flint.arb(x) - highest) if x > -INF else None for x in row]
     powers = [d.exp() if d is not None and d > -2000 else flint.arb(0) for d in differences]
     sum_ = sum(powers, flint.arb(0))
     return [power / sum_ for power in powers]
@@ -44,11 +44,11 @@ def ulp_error(computed, exact, dtype):
     return float((abs(flint.arb(float(computed)) - exact) / ulp).upper())
 
 
-def worst_ulp_error(algorithm, row):
-    result = ALGORITHMS[algorithm](row)
+def worst_ulp_error(algorithm, row, factor=1.0):
+    result = ALGORITHMS[algorithm](row, scale=factor)
     assert result.dtype == row.dtype
     with flint.ctx.workprec(400):
-        truth = exact_softmax(row.tolist())
+        truth = exact_softmax(row.tolist(), factor)
         return max(ulp_error(p, exact, row.dtype) for p, exact in zip(result, truth, strict=True))
 
 
@@ -219,6 +219,24 @@ def test_bound_on_searched_rows(dtype, spread):
             assert worst_ulp_error(algorithm, row) <= bound, algorithm
 
     search()
+
+
+@pytest.mark.parametrize("factor", [0.1, 1 / 3, 3.0, 37.5])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("algorithm", PROVEN)
+def test_bound_with_another_scale(algorithm, dtype, factor):
+    rng = np.random.default_rng(8)
+    bound = SCALED_ULP_BOUND[np.dtype(dtype).name]
+    rows = [(rng.normal(size=100) * spread / factor).astype(dtype) for spread in (0.5, 4.0, 30.0)]
+    rows += [np.array([0.0, -INF, 1.0, -100.0], dtype), np.full(50, 3.7, dtype)]
+    worst = max(worst_ulp_error(algorithm, row, factor) for row in rows)
+    assert 0.2 * bound <= worst <= bound
+
+
+def test_the_bound_of_another_scale_is_what_the_proof_adds_up_to():
+    # The exponential of a scaled float32 is as good as in float64: 1.65 - 1.41 twice.
+    assert SCALED_ULP_BOUND["float32"] >= ULP_BOUND["online"]["float32"] + 2 * (1.65 - 1.41)
+    assert SCALED_ULP_BOUND["float64"] == ULP_BOUND["online"]["float64"]
 
 
 def test_bounds_are_not_vacuous():

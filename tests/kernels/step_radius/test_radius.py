@@ -1,4 +1,4 @@
-"""The step radii: a ladder of lower bounds below the nearest zero, and the zero itself."""
+"""The step radii: a series of lower bounds below the nearest zero, and the zero itself."""
 
 import math
 
@@ -55,7 +55,7 @@ def within_half_mass(bound, z, a):
 def lowest_tie(z, a):
     """The least hypot(s, y_min(s)) of equation (6) over the s where two classes tie.
 
-    Only those count where no class holds more than half the mass. No rung may be above.
+    Only those count where no class holds more than half the mass. No bound may be above.
     """
     classes, least = unmasked(z, a), MP.inf
     spread = spread_radius(z, a)

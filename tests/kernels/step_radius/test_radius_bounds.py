@@ -1,4 +1,4 @@
-"""The rungs of one sample: a minimum is bounded, not sampled, and nothing is rounded up."""
+"""The bounds of one sample: a minimum is bounded, not sampled, and nothing is rounded up."""
 
 import math
 from fractions import Fraction
@@ -132,7 +132,7 @@ def test_the_check_catches_a_broken_variance_bound(broken, caught, samples):
 
 
 def scaled(z, a):
-    """A sample as the rungs take it, and scratch."""
+    """A sample as the bounds take it, and scratch."""
     gap, rise = np.empty((2, radius_bounds.padded(len(z))))
     exponent = radius_bounds.scale_exponent(a.min(), a.max())
     radius_bounds.load(z, a, len(z), int(z.argmax()), exponent, gap, rise)

@@ -39,7 +39,7 @@ from softproof.derivations.claims.register import (
     confirmed,
     proven,
     refuted,
-    step,
+    require,
 )
 from softproof.verify.claims import CLAIMS, chosen, settle
 from softproof.verify.claims import our_kernels as of_kernels
@@ -72,7 +72,7 @@ def settled():
 @pytest.mark.parametrize("name", [name for name in CLAIMS if name not in WITHOUT])
 def test_the_checker_tells_a_claim_from_its_opposite(name, settled):
     entry = settled[name]
-    assert entry.told_apart is True, (entry.evidence, entry.opposite_evidence)
+    assert entry.discriminates is True, (entry.evidence, entry.opposite_evidence)
     answers = ("answered yes", "answered no")
     assert entry.outcome in (answers if entry.kind == "our question" else OUTCOMES)
     assert entry.evidence
@@ -85,7 +85,7 @@ def test_measurements_are_not_made_unasked(name, settled):
         assert settled[name].outcome == "answered yes"  # LiteRT is installed
         return
     assert settled[name].outcome == "not checkable here"
-    assert settled[name].told_apart is None
+    assert settled[name].discriminates is None
     assert settled[name].evidence
 
 
@@ -212,15 +212,15 @@ def test_a_name_is_taken_once_and_methods_are_known(monkeypatch):
 
 
 def test_a_step_of_a_proof_that_does_not_hold_is_an_error():
-    step(True)
+    require(True)
     with pytest.raises(ArithmeticError, match="an error of softproof"):
-        step(False)
+        require(False)
 
 
 def test_a_checker_that_cannot_tell_is_found_out(monkeypatch):
     entry = CLAIMS["popoviciu"]
     blind = replace(entry, check=lambda constant=None: confirmed(1, "as always"))
-    assert settle(blind).told_apart is False
+    assert settle(blind).discriminates is False
     monkeypatch.setitem(CLAIMS, "popoviciu", blind)
     outcome = softproof("claims", "popoviciu")
     assert outcome.exit_code == 1, outcome.output
@@ -261,7 +261,8 @@ def test_without_names_it_prints_a_table_of_all(tmp_path, monkeypatch):
     report = json.loads(file.read_text())
     assert (report["schema"], report["interrupted"]) == (2, False)
     assert {entry["name"] for entry in report["claims"]} == set(few)
-    assert set(report["claims"][0]) == set(settled_module.Settled.__dataclass_fields__)
+    fields = set(settled_module.Settled.__dataclass_fields__)
+    assert set(report["claims"][0]) == fields - {"discriminates"} | {"told_apart"}
 
 
 def test_with_names_it_prints_their_evidence():

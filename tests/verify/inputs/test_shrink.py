@@ -194,3 +194,16 @@ def test_bfloat16_rows_shrink_too():
     end = shrink(batch([1.5, 101, 2.5], dtype=ml_dtypes.bfloat16), has_large)
     assert end.logits.dtype == ml_dtypes.bfloat16
     assert values(end).tolist() == [96.0]
+
+
+def test_only_what_is_shown_at_the_end_is_cross_checked():
+    tried = []
+
+    def fails(one):
+        tried.append(one.cross_checked)
+        return has_large(one)
+
+    end = shrink(batch([1.0, 100.3, 2.0]), fails)
+    assert end.cross_checked
+    assert not any(tried)
+    assert shrink(batch([100.0]), lambda one: False).cross_checked  # nothing simpler fails

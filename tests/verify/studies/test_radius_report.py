@@ -325,16 +325,16 @@ def test_an_enclosure_that_meets_every_claim_is_not(sample, lower, upper):
     assert wrong(sample, lower, upper) == []
 
 
-@pytest.mark.parametrize("rung", ["spread", "half_mass", "variance", "exact"])
-def test_a_rung_that_is_too_high_is_noticed_on_real_logits(rung):
+@pytest.mark.parametrize("bound", ["spread", "half_mass", "variance", "exact"])
+def test_a_bound_that_is_too_high_is_noticed_on_real_logits(bound):
     rng = np.random.default_rng(5)
     z, a = rng.standard_normal((2, 4, 6))
     found = radius(z, a)
     certified = list(certify_samples(z, a))
     assert lay_out(found, certified=certified)["certified"]["disagreeing"] == []
     high = np.array([c.claim.upper for c in certified]) * (1 + 1e-9)
-    broken = found._replace(**{rung: high})
-    if rung == "exact":
+    broken = found._replace(**{bound: high})
+    if bound == "exact":
         broken = broken._replace(error=0 * high, flagged=np.zeros(4, dtype=bool))
     assert lay_out(broken, certified=certified)["certified"]["disagreeing"] == [0, 1, 2, 3]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -144,9 +143,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
             continue
         verdict = accuracy.judge(definition, subject.contract, fmt, batch.case(i), results[-1])
         found.append(_told(verdict, batch.family, i))
-    if not found:
-        return Verdict(0, 0.0, [])
-    verdict = functools.reduce(_merged, found)
+    verdict = Verdict.merge(found)
     if len(results) == 2 and np.array_equal(results[0], results[1]) and verdict.violations:
         idle = replace(
             verdict.violations[0],
@@ -164,14 +161,3 @@ def _told(verdict: Verdict, family: str, row: int) -> Verdict:
     violations = [replace(v, message=message, row=row) for v in verdict.violations]
     undecided = tuple(replace(seen, row=row) for seen in verdict.undecided)
     return replace(verdict, violations=violations, undecided=undecided)
-
-
-def _merged(one: Verdict, other: Verdict) -> Verdict:
-    """Two verdicts as one."""
-    return Verdict(
-        one.checks + other.checks,
-        max(one.worst, other.worst),
-        [*one.violations, *other.violations],
-        Counter(one.errors) + Counter(other.errors),
-        undecided=one.undecided + other.undecided,
-    )
