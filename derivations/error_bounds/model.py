@@ -159,6 +159,20 @@ class Model:
 def additions(summation: str, terms: Any) -> Any:
     """How many additions a term of a sum of so many terms, in that order, goes through at most.
 
+    Parameters
+    ----------
+    summation
+        The order of additions, one of SUMMATIONS.
+    terms
+        How many terms: an integer, or an array of them.
+
+    Returns
+    -------
+    int or array
+        The height of the tree of additions.
+
+    Examples
+    --------
     >>> [int(additions(order, 1000)) for order in SUMMATIONS]
     [130, 10, 999]
     """

@@ -47,6 +47,20 @@ def round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> Rounding | No
     """The one number of the format that every point of the ball rounds to; None if not one.
 
     With ``accept_ties``, a ball around a tie rounds as the tie does, to even.
+
+    Parameters
+    ----------
+    ball
+        It encloses an exact value.
+    fmt
+        The format to round to.
+    accept_ties
+        Whether a ball around a tie is taken for the tie.
+
+    Returns
+    -------
+    Rounding or None
+        Significand, exponent of the ulp, and the offset of the middle of the ball in ulp.
     """
     tiny = fmt.tiny_exponent
     if not ball.is_finite():  # a true infinity, the limit at a mask, has a finite radius
@@ -108,6 +122,20 @@ def demand_agreement(witness: NDArray[Any], decided: Sequence[Rounding], fmt: Fo
     """OracleError unless mpmath gives the same.
 
     It has no error bars, so it gets more bits.
+
+    Parameters
+    ----------
+    witness
+        Numbers of mpmath, one for each output.
+    decided
+        What the balls gave, in the same order.
+    fmt
+        The format that it is seen from.
+
+    Raises
+    ------
+    OracleError
+        A number of mpmath is another one, seen from the format, or NaN.
     """
     overflow = mpmath.ldexp(1, fmt.emax + 1)
     for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
@@ -142,7 +170,22 @@ def _close(integer: int, exponent: int, significand: int, offset: float) -> bool
 
 
 def assemble(decided: Sequence[Rounding], shape: tuple[int, ...], fmt: Format) -> Truth:
-    """The truth of a shape, from the rounding of each output."""
+    """The truth of a shape, from the rounding of each output.
+
+    Parameters
+    ----------
+    decided
+        The roundings, one for each output.
+    shape
+        The shape of the outputs, in C order.
+    fmt
+        The format that they were rounded to.
+
+    Returns
+    -------
+    Truth
+        Arrays of that shape.
+    """
     rounded = np.array([fmt.from_significand(s, q) for s, q, _ in decided], dtype=fmt.dtype)
     offset = np.array([o for _, _, o in decided])
     offset[np.isinf(rounded.astype(np.float64))] = 0.0

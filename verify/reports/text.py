@@ -184,6 +184,18 @@ def row_of_numbers(values: Sequence[str], most: int) -> tuple[str, str]:
 def case_lines(case: str) -> list[str]:
     """The lines of a case of a function of several arguments, long ones cut.
 
+    Parameters
+    ----------
+    case
+        The case as text, as ``cases.text`` writes it.
+
+    Returns
+    -------
+    list of str
+        Its lines, of MOST_OF_A_LINE characters at most, and an ellipsis.
+
+    Examples
+    --------
     >>> case_lines("rms_norm\\nx[K=2] 0x1p+0 0x1p-1")
     ['rms_norm', 'x[K=2] 0x1p+0 0x1p-1']
     """

@@ -35,7 +35,25 @@ def call(
 ) -> NDArray[Any]:
     """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
 
-    Raises as a call of the subject does.
+    It raises what a call of the subject does.
+
+    Parameters
+    ----------
+    subject
+        The implementation that is asked.
+    definition
+        The definition that it implements.
+    fmt
+        The format of the numbers.
+    batch
+        Cases for one call.
+    out
+        A buffer for the result, of its shape, for subjects that take one.
+
+    Returns
+    -------
+    array
+        Of shape (cases, numbers), in the dtype of the format.
     """
     count = len(batch.cases)
     inner = output_shapes(definition, batch.cases[0])
@@ -62,7 +80,26 @@ def judge(
     batch: CaseBatch,
     computed: NDArray[Any],
 ) -> Verdict:
-    """The verdict on computed results, a row of numbers for each case of a batch."""
+    """The verdict on computed results, a row of numbers for each case of a batch.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    contract
+        What the subject declares.
+    fmt
+        The format of the results.
+    batch
+        The cases.
+    computed
+        Results of shape (cases, numbers), as ``call`` gives them.
+
+    Returns
+    -------
+    Verdict
+        A violation for each case with a result beyond its threshold, and what was not decided.
+    """
     checks, worst = 0, 0.0
     errors: dict[int, int] = {}
     violations: list[Violation] = []
@@ -95,7 +132,26 @@ def judge(
 def limits_in_ulp(
     definition: Definition, contract: Contract, fmt: Format, case: Case, exact: Truth
 ) -> tuple[NDArray[np.float64], str]:
-    """The largest admissible error of each result at a case, in ulp, and where it comes from."""
+    """The largest admissible error of each result at a case, in ulp, and where it comes from.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    contract
+        What the subject declares: a promise in ulp, or the class of its arithmetic.
+    fmt
+        The format of the results.
+    case
+        The case.
+    exact
+        The exact results at it.
+
+    Returns
+    -------
+    tuple
+        An array of limits in ulp, infinite where nothing is known, and their source in words.
+    """
     promised = contract.ulps.get(fmt.name)
     if promised is not None:
         return np.full(exact.rounded.shape, promised), "promised by the subject's contract"
@@ -156,6 +212,27 @@ def _violation(
 def place(definition: Definition, case: Case, k: int) -> str:
     """Which result number k of a case is: the output, and its index along each axis.
 
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    case
+        The case.
+    k
+        The number of the result, of all outputs one after the other.
+
+    Returns
+    -------
+    str
+        The name of the output, with its index.
+
+    Raises
+    ------
+    IndexError
+        There are not so many results.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> place(lookup("softmax"), Case({"logits": np.zeros(3)}), 1)
     'value[K=1]'

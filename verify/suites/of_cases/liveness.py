@@ -40,6 +40,18 @@ EXPONENTS = (0, -5, -10, -15, 5, -20, -30, 10)  # of powers of 2 that the number
 def families(definition: Definition) -> tuple[str, ...]:
     """One family for each argument and each parameter.
 
+    Parameters
+    ----------
+    definition
+        The definition whose arguments are to act.
+
+    Returns
+    -------
+    tuple of str
+        The names of its arguments and parameters.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> families(lookup("rms_norm"))
     ('x', 'gain', 'eps')
@@ -52,8 +64,30 @@ def draw(
 ) -> Iterator[CaseBatch]:
     """Two cases that differ in one argument or parameter, which is seen to act.
 
-    (They are no batch for one call: what they differ in may be shared.)  OracleError, a finding
-    about the definition, where no such two are found.
+    (They are no batch for one call: what they differ in may be shared.)
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    family
+        The name of one of its arguments or parameters.
+    fmt
+        The format of the numbers.
+    rows
+        Not used: two cases are enough in any budget.
+    seed
+        The seed of the numbers.
+
+    Returns
+    -------
+    iterator
+        One pair of cases, as a batch.
+
+    Raises
+    ------
+    OracleError
+        No such two cases were found: a finding about the definition.
     """
     rng = np.random.default_rng([seed, zlib.crc32(f"{definition.name} {family} acts".encode())])
     axes = definition.signature.axes

@@ -29,7 +29,18 @@ from . import accuracy
 
 
 def families(definition: Definition) -> tuple[str, ...]:
-    """The plain family of cases."""
+    """The family of plain cases, the only one that is poisoned.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        Its name.
+    """
     return hazard_families(definition)[:1]
 
 
@@ -37,7 +48,18 @@ draw = draw_cases
 
 
 def poisons(fmt: Format) -> dict[str, float]:
-    """What is put into places that must not matter, by name."""
+    """What is put into places that must not matter, by name.
+
+    Parameters
+    ----------
+    fmt
+        The format of the numbers.
+
+    Returns
+    -------
+    dict
+        A number for each name.
+    """
     return {
         "NaN": np.nan,
         "inf": np.inf,

@@ -20,7 +20,20 @@ _kept: dict[Any, NDArray[np.float64]] = {}
 
 
 def model_of(contract: Contract, fmt: Format) -> Model:
-    """The class of implementations that a contract declares, in a format."""
+    """The class of implementations that a contract declares, in a format.
+
+    Parameters
+    ----------
+    contract
+        What a subject declares of its arithmetic.
+    fmt
+        The format of its results.
+
+    Returns
+    -------
+    Model
+        What running errors are evaluated in.
+    """
     return Model.of(
         fmt,
         accumulator=contract.accumulator,
@@ -35,6 +48,20 @@ def largest_errors(definition: Definition, case: Case, model: Model) -> NDArray[
 
     Infinite where nothing is known of the class, as where it may leave the range of the format.
     The largest over the forms of the definition: who implements any of them conforms.
+
+    Parameters
+    ----------
+    definition
+        What is to be computed.
+    case
+        The case.
+    model
+        The class of implementations.
+
+    Returns
+    -------
+    array
+        One error for each number, all outputs one after the other.
     """
     key = (definition.name, id(definition), model, case.key)
     if key not in _kept:
