@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,8 @@ def judge(
         except OracleError as reason:
             undecided.append(Undecided(row, str(reason)))
             continue
-        limits, source = limits_in_ulp(definition, contract, fmt, case, exact)
-        error = ulp_error(computed[row], exact)
+        held = hold(definition, contract, fmt, case, computed[row], exact)
+        error, limits = held.error, held.limits
         known = np.isfinite(limits)
         if not known.all():
             undecided.append(Undecided(row, NO_BOUND))
@@ -124,15 +125,32 @@ def judge(
                 errors[key] = errors.get(key, 0) + number
         if bad.any():
             violations.append(
-                _violation(definition, contract, fmt, row, case, computed[row], exact, source, bad)
+                _violation(definition, contract, fmt, row, case, computed[row], exact, held, bad)
             )
     return Verdict(checks, worst, violations, errors, undecided=tuple(undecided))
 
 
-def limits_in_ulp(
-    definition: Definition, contract: Contract, fmt: Format, case: Case, exact: Truth
-) -> tuple[NDArray[np.float64], str]:
-    """The largest admissible error of each result at a case, in ulp, and where it comes from.
+@dataclass(frozen=True)
+class Held:
+    """The results of a case beside their thresholds: both in ulp, and where these come from.
+
+    A limit is infinite where nothing is known; an error, of NaN and of a wrong infinity.
+    """
+
+    error: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    source: str
+
+
+def hold(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    case: Case,
+    computed: NDArray[Any],
+    exact: Truth,
+) -> Held:
+    """The error of each result at a case, and the largest admissible one.
 
     Parameters
     ----------
@@ -144,33 +162,50 @@ def limits_in_ulp(
         The format of the results.
     case
         The case.
+    computed
+        The results at it, all outputs one after the other.
     exact
-        The exact results at it.
+        The exact results.
 
     Returns
     -------
-    tuple
-        An array of limits in ulp, infinite where nothing is known, and their source in words.
+    Held
+        Errors and limits, one for each result.
     """
     promised = contract.ulps.get(fmt.name)
     if promised is not None:
-        return np.full(exact.rounded.shape, promised), "promised by the subject's contract"
-    limits = _in_ulp(largest_errors(definition, case, model_of(contract, fmt)), exact, fmt)
+        limits = np.full(exact.rounded.shape, promised)
+        return Held(ulp_error(computed, exact), limits, "promised by the subject's contract")
+    absolute = largest_errors(definition, case, model_of(contract, fmt))
     forms = ", ".join(("as published", *definition.forms))
-    return limits, (
+    source = (
         f"running error of {definition.name} in {fmt.name}, accumulator {contract.accumulator}, "
         f"summation {contract.summation}, arithmetic {contract.arithmetic}, the largest over its "
         f"forms ({forms})"
     )
+    return Held(*_in_ulp(computed, absolute, exact, fmt), source)
 
 
-def _in_ulp(errors: NDArray[np.float64], exact: Truth, fmt: Format) -> NDArray[np.float64]:
-    """Absolute errors in ulp; 0 where the exact result is far beyond the range of the format."""
-    with np.errstate(over="ignore"):
-        limits = np.ldexp(errors, -exact.ulp_exponent)
+def _in_ulp(
+    computed: NDArray[Any], absolute: NDArray[np.float64], exact: Truth, fmt: Format
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The errors of results and the largest admissible ones, in ulp.
+
+    Where the exact result is far beyond the range of the format, only that infinity is right.  An
+    ulp of binary64 may be 2^-1074, and a finite limit beyond the range in ulps: such results are
+    compared as they are, and the limit is the largest float.
+    """
+    error = ulp_error(computed, exact)
+    with np.errstate(over="ignore", invalid="ignore"):
+        limits = np.ldexp(absolute, -exact.ulp_exponent)
+        beyond = np.isinf(limits) & np.isfinite(absolute)
+        distance = np.abs(computed.astype(np.float64) - exact.rounded.astype(np.float64))
+    most = np.finfo(np.float64).max
+    error = np.where(beyond, np.where(distance <= absolute, np.minimum(error, most), np.inf), error)
+    limits = np.where(beyond, most, limits)
     infinite = np.isinf(exact.rounded.astype(np.float64))
     far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
-    return np.asarray(np.where(far, 0.0, limits))
+    return error, np.where(far, 0.0, limits)
 
 
 def _violation(
@@ -181,16 +216,15 @@ def _violation(
     case: Case,
     computed: NDArray[Any],
     exact: Truth,
-    source: str,
+    held: Held,
     bad: NDArray[np.bool_],
 ) -> Violation:
     """The worst of the results of a case that are beyond their thresholds."""
-    limits, _ = limits_in_ulp(definition, contract, fmt, case, exact)
-    error = ulp_error(computed, exact)
+    error, limits = held.error, held.limits
     places = np.flatnonzero(bad)
     with np.errstate(all="ignore"):
         k = int(places[np.argmax((error / limits)[places])])
-    settings = _admitting(definition, contract, fmt, case, exact, error)
+    settings = _admitting(definition, contract, fmt, case, computed, exact)
     declared = " ".join(f"--contract {setting}" for setting in settings)
     detail = [f"At {place(definition, case, k)}."] if computed.size > 1 else []
     if settings:
@@ -204,7 +238,7 @@ def _violation(
         expected=float(exact.rounded[k]),
         error=float(error[k]),
         threshold=float(limits[k]),
-        source=source,
+        source=held.source,
         admitted_by=tuple(settings),
     )
 
@@ -253,18 +287,19 @@ def _admitting(
     contract: Contract,
     fmt: Format,
     case: Case,
+    computed: NDArray[Any],
     exact: Truth,
-    error: NDArray[np.float64],
 ) -> Sequence[str]:
     """The fewest settings of a contract that would have admitted all errors of a case."""
-    if fmt.name in contract.ulps or not np.isfinite(error).all():
+    if fmt.name in contract.ulps or not np.isfinite(computed.astype(np.float64)).all():
         return ()
     tried = {model_of(contract, fmt)}
     for settings in wider_contracts(contract):
         model = model_of(contract.with_settings(settings), fmt)
         if model not in tried:
             tried.add(model)
-            limits = _in_ulp(largest_errors(definition, case, model), exact, fmt)
+            absolute = largest_errors(definition, case, model)
+            error, limits = _in_ulp(computed, absolute, exact, fmt)
             if (error <= limits).all() and np.isfinite(limits).all():
                 return settings
     return ()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, define, lookup
-from softproof.derivations.arithmetic.formats import BINARY32
+from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
 from softproof.derivations.signature import Matrix, Vector
 from softproof.verify.cases.text import parse
 from softproof.verify.runs.execute import execute
@@ -243,6 +243,22 @@ def test_nan_never_passes_and_an_exception_at_some_case_is_a_finding():
     assert found.failures[0].kind == "raised"
     _, case = parse(found.failures[0].case, BINARY32)
     assert case.values["x"].size == 17
+
+
+def test_where_the_exact_result_is_0_and_an_ulp_2_to_the_minus_1074_results_are_judged():
+    _, case = parse(
+        "kl_divergence\nstudent[K=2] 0x0p+0 0x1p+0\nteacher[K=2] 0x0p+0 0x1p+0", BINARY64
+    )
+
+    def off_by(error):
+        def kl(student, teacher):
+            return right.kl_divergence(student, teacher) + error
+
+        return judge(of_user("kl_divergence"), "accuracy", "given", kl, "float64", case)
+
+    for error, violations in ((0.0, 0), (2.0**-53, 0), (2.0**-40, 1), (np.nan, 1), (np.inf, 1)):
+        found = off_by(error)
+        assert (found.checks, found.undecided, found.violations) == (1, 0, violations), error
 
 
 def test_a_parameter_that_a_subject_does_not_take_is_not_asked_of_it():
