@@ -33,8 +33,8 @@ class Arithmetic:
     """A number system with its elementary functions, and what is made from them on arrays.
 
     Fields are what each system has of its own.  ``number`` turns an exact value (int, Fraction, or
-    binary64) into a number of the system.  The functions take numbers and arrays of any shape,
-    element by element; ``maximum``, ``minimum`` and ``pow`` broadcast their two arguments.
+    binary64) into a number of the system.  The functions take numbers, exact values and arrays of
+    any shape, element by element; ``maximum``, ``minimum`` and ``pow`` broadcast their arguments.
 
     * ``pow(x, y)`` is x^y for x > 0, for x = 0 its limit, and for x < 0 where y is whole.
     * ``sigmoid`` is 1 / (1 + e^-x), ``softplus`` log(1 + e^x), ``rsqrt`` 1 / sqrt(x), without
@@ -48,6 +48,15 @@ class Arithmetic:
     * ``ranks`` gives for each entry of a vector the first and the last place, from 0, that it may
       have in descending order.  They differ for balls that overlap alone; otherwise equal numbers
       keep their order.  ValueError for symbols that cannot be compared.
+    * ``root(f, low, high)`` is the zero of a function of one number between low and high, where it
+      goes, continuously, from one sign to the other, once.  Over balls it encloses the zeros
+      of all functions and brackets in them.  ValueError for symbols.
+    * ``solve(a, b)`` is the solution x of a x = b for a square matrix and a vector or a matrix; NaN
+      where the matrix is singular, or balls do not prove that it is regular.
+    * ``singular`` gives the singular values, descending, of a matrix not wider than high,
+      and the matrix of their right vectors.  Over balls, the vectors are NaN where values are not
+      proven to be different, and the values where not even clusters are told apart.  ValueError
+      for symbols.
     * ``hull`` of two numbers is one that encloses both; None in a system of single numbers.
     * ``level`` is the number near its argument that ``shifted`` subtracts.
 
@@ -87,6 +96,9 @@ class Arithmetic:
     step: Unary
     descending: Unary
     ranks: Callable[[Any], tuple[Any, Any]]
+    root: Callable[[Unary, Any, Any], Number]
+    solve: Binary
+    singular: Callable[[Any], tuple[Any, Any]]
     pi_number: Callable[[], Number]
     level: Unary = lambda x: x
     hull: Binary | None = None
@@ -198,6 +210,10 @@ class Arithmetic:
     def outer(self, a: Any, b: Any) -> Any:
         """The matrix a_i b_j of two vectors."""
         return a[:, None] * b[None, :]
+
+    def singular_values(self, a: Any) -> Any:
+        """The singular values of a matrix, as many as the shorter side is long, descending."""
+        return self.singular(a if a.shape[0] >= a.shape[1] else a.T)[0]
 
     # --- largest, piecewise, softmax ---
 

@@ -15,7 +15,9 @@ import flint
 import numpy as np
 
 from . import gaussian
-from .arithmetic import Arithmetic, elementwise, elementwise_binary, of_order
+from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
+from .equations import root_in_balls, solve_balls
+from .singular_values import singular_values_of_balls
 
 Exact = float | Fraction  # a number without an error
 
@@ -101,6 +103,33 @@ def _number(value: Any) -> flint.arb:
     return flint.arb(value)
 
 
+def _lifted(function: Unary) -> Unary:
+    """Element by element; other numbers become balls first (methods of balls crash on those)."""
+    of_balls = elementwise(function)
+    of_numbers = elementwise(lambda x: function(_ball_of(x)))
+
+    def apply(x: Any) -> Any:
+        only_balls = isinstance(x, np.ndarray) and set(map(type, x.flat)) == {flint.arb}
+        return of_balls(x) if only_balls else of_numbers(x)
+
+    return apply
+
+
+def _lifted_binary(function: Binary) -> Binary:
+    of_numbers = elementwise_binary(lambda x, y: function(_ball_of(x), _ball_of(y)))
+
+    def apply(x: Any, y: Any) -> Any:
+        if isinstance(x, flint.arb) and isinstance(y, flint.arb):
+            return function(x, y)
+        return of_numbers(x, y)
+
+    return apply
+
+
+def _ball_of(x: Any) -> flint.arb:
+    return x if isinstance(x, flint.arb) else _number(x)
+
+
 def _pow(x: flint.arb, y: flint.arb) -> flint.arb:
     if x == 0 and y != 0:  # arb has NaN for orders that are not whole
         return flint.arb(0) if y > 0 else _INFINITY if y < 0 else flint.arb.nan()
@@ -162,29 +191,32 @@ def balls() -> Arithmetic:
     return Arithmetic(
         name="balls",
         number=_number,
-        exp=elementwise(flint.arb.exp),
-        log=elementwise(lambda x: -_INFINITY if x == 0 else x.log()),
-        log1p=elementwise(lambda x: -_INFINITY if x == -1 else x.log1p()),
-        expm1=elementwise(flint.arb.expm1),
-        sqrt=elementwise(flint.arb.sqrt),
-        rsqrt=elementwise(lambda x: _INFINITY if x == 0 else x.rsqrt()),
-        pow=elementwise_binary(lambda x, y: _pow(flint.arb(x), flint.arb(y))),
-        tanh=elementwise(flint.arb.tanh),
-        sigmoid=elementwise(_sigmoid),
-        softplus=elementwise(_softplus),
-        erf=elementwise(_erf),
-        sin=elementwise(_oscillating(flint.arb.sin)),
-        cos=elementwise(_oscillating(flint.arb.cos)),
-        atan=elementwise(flint.arb.atan),
-        acos=elementwise(lambda x: x if x.is_nan() else x.acos()),  # arb: acos NaN is pi
-        normal_cdf=elementwise(gaussian.ball_normal_cdf),
-        normal_pdf=elementwise(gaussian.ball_normal_pdf),
-        scaled_cylinder=of_order(gaussian.ball_scaled_cylinder),
-        maximum=elementwise_binary(flint.arb.max),
-        minimum=elementwise_binary(flint.arb.min),
-        step=elementwise(_step),
+        exp=_lifted(flint.arb.exp),
+        log=_lifted(lambda x: -_INFINITY if x == 0 else x.log()),
+        log1p=_lifted(lambda x: -_INFINITY if x == -1 else x.log1p()),
+        expm1=_lifted(flint.arb.expm1),
+        sqrt=_lifted(flint.arb.sqrt),
+        rsqrt=_lifted(lambda x: _INFINITY if x == 0 else x.rsqrt()),
+        pow=_lifted_binary(_pow),
+        tanh=_lifted(flint.arb.tanh),
+        sigmoid=_lifted(_sigmoid),
+        softplus=_lifted(_softplus),
+        erf=_lifted(_erf),
+        sin=_lifted(_oscillating(flint.arb.sin)),
+        cos=_lifted(_oscillating(flint.arb.cos)),
+        atan=_lifted(flint.arb.atan),
+        acos=_lifted(lambda x: x if x.is_nan() else x.acos()),  # arb: acos NaN is pi
+        normal_cdf=_lifted(gaussian.ball_normal_cdf),
+        normal_pdf=_lifted(gaussian.ball_normal_pdf),
+        scaled_cylinder=of_order(gaussian.ball_scaled_cylinder, _lifted),
+        maximum=_lifted_binary(flint.arb.max),
+        minimum=_lifted_binary(flint.arb.min),
+        step=_lifted(_step),
         descending=_descending,
         ranks=_ranks,
+        root=root_in_balls,
+        solve=solve_balls,
+        singular=lambda a: singular_values_of_balls(a, _descending),
         pi_number=flint.arb.pi,
         level=flint.arb.mid,
         hull=flint.arb.union,

@@ -19,6 +19,8 @@ from .arithmetic import (
     elementwise_binary,
     of_order,
 )
+from .equations import root_in_floats, solve_floats
+from .singular_values import singular_values_of_floats
 
 GUARD_BITS = 20
 
@@ -46,6 +48,9 @@ def big_floats(precision: int) -> Arithmetic:
         # `+` rounds to p bits: the constructor keeps a binary64 whole.
         return +context.mpf(value.item() if isinstance(value, np.generic) else value)
 
+    def kept(value: Any) -> Any:
+        return value if isinstance(value, context.mpf) else number(value)
+
     def real(function: Any) -> Any:
         def apply(*x: Any) -> Any:
             result = function(*x)
@@ -67,7 +72,7 @@ def big_floats(precision: int) -> Arithmetic:
         return context.inf if x == 0 else 1 / context.sqrt(x)
 
     def power(x: Any, y: Any) -> Any:
-        x, y = number(x), number(y)
+        x, y = kept(x), kept(y)
         return context.inf if x == 0 and y < 0 else context.power(x, y)
 
     def sigmoid(x: Any) -> Any:
@@ -85,7 +90,7 @@ def big_floats(precision: int) -> Arithmetic:
     def step(x: Any) -> Any:
         return x if context.isnan(x) else (1 + context.sign(x)) / 2
 
-    return Arithmetic(
+    xp = Arithmetic(
         name=f"p={precision}",
         number=number,
         exp=elementwise(context.exp),
@@ -106,10 +111,14 @@ def big_floats(precision: int) -> Arithmetic:
         normal_cdf=elementwise(gaussian.big_normal_cdf(context)),
         normal_pdf=elementwise(gaussian.big_normal_pdf(context)),
         scaled_cylinder=of_order(gaussian.big_scaled_cylinder(context)),
-        maximum=elementwise_binary(max),
-        minimum=elementwise_binary(min),
+        maximum=elementwise_binary(lambda x, y: max(kept(x), kept(y))),
+        minimum=elementwise_binary(lambda x, y: min(kept(x), kept(y))),
         step=elementwise(step),
         descending=lambda a: a[descending_order(a)],
         ranks=decided_ranks,
+        root=root_in_floats,
+        solve=lambda a, b: solve_floats(a, b, context.nan),
+        singular=lambda a: singular_values_of_floats(a, xp, context.ldexp(1, -precision)),
         pi_number=lambda: +context.pi,
     )
+    return xp

@@ -11,7 +11,9 @@ import numpy as np
 
 from . import gaussian
 from .arithmetic import Arithmetic, Unary, decided_ranks, of_order
+from .equations import root_in_floats, solve_floats
 from .formats import Format
+from .singular_values import singular_values_of_floats
 
 
 def _sigmoid(x: Any) -> Any:
@@ -42,6 +44,7 @@ def ieee(fmt: Format) -> Arithmetic:
     def number(value: Any) -> Any:
         if isinstance(value, scalar):
             return value
+        value = value.item() if isinstance(value, np.generic) else value
         finite = isinstance(value, Fraction) or np.isfinite(value)
         return fmt.round(Fraction(value)) if finite else scalar(value)
 
@@ -56,7 +59,7 @@ def ieee(fmt: Format) -> Arithmetic:
         return lambda x: np.asarray(function(np.asarray(x, dtype=np.float64))).astype(fmt.dtype)[()]
 
     one = scalar(1)
-    return Arithmetic(
+    xp = Arithmetic(
         name=fmt.name,
         number=number,
         exp=np.exp,
@@ -82,6 +85,10 @@ def ieee(fmt: Format) -> Arithmetic:
         step=in_binary64(lambda x: np.heaviside(x, 0.5)),
         descending=lambda a: np.sort(a)[::-1],
         ranks=decided_ranks,
+        root=root_in_floats,
+        solve=lambda a, b: solve_floats(a, b, scalar("nan")),
+        singular=lambda a: singular_values_of_floats(a, xp, number(fmt.unit_roundoff)),
         pi_number=lambda: fmt.round(_pi()),
         dtype=fmt.dtype,
     )
+    return xp

@@ -11,7 +11,9 @@ import numpy as np
 import sympy
 
 from . import gaussian
-from .arithmetic import Arithmetic, elementwise, elementwise_binary, of_order
+from .arithmetic import Arithmetic, Binary, Unary, elementwise, elementwise_binary, of_order
+from .equations import root_in_symbols, solve_symbols
+from .singular_values import no_singular_values
 
 
 def number(value: Any) -> sympy.Expr:
@@ -51,34 +53,44 @@ def symbols() -> Arithmetic:
 
     What is made of exponentials is written so (sigmoid, softplus, tanh): proofs replace those.
     """
+
+    def exact(function: Unary) -> Unary:
+        return elementwise(lambda x: function(number(x)))
+
+    def exact_binary(function: Binary) -> Binary:
+        return elementwise_binary(lambda x, y: function(number(x), number(y)))
+
     return Arithmetic(
         name="symbols",
         number=number,
-        exp=elementwise(sympy.exp),
-        log=elementwise(sympy.log),
-        log1p=elementwise(lambda x: sympy.log(1 + x)),
-        expm1=elementwise(lambda x: sympy.exp(x) - 1),
-        sqrt=elementwise(sympy.sqrt),
-        rsqrt=elementwise(lambda x: 1 / sympy.sqrt(x)),
-        pow=elementwise_binary(sympy.Pow),
-        tanh=elementwise(lambda x: 1 - 2 / (sympy.exp(2 * x) + 1)),
-        sigmoid=elementwise(lambda x: 1 / (1 + sympy.exp(-x))),
-        softplus=elementwise(lambda x: sympy.log(1 + sympy.exp(x))),
-        erf=elementwise(lambda x: 2 * gaussian.Phi(sympy.sqrt(2) * x) - 1),
-        sin=elementwise(sympy.sin),
-        cos=elementwise(sympy.cos),
-        atan=elementwise(sympy.atan),
-        acos=elementwise(sympy.acos),
-        normal_cdf=elementwise(gaussian.Phi),
-        normal_pdf=elementwise(gaussian.phi),
+        exp=exact(sympy.exp),
+        log=exact(sympy.log),
+        log1p=exact(lambda x: sympy.log(1 + x)),
+        expm1=exact(lambda x: sympy.exp(x) - 1),
+        sqrt=exact(sympy.sqrt),
+        rsqrt=exact(lambda x: 1 / sympy.sqrt(x)),
+        pow=exact_binary(sympy.Pow),
+        tanh=exact(lambda x: 1 - 2 / (sympy.exp(2 * x) + 1)),
+        sigmoid=exact(lambda x: 1 / (1 + sympy.exp(-x))),
+        softplus=exact(lambda x: sympy.log(1 + sympy.exp(x))),
+        erf=exact(lambda x: 2 * gaussian.Phi(sympy.sqrt(2) * x) - 1),
+        sin=exact(sympy.sin),
+        cos=exact(sympy.cos),
+        atan=exact(sympy.atan),
+        acos=exact(sympy.acos),
+        normal_cdf=exact(gaussian.Phi),
+        normal_pdf=exact(gaussian.phi),
         scaled_cylinder=of_order(
-            lambda nu, x: sympy.exp(-(x**2) / 4) * gaussian.D(sympy.Rational(nu), x)
+            lambda nu, x: sympy.exp(-(x**2) / 4) * gaussian.D(sympy.Rational(nu), x), exact
         ),
-        maximum=elementwise_binary(sympy.Max),
-        minimum=elementwise_binary(sympy.Min),
-        step=elementwise(lambda x: sympy.Heaviside(x, sympy.S.Half)),
+        maximum=exact_binary(sympy.Max),
+        minimum=exact_binary(sympy.Min),
+        step=exact(lambda x: sympy.Heaviside(x, sympy.S.Half)),
         descending=_descending,
         ranks=_ranks,
+        root=root_in_symbols,
+        solve=solve_symbols,
+        singular=no_singular_values,
         pi_number=lambda: sympy.pi,
         symbolic=True,
     )

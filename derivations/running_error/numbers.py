@@ -50,8 +50,9 @@ class RunningNumber:
     """An array of numbers with their running errors; see the module.
 
     + - * / and whole powers work element by element and broadcast, with constants too; indexing,
-    ``len``, iteration, ``shape``, ``ndim`` and ``T`` are those of arrays.  Comparisons are answered
-    where all that the numbers stand for agree, and raise ``UndecidedComparison`` elsewhere.
+    ``len``, iteration, ``shape``, ``ndim``, ``size`` and ``T`` are those of arrays.  Comparisons by
+    order are answered where all that the numbers stand for agree, and raise ``UndecidedComparison``
+    elsewhere.
 
     Raises
     ------
@@ -88,6 +89,11 @@ class RunningNumber:
     def ndim(self) -> int:
         """The number of its axes."""
         return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of its entries."""
+        return self.value.size
 
     @property
     def T(self) -> RunningNumber:
@@ -176,6 +182,15 @@ class RunningNumber:
         for _ in range(count - 1):
             power = power * self
         return power
+
+    def __eq__(self, other: object) -> Any:
+        """Where both are exact and equal; False where that is not sure."""
+        if not _is_operand(other):
+            return NotImplemented
+        number = as_number(self.model, other)
+        return (self.value == number.value) & self.is_exact & number.is_exact
+
+    __hash__ = None  # type: ignore[assignment]  # as of arrays
 
     def __lt__(self, other: Any) -> Any:
         return _compare(as_number(self.model, other), self)

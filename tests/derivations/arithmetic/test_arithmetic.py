@@ -171,6 +171,16 @@ def test_pi_is_rounded_once_or_enclosed():
         assert float(big_floats(fmt.precision).pi) == float(nearest)
 
 
+@SYSTEMS
+def test_exact_values_are_taken_for_numbers(xp):
+    assert floats(xp.exp(0)) == 1
+    assert floats(xp.sqrt(0.25)) == 0.5
+    assert floats(xp.maximum(0.5, xp.vector([0, 1]))).tolist() == [0.5, 1]
+    assert floats(xp.minimum(xp.number(2), 1)) == 1
+    assert floats(xp.pow(xp.vector([4, 9]), 0.5)).tolist() == [2, 3]
+    assert not symbols().maximum(0.5, sympy.Symbol("x")).atoms(sympy.Float)
+
+
 # --- arrays ---
 
 TABLE = [[1, 2.5, -3], [0.25, 5, 6]]
@@ -186,6 +196,13 @@ def test_an_array_has_the_shape_and_the_values_that_it_is_given(xp):
         assert floats(xp.array(a)).tolist() == TABLE
     assert not isinstance(xp.array(0.5), np.ndarray)
     assert xp.array(np.zeros((2, 0))).shape == (2, 0)
+
+
+@NUMBERS
+def test_numbers_of_other_formats_are_exact_values(xp):
+    for fmt in FORMATS.values():
+        assert floats(xp.number(fmt.dtype.type(0.75))) == 0.75
+    assert floats(xp.vector(np.arange(3))).tolist() == [0, 1, 2]
 
 
 def test_an_array_keeps_numbers_of_the_system():
@@ -377,6 +394,100 @@ def test_the_order_of_balls_holds_for_all_numbers_in_them():
     assert places < {(i, k) for i in range(5) for k in range(first[i], last[i] + 1)}
     assert (first[3], last[3]) == (4, 4)
     assert max(b.rad() for b in ordered) < 0.25 + 2.0**-20
+
+
+# --- equations ---
+
+
+@NUMBERS
+def test_zeros_of_functions(xp):
+    low, high = xp.number(0), xp.number(2)
+    for sign in (1, -1):
+        zero = xp.root(lambda t, sign=sign: sign * (t * t - 2), low, high)
+        assert floats(zero) == pytest.approx(2**0.5, rel=4 * ROUNDOFF.get(xp.name, 2.0**-53))
+    assert floats(xp.root(lambda t: t - 1, low, high)) == 1
+    assert floats(xp.root(lambda t: t, low, high)) == pytest.approx(0, abs=2.0**-60)
+    assert floats(xp.root(lambda t: t - 2, low, high)) == pytest.approx(2, rel=2.0**-7)
+
+
+def test_zeros_over_balls_are_enclosed_tightly():
+    xp = balls()
+    zero = xp.root(lambda t: t * t - 2, xp.number(1), xp.number(2))
+    assert zero.contains(ball(MP.sqrt(2)).mid())
+    assert zero.rad() < 2.0**-110
+    wide = flint.arb(2, 2.0**-20)  # the zeros of t^2 - c for all c in the ball
+    zero = xp.root(lambda t: t * t - wide, xp.number(1), flint.arb(2, 0.25))
+    for c in (2 - 2.0**-20, 2.0, 2 + 2.0**-20):
+        assert zero.contains(flint.arb(MP.nstr(MP.sqrt(c), 50)))
+    assert zero.rad() < 2.0**-21
+
+
+def test_a_zero_that_balls_do_not_separate_is_somewhere_in_the_bracket():
+    xp = balls()
+    zero = xp.root(lambda t: t - flint.arb(0, 10), xp.number(-1), xp.number(1))
+    assert zero.contains(flint.arb(-1))
+    assert zero.contains(flint.arb(1))
+
+
+def test_a_zero_is_no_expression():
+    with pytest.raises(ValueError, match="evaluate it in balls"):
+        symbols().root(lambda t: t, 0, 1)
+
+
+SQUARE = [[0, 2, 1], [1, -1, 0.5], [4, 1, -2]]  # the first pivot is 0
+
+
+@SYSTEMS
+def test_linear_equations(xp):
+    """A x = b for a known x, whose products are exact in every format."""
+    x = np.array([[1, -2], [3, 0.5], [-0.25, 4]])
+    a, b = xp.array(SQUARE), xp.array(np.array(SQUARE) @ x)
+    tolerance = 64 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.solve(a, b)), x, rtol=tolerance)
+    np.testing.assert_allclose(floats(xp.solve(a, b[:, 0])), x[:, 0], rtol=tolerance)
+    assert floats(a).tolist() == SQUARE
+    assert xp.solve(a, b).dtype == xp.dtype
+
+
+@NUMBERS
+def test_a_singular_matrix_has_no_solution(xp):
+    found = xp.solve(xp.array([[1, 2], [2, 4]]), xp.vector([1, 1]))
+    assert np.isnan(floats(found)).all()
+
+
+RECTANGLE = [[3, 0, 0.5], [0, -2, 1], [1, 1, 0], [0.25, 2, -1]]
+
+
+@NUMBERS
+def test_singular_values_are_those_of_another_library(xp):
+    u, exact, _ = MP.svd_r(MP.matrix(RECTANGLE))
+    assert u.rows == 4
+    tolerance = 64 * ROUNDOFF.get(xp.name, 2.0**-53)
+    for a in (xp.array(RECTANGLE), xp.array(RECTANGLE).T):
+        values = xp.singular_values(a)
+        np.testing.assert_allclose(floats(values), [float(v) for v in exact], rtol=tolerance)
+    if xp.name == "balls":
+        assert all(v.rad() < 2.0**-90 for v in values)
+        assert all(abs(ball(e) - v) < 2.0**-90 for e, v in zip(exact, values, strict=True))
+
+
+@NUMBERS
+def test_right_singular_vectors_are_orthonormal_and_stay_orthogonal(xp):
+    a = xp.array(RECTANGLE)
+    values, v = xp.singular(a)
+    tolerance = 256 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.dot(v.T, v)), np.eye(3), atol=tolerance)
+    image = xp.dot(a, v)
+    squares = np.diag(floats(values) ** 2)
+    np.testing.assert_allclose(floats(xp.dot(image.T, image)), squares, atol=16 * tolerance)
+
+
+def test_equal_singular_values_are_enclosed_but_not_their_vectors():
+    values, v = balls().singular(balls().array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]))
+    assert all(b.contains(n) and b.rad() < 2.0**-50 for b, n in zip(values, [2, 1, 1], strict=True))
+    assert np.isnan(floats(v)).all()
+    with pytest.raises(ValueError, match="evaluate them in balls"):
+        symbols().singular_values(symbols().array(TABLE))
 
 
 # --- softmax ---

@@ -5,8 +5,8 @@ import functools
 import flint
 import numpy as np
 import pytest
+from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, Format
-from softproof.derivations.arithmetic.systems import balls
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
 from softproof.derivations.running_error.model import rounded_to
@@ -81,64 +81,9 @@ FORMULAS = {
 }
 
 
-class Balls:
-    """The arithmetic of balls with the functions that the formulas above use."""
-
-    def __init__(self):
-        xp = balls()
-        self._xp = xp
-        self.number, self.exp, self.log, self.sqrt = xp.number, xp.exp, xp.log, xp.sqrt
-
-    def array(self, values):
-        values = np.asarray(values)
-        return self._xp.vector(values.reshape(-1).tolist()).reshape(values.shape)
-
-    def sum(self, a):
-        return self._xp.sum(a)
-
-    def mean(self, a):
-        return self.sum(a) / len(a)
-
-    def rsqrt(self, x):
-        return 1 / self.sqrt(x)
-
-    def max(self, a):
-        return self._xp.max(a)
-
-    def shifted(self, z):
-        return z - self.max(z)
-
-    def softmax(self, z):
-        return softmax_by_operations(z, self)
-
-    def sigmoid(self, x):
-        return 1 / (1 + self.exp(-x))
-
-    def softplus(self, x):
-        return self.log(1 + self.exp(x))
-
-    def pow(self, x, y):
-        return self.exp(y * self.log(x))
-
-    def dot(self, a, b):
-        return np.dot(a, b)
-
-    def cumsum(self, a):
-        return np.add.accumulate(a)
-
-    def descending(self, z):
-        return self.array(sorted((float(b.mid()) for b in z), reverse=True))
-
-    def counts(self, n):
-        return self.array(np.arange(1, n + 1))
-
-    def positive_part(self, x):
-        return self._xp.vector(b.max(flint.arb(0)) for b in x)
-
-
 def exact(formula, arguments):
     with flint.ctx.workprec(200):
-        xp = Balls()
+        xp = balls()
         found = formula(*(xp.array(a) for a in arguments), xp)
         return np.array([float(b.mid()) for b in np.atleast_1d(np.asarray(found, dtype=object))])
 

@@ -1,0 +1,84 @@
+"""The derivatives of functions and operations, written over an arithmetic; see ``tape``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+
+class Slopes:
+    """Slopes of elementary functions, from the arithmetic, the argument and the value."""
+
+    exp = staticmethod(lambda xp, x, y: y)
+    log = staticmethod(lambda xp, x, y: 1 / x)
+    log1p = staticmethod(lambda xp, x, y: 1 / (1 + x))
+    expm1 = staticmethod(lambda xp, x, y: xp.exp(x))
+    sqrt = staticmethod(lambda xp, x, y: 1 / (2 * y))
+    rsqrt = staticmethod(lambda xp, x, y: -(y * y * y) / 2)
+    tanh = staticmethod(lambda xp, x, y: 1 - y * y)
+    sigmoid = staticmethod(lambda xp, x, y: y * (1 - y))
+    softplus = staticmethod(lambda xp, x, y: xp.sigmoid(x))
+    erf = staticmethod(lambda xp, x, y: 2 / xp.sqrt(xp.pi) * xp.exp(-(x * x)))
+    normal_cdf = staticmethod(lambda xp, x, y: xp.normal_pdf(x))
+    normal_pdf = staticmethod(lambda xp, x, y: -x * y)
+    sin = staticmethod(lambda xp, x, y: xp.cos(x))
+    cos = staticmethod(lambda xp, x, y: -xp.sin(x))
+    atan = staticmethod(lambda xp, x, y: 1 / (1 + x * x))
+    acos = staticmethod(lambda xp, x, y: -xp.rsqrt(1 - x * x))
+    abs = staticmethod(lambda xp, x, y: xp.step(x) - xp.step(-x))
+    positive_part = staticmethod(lambda xp, x, y: xp.step(x))
+
+
+Rule = Callable[[Any, Any, Any], Any]  # from (g, a, b) to the cotangent of a, or of b
+SUM: tuple[Rule, Rule] = (lambda g, a, b: g, lambda g, a, b: g)
+DIFFERENCE: tuple[Rule, Rule] = (lambda g, a, b: g, lambda g, a, b: -g)
+PRODUCT: tuple[Rule, Rule] = (lambda g, a, b: g * b, lambda g, a, b: g * a)
+QUOTIENT: tuple[Rule, Rule] = (lambda g, a, b: g / b, lambda g, a, b: -(g * a) / (b * b))
+
+
+def power_rules(xp: Any) -> tuple[Rule, Rule]:
+    """Of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x."""
+
+    def of_base(g: Any, x: Any, y: Any) -> Any:
+        slope = y * xp.pow(x, y - 1)
+        constant = np.asarray(y == 0, dtype=bool)
+        return g * (xp.where(constant, xp.number(0), slope) if constant.any() else slope)
+
+    return of_base, lambda g, x, y: g * (xp.pow(x, y) * xp.log(x))
+
+
+def dot_rules(xp: Any) -> tuple[Rule, Rule]:
+    """Of a matrix product A B: G B^T and A^T G; the same for vectors, in their shapes."""
+
+    def of_left(g: Any, a: Any, b: Any) -> Any:
+        if np.ndim(b) == 1:
+            return g * b if np.ndim(a) == 1 else xp.outer(g, b)
+        return xp.dot(b, g) if np.ndim(a) == 1 else xp.dot(g, b.T)
+
+    def of_right(g: Any, a: Any, b: Any) -> Any:
+        if np.ndim(a) == 1:
+            return g * a if np.ndim(b) == 1 else xp.outer(a, g)
+        return xp.dot(a.T, g)
+
+    return of_left, of_right
+
+
+def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
+    """The slopes of the maximum along an axis in its entries, each with their index.
+
+    Where m_k is the maximum of the first k + 1 entries, its slope in entry k is s_k = step(v_k -
+    m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So the slopes add up to 1.
+    """
+    before = (slice(None),) * axis
+    entries = [values[(*before, k)] for k in range(np.shape(values)[axis])]
+    largest, steps = entries[0], []
+    for entry in entries[1:]:
+        steps.append(xp.step(entry - largest))
+        largest = xp.maximum(largest, entry)
+    rest: Any = 1
+    for k in range(len(steps), 0, -1):
+        yield (*before, k), steps[k - 1] * rest
+        rest = (1 - steps[k - 1]) * rest
+    yield (*before, 0), rest
