@@ -162,17 +162,15 @@ def additions(summation: str, terms: Any) -> Any:
     Parameters
     ----------
     summation
-        The order of additions, one of SUMMATIONS.
+        The order, one of SUMMATIONS.
     terms
-        How many terms: an integer, or an array of them.
+        How many terms there are: one integer, or an array of them.
 
     Returns
     -------
-    int or array
-        The height of the tree of additions.
+    int or numpy.ndarray
+        The height of the tree of additions, as the module proves it; 0 for one term or none.
 
-    Examples
-    --------
     >>> [int(additions(order, 1000)) for order in SUMMATIONS]
     [130, 10, 999]
     """

@@ -2,13 +2,14 @@
 
 ``thresholds.threshold(formula, arguments, model)`` evaluates a formula in numbers that carry an
 enclosure of the exact value and a bound on the error of every implementation in the class
-``model.Model``.  ``adversary`` is an implementation that errs as much as the class allows.
+``model.Model``; ``gradient_threshold`` does it for vector-Jacobian products.  ``adversary`` is an
+implementation that errs as much as the class allows.
 """
 
 from .arithmetic import RunningErrorArithmetic
 from .model import Model
 from .numbers import RunningNumber, UndecidedComparison
-from .thresholds import Threshold, Verdict, threshold, verdict
+from .thresholds import Threshold, Verdict, gradient_threshold, threshold, verdict
 
 __all__ = [
     "Model",
@@ -17,6 +18,7 @@ __all__ = [
     "Threshold",
     "UndecidedComparison",
     "Verdict",
+    "gradient_threshold",
     "threshold",
     "verdict",
 ]

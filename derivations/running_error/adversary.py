@@ -8,17 +8,18 @@ order only would be exceeded.  Numbers are binary64, so the class must be coarse
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arithmetic import gaussian
+from ..arithmetic.arithmetic import decided_ranks
 from ..error_bounds.model import BLOCK
+from .arrays import Arrays
 from .constants import Array, quiet
 from .erring_numbers import ErringNumber
-from .model import Model, largest
+from .model import Model, largest, unit_roundoff
 from .numbers import constant
 
 SIGNS = ("up", "down", "alternate", "drawn")
@@ -41,7 +42,7 @@ def _erring(
     return apply
 
 
-class Adversary:
+class Adversary(Arrays[ErringNumber]):
     """The arithmetic xp of an implementation that errs as much as a class allows.
 
     Parameters
@@ -125,21 +126,11 @@ class Adversary:
         off = known.error * (1 - 2.0**-30)
         return ErringNumber(self, self._stored(known.value + off * self.signs(known.shape)))
 
-    def array(self, values: Any) -> ErringNumber:
-        """An array of constants, or of numbers of this system."""
-        if isinstance(values, ErringNumber):
-            return values
-        if isinstance(values, np.ndarray) and values.dtype != object:
-            return self.number(values)
-        if isinstance(values, Iterable):
-            return self.stack([self.array(value) for value in values])
-        return self.number(values)
-
-    vector = array
-
-    def stack(self, items: Iterable[Any]) -> ErringNumber:
-        """Numbers or arrays along a new first axis."""
-        return ErringNumber(self, np.stack([self.number(item).value for item in items]))
+    def combine(
+        self, function: Callable[..., Any], numbers: Sequence[ErringNumber]
+    ) -> ErringNumber:
+        """An array that is a function of others, without errors."""
+        return ErringNumber(self, function(*(number.value for number in numbers)))
 
     exp = _erring(np.exp, exponential=True)
     expm1 = _erring(np.expm1, exponential=True)
@@ -174,7 +165,7 @@ class Adversary:
         return ErringNumber(self, np.maximum(value, 0.0)) + tail
 
     def pow(self, x: Any, y: Any) -> ErringNumber:
-        """A power."""
+        """A power x^y of numbers."""
         with quiet():
             value = np.power(self.number(x).value, self.number(y).value)
         return self.err(value, self.model.elementary, self.model.function_underflow)
@@ -182,6 +173,10 @@ class Adversary:
     def _added(self, terms: Array) -> Array:
         """The sum over the first axis, in the accumulator: the order of the model, shuffled."""
         model = self.model
+        if not len(terms):
+            return np.zeros(terms.shape[1:])
+        if unit_roundoff(model.accumulator) > model.u:  # each term is rounded to it first
+            terms = terms * (1 + model.v * self.signs(terms.shape))
         items = [terms[i] for i in self.random.permutation(len(terms))]
 
         def one_by_one(parts: list[Any]) -> Any:
@@ -249,34 +244,48 @@ class Adversary:
 
     def _operand(self, value: Array) -> Array:
         fmt = self.model.operands
-        if fmt is None or 2.0**-fmt.precision <= self.model.u:
+        if fmt is None or unit_roundoff(fmt) <= self.model.u:
             return value
-        unit = 2.0 ** (1 - fmt.precision)
+        unit = 2 * unit_roundoff(fmt)
         return np.asarray(value * (1 + unit * (1 - 2.0**-30) * self.signs(value.shape)))
 
     def outer(self, a: Any, b: Any) -> ErringNumber:
         """All products of two vectors."""
-        return self.array(a)[:, None] * self.array(b)[None, :]
+        left, right = (self._operand(self.array(x).value) for x in (a, b))
+        return ErringNumber(self, left[:, None]) * ErringNumber(self, right[None, :])
 
     def max(self, values: Any, axis: int | None = None) -> ErringNumber:
-        """The largest."""
+        """The largest of some numbers."""
         return ErringNumber(self, np.max(self.array(values).value, axis=axis))
 
     def maximum(self, a: Any, b: Any) -> ErringNumber:
         """The larger of two."""
         return ErringNumber(self, np.maximum(self.number(a).value, self.number(b).value))
 
+    def min(self, values: Any, axis: int | None = None) -> ErringNumber:
+        """The least of some numbers."""
+        return -self.max(-self.array(values), axis)
+
+    def minimum(self, a: Any, b: Any) -> ErringNumber:
+        """The smaller of two."""
+        return -self.maximum(-self.number(a), -self.number(b))
+
+    def step(self, x: Any) -> ErringNumber:
+        """The derivative of the positive part; 0 or 1 at 0."""
+        return ErringNumber(self, self.number(x).value + self.signs(()) * 2.0**-1074 > 0)
+
+    def ranks(self, z: Any) -> tuple[Any, Any]:
+        """The places of the computed entries in descending order."""
+        places: tuple[Any, Any] = decided_ranks(self.array(z).value)
+        return places
+
     def positive_part(self, x: Any) -> ErringNumber:
-        """max(x, 0)."""
+        """The larger of x and 0."""
         return self.maximum(x, 0)
 
     def abs(self, x: Any) -> ErringNumber:
-        """The modulus."""
+        """The modulus of a number."""
         return ErringNumber(self, np.abs(self.number(x).value))
-
-    def where(self, mask: NDArray[np.bool_], a: Any, b: Any) -> ErringNumber:
-        """a where a mask is true, b elsewhere."""
-        return ErringNumber(self, np.where(mask, self.number(a).value, self.number(b).value))
 
     def by_sign(self, x: Any, nonnegative: Any, negative: Any) -> ErringNumber:
         """One of two branches, by the sign of the computed number."""
@@ -286,10 +295,6 @@ class Adversary:
     def descending(self, z: Any) -> ErringNumber:
         """Sorted, the largest first."""
         return ErringNumber(self, np.sort(self.array(z).value)[::-1])
-
-    def counts(self, n: int) -> ErringNumber:
-        """1, 2, ..., n."""
-        return self.number(np.arange(1, n + 1))
 
     def shifted(self, z: Any) -> ErringNumber:
         """z - max z."""

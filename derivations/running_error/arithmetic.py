@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from . import elementary, gaussians, order, sigmoids, sums, trigonometric
+from .arrays import Arrays
 from .constants import H
 from .model import Model
-from .numbers import RunningNumber, as_number, constant, finish, stack
+from .numbers import RunningNumber, as_number, finish
 from .softmax import softmax
 
 
-class RunningErrorArithmetic:
+class RunningErrorArithmetic(Arrays[RunningNumber]):
     """What a formula may use, over ``RunningNumber``; the functions are those of every arithmetic.
 
     Exact numbers become numbers of this system by ``number`` and ``array``.  The rules and their
@@ -55,7 +54,6 @@ class RunningErrorArithmetic:
     descending = staticmethod(order.descending)
     shifted = staticmethod(order.shifted)
     softmax = staticmethod(softmax)
-    outer = staticmethod(sums.outer)
     by_sign = staticmethod(order.by_sign)
     hull = staticmethod(order.hull)
     step = staticmethod(order.step)
@@ -68,22 +66,12 @@ class RunningErrorArithmetic:
         """An exact number, rounded to the operations' format unless that holds it."""
         return as_number(self.model, exact)
 
-    def array(self, values: Any) -> RunningNumber:
-        """An array of exact numbers, of any shape; numbers of this system are kept."""
-        if isinstance(values, RunningNumber):
-            return values
-        if isinstance(values, np.ndarray):
-            if values.dtype == object and any(isinstance(v, RunningNumber) for v in values.flat):
-                flat = stack(self.model, list(values.flat))
-                return flat.map(lambda part: part.reshape(values.shape))
-            return constant(self.model, values)
-        if isinstance(values, Iterable):
-            return stack(self.model, [self.array(value) for value in values])
-        return constant(self.model, values)
-
-    def vector(self, values: Iterable[Any]) -> RunningNumber:
-        """A vector of exact numbers, or of numbers of this system."""
-        return self.array(values if isinstance(values, np.ndarray) else list(values))
+    def combine(
+        self, function: Callable[..., Any], numbers: Sequence[RunningNumber]
+    ) -> RunningNumber:
+        """The number each part of which is a function of these parts of others."""
+        parts = zip(*(number.parts() for number in numbers), strict=True)
+        return RunningNumber(self.model, *(function(*same) for same in parts))
 
     @property
     def pi(self) -> RunningNumber:
@@ -91,10 +79,6 @@ class RunningErrorArithmetic:
         off = math.pi * H
         rounding = off + self.model.u * math.pi
         return finish(self.model, math.pi, off, off, rounding)
-
-    def counts(self, n: int) -> RunningNumber:
-        """1, 2, ..., n."""
-        return constant(self.model, np.arange(1, n + 1))
 
     def sum(self, terms: Any, axis: int | None = None) -> RunningNumber:
         """The sum over an axis, or of all."""
@@ -112,6 +96,10 @@ class RunningErrorArithmetic:
         """The product of vectors and matrices."""
         return sums.dot(self.model, self.array(a), self.array(b))
 
+    def outer(self, a: Any, b: Any) -> RunningNumber:
+        """All products of the entries of two vectors."""
+        return sums.outer(self.model, self.array(a), self.array(b))
+
     def max(self, values: Any, axis: int | None = None) -> RunningNumber:
         """The largest over an axis, or of all."""
         return order.max(self.array(values), axis)
@@ -127,57 +115,3 @@ class RunningErrorArithmetic:
     def minimum(self, a: Any, b: Any) -> RunningNumber:
         """The smaller of two, element by element."""
         return -order.maximum(-self.number(a), -self.number(b))
-
-    def where(self, mask: Any, a: Any, b: Any) -> RunningNumber:
-        """a where a mask is true, b elsewhere."""
-        return order.where(mask, self.number(a), self.number(b))
-
-    def stack(self, items: Sequence[Any]) -> RunningNumber:
-        """Numbers or arrays of one shape along a new first axis."""
-        return stack(self.model, items)
-
-    def concatenate(self, items: Sequence[Any]) -> RunningNumber:
-        """Vectors, or arrays along their first axis, one after another."""
-        found = [self.array(item).parts() for item in items]
-        return RunningNumber(
-            self.model, *(np.concatenate(part) for part in zip(*found, strict=True))
-        )
-
-    def put(self, a: Any, index: Any, value: Any) -> RunningNumber:
-        """The array with other entries at an index; the array itself does not change."""
-        new = self.number(value)
-
-        def replaced(old: Any, entries: Any) -> Any:
-            changed = np.array(old)
-            changed[index] = entries
-            return changed
-
-        parts = zip(self.array(a).parts(), new.parts(), strict=True)
-        return RunningNumber(self.model, *(replaced(x, y) for x, y in parts))
-
-    # What reverse mode needs of arrays.
-
-    def zeros(self, shape: int | tuple[int, ...]) -> RunningNumber:
-        """Exact zeros."""
-        return constant(self.model, np.zeros(shape))
-
-    def broadcast(self, a: Any, shape: tuple[int, ...]) -> RunningNumber:
-        """The array repeated to a shape."""
-        return self.number(a).map(lambda part: np.broadcast_to(part, shape))
-
-    def expand_dims(self, a: Any, axis: int) -> RunningNumber:
-        """The array with an axis of length 1 more."""
-        return self.number(a).map(lambda part: np.expand_dims(part, axis))
-
-    def scatter(self, shape: int | tuple[int, ...], index: Any, values: Any) -> RunningNumber:
-        """Zeros with values at an index, the transpose of taking them; what meets adds up."""
-        values = self.number(values)
-        places = np.arange(math.prod(shape) if isinstance(shape, tuple) else shape)
-        taken = places.reshape(shape)[index]
-        if len(np.unique(taken)) == taken.size:
-            return self.put(self.zeros(shape), index, values)
-        total = self.zeros(places.shape)
-        flat = values.map(lambda part: np.broadcast_to(part, taken.shape).reshape(-1))
-        for place, k in zip(taken.reshape(-1), range(taken.size), strict=True):
-            total = self.put(total, int(place), total[int(place)] + flat[k])
-        return total.map(lambda part: part.reshape(shape))

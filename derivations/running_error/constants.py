@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from fractions import Fraction
 from typing import Any
 
@@ -22,8 +23,37 @@ def quiet() -> np.errstate:
     return np.errstate(all="ignore")
 
 
+def is_constant(x: Any) -> bool:
+    """Whether this is an exact number or an array of them, not a number of some arithmetic.
+
+    Parameters
+    ----------
+    x
+        An operand of an operator.
+
+    Returns
+    -------
+    bool
+        True for what ``rounded_constant`` takes.
+    """
+    return isinstance(x, numbers.Real | np.ndarray | np.generic)
+
+
 def rounded_constant(model: Model, values: Any) -> tuple[Array, Array, Array, Array]:
-    """v, d, w and r of exact numbers, as ``numbers.constant`` has them."""
+    """What exact numbers are in an implementation: v, d, w and r, as ``numbers.constant`` has them.
+
+    Parameters
+    ----------
+    model
+        The class of implementations, whose format of operations rounds them.
+    values
+        One number (int, Fraction, float), or an array of any shape.
+
+    Returns
+    -------
+    tuple
+        Four arrays of binary64 in that shape.  NaN has infinite bounds.
+    """
     v, held = _as_binary64(values)
     with quiet():
         lost = np.isnan(v)

@@ -7,6 +7,10 @@ Then the function itself errs, by ``elementary`` u relative and an absolute erro
 range.  In binary64 NumPy's functions are taken to err by LIBM h: 4 ulp, what its vector kernels
 document (measured: 1.6 h at most).
 
+Functions take numbers of any shape and give numbers of the same shape.  Bounds are infinite where
+the exact value, or what an implementation may have computed, may be outside of the domain of the
+function, or its result beyond the largest number; infinities are limits (e^-inf = 0).
+
 The spreads, each in the docstring of its function, use one lemma.
 
 Lemma (growth).  For |a - l| <= w, |b - a| <= e: |e^b - e^a| <= e^(l + w) (e^e - 1).  Where e >= 1
@@ -23,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
-from .numbers import RunningNumber, as_number, finish, rounded
+from .numbers import RunningNumber, as_number, finish, rounded, without_error
+from .softmax import log_of_sum
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -76,7 +81,9 @@ def scaled_argument(x: RunningNumber) -> RunningNumber:
     with quiet():
         off = model.exponent_argument * model.u * (x.above + x.error) * UP + model.half_subnormal
         off = np.where(np.isinf(x.value) & x.is_exact, 0.0, off)
-        return finish(model, *x.parts()[:3], x.error + off, math.inf)
+        scaled = finish(model, *x.parts()[:3], x.error + off, math.inf)
+    scaled.is_shifted = x.is_shifted
+    return scaled
 
 
 def exp(x: RunningNumber) -> RunningNumber:
@@ -84,7 +91,9 @@ def exp(x: RunningNumber) -> RunningNumber:
     x = scaled_argument(x)
     with quiet():
         value = np.exp(x.value)
-    return function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary)
+    power = function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary)
+    power.exponent = x
+    return power
 
 
 def expm1(x: RunningNumber) -> RunningNumber:
@@ -95,22 +104,44 @@ def expm1(x: RunningNumber) -> RunningNumber:
     return function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary, absolute=True)
 
 
-def _log_spread(e: Any, least: Any) -> Any:
-    """-log(1 - e / least), the worse side; infinite where the argument may be 0 or less."""
+def log_spread(e: Any, least: Any) -> Any:
+    """The spread of log at least: -log(1 - e / least), the worse side; infinite from 0 down."""
     ratio = np.where(e > 0, e / (least * LOWER) * UPPER, 0.0)
     change = np.where((least > 0) & (ratio < 1), -np.log1p(-np.minimum(ratio, 1.0)), np.inf)
     return change * UP
 
 
 def log(x: RunningNumber) -> RunningNumber:
-    """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w."""
+    """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w.
+
+    The logarithm of a sum of exponentials moves by no more than their exponents do, which is the
+    sharper bound where these are off by much (``softmax.log_of_sum``): then that one holds as well.
+    """
     with quiet():
-        return function(
-            x,
-            np.log(x.value),
-            lambda e, w: _log_spread(e, (x.value - w) * LOWER),
-            x.model.elementary,
-            absolute=True,
+        value = np.log(x.value)
+        sharper = None if x.summed_exponents is None else log_of_sum(x.summed_exponents)
+
+        def spread(e: Any, w: Any) -> Any:
+            return log_spread(e, (x.value - w) * LOWER)
+
+        zero = 0.0 * x.radius
+        d, w, r = (
+            spread(x.radius, zero),
+            spread(x.reference_radius, zero),
+            spread(x.error, x.reference_radius),
+        )
+        if sharper is not None:
+            d, w, r = (np.fmin(a, b) for a, b in zip((d, w, r), sharper, strict=True))
+        model = x.model
+        return rounded(
+            model,
+            value,
+            d + LIBM * SMALLEST,
+            w + LIBM * SMALLEST,
+            r,
+            units=model.elementary,
+            underflow=model.function_underflow + model.absolute * model.u,
+            evaluation=LIBM,
         )
 
 
@@ -120,7 +151,7 @@ def log1p(x: RunningNumber) -> RunningNumber:
         return function(
             x,
             np.log1p(x.value),
-            lambda e, w: _log_spread(e, (1 + x.value - w) * LOWER),
+            lambda e, w: log_spread(e, (1 + x.value - w) * LOWER),
             x.model.elementary,
             absolute=True,
         )
@@ -166,45 +197,46 @@ def rsqrt(x: RunningNumber) -> RunningNumber:
 
 
 def pow(x: RunningNumber, y: Any) -> RunningNumber:
-    """x^y for x >= 0 and real y: e^(y log x), whose exponent is off by t.
+    """x^y for x > 0, and for x < 0 where y is exact and whole.
 
-    log x is off by s (as in ``log``), so t <= |y| s + |log x| e_y + s e_y.  0^y = 0 where x is an
-    exact 0 and y > 0; infinite where x may otherwise be 0 or less.
+    |x|^y is e^(y log |x|), whose exponent is off by t: with log |x| off by s as in ``log``, t <=
+    |y| s + |log |x|| e_y + s e_y.  For an exact x = 0 and y > 0 it is 0, and x^0 = 1, both exact;
+    infinite where x may otherwise be 0 or of either sign.
     """
     y = as_number(x.model, y)
     with quiet():
-        logarithm = np.log(x.value)
+        size = np.abs(x.value)
+        logarithm = np.log(size)
 
         def exponent_off(ex: Any, ey: Any, wx: Any, wy: Any) -> Any:
-            s = _log_spread(ex, (x.value - wx) * LOWER)
-            log_above = np.abs(logarithm) + np.where(wx > 0, _log_spread(wx, x.value), 0.0)
+            s = log_spread(ex, (size - wx) * LOWER)
+            log_above = np.abs(logarithm) + np.where(wx > 0, log_spread(wx, size), 0.0)
             return ((np.abs(y.value) + wy) * s + log_above * ey + s * ey) * UP
 
         zero = 0.0 * x.radius
         exponent = y.value * logarithm
-        wide = exponent_off(x.reference_radius, y.reference_radius, zero, zero)
         evaluation = np.abs(exponent) * 2.0**-49 + SMALLEST
+        wide = exponent_off(x.reference_radius, y.reference_radius, zero, zero)
         reach = exponent_off(x.error, y.error, x.reference_radius, y.reference_radius)
         if x.model.exponent_argument:
-            size = np.abs(exponent) + wide + reach
-            reach = reach + x.model.exponent_argument * x.model.u * size
-        value = np.power(x.value, y.value)
-        at_zero = (x.value == 0) & x.is_exact & (y.value - y.reference_radius - y.error > 0)
-        return rounded(
+            moved = np.abs(exponent) + wide + reach
+            reach = reach + x.model.exponent_argument * x.model.u * moved
+        whole = y.is_exact & (y.value == np.rint(y.value))
+        value = np.where((x.value >= 0) | whole, np.power(x.value, y.value), np.nan)
+        power = rounded(
             x.model,
-            np.where(at_zero, 0.0, value),
-            *(
-                np.where(at_zero, 0.0, bound)
-                for bound in (
-                    growth(exponent, evaluation, exponent_off(x.radius, y.radius, zero, zero)),
-                    growth(exponent, evaluation, wide),
-                    growth(exponent, wide + evaluation, reach),
-                )
-            ),
+            value,
+            growth(exponent, evaluation, exponent_off(x.radius, y.radius, zero, zero)),
+            growth(exponent, evaluation, wide),
+            growth(exponent, wide + evaluation, reach),
             units=x.model.elementary,
             underflow=x.model.function_underflow,
             evaluation=LIBM,
         )
+        of_zero = (x.value == 0) & x.is_exact & (y.value > y.reference_radius + y.error)
+        to_the_zeroth = (y.value == 0) & y.is_exact
+    certain = np.asarray(of_zero | to_the_zeroth)
+    return without_error(power, certain) if certain.any() else power
 
 
 def least_modulus(x: RunningNumber, e: Any, w: Any) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .constants import Array
+from .constants import Array, is_constant
 
 
 class ErringNumber:
@@ -33,7 +33,7 @@ class ErringNumber:
 
     @property
     def T(self) -> ErringNumber:
-        """The transposed array."""
+        """The array with its axes in reverse order."""
         return ErringNumber(self.adversary, self.value.T)
 
     def __len__(self) -> int:
@@ -48,8 +48,14 @@ class ErringNumber:
     def __neg__(self) -> ErringNumber:
         return ErringNumber(self.adversary, -self.value)
 
-    def _operate(self, operation: Callable[[Any, Any], Any], other: Any) -> ErringNumber:
-        found: ErringNumber = self.adversary.operate(operation, self, self.adversary.number(other))
+    def _operate(
+        self, operation: Callable[[Any, Any], Any], other: Any, *, reverse: bool = False
+    ) -> ErringNumber:
+        if not isinstance(other, ErringNumber) and not is_constant(other):
+            other_kind: ErringNumber = NotImplemented
+            return other_kind
+        pair = (self, self.adversary.number(other))
+        found: ErringNumber = self.adversary.operate(operation, *(pair[::-1] if reverse else pair))
         return found
 
     def __add__(self, other: Any) -> ErringNumber:
@@ -65,12 +71,10 @@ class ErringNumber:
         return self._operate(operator.truediv, other)
 
     def __rsub__(self, other: Any) -> ErringNumber:
-        first: ErringNumber = self.adversary.number(other)
-        return first - self
+        return self._operate(operator.sub, other, reverse=True)
 
     def __rtruediv__(self, other: Any) -> ErringNumber:
-        first: ErringNumber = self.adversary.number(other)
-        return first / self
+        return self._operate(operator.truediv, other, reverse=True)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -85,6 +89,11 @@ class ErringNumber:
 
     def _compare(self, operation: Callable[[Any, Any], Any], other: Any) -> Any:
         return operation(self.value, self.adversary.number(other).value)
+
+    def __eq__(self, other: object) -> Any:
+        return self._compare(operator.eq, other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of arrays
 
     def __lt__(self, other: Any) -> Any:
         return self._compare(operator.lt, other)

@@ -4,10 +4,11 @@ What is proven of a formula in ``running_error`` is proven for every implementat
 
 * One operation + - * / has relative error at most u, the unit roundoff of the operations' format; a
   quotient ``division`` u, a square root u, 1 / sqrt ``roots`` u, and any other elementary function
-  ``elementary`` u.  (Who fuses, uses a wider format or compensates errs less, and conforms.)
-* Below the normal range an operation is off by half a smallest subnormal more, an elementary
-  function of c u, which is c / 2 ulp, by c / 2 of them.  If ``flushes``, results and inputs below
-  it may become 0.
+  c u, c = ``elementary``.  (Sigmoid, softplus and the Gaussian functions are made of several, which
+  their docstrings count.  Who fuses, uses a wider format or compensates errs less, and conforms.)
+* Below the normal range an operation is off by half a smallest subnormal more, and an elementary
+  function, as c u is c / 2 ulp, by c / 2 of them.  If ``flushes``, results and inputs below it may
+  become 0.
 * A sum of n terms is a tree of additions in the accumulator, of the height that
   ``error_bounds.model`` proves for its order; a product inside a sum is rounded in it as well.
 * A constant is rounded, unless the format holds it.
@@ -26,6 +27,9 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``stored_softmax``: probabilities are rounded to the result's format before they are used.
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
+
+What no option describes is found out: an output of the forward pass that is stored in fewer bits
+and read by the backward pass, exponentials that overflow inside of a sigmoid.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ class Model:
     elementary, roots, division
         Relative errors of elementary functions, of 1 / sqrt and of quotients, in u.
     exponent_argument, absolute
-        The error of the argument of exp, relative, and an absolute error of functions, in u.
+        The relative error of the argument of exp, and an absolute error of functions, in u.
     flushes
         Whether subnormal numbers may become 0.
     online_block
@@ -184,12 +188,33 @@ class Model:
 
 
 def unit_roundoff(fmt: Format) -> float:
-    """u = 2^-p of a format, as a float."""
+    """The unit roundoff u = 2^-p of a format with p significant bits, as a float.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        Exact.
+    """
     return 2.0**-fmt.precision
 
 
 def largest(fmt: Format) -> float:
-    """The largest number of a format.
+    """The largest finite number of a format.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        Exact.
 
     >>> from ..arithmetic.formats import BINARY16
     >>> largest(BINARY16)
@@ -199,7 +224,22 @@ def largest(fmt: Format) -> float:
 
 
 def underflow(fmt: Format, subnormals: float, flushes: bool) -> float:
-    """So many smallest subnormals of a format, or its smallest normal number if it flushes."""
+    """What an operation may lose below the normal range of a format.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+    subnormals
+        By how many of the smallest subnormals a result there is off.
+    flushes
+        Whether such a result may become 0 instead.
+
+    Returns
+    -------
+    float
+        So many subnormals; the smallest normal number if it flushes.
+    """
     gradual = max(subnormals * 2.0**fmt.tiny_exponent, 2.0**-1074)
     return max(gradual, 2.0**fmt.emin) if flushes else gradual
 
@@ -207,7 +247,18 @@ def underflow(fmt: Format, subnormals: float, flushes: bool) -> float:
 def rounded_to(fmt: Format, values: Any) -> Any:
     """Binary64 numbers rounded to nearest even in a format; infinite beyond its largest number.
 
-    Exact scaling by powers of two, in two halves as 2^-q itself may overflow.
+    Parameters
+    ----------
+    fmt
+        The format, of at most 53 significant bits.
+    values
+        Numbers or an array of them; infinities and NaN are left as they are.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the format, in binary64.  (By scaling with powers of two, which is exact: in two
+        halves, as 2^-q itself may overflow.)
 
     >>> from ..arithmetic.formats import BFLOAT16
     >>> rounded_to(BFLOAT16, [1 + 2.0**-8, 1 + 3 * 2.0**-8, 1e39]).tolist()

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .constants import SMALLEST, UP, Array, H, quiet, rounded_constant
+from .constants import SMALLEST, UP, Array, H, is_constant, quiet, rounded_constant
 from .model import Model, largest
 
 
@@ -54,17 +54,34 @@ class RunningNumber:
     order are answered where all that the numbers stand for agree, and raise ``UndecidedComparison``
     elsewhere.
 
+    What a number was made from is kept where a later rule is sharper for it (``log_of_sum`` in
+    ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0;
+    ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each sum along
+    the last axis.
+
     Raises
     ------
     ValueError
         A bound is NaN.
     """
 
-    __slots__ = ("error", "model", "radius", "reference_radius", "value")
+    __slots__ = (
+        "error",
+        "exponent",
+        "is_shifted",
+        "model",
+        "radius",
+        "reference_radius",
+        "summed_exponents",
+        "value",
+    )
     __array_ufunc__ = None  # NumPy's operators leave arrays with numbers to those below
 
     def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
         self.model = model
+        self.is_shifted = False
+        self.exponent: RunningNumber | None = None
+        self.summed_exponents: RunningNumber | None = None
         self.value: Array = np.asarray(value, dtype=np.float64)
         self.radius: Array = np.asarray(radius, dtype=np.float64)
         self.reference_radius: Array = np.asarray(reference_radius, dtype=np.float64)
@@ -77,8 +94,14 @@ class RunningNumber:
         return self.value, self.radius, self.reference_radius, self.error
 
     def map(self, function: Callable[[Array], Any]) -> RunningNumber:
-        """The same rearrangement of all four parts: indexing, transposing, broadcasting."""
-        return RunningNumber(self.model, *(function(part) for part in self.parts()))
+        """Rearrange all four parts alike: by an index, a transposition, a repetition."""
+        moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
+        moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
+        moved.exponent = None if self.exponent is None else self.exponent.map(function)
+        moved.value, moved.radius, moved.reference_radius, moved.error = (
+            np.asarray(function(part)) for part in self.parts()
+        )
+        return moved
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,18 +120,18 @@ class RunningNumber:
 
     @property
     def T(self) -> RunningNumber:
-        """The transposed array."""
+        """The array with its axes in reverse order."""
         return self.map(np.transpose)
 
     @property
     def above(self) -> Array:
-        """|reference| from above."""
+        """An upper bound of the modulus of the reference."""
         with quiet():
             return np.asarray((np.abs(self.value) + self.reference_radius) * (1 + 2.0**-50))
 
     @property
     def below(self) -> Array:
-        """|reference| from below."""
+        """A lower bound of the modulus of the reference."""
         with quiet():
             least = (np.abs(self.value) - self.reference_radius) * (1 - 2.0**-50)
             return np.asarray(np.where(least > 0, least, 0.0))
@@ -211,8 +234,21 @@ def finish(
     """The number that a rule has found: every rule ends here.
 
     NaN says nothing, so it becomes an infinite bound.  |computed| <= |v| + w + r: only where that
-    is at most ``most``, the largest number of the format (default: of the operations), is it sure
-    that nothing has overflowed.
+    is at most ``most`` is it sure that nothing has overflowed.
+
+    Parameters
+    ----------
+    model
+        The class of implementations.
+    v, d, w, r
+        What the rule has found, in shapes that broadcast.
+    most
+        The largest number of the format; by default that of the operations.
+
+    Returns
+    -------
+    RunningNumber
+        Whose bounds are finite or infinite, never NaN.
     """
     with quiet():
         lost = np.isnan(v)
@@ -238,6 +274,8 @@ def rounded(
 
     Parameters
     ----------
+    model
+        The class of implementations.
     v, d, w, r
         The value in binary64, and the bounds before rounding.
     units, underflow
@@ -245,6 +283,11 @@ def rounded(
         absolute.
     evaluation
         What binary64 rounds v by here, in h.
+
+    Returns
+    -------
+    RunningNumber
+        The number.
     """
     with quiet():
         d = (d + evaluation * H * (np.abs(v) + d)) * UP
@@ -260,6 +303,18 @@ def constant(model: Model, values: Any) -> RunningNumber:
     binary64 does not hold has a radius as well.  (Inputs are numbers of the format, and so exact,
     unless subnormal numbers are flushed.)
 
+    Parameters
+    ----------
+    model
+        The class of implementations.
+    values
+        One number, or an array of any shape.
+
+    Returns
+    -------
+    RunningNumber
+        In that shape.  NaN has infinite bounds.
+
     >>> from ..arithmetic.formats import BFLOAT16
     >>> numbers = constant(Model.of(BFLOAT16), [256, 257])
     >>> numbers.error.tolist()
@@ -269,16 +324,42 @@ def constant(model: Model, values: Any) -> RunningNumber:
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, RunningNumber | numbers.Real | np.ndarray | np.generic)
+    return isinstance(x, RunningNumber) or is_constant(x)
 
 
 def as_number(model: Model, x: Any) -> RunningNumber:
-    """A number of this system as it is; a constant rounded."""
+    """A number of this system as it is, and a constant as ``constant`` has it.
+
+    Parameters
+    ----------
+    model
+        The class of implementations.
+    x
+        A number of this system, or an exact one, or an array.
+
+    Returns
+    -------
+    RunningNumber
+        In the shape of x.
+    """
     return x if isinstance(x, RunningNumber) else constant(model, x)
 
 
 def stack(model: Model, items: Sequence[Any]) -> RunningNumber:
-    """Numbers or arrays of one shape along a new first axis."""
+    """Numbers or arrays of one shape along a new first axis.
+
+    Parameters
+    ----------
+    model
+        The class of implementations.
+    items
+        Numbers of this system or exact ones; none gives an empty vector.
+
+    Returns
+    -------
+    RunningNumber
+        With one axis more.
+    """
     found = [as_number(model, item).parts() for item in items]
     if not found:
         return constant(model, np.zeros(0))
@@ -303,7 +384,20 @@ def _is_bounded(x: RunningNumber) -> NDArray[np.bool_]:
 
 
 def without_error(x: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
-    """The same numbers, exact at some places."""
+    """Numbers that are known to be exact at some places.
+
+    Parameters
+    ----------
+    x
+        Numbers of this system.
+    where
+        A mask in their shape: True where the value is exact for all implementations.
+
+    Returns
+    -------
+    RunningNumber
+        With bounds that are 0 there.
+    """
     return RunningNumber(x.model, x.value, *(np.where(where, 0.0, part) for part in x.parts()[1:]))
 
 
@@ -349,12 +443,14 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
 def _compare(a: RunningNumber, b: RunningNumber) -> Any:
     """a > b, where that is the same for all that they stand for."""
     with quiet():
-        reach = sum(part for x in (a, b) for part in x.parts()[2:])
-        more, less = a.value - b.value > reach * UP, a.value - b.value < -reach * UP
-        equal = (a.value == b.value) & a.is_exact & b.is_exact
-    if not np.all(more | less | equal):
-        raise UndecidedComparison(
-            "numbers are compared that rounding errors may exchange; "
-            "use xp.maximum, xp.by_sign or xp.where, which take both into account"
-        )
-    return more[()] if isinstance(more, np.ndarray) else more
+        reach = (a.reference_radius + a.error + b.reference_radius + b.error) * UP
+        more, less = a.value - b.value > reach, b.value - a.value > reach
+    decided = more | less
+    if not decided.all():
+        decided = decided | ((a.value == b.value) & a.is_exact & b.is_exact)
+        if not decided.all():
+            raise UndecidedComparison(
+                "numbers are compared that rounding errors may exchange; "
+                "use xp.maximum, xp.by_sign or xp.where, which take both into account"
+            )
+    return more

@@ -18,7 +18,7 @@ from .numbers import RunningNumber, finish, rounded, without_error
 
 
 def abs(x: RunningNumber) -> RunningNumber:
-    """|x|: 1-Lipschitz."""
+    """The modulus |x|, which is 1-Lipschitz."""
     return RunningNumber(x.model, np.abs(x.value), *x.parts()[1:])
 
 
@@ -38,7 +38,7 @@ def _surely_less(a: RunningNumber, b: RunningNumber) -> NDArray[np.bool_]:
 
 
 def positive_part(x: RunningNumber) -> RunningNumber:
-    """max(x, 0)."""
+    """The larger of x and 0."""
     zero = np.zeros(x.shape)
     return maximum(x, RunningNumber(x.model, zero, zero, zero, zero))
 
@@ -102,7 +102,9 @@ def shifted(z: RunningNumber) -> RunningNumber:
             z.error,
         )
         masked = (z.value == -np.inf) & z.is_exact & np.isfinite(top + slack)
-    return without_error(found, masked) if masked.any() else found
+    found = without_error(found, masked) if masked.any() else found
+    found.is_shifted = True
+    return found
 
 
 def descending(z: RunningNumber) -> RunningNumber:
@@ -114,12 +116,6 @@ def descending(z: RunningNumber) -> RunningNumber:
             np.broadcast_to(np.max(part, axis=-1, keepdims=True), z.shape) for part in z.parts()[1:]
         )
         return finish(z.model, value, d, w, r, math.inf)
-
-
-def where(mask: Any, a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """a where a mask is true, b elsewhere."""
-    parts = zip(a.parts(), b.parts(), strict=True)
-    return RunningNumber(a.model, *(np.where(mask, x, y) for x, y in parts))
 
 
 def by_sign(

@@ -1,4 +1,4 @@
-"""Softmax of numbers with running errors, as one operation.
+"""Softmax, and the logarithm of a sum of exponentials, of numbers with running errors.
 
 Numerator and divisor move together, so the error of a quotient of the two, each with its own bound,
 would be far too large for a peaked row.  In the formulas D_j = v_j - max v, p = softmax(v), r_j and
@@ -189,6 +189,8 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     downward = high * -np.expm1(-(np.log1p(s) + common))
     lost_quotient = model.function_underflow * times + blocks * model.half_subnormal
     lost_quotient = lost_quotient * np.exp(common) / least + model.half_subnormal
+    if model.division > 1:  # a reciprocal of the sum may be subnormal
+        lost_quotient = lost_quotient + 2 * model.half_subnormal * np.exp(of_exp)
     return (np.maximum(upward, downward) + lost_quotient) * UP
 
 
@@ -229,3 +231,35 @@ def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
     e = (z.error + worst + off + argument + of_exp) * UP
     moved = np.where(e < 1, high * np.expm1(np.minimum(e, 1.0)), high * np.exp(e))
     return (moved + model.function_underflow) * UP
+
+
+def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
+    """Bounds d, w, r of log S, S the sum of computed exponentials of z along the last axis.
+
+    Log-sum-exp is 1-Lipschitz in the maximum norm: if every exponent moves by at most c, so does
+    log S.  So d is the largest d_j, w the largest w_j, and r the largest r_j and what the
+    exponentials ([c], each), the sum (h log(1 / (1 - v))), a conversion, and exponentials below the
+    normal range make of log S: n ``function_underflow`` over the least S that is possible.  In d
+    and w, binary64 rounds S by (n + 32) h and what it makes of the exponents.
+
+    Nothing may overflow.  What is less its computed maximum is computed as at most 0, so S is at
+    most n e^[c]; otherwise S is at most n e^(max v + w + r), which the accumulator must hold.
+    """
+    model, count = z.model, z.shape[-1]
+    if not count:
+        return (np.full(z.shape[:-1], np.inf),) * 3
+    with quiet():
+        d, w, r = (np.max(part, axis=-1) for part in z.parts()[1:])
+        top = np.max(z.value, axis=-1)
+        reach = np.max(np.abs(np.where(z.value == -np.inf, 0.0, z.value)), axis=-1)
+        evaluation = ((count + 32) * H + 2.0**-50 * reach) * UP
+        of_exp = _exponent(model.elementary * model.u)
+        summing = int(model.heights(count, count)) * _exponent(model.v)
+        converting = _exponent(model.u) if model.converts_sums else 0.0
+        least = np.exp(np.minimum(top - w - r, 0.0) - of_exp) * (1 - 2.0**-40)
+        below = count * (model.function_underflow + model.flushed_addition) / least
+        added = of_exp + summing + converting - np.log1p(-np.minimum(below, 1.0))
+        most = np.where(z.is_shifted, 0.0, top + w + r) + of_exp + summing + np.log(count)
+        limit = np.log(min(largest(model.accumulator), largest(model.operations)))
+        fits = most < limit * (1 - 2.0**-40)
+        return d + evaluation, w + evaluation, np.where(fits, (r + added) * UP, np.inf)

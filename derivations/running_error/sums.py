@@ -53,7 +53,13 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         flushed = max(count - 1, 0) * model.flushed_addition
         moduli = np.sum(np.abs(terms.value), axis=axis)
         heights = model.heights(count, count - zeros)
-        return _summed(model, count, heights, v, d, w, r + flushed, moduli)
+        total = _summed(model, count, heights, v, d, w, r + flushed, moduli)
+    if terms.exponent is not None:
+        last = -1 if axis is None else axis
+        total.summed_exponents = terms.exponent.map(
+            lambda part: part.reshape(-1) if axis is None else np.moveaxis(part, last, -1)
+        )
+    return total
 
 
 def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
@@ -142,6 +148,6 @@ def _operand(model: Model, a: RunningNumber) -> RunningNumber:
         return finish(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
 
 
-def outer(a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """All products of the entries of two vectors."""
-    return a[:, None] * b[None, :]
+def outer(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
+    """All products of the entries of two vectors, which are operands as those of ``dot``."""
+    return _operand(model, a)[:, None] * _operand(model, b)[None, :]

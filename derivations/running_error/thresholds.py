@@ -1,4 +1,4 @@
-"""The threshold of a definition from its formula alone, and the verdict on a result.
+"""The threshold of a definition from its formula alone, also of its derivatives; the verdict.
 
 A formula evaluated in numbers with running errors gives an enclosure of the exact value and a bound
 on the error of every implementation in the class.  Two more steps belong to the end:
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic.reverse_mode import vector_jacobian_product
 from .arithmetic import RunningErrorArithmetic
 from .constants import Array, quiet
 from .model import Model, largest, underflow, unit_roundoff
@@ -63,10 +64,13 @@ def threshold(
     ----------
     formulas
         One formula, or all forms that an implementation may follow; called with the arguments, the
-        arithmetic as ``xp``, and the parameters.
+        arithmetic as ``xp``, and the parameters.  (A form that overflows, as softmax without its
+        maximum does, has an infinite bound there and leaves no verdict: give none that an
+        implementation must not follow.)
     arguments
-        Arrays of numbers of the format, by position or by name.  Integer arrays (labels), Boolean
-        arrays (masks), strings and None are passed on as they are.
+        Arrays of numbers of the format in the order in which the formula takes them, by name or
+        not.  Integer arrays (labels), Boolean arrays (masks), strings and None are passed on as
+        they are.
     model
         The class of implementations.
     **parameters
@@ -91,11 +95,74 @@ def threshold(
     >>> found.value.tolist(), (found.error / 2.0**-9).round(3).tolist()  # in half ulps of bfloat16
     ([0.5, 0.5], [1.0, 1.0])
     """
+    xp = RunningErrorArithmetic(model)
+    return _over_forms(
+        [_stored(_evaluate(form, arguments, xp, parameters)) for form in _forms(formulas)]
+    )
+
+
+def gradient_threshold(
+    formulas: Formula | Sequence[Formula],
+    arguments: Mapping[str, Any],
+    cotangent: Any,
+    model: Model,
+    *,
+    wrt: Sequence[str],
+    **parameters: Any,
+) -> dict[str, Threshold]:
+    """The thresholds of vector-Jacobian products, from the formula of the function alone.
+
+    Reverse mode runs over numbers with running errors, so what an implementation recomputes in its
+    backward pass may be off as in the forward pass, and independently of it.  The class is that of
+    the rules of ``arithmetic.tape``, such as p (g - <p, g>) for softmax.
+
+    Parameters
+    ----------
+    formulas, arguments, model, **parameters
+        As for ``threshold``; arguments by name, in the order in which the formula takes them.
+    cotangent
+        Numbers of the format in the shape of the output; 1 for the gradient of a real output.
+    wrt
+        The names of the arguments to differentiate in.
+
+    Returns
+    -------
+    dict
+        For each name in ``wrt`` a ``Threshold`` of arrays in the shape of that argument.
+
+    Raises
+    ------
+    ValueError
+        A name in ``wrt`` is that of no argument, the cotangent has another shape than the output,
+        or there is no formula.
+    UndecidedComparison
+        A formula decides by a comparison that rounding errors may reverse.
+
+    >>> from ..arithmetic.formats import BINARY32
+    >>> found = gradient_threshold(
+    ...     lambda x, xp: xp.exp(x), {"x": 0.0}, 1.0, Model.of(BINARY32), wrt=["x"]
+    ... )
+    >>> float(found["x"].value), float(found["x"].error / 2.0**-24)
+    (1.0, 9.0000...)
+    """
+    xp = RunningErrorArithmetic(model)
+    lifted = {name: _lifted(value, xp) for name, value in arguments.items()}
+    each = [
+        vector_jacobian_product(form, lifted, xp.array(cotangent), xp, wrt=wrt, **parameters)[1]
+        for form in _forms(formulas)
+    ]
+    return {name: _over_forms([_stored(products[name]) for products in each]) for name in wrt}
+
+
+def _forms(formulas: Formula | Sequence[Formula]) -> list[Formula]:
     forms = [formulas] if callable(formulas) else list(formulas)
     if not forms:
         raise ValueError("there is no formula; give one, or a list of the forms of a definition")
-    xp = RunningErrorArithmetic(model)
-    found = [_stored(_evaluate(form, arguments, xp, parameters)) for form in forms]
+    return forms
+
+
+def _over_forms(found: Sequence[Threshold]) -> Threshold:
+    """The largest error and the narrowest enclosure of several forms."""
     best = found[0]
     for other in found[1:]:
         nearer = other.radius < best.radius
@@ -113,10 +180,8 @@ def _evaluate(
     xp: RunningErrorArithmetic,
     parameters: Mapping[str, Any],
 ) -> RunningNumber:
-    if isinstance(arguments, Mapping):
-        named = {name: _lifted(value, xp) for name, value in arguments.items()}
-        return xp.array(formula(**named, xp=xp, **parameters))
-    return xp.array(formula(*(_lifted(a, xp) for a in arguments), xp=xp, **parameters))
+    values = arguments.values() if isinstance(arguments, Mapping) else arguments
+    return xp.array(formula(*(_lifted(value, xp) for value in values), xp=xp, **parameters))
 
 
 def _lifted(argument: Any, xp: RunningErrorArithmetic) -> Any:
@@ -146,14 +211,41 @@ def _stored(y: RunningNumber) -> Threshold:
 
 
 def admissible(found: Threshold) -> Array:
-    """The largest admissible distance of a result from ``value``: the error and the radius."""
+    """The largest admissible distance of a result from ``value``: the error and the radius.
+
+    Parameters
+    ----------
+    found
+        A threshold.
+
+    Returns
+    -------
+    numpy.ndarray
+        In its shape; infinite where nothing is known.
+    """
     with quiet():
         return (found.error + found.radius) * SLACK
 
 
 def verdict(results: Any, found: Threshold, model: Model) -> NDArray[Any]:
-    """A ``Verdict`` for each result.
+    """A ``Verdict`` for each result: within its threshold, beyond it, or nothing known.
 
+    Parameters
+    ----------
+    results
+        What an implementation returned, in the shape of the threshold.
+    found
+        The threshold of the same arguments.
+    model
+        The class that it was found for.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of ``Verdict``s.
+
+    Notes
+    -----
     Passing is stated (the error is at most the bound), so NaN never passes, and a result that is
     not finite passes only where the exact value is beyond the largest number of the format.  An
     infinite bound is no verdict, whatever the result.

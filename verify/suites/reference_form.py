@@ -36,7 +36,8 @@ class _Reference(Arithmetic):
         """In the accumulator, NumPy's own order or one by one; rounded to the arithmetic."""
         wide = np.asarray(terms).astype(self.accumulator)
         wide = wide.reshape(-1) if axis is None else np.moveaxis(wide, axis, 0)
-        total = np.add.accumulate(wide)[-1] if self.one_by_one else np.sum(wide, axis=0)
+        one_by_one = self.one_by_one and len(wide) > 0  # the sum of nothing is 0
+        total = np.add.accumulate(wide)[-1] if one_by_one else np.sum(wide, axis=0)
         return total.astype(self.dtype)[()]
 
     def max(self, values: Any, axis: int | None = None) -> Any:

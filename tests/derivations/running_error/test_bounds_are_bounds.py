@@ -149,6 +149,9 @@ def test_arguments_may_be_named_and_labels_and_masks_are_no_numbers():
     arguments = {"z": np.array([1.0, 2.0, 3.0]), "keep": np.array([True, False, True]), "label": 2}
     found = threshold(loss, arguments, model, weight=2.0)
     assert abs(float(found.value) - (np.log(np.exp(1) + np.exp(3)) - 6)) < 1e-14
+    # In the order of the formula, whatever it calls them.
+    difference = threshold(lambda a, b, xp: a - b, {"x": [3.0], "y": [1.0]}, model)
+    assert difference.value.tolist() == [2.0]
 
 
 def test_a_comparison_that_rounding_may_reverse_is_refused():

@@ -79,13 +79,12 @@ def real(function, x):
         return MP.inf
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
+def check_function(name, model, seed, count):
+    """How many corners of so many drawn arguments were compared; none lies beyond a bound."""
     function, units, exponents, positive = FUNCTIONS[name]
     xp = RunningErrorArithmetic(model)
-    rng = np.random.default_rng(7)
-    cases = [drawn(rng, exponents, positive) for _ in range(25)]
+    rng = np.random.default_rng(seed)
+    cases = [drawn(rng, exponents, positive) for _ in range(count)]
     if name in ("exp", "sigmoid"):
         cases.append((-746.0, 0.0, 709.0))  # the value underflows, the error is large
     checked = 0
@@ -105,7 +104,21 @@ def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
                     found = real(function, computed) * (1 + sign * units * M(model.u))
                     assert abs(found - exact) <= M(y.error[0]), case
                     checked += 1
-    assert checked > 50
+    return checked
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_corner_lies_beyond_the_bounds_of_a_function(name, model):
+    assert check_function(name, model, seed=7, count=25) > 50
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_corner_of_many_lies_beyond_the_bounds_of_a_function(name, model):
+    for seed in range(100, 120):
+        assert check_function(name, model, seed, count=200) > 500
 
 
 OPERATIONS = {
@@ -150,6 +163,8 @@ def test_no_corner_lies_beyond_the_bounds_of_a_power(model):
     for _ in range(60):
         base = drawn(rng, (-20, 6), positive=True)
         power = tuple(0.1 * part for part in drawn(rng, (-6, 4)))
+        if power[0] == 0:
+            continue  # below
         y = xp.pow(number(model, *base), number(model, *power))
         for a, a_computed in corners(rng, *base):
             for b, b_computed in corners(rng, *power):
@@ -166,7 +181,17 @@ def test_no_corner_lies_beyond_the_bounds_of_a_power(model):
                         assert abs(found - exact) <= M(y.error[0])
                         checked += 1
     assert checked > 500
-    assert xp.pow(xp.number(0.0), xp.number(2.5)).value == 0
+
+
+def test_powers_of_zero_and_of_negative_numbers_are_those_of_whole_exponents():
+    xp = RunningErrorArithmetic(MODELS["float32"])
+    y = xp.pow(xp.array([0.0, 0.0, 5.0]), xp.array([2.5, 0.0, 0.0]))
+    assert y.value.tolist() == [0.0, 1.0, 1.0]
+    assert not y.error.any()
+    y = xp.pow(xp.array([-2.0, -2.0, -2.0]), xp.array([3.0, -2.0, 0.5]))
+    assert y.value[:2].tolist() == [-8.0, 0.25]
+    assert np.isfinite(y.error[:2]).all()
+    assert np.isinf(y.error[2])
 
 
 def test_no_corner_lies_beyond_the_bounds_of_maxima_and_sums():
@@ -193,15 +218,16 @@ def test_no_corner_lies_beyond_the_bounds_of_maxima_and_sums():
     assert xp.dot(xp.array([1e-200]), xp.array([1e-200])).radius > 0
 
 
-def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
-    rng = np.random.default_rng(17)
+def softmax_corners(seed, rows):
+    """The largest distances of drawn corners over the bounds, of the value and of errors."""
+    rng = np.random.default_rng(seed)
     closest = {"radius": 0.0, "error": 0.0}
 
     def probabilities(scores):
         e = [MP.exp(a - max(scores)) for a in scores]
         return [a / MP.fsum(e) for a in e]
 
-    for trial in range(300):
+    for trial in range(rows):
         fmt = (BFLOAT16, BINARY32)[trial % 2]
         log_sum_exp = trial % 3 == 2
         scaled = 2.0 if trial % 3 == 1 else 0.0
@@ -246,5 +272,45 @@ def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
                     if np.isfinite(y.error[i]):
                         q = abs(result[i] - exact[i]) / M(y.error[i])
                         closest["error"] = max(closest["error"], float(q))
+    return closest
+
+
+def test_softmax_at_corners_lies_within_its_bounds_and_comes_close():
+    closest = softmax_corners(seed=17, rows=300)
     assert 0.9 < closest["radius"] <= 1
     assert 0.9 < closest["error"] <= 1
+
+
+@pytest.mark.long
+def test_softmax_at_many_corners_lies_within_its_bounds():
+    for seed in range(100, 120):
+        assert max(softmax_corners(seed, rows=2000).values()) <= 1
+
+
+def test_the_logarithm_of_a_sum_of_exponentials_is_within_its_bounds_and_has_one_for_large_errors():
+    """Corners of exponents whose errors are so large that the sum alone may be anything."""
+    rng = np.random.default_rng(21)
+    closest, finite = 0.0, 0
+    for trial in range(300):
+        model = MODELS["float32" if trial % 2 else "bfloat16"]
+        xp = RunningErrorArithmetic(model)
+        u, n = M(model.u), int(rng.choice([1, 2, 4, 7]))
+        v = rng.uniform(-1, 1, n) * 10.0 ** rng.uniform(-1, 1)
+        w = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-9, 0.7) * (trial % 5 > 0)
+        r = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-9, 0.9)
+        y = xp.log(xp.sum(xp.exp(RunningNumber(model, v, w, w, r))))
+        finite += bool(np.isfinite(y.error))
+        for _ in range(4):
+            s, t = rng.choice([-1, 1]), rng.choice([-1, 1])
+            reference = [M(a) + int(s) * M(b) for a, b in zip(v, w, strict=True)]
+            computed = [a + int(t) * M(b) for a, b in zip(reference, r, strict=True)]
+            exact = MP.log(MP.fsum([MP.exp(a) for a in reference]))
+            assert abs(exact - M(float(y.value))) <= M(float(y.reference_radius))
+            terms = [MP.exp(a) * (1 + int(t) * 8 * u) for a in computed]
+            total = MP.log(MP.fsum(terms) * (1 + int(t) * u) ** (n - 1))
+            found = total * (1 + int(np.sign(float(total))) * int(t) * 8 * u)
+            if np.isfinite(y.error):
+                q = abs(found - exact) / M(float(y.error))
+                closest = max(closest, float(q))
+    assert 0.9 < closest <= 1
+    assert finite == 300
