@@ -146,7 +146,7 @@ class Definition:
     compute the gradient.  ``loss(values, *arguments, xp)``: the cross-entropy of a label, from the
     values at the logits.  ``two_class_case_of``: at x the function is an output of that definition
     at the logits (x, 0).  ``collapse_parts``: what is lost in softmax
-    collapse, where no other fact tells.
+    collapse, where no other fact tells.  ``declared_in``: the file of a user's own definition.
     """
 
     name: str
@@ -176,6 +176,7 @@ class Definition:
     gradient_forms: dict[str, Formula] = field(default_factory=dict)
     relations: list[Relation] = field(default_factory=list)
     loss: Formula | None = None
+    declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
         """Evaluate the published formula: ``definition(*arguments, xp, **parameters)``."""

@@ -8,20 +8,26 @@ substitution, w_k = p_k S, and a simplification under p_1 + ... + p_K = 1.
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import sympy
 from sympy.printing.str import StrPrinter
 
 from .arithmetic.gaussian import D, Phi, phi
+from .arithmetic.symbols import symbols
 from .catalogue import lookup
 from .definition import Definition, Output
 from .proofs.charts import Symbolic
 from .proofs.facts import PermutationEquivariant, PermutationInvariant
 from .proofs.prove import CONSTANT, NO_PROOF, Proof, prove
+from .signature import Integer, Kind, Label, Labels, Mask, Numbers, Parameter
 from .step_radius import partition
 from .step_radius import stablemax as stablemax_radius
 from .step_radius.activation_singularities import SingularitySet
@@ -56,6 +62,8 @@ class Section:
 
 def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     """Print a definition with its derivatives, proven facts and step radius, derived by SymPy.
+
+    Of a function of several arguments: its formula, its arguments, other forms and parameters.
 
     Parameters
     ----------
@@ -95,6 +103,8 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     if size < 2:
         raise ValueError(f"size is {size}; give 2 classes or more")
     definition = lookup(name)
+    if not definition.of_a_row:
+        return (_text if style == "text" else _latex)(definition, _of_arguments(definition))
     sections = [*_formulas(definition, size), *_declarations(definition)]
     if definition.partition_function:
         sections += _radius(size)
@@ -339,12 +349,88 @@ def _declarations(definition: Definition) -> Iterator[Section]:
         yield Section("Facts", items=facts)
     if definition.forms:
         yield Section("Other forms", items=[(form, "") for form in definition.forms])
+    yield from _parameters(definition)
+
+
+def _parameters(definition: Definition) -> Iterator[Section]:
     if definition.parameters:
         ranges = [
-            (name, f"default {p.default:g}, from {p.lower:g} to {p.upper:g}")
+            (name, f"default {_default(p)}, from {p.lower:g} to {p.upper:g}")
             for name, p in definition.parameters.items()
         ]
         yield Section("Parameters", items=ranges)
+
+
+def _default(parameter: Parameter) -> str:
+    return parameter.depends if parameter.default is None else f"{parameter.default:g}"
+
+
+# --- functions of several arguments ---
+
+LENGTH = 2  # of every axis in a printed formula
+
+
+def _of_arguments(definition: Definition) -> Iterator[Section]:
+    """The formula at axes of LENGTH entries, the arguments, other forms and parameters."""
+    signature = definition.signature
+    values = [_symbolic(name, kind) for name, kind in signature.arguments.items()]
+    # A parameter that is 0 or depends on sizes may take another way through the formula.
+    parameters = {
+        name: sympy.Symbol(name, positive=True) if parameter.default else parameter.default
+        for name, parameter in definition.parameters.items()
+    }
+    result = definition.formula(*values, symbols(), **parameters)
+    outputs = result if len(signature.outputs) > 1 else (result,)
+    equations = []
+    for name, output in zip(signature.outputs, outputs, strict=True):
+        left = name if len(signature.outputs) > 1 else "f"
+        entries = np.asarray(output, dtype=object)
+        for index in itertools.product(*(range(n) for n in entries.shape)):
+            place = "".join(f"_{i + 1}" for i in index)
+            equations.append(Equation(sympy.Symbol(left + place), entries[index]))
+    sizes = ", ".join(f"{axis} = {LENGTH}" for axis in signature.axes)
+    zeros = [name for name, value in parameters.items() if value == 0]
+    note = f"{' = '.join(zeros)} = 0" if zeros else ""
+    yield Section(f"Definition for {sizes}" if sizes else "Definition", note, equations)
+    items = [(name, _kind_told(kind)) for name, kind in signature.arguments.items()]
+    yield Section("Arguments", items=items)
+    if definition.forms:
+        yield Section("Other forms", items=[(form, "") for form in definition.forms])
+    yield from _parameters(definition)
+
+
+def _symbolic(name: str, kind: Kind) -> Any:
+    """An argument as symbols; indices 0, and masks that keep all."""
+    shape = (LENGTH,) * len(kind.axes)
+    if isinstance(kind, Mask):
+        return np.ones(shape, dtype=np.bool_)
+    if not isinstance(kind, Numbers):
+        return np.zeros(shape, dtype=np.int64) if shape else 0
+    array = np.empty(shape, dtype=object)
+    for index in itertools.product(*(range(n) for n in shape)):
+        array[index] = sympy.Symbol(name + "".join(f"_{i + 1}" for i in index), real=True)
+    return array if shape else array[()]
+
+
+def _kind_told(kind: Kind) -> str:
+    """A kind of argument in words.
+
+    >>> from .signature import Vector
+    >>> _kind_told(Vector("K", lower=0.0, shared=True))
+    'vector along K, from 0, one for a whole batch'
+    """
+    if isinstance(kind, Integer):
+        words = f"whole number from {kind.lower} to {kind.upper}"
+    else:
+        words = type(kind).__name__.lower()
+        words += f" along {', '.join(kind.axes)}" if kind.axes else ""
+    if isinstance(kind, Label | Labels):
+        words += f", an index into {kind.into}" if not kind.axes else f", indices into {kind.into}"
+    if isinstance(kind, Numbers) and math.isfinite(kind.lower):
+        words += f", from {kind.lower:g}"
+    if isinstance(kind, Numbers) and math.isfinite(kind.upper):
+        words += f", up to {kind.upper:g}"
+    return words + (", one for a whole batch" if kind.shared else "")
 
 
 def _outcome(proofs: Sequence[Proof], definition: Definition) -> str:

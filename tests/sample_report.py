@@ -54,6 +54,7 @@ def failure(**changes):
         "reproduce": "softproof verify softmax --subject mine.ops:fast_softmax --dtype float32 "
         "--suite accuracy --row=0x1p+0,-0x1.99999ap-4,0x1.8p+1",
         "snippet": None,
+        "case": None,
     }
     return case | changes
 
@@ -281,7 +282,7 @@ def sample():
         "ulps": {"float32": 2.5},
     }
     return {
-        "schema": 2,
+        "schema": 3,
         "versions": {"softproof": "0.1.0", "python": "3.11.7", "platform": "Linux-6.1-x86_64"},
         "seed": 7,
         "budget": "standard",

@@ -331,6 +331,9 @@ class _FailureMessage:
         return "\n".join(lines)
 
     def _case(self, result: Result, failure: Failure) -> Iterator[str]:
+        if failure.case is not None:
+            yield from self._case_of_arguments(result, failure)
+            return
         fmt = FORMATS[result.dtype]
         batch = _batch(failure, fmt)
         rows = [*zip(("logits", ""), row_of_numbers(failure.logits, MAX_SHOWN), strict=True)]
@@ -353,6 +356,29 @@ class _FailureMessage:
         yield "    reproduce"
         for line in self._again(result, failure, batch).splitlines():
             yield f"        {line}".rstrip()
+
+    def _case_of_arguments(self, result: Result, failure: Failure) -> Iterator[str]:
+        """What failed of a function of several arguments: the numbers, and the case as text."""
+        is_refused = failure.family == "preflight"
+        yield f"{result.dtype}{'' if is_refused else f' {result.suite}'}: {failure.message}"
+        rows = quantities(asdict(failure))
+        if failure.detail:
+            rows.append(("detail", _in_python(failure.detail)))
+        if not is_refused:
+            violations = counted(result.violations, "violation")
+            families = ", ".join(dict.fromkeys(f.family for f in result.failures))
+            rows.append(
+                ("found", f"{violations} in {counted(result.checks, 'check')} ({families})")
+            )
+        for name, value in rows:
+            yield f"    {name:<10}{value}"
+        yield "    case"
+        for line in (failure.case or "").splitlines():
+            yield f"        {line}"
+        yield "    reproduce"
+        again = failure.reproduce if isinstance(self._fn, str) else self._call(result)
+        for line in again.splitlines():
+            yield f"        {line}"
 
     def _again(self, result: Result, failure: Failure, batch: Batch) -> str:
         """What shows the case once more."""

@@ -26,8 +26,9 @@ ROOMS = {
         "h_consistency check_certificate page __init__ claims"
     ),
     "verify": (
-        "oracle inputs subjects subjects/isolation subjects/implementations subjects/built_in "
-        "suites runs power studies reports plots bench testing pytest_plugin claims cli __init__"
+        "oracle inputs cases subjects subjects/isolation subjects/implementations "
+        "subjects/built_in suites runs power studies reports plots bench testing pytest_plugin "
+        "claims cli __init__"
     ),
 }
 MOST_MODULES = 16  # in one folder

@@ -467,4 +467,5 @@ def test_the_suites_and_formats_that_messages_offer_are_all():
     for dtype in FORMATS:
         assert Conformance("softmax", dtype).dtypes == (dtype,)
     labelled = Conformance("cross_entropy", "float16", budget="exhaustive").chosen_suites
-    assert set(labelled) == set(SUITES)
+    of_arguments = Conformance("rms_norm").chosen_suites
+    assert {*labelled, *of_arguments} == set(SUITES)

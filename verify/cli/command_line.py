@@ -56,6 +56,18 @@ def definition(name: str) -> Definition:
         fail(error.args[0])
 
 
+def definition_of_a_row(name: str, command: str) -> Definition:
+    """The definition of that name; a usage error where the command does not do it yet."""
+    found = definition(name)
+    if not found.of_a_row:
+        arguments = ", ".join(found.signature.arguments)
+        fail(
+            f"{command} does not do functions of several arguments yet, and {name} takes "
+            f"{arguments}; `softproof verify` and `softproof derive` do"
+        )
+    return found
+
+
 def progress_bar(*columns: ProgressColumn) -> Progress:
     """A progress bar on the terminal's stderr, gone when it ends; lines where that is a file.
 

@@ -11,7 +11,7 @@ from rich.progress import MofNCompleteColumn
 
 from ...derivations.arithmetic.formats import FORMATS
 from ..subjects.subject import SubjectError
-from .command_line import definition, demand_folders, fail, progress_bar
+from .command_line import definition_of_a_row, demand_folders, fail, progress_bar
 
 if TYPE_CHECKING:  # Matplotlib is slow to import, and `--help` does not need it
     from ..plots.plot import Plot, Progress
@@ -64,7 +64,7 @@ def precision(
     """Error against precision: the forms of a definition, the formats, the proven bound."""
     from ..plots.precision import plot
 
-    definition(name)
+    definition_of_a_row(name, "plot")
     _draw(output, data, lambda progress: plot(name, subject or (), progress=progress))
 
 
@@ -143,7 +143,7 @@ def ordinals(
     """Error in bits over all inputs, in the order of their bit patterns."""
     from ..plots.ordinals import plot
 
-    definition(name)
+    definition_of_a_row(name, "plot")
     _draw(
         output,
         data,

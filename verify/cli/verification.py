@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,11 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations import REGISTRY, Definition, lookup
+from ...derivations.arithmetic.formats import FORMATS, Format
+from ..cases.case import Case
+from ..cases.text import parse
+from ..cases.user_definitions import load_definitions
 from ..inputs.user_rows import Given, GivenRow, given_file, given_row
 from ..reports import terminal
 from ..runs import run as runs
@@ -28,7 +32,7 @@ from ..subjects import built_in
 from ..subjects.isolation.worker_pool import Workers
 from ..subjects.subject import Subject, SubjectError
 from ..suites import SUITES
-from .command_line import fail, progress_bar, usage_errors
+from .command_line import definition, fail, progress_bar, usage_errors
 from .verify_options import Inputs, Selection
 
 
@@ -53,6 +57,18 @@ class Configured:
     report: Report
 
 
+def choose(names: Sequence[str], own: Path | None) -> list[Definition]:
+    """The definitions that are verified, those of the user's file among them.
+
+    Without names all that are known, or those of the file where there is one.
+    """
+    with usage_errors(ValueError, OSError):
+        loaded = load_definitions(own) if own else []
+    if not names and loaded:
+        return loaded
+    return [definition(name) for name in names or REGISTRY]
+
+
 def select(selection: Selection) -> Selected:
     """Find the subjects, as they are declared, and decide which of them are tested."""
     file = selection.conformance_file
@@ -75,6 +91,12 @@ def select(selection: Selection) -> Selected:
         if not selection.patterns:
             skipped |= {s.id: f"{s.slow}; name it to run it" for s in found if s.slow}
         tested = [s for s in found if s.id not in skipped]
+        for subject in tested:
+            if subject.command and not lookup(subject.definition).of_a_row:
+                raise SubjectError(
+                    f"{subject.id} is a program, and programs take logits and labels only; give a "
+                    f"Python function, as module:attribute, for {subject.definition}"
+                )
         if selection.settings:
             tested = [s.declaring(selection.settings) for s in tested]
         return Selected(declared, found, tested, skipped)
@@ -95,6 +117,7 @@ def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Confi
     """Read the user's rows, choose suites and formats where none are named, and plan the items."""
     with usage_errors(ValueError, TypeError, OSError):
         given, stored_dtype = _given(inputs)
+        case = _case(inputs, selected.tested)
     # A file tells which formats its subjects are to be judged in.
     judged_in = {d for s in selected.tested if s.declared_in for d in s.dtypes}
     dtypes = (
@@ -105,6 +128,7 @@ def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Confi
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
     suites = selection.suites or default
+    _demand_rows(given, selected.tested)
     with usage_errors(ValueError):
         items = plan(
             selected.tested,
@@ -114,6 +138,7 @@ def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Confi
             seed=inputs.seed,
             given=given,
             given_in=str(inputs.logits or ""),
+            case=case,
         )
     if not items:
         fail(f"nothing to do: {_why_nothing(selected, suites, dtypes)}")
@@ -130,6 +155,30 @@ def _given(inputs: Inputs) -> tuple[Given | None, str | None]:
     if inputs.logits is not None:
         return given_file(inputs.logits)
     return None, None
+
+
+def _case(inputs: Inputs, tested: Sequence[Subject]) -> Callable[[Format], Case] | None:
+    """The user's case, to be read in each format; ValueError where it is none of what is tested."""
+    if inputs.case is None:
+        return None
+    text = inputs.case.read_text()
+    definition, _ = parse(text, FORMATS["float64"])
+    if definition.of_a_row:
+        raise ValueError(f"{definition.name} takes a row: give --row or --logits, not --case")
+    if others := {s.definition for s in tested} - {definition.name}:
+        raise ValueError(
+            f"{inputs.case} is a case of {definition.name}, not of {min(others)}; name "
+            f"{definition.name} alone"
+        )
+    return lambda fmt: parse(text, fmt)[1]
+
+
+def _demand_rows(given: Given | None, tested: Sequence[Subject]) -> None:
+    """A usage error where rows are given for functions that take none."""
+    named = [s.definition for s in tested if not lookup(s.definition).of_a_row]
+    if given is not None and named and len(named) == len(tested):
+        arguments = ", ".join(lookup(named[0]).signature.arguments)
+        fail(f"{named[0]} takes {arguments}, not rows of logits; give --case")
 
 
 def _why_nothing(selected: Selected, suites: Sequence[str], dtypes: Sequence[str]) -> str:

@@ -6,16 +6,17 @@ from collections.abc import Iterable
 
 import typer
 
-from ...derivations import REGISTRY
 from ..suites import FORMER_NAMES, present_name
-from .command_line import definition, demand_folders, fail, make_console, write_reports
+from .command_line import demand_folders, fail, make_console, write_reports
 from .verify_options import (
     HELP,
     QUICK,
     ArraysOption,
     BudgetOption,
+    CaseOption,
     ContractOption,
     DefinitionsArgument,
+    DefinitionsOption,
     DeviceOption,
     DtypeOption,
     HtmlOption,
@@ -50,6 +51,8 @@ def verify(
     logits: LogitsOption = None,
     row: RowOption = None,
     label: LabelOption = None,
+    case: CaseOption = None,
+    own_definitions: DefinitionsOption = None,
     arrays: ArraysOption = None,
     device: DeviceOption = None,
     store: StoreOption = None,
@@ -61,14 +64,16 @@ def verify(
     """Do what HELP says."""
     # Imported here: verifying loads the kernels and the oracles, which `--help` does not need.
     from ..reports.plain import as_dict
-    from .verification import configure, execute, print_findings, select
+    from .verification import choose, configure, execute, print_findings, select
 
-    chosen = [definition(name) for name in definitions or REGISTRY]
-    inputs = Inputs(budget.value, seed, logits, row, label)
+    chosen = choose(definitions or (), own_definitions)
+    inputs = Inputs(budget.value, seed, logits, row, label, case)
     if row is not None and logits is not None:
         fail("--row and --logits exclude each other; give one of them")
     if label is not None and row is None:
         fail("--label is the label of --row, which is not given")
+    if case is not None and (row is not None or logits is not None):
+        fail("--case excludes --row and --logits; give one of them")
     demand_folders(json, junit, html)
     selection = Selection(
         definitions=chosen,

@@ -101,6 +101,22 @@ LabelOption = Annotated[
     int | None,
     typer.Option(min=0, help="The label of --row; default 0.", rich_help_panel=HOW_MUCH),
 ]
+CaseOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Verify on this one case of a function of several arguments: a file with an argument "
+        "a line, as reports print it.",
+        rich_help_panel=HOW_MUCH,
+    ),
+]
+DefinitionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--definitions",
+        help="A Python file with definitions of your own.",
+        rich_help_panel=WHAT,
+    ),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(
@@ -150,3 +166,4 @@ class Inputs:
     logits: Path | None
     row: str | None
     label: int | None
+    case: Path | None = None

@@ -50,14 +50,14 @@ def _simpler(batch: Batch) -> Iterator[Batch]:
                 yield Batch(batch.family, row[None, keep], moved, cross_checked=False)
         chunk //= 2
     for i, value in enumerate(row.astype(np.float64)):
-        for simple in _simpler_numbers(value):
+        for simple in simpler_numbers(value):
             changed = row.copy()
             changed[i] = simple
             if changed[i] != row[i]:
                 yield Batch(batch.family, changed[None, :], batch.labels, cross_checked=False)
 
 
-def _simpler_numbers(value: float) -> Iterator[float]:
+def simpler_numbers(value: float) -> Iterator[float]:
     """0, the nearest integer, and the number cut to 1, 2, 4, 8 significant bits; never larger."""
     if value == 0 or not np.isfinite(value):
         return

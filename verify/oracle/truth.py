@@ -21,7 +21,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import flint
-import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,35 +34,14 @@ from ...derivations.proofs.facts import (
     ShiftInvariant,
 )
 from .limits import ContradictoryLimits, ball_limit, big_float_limit
+from .rounding import GUARD_BITS as GUARD_BITS
+from .rounding import TIE_BITS, assemble, demand_agreement, round_ball
+from .rounding import OracleError as OracleError
+from .rounding import Truth as Truth
 
-# A ball decides once its radius is below 2^-GUARD ulp, so that errors are known that well too.
-GUARD_BITS = 30
 MAX_PRECISION = 1 << 16
-# More than the range of binary64: what is undecided then is a tie, but for a trace.
-TIE_BITS = 1 << 12
 MOST_APART = 1000  # classes that the second oracle takes one by one
 BALLS = balls().name
-
-
-class OracleError(ArithmeticError):
-    """The oracles disagree, or cannot decide a rounding: a defect to be reported, never hidden."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Exact results, as seen from a format.
-
-    ``rounded``: correctly rounded to nearest even, in the format's dtype; ``ulp_exponent``: q with
-    ulp(exact) = 2^q; ``offset``: (exact - rounded) / ulp(exact), in [-1/2, 1/2], accurate to
-    2^-30.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
-    2^-30 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
-    TIE_BITS bits do not tell from a tie, such as 1 - 2^-25 - e^-(10^30), is taken for the tie: both
-    neighbours are then half an ulp away, as far as any error measured in ulps can tell.
-    """
-
-    rounded: NDArray[Any]
-    ulp_exponent: NDArray[np.int64]
-    offset: NDArray[np.float64]
 
 
 def truth(
@@ -163,7 +141,7 @@ def truth(
     while precision <= MAX_PRECISION:
         with flint.ctx.workprec(precision):
             result = evaluate(groups, formula, balls(), shift, restore)
-            roundings = [_round_ball(ball, fmt, precision > TIE_BITS) for ball in result.flat]
+            roundings = [round_ball(ball, fmt, precision > TIE_BITS) for ball in result.flat]
         if all(r is not None for r in roundings):
             decided = [r for r in roundings if r is not None]
             if cross_check:
@@ -180,8 +158,8 @@ def truth(
                     witness = evaluate(alone, second, big_floats(bits), 0.0, 0.0)
                 grouped = witness.size > len(decided)  # one for each class, not for each group
                 each = [decided[k] for k in groups.members] if grouped else decided
-                _demand_agreement(witness, each, fmt)
-            return groups.spread(_assemble(decided, result.shape, fmt))
+                demand_agreement(witness, each, fmt)
+            return groups.spread(assemble(decided, result.shape, fmt))
         precision *= 2
     raise OracleError(
         f"{definition.name} at {[v.hex() for v in values.tolist()]} does not round uniquely to "
@@ -338,112 +316,3 @@ def _counts_equal_classes(
             )
         except (ArithmeticError, IndexError, TypeError, ValueError):
             return False
-
-
-_Rounding = tuple[int, int, float]  # significand, ulp exponent, offset
-
-
-def _round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> _Rounding | None:
-    """The one number of the format that every point of the ball rounds to; None if not one.
-
-    With ``accept_ties``, a ball around a tie rounds as the tie does, to even.
-    """
-    tiny = fmt.tiny_exponent
-    if not ball.is_finite():  # a true infinity, the limit at a mask, has a finite radius
-        infinite = ball.rad().is_finite() and (ball > 0 or ball < 0)
-        return _overflow(ball < 0, fmt) if infinite else None
-    if ball.abs_upper() < flint.arb((1, tiny - GUARD_BITS - 1)):
-        return 0, tiny, 0.0
-    if ball.abs_lower() > flint.arb((1, fmt.emax + 1)):  # overflow, whatever the digits
-        return _overflow(ball < 0, fmt)
-    mid, mid_exponent = (int(v) for v in ball.mid().man_exp())
-    rad, rad_exponent = (int(v) for v in ball.rad().man_exp())
-    top = abs(mid).bit_length() + mid_exponent if mid else fmt.emin
-    q = max(top - 1, fmt.emin) - fmt.precision + 1
-    if rad and rad.bit_length() + rad_exponent > q - GUARD_BITS:
-        return None
-    if rad and mid:  # widen a radius of 2^-(10^38) to one whose digits can be written down
-        floor = min(mid_exponent, top - 4 * fmt.precision - 2 * GUARD_BITS)
-        if rad.bit_length() + rad_exponent <= floor:
-            rad, rad_exponent = 1, floor
-    exponent = min(mid_exponent, rad_exponent) if rad else mid_exponent
-    mid <<= mid_exponent - exponent
-    rad <<= rad_exponent - exponent if rad else 0
-    shift = q - exponent
-    significand = _shift_round(mid, shift)
-    if rad:
-        low, high = (_shift_round(mid + r, shift) for r in (-rad, rad))
-        if low != high:
-            if not accept_ties:
-                return None
-            significand = low if low % 2 == 0 else high
-    # shift > 0 whenever anything was rounded off.
-    offset = (mid - (significand << shift)) / (1 << shift) if shift > 0 else 0.0
-    return _at_power_of_two(significand, q, offset, fmt)
-
-
-def _overflow(negative: bool, fmt: Format) -> _Rounding:
-    return (-1 if negative else 1), fmt.emax + 1, 0.0
-
-
-def _at_power_of_two(significand: int, q: int, offset: float, fmt: Format) -> _Rounding:
-    """Take the ulp of the power of two from both sides: no ball tells 1 - e^-1000 from 1."""
-    if abs(significand) == 1 << fmt.precision and abs(offset) < 2.0**-GUARD_BITS:
-        return significand // 2, q + 1, offset / 2
-    return significand, q, offset
-
-
-def _shift_round(integer: int, shift: int) -> int:
-    """integer / 2^shift, rounded to nearest, ties to even."""
-    if shift <= 0:
-        return integer << -shift
-    if integer.bit_length() < shift - 1:
-        return 0
-    quotient, remainder = integer >> shift, integer & ((1 << shift) - 1)
-    half = 1 << (shift - 1)
-    return quotient + (remainder > half or (remainder == half and quotient & 1))
-
-
-def _demand_agreement(witness: NDArray[Any], decided: list[_Rounding], fmt: Format) -> None:
-    """Mpmath must find the same values; it has no error bars, so it gets more bits."""
-    overflow = mpmath.ldexp(1, fmt.emax + 1)
-    for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
-        if mpmath.isnan(number):
-            agree = False
-        elif mpmath.isinf(number) or abs(number) >= overflow:
-            agree = fmt.from_significand(significand, q) == (np.inf if number > 0 else -np.inf)
-        elif abs(number) < mpmath.ldexp(1, q - GUARD_BITS):  # its exponent may be -10^300
-            agree = abs(significand + offset) < 2.0 ** (1 - GUARD_BITS)
-        else:
-            man, exponent = (int(v) for v in number.man_exp)  # of the modulus
-            agree = _close(-man if number < 0 else man, exponent - q, significand, offset)
-        if not agree:
-            raise OracleError(
-                f"balls give {significand} * 2^{q} in {fmt.name}, offset {offset} ulp; "
-                f"mpmath gives {mpmath.nstr(number, 30)}"
-            )
-
-
-def _close(integer: int, exponent: int, significand: int, offset: float) -> bool:
-    """Whether integer * 2^exponent is within 2^(1 - GUARD_BITS) of significand + offset.
-
-    In integers: fractions would be reduced at every step, of every number that both oracles give.
-    """
-    numerator, denominator = offset.as_integer_ratio()
-    below = max(-exponent, 0)
-    distance = abs(
-        (integer * denominator << max(exponent, 0))
-        - (significand * denominator + numerator << below)
-    )
-    return distance << (GUARD_BITS - 1) < denominator << below
-
-
-def _assemble(decided: list[_Rounding], shape: tuple[int, ...], fmt: Format) -> Truth:
-    rounded = np.array([fmt.from_significand(s, q) for s, q, _ in decided], dtype=fmt.dtype)
-    offset = np.array([o for _, _, o in decided])
-    offset[np.isinf(rounded.astype(np.float64))] = 0.0
-    return Truth(
-        rounded.reshape(shape),
-        np.array([q for _, q, _ in decided], dtype=np.int64).reshape(shape),
-        offset.reshape(shape),
-    )

@@ -325,7 +325,8 @@ def _case(failure: dict[str, Any], title: str) -> str:
     drawings = row_of_logits(failure) if failure["logits"] else ""
     if failure["threshold"]:
         drawings = distance(failure) + drawings
-    commands = _copied("Reproduce", failure["reproduce"])
+    commands = _copied("Case", failure["case"]) if failure["case"] else ""
+    commands += _copied("Reproduce", failure["reproduce"])
     if failure["snippet"]:
         commands += _copied("Without softproof", failure["snippet"].rstrip())
     return f"""<section class="case">

@@ -134,6 +134,8 @@ def _text(failure: dict[str, Any]) -> str:
         rows.append(("label", str(failure["label"])))
     rows += [*quantities(failure), ("reproduce", failure["reproduce"])]
     lines += [f"{name:9} {value}" for name, value in rows]
+    if failure["case"]:
+        lines += ["case:", failure["case"]]
     if failure["snippet"]:
         lines += ["without softproof:", failure["snippet"].rstrip()]
     return "\n".join(lines)

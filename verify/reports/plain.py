@@ -11,8 +11,10 @@ from ..oracle.metrics import UNIT, bits
 from ..runs.results import Report, Result
 from ..subjects.subject import Subject
 
-SCHEMA = 2  # raised when a field is added or changes its meaning (data/report.schema.json)
-READABLE = (1, 2)  # schemas of stored reports: in the first, results have no grade and no warning
+SCHEMA = 3  # raised when a field is added or changes its meaning (data/report.schema.json)
+# Schemas of stored reports: in the first, results have no grade and no warning; in the second,
+# failures have no case.
+READABLE = (1, 2, 3)
 
 
 def as_dict(report: Report) -> dict[str, Any]:

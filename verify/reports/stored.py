@@ -51,10 +51,12 @@ def load(path: Path) -> dict[str, Any]:
         if not isinstance(data, dict) or not {"schema", "results"} <= data.keys():
             raise ValueError("that is no report of `verify --json`")
         if data["schema"] not in READABLE:
-            readable = " and ".join(map(str, READABLE))
+            readable = ", ".join(map(str, READABLE))
             raise ValueError(f"it has schema {data['schema']}, and this softproof reads {readable}")
         if data["schema"] == 1:
             _add_what_schema_1_lacks(data)
+        if data["schema"] == 2:
+            _add_what_schema_2_lacks(data)
         for complaint in complaints(data, schema()):
             raise ValueError(f"that is no whole report of `verify --json`: {complaint}")
     except RecursionError:
@@ -76,6 +78,15 @@ def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
             granted = {"summation": "any", "arithmetic": "input", "layouts": "any"}
             contract = {**granted, **subject["contract"]}
             subject |= {"observed": {}, **subject, "contract": contract}
+
+
+def _add_what_schema_2_lacks(data: dict[str, Any]) -> None:
+    """Cases of definitions with named arguments, of which there were none."""
+    with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
+        data["schema"] = 3
+        for result in data["results"]:
+            for found in (*result["failures"], *result["undecided"]["rows"]):
+                found |= {"case": None, **found}
 
 
 def schema() -> dict[str, Any]:

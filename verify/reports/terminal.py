@@ -17,6 +17,7 @@ from ..subjects.subject import short_id
 from ..suites import SUITES
 from ..suites.grades import weakest
 from .text import (
+    case_lines,
     collapse_in_short,
     collapse_told,
     counted,
@@ -300,6 +301,8 @@ def _lines(failure: Failure) -> list[str]:
         shown, decimal = row_of_numbers(failure.logits, MAX_SHOWN)
         label = "" if failure.label is None else f"   label {failure.label}"
         lines += [f"logits    {shown}{label}", f"          {decimal}"]
+    if failure.case is not None:
+        lines += case_lines(failure.case)
     if failure.detail:
         lines.append(failure.detail)
     if failure.observed is not None and failure.expected is not None:
@@ -429,11 +432,19 @@ def _print_undecided(report: Report, console: Console) -> None:
         results = [r for r in report.results.values() if r.definition == definition]
         count = sum(result.undecided for result in results)
         rows = [row for result in results for row in result.undecided_rows]
-        shown = min(rows, key=lambda row: len(row.logits) or math.inf)
+        shown = min(rows, key=lambda row: len(row.case or row.logits) or math.inf)
         at = f", as {', '.join(map(hex_and_decimal, shown.logits))}" if shown.logits else ""
-        console.print(
+        if shown.case:
+            at = f", as {'; '.join(shown.case.splitlines())}"
+        told = (
             f"Undecided: {counted(count, 'row')}{at}: {shown.reason}. That is a finding about the "
-            f"definition {definition}, not about a subject: such rows were not judged.",
+        )
+        told += f"definition {definition}, not about a subject: such rows were not judged."
+        if not all(row.case is None for row in rows):
+            told = f"Undecided: {counted(count, 'case')} of {definition}{at}: {shown.reason}. Such "
+            told += "cases were not judged."
+        console.print(
+            told,
             markup=False,
             soft_wrap=True,
         )

@@ -35,6 +35,9 @@ FINDINGS = ("fail", "refused", "expected", "fixed")
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+MOST_OF_A_LINE = 120  # characters of a case on the terminal
+
+
 def legal(text: str) -> str:
     r"""A text with U+FFFD for the control characters and surrogates that XML and HTML cannot hold.
 
@@ -176,6 +179,30 @@ def row_of_numbers(values: Sequence[str], most: int) -> tuple[str, str]:
     more = f", ... ({len(values)} in all)" if len(values) > most else ""
     decimal = [f"{float.fromhex(value):.9g}" for value in values[:most]]
     return f"[{', '.join(values[:most])}{more}]", f"[{', '.join(decimal)}{more}]"
+
+
+def case_lines(case: str) -> list[str]:
+    """The lines of a case of a function of several arguments, long ones cut.
+
+    Parameters
+    ----------
+    case
+        The case as text, as ``cases.text`` writes it.
+
+    Returns
+    -------
+    list of str
+        Its lines, of MOST_OF_A_LINE characters at most, and an ellipsis.
+
+    Examples
+    --------
+    >>> case_lines("rms_norm\\nx[K=2] 0x1p+0 0x1p-1")
+    ['rms_norm', 'x[K=2] 0x1p+0 0x1p-1']
+    """
+    lines = case.splitlines()
+    return [
+        line if len(line) <= MOST_OF_A_LINE else f"{line[:MOST_OF_A_LINE]} ..." for line in lines
+    ]
 
 
 def worst_first(failures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

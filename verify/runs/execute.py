@@ -20,6 +20,7 @@ from ..subjects.surroundings import our_own
 from ..suites import SUITES, Suite
 from ..suites.observe import observe
 from ..suites.verdicts import Undecided, Verdict, Violation, no_result
+from .execute_cases import result_of_cases
 from .reproduce import Shown, write_collapse, write_failure, write_undecided
 from .results import Item, Result
 
@@ -45,7 +46,9 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
         raise GivenUp(str(subject.given_up))
     subject.settle({})  # forget what was observed in another format
     with our_own():
-        return _result(item, subject)
+        if subject.definition.of_a_row:
+            return _result(item, subject)
+        return result_of_cases(item, subject)
 
 
 def _result(item: Item, subject: LiveSubject) -> Result:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
+from ..cases.case import Case
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
 from ..suites import BUDGETS, SUITES, Suite
+from ..suites.of_cases import CASE_SUITES
 from .results import Item
 
 # Families of many shapes, one row length after the other.
 OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
+GIVEN = "given"  # the family of what the user gives
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}  # of each input family, by budget
 
 
@@ -25,17 +28,23 @@ def plan(
     seed: int = 0,
     given: Callable[[Definition, Format], tuple[Batch, ...]] | None = None,
     given_in: str = "",
+    case: Callable[[Format], Case] | None = None,
 ) -> list[Item]:
     """All items of a run; those that share inputs stand together, so that truths are found once.
 
     With ``given``, the user's rows take the place of the input families (and the suite of special
     values, which makes its own rows, is held against the given row alone); ``given_in`` is the
-    file that holds them.
+    file that holds them.  With ``case``, the user's case takes the place of those that are drawn.
     """
-    subjects, items = list(subjects), []
+    subjects, suites, items = list(subjects), list(suites), []
     for name in dict.fromkeys(s.definition for s in subjects):
         definition = lookup(name)
         for dtype in dtypes:
+            if not definition.of_a_row:
+                if given is None:
+                    found = case(FORMATS[dtype]) if case else None
+                    items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
+                continue
             rows_given = given(definition, FORMATS[dtype]) if given else ()
             for suite in (SUITES[s] for s in suites):
                 if not suite.applies(definition, FORMATS[dtype]):
@@ -52,11 +61,33 @@ def plan(
     return items
 
 
+def _of_cases(
+    definition: Definition,
+    subjects: Sequence[Subject],
+    suites: Sequence[str],
+    dtype: str,
+    budget: str,
+    seed: int,
+    case: Case | None,
+) -> list[Item]:
+    """The items of a definition with named arguments, in a format."""
+    items = []
+    for suite in (CASE_SUITES[name] for name in suites if name in CASE_SUITES):
+        families = suite.families(definition) if case is None else (GIVEN,)
+        for family in families if case is None or suite.takes_cases else ():
+            items += [
+                Item(s, suite.name, dtype, family, ROWS[budget], seed, case=case)
+                for s in subjects
+                if s.definition == definition.name and dtype in s.dtypes
+            ]
+    return items
+
+
 def _families(suite: Suite, definition: Definition, budget: str, given: bool) -> tuple[str, ...]:
     if BUDGETS.index(budget) < BUDGETS.index(suite.budget):
         return ()
     if given:
-        return ("given",) if suite.check is not None else ()
+        return (GIVEN,) if suite.check is not None else ()
     if suite.check_own is not None:
         return ("",)
     return suite.real_families if definition.elementwise else suite.families

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ...derivations import lookup
 from ..subjects.isolation.worker_pool import Workers
 from .execute import GivenUp, execute
 from .results import Item, Report, Result
@@ -23,8 +24,13 @@ WORTH_A_PROCESS = 200
 
 
 def processes_for(items: list[Item]) -> int:
-    """How many processes a plan is worth, 1 at least, of those that have a core to run on."""
+    """How many processes a plan is worth, 1 at least, of those that have a core to run on.
+
+    Definitions of the user's own are known to this process alone.
+    """
     definitions = len({item.subject.definition for item in items})
+    if any(lookup(item.subject.definition).declared_in for item in items):
+        return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, definitions, len(items) // WORTH_A_PROCESS))
 

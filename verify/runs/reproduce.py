@@ -40,14 +40,14 @@ def write_failure(item: Item, shown: Shown) -> Failure:
     row, violation = shown.row, shown.violation
     logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = _label(row)
-    command, detail = _command(item), violation.detail
+    command, detail = base_command(item), violation.detail
     if (shown.fails_alone or item.has_one_given_row) and len(logits) <= MOST_IN_A_COMMAND:
         command += _row_option(logits, label)
     elif item.given or (item.family and shown.has_row):
         only_in_batch = violation.only_in_batch or not item.has_one_given_row
         if shown.has_row and not shown.fails_alone and only_in_batch:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
-        command += _inputs_options(item)
+        command += inputs_options(item)
     has_script = shown.fails_alone and violation.observed is not None
     return Failure(
         family=shown.family or item.family,
@@ -72,8 +72,8 @@ def write_collapse(item: Item, seen: Observation) -> Collapse:
     row = seen.batch
     logits = () if row is None else _short_logits(row)
     label = _label(row) if row is not None and logits else None
-    command = _command(item)
-    command += _row_option(logits, label) if logits else _inputs_options(item)
+    command = base_command(item)
+    command += _row_option(logits, label) if logits else inputs_options(item)
     return Collapse(
         result=seen.result,
         classes=seen.classes,
@@ -111,12 +111,14 @@ def _hexadecimal(value: float | None) -> str | None:
     return None if value is None else hexadecimal(value)
 
 
-def _command(item: Item) -> str:
+def base_command(item: Item) -> str:
     """The command that runs the suite on the subject in the format, as it was declared."""
     definition = item.subject.definition
     known = registered(item.subject.id, definition)
     command = f"softproof verify {definition} --subject {shlex.quote(item.subject.id)}"
     command += f" --dtype {item.dtype} --suite {item.suite}"
+    if file := lookup(definition).declared_in:
+        command += f" --definitions {shlex.quote(file)}"
     if item.subject.declared_in:
         command += f" --subjects {shlex.quote(item.subject.declared_in)}"
     else:
@@ -134,7 +136,7 @@ def _row_option(logits: tuple[str, ...], label: int | None) -> str:
     return f" --row={','.join(logits)}" + ("" if label is None else f" --label {label}")
 
 
-def _inputs_options(item: Item) -> str:
+def inputs_options(item: Item) -> str:
     """The options that give all rows of an item again."""
     if item.given:
         return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from ..cases.case import Case
 from ..inputs.families import Batch
 from ..subjects.contract import CHOICES
 from ..subjects.subject import Subject
@@ -32,6 +33,7 @@ class Item:
     seed: int
     given: tuple[Batch, ...] = ()
     given_in: str = ""  # the file that holds these rows; "" where they stand on the command line
+    case: Case | None = None  # of the user, of a definition with named arguments
 
     @property
     def has_one_given_row(self) -> bool:
@@ -57,6 +59,7 @@ class Failure:
     source: str
     reproduce: str
     snippet: str | None  # a script without softproof, where the subject states its call
+    case: str | None = None  # as text (cases/text.py), of a definition with named arguments
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class UndecidedRow:
     logits: tuple[str, ...]  # hex; empty where it is no single row, or a long one
     label: int | None
     reason: str
+    case: str | None = None  # as text, of a definition with named arguments; None for a long one
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import inspect
 import io
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,7 @@ def call(
     subnormal numbers for 0 is accepted where the subject ``may_flush``), InputChanged or
     NotApplicable.
     """
-    function, surroundings = loaded.function, loaded.surroundings
-    names = keywords_of(function, library)
+    names = keywords_of(loaded.function, library)
     keywords: dict[str, Any] = {}
     if axis is not None:
         keywords = {name: axis for name in ("axis", "dim") if name in names}
@@ -140,6 +139,53 @@ def call(
     if labels is not None:
         labels = labels.copy()
         arguments.append(to_native(labels, library, device))
+    most = MOST_LARGER * max(logits.size, 1)
+    return _results(loaded, arguments, keywords, most, may_flush=may_flush)
+
+
+def call_with_arguments(
+    loaded: Loaded,
+    arguments: Sequence[Array],
+    *,
+    library: str,
+    device: str,
+    parameters: Mapping[str, float],
+    defaults: Mapping[str, float],
+    most: int,
+    out: Array | None = None,
+    may_flush: bool = False,
+) -> list[Array]:
+    """The results of a function of several arguments, as NumPy arrays, copied.
+
+    ``arguments`` go by position, single integers as ``int``.  ``parameters`` go by name, and so do
+    those of ``defaults`` that the function takes; ``out`` goes to a keyword of that name.  A result
+    may have ``most`` numbers.  Raises what ``call`` does.
+    """
+    names = keywords_of(loaded.function, library)
+    keywords: dict[str, Any] = {n: v for n, v in defaults.items() if n in names}
+    for name in (*parameters, *(() if out is None else ("out",))):
+        if name not in names:
+            raise NotApplicable(f"it takes no {name}")
+    keywords |= parameters
+    if out is not None:
+        keywords["out"] = to_native(out, library, device)
+    native = [
+        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a.copy(), library, device)
+        for a in arguments
+    ]
+    return _results(loaded, native, keywords, most, may_flush=may_flush)
+
+
+def _results(
+    loaded: Loaded,
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    most: int,
+    *,
+    may_flush: bool,
+) -> list[Array]:
+    """Call a function, and see that it returns arrays and leaves its input and all else alone."""
+    function, surroundings = loaded.function, loaded.surroundings
     before = [_seen(argument) for argument in arguments]
     silence = contextlib.redirect_stdout(io.StringIO())  # stdout is the report's
     try:
@@ -159,10 +205,10 @@ def call(
         raise SubjectRaised.of(error, f" under {under}" if under else "") from error
     for array in arrays:
         # (And not unpickled elsewhere, which would run the subject's code there.)
-        if array.dtype.hasobject or array.size > MOST_LARGER * max(logits.size, 1):
+        if array.dtype.hasobject or array.size > most:
+            given = ", ".join(f"{a.dtype} {a.shape}" for a in map(to_numpy, arguments))
             raise WrongResult(
-                f"a result has dtype {array.dtype} and shape {array.shape}, for {logits.dtype} "
-                f"logits of {logits.shape}"
+                f"a result has dtype {array.dtype} and shape {array.shape}, for {given}"
             )
     if words := surroundings.offences(may_flush=may_flush):
         raise EnvironmentChanged(words)

@@ -177,6 +177,16 @@ SUITES: dict[str, Suite] = {
             applies=parameters.applies,
         ),
         Suite(
+            "liveness",
+            "each argument and parameter of a function of several arguments acts as defined",
+            None,
+        ),
+        Suite(
+            "poison",
+            "what such a function does not depend on changes no bit: masked entries, other cases",
+            None,
+        ),
+        Suite(
             "regressions",
             "every bug on record",
             None,

@@ -6,6 +6,7 @@ In a process of its own a crash, a hang and runaway memory are findings like any
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -15,17 +16,18 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import Pipe
 from typing import IO, Any
 
+import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from ....derivations import Definition, Output, lookup
 from .. import subject as faults
-from ..call import Loaded, call, load
+from ..call import MOST_LARGER, Loaded, call, call_with_arguments, load
 from ..contract import CHOICES, Contract
 from ..subject import Crashed, Outcome, OutOfMemory, ProcessDied, Subject, TimedOut, WrongResult
 from ..surroundings import Surroundings
@@ -118,6 +120,50 @@ class LiveSubject(ABC):
         )
         return Outcome(arrays[0], arrays[1] if len(arrays) == 2 else None)
 
+    def of_arguments(
+        self,
+        arguments: Sequence[Array],
+        shapes: Mapping[str, tuple[int, ...]],
+        dtype: np.dtype[Any],
+        *,
+        parameters: Mapping[str, float],
+        out: Array | None = None,
+    ) -> list[Array]:
+        """The results of a function of several arguments, one for each output.
+
+        ``shapes``: those that the outputs must have, by name; ``dtype``: that of the numbers;
+        ``out``: a buffer for the result, for functions that take one.  Raises as a call does.
+        """
+        defaults = {n: p.default for n, p in self.definition.parameters.items()}
+        arrays = self._call_with_arguments(
+            arguments,
+            {
+                "parameters": dict(parameters),
+                "defaults": {n: v for n, v in defaults.items() if v is not None},
+                "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
+                "out": out,
+            },
+        )
+        if len(arrays) != len(shapes):
+            raise WrongResult(f"returned {len(arrays)} arrays, expected {', '.join(shapes)}")
+        for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+            if array.shape != shape:
+                given = ", ".join(str(argument.shape) for argument in arguments)
+                raise WrongResult(
+                    f"{name} has shape {array.shape}, expected {shape} for arguments of {given}"
+                )
+            if array.dtype != dtype:
+                raise WrongResult(f"{name} has dtype {array.dtype}, expected {dtype}")
+        return arrays
+
+    @abstractmethod
+    def _call_with_arguments(
+        self, arguments: Sequence[Array], keywords: Mapping[str, Any]
+    ) -> list[Array]:
+        """The arrays that a call with several arguments returns; ``call_with_arguments`` has the
+        keywords.
+        """
+
     @abstractmethod
     def _call(
         self,
@@ -207,6 +253,20 @@ class InProcess(LiveSubject):
             may_flush=self.contract.flush_to_zero == "yes",
         )
 
+    def _call_with_arguments(
+        self, arguments: Sequence[Array], keywords: Mapping[str, Any]
+    ) -> list[Array]:
+        self.load()
+        assert self._loaded is not None
+        return call_with_arguments(
+            self._loaded,
+            arguments,
+            library=self.subject.arrays,
+            device=self.subject.device,
+            may_flush=self.contract.flush_to_zero == "yes",
+            **keywords,
+        )
+
 
 class Process:
     """A worker process; started at the first request, and again after a death."""
@@ -247,7 +307,8 @@ class Process:
 
     def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
-        if getattr(request.get("logits"), "nbytes", 0) > LARGE:
+        arrays = (request.get("logits"), *request.get("arguments", ()))
+        if sum(getattr(array, "nbytes", 0) for array in arrays) > LARGE:
             self._send_large(request, limit)
         else:
             self._connection.send(request)
@@ -382,6 +443,20 @@ class Worker(LiveSubject):
             "layout": layout,
             "options": dict(options),
             "may_flush": self.contract.flush_to_zero == "yes",
+        }
+        arrays: list[Array] = self._ask(request)
+        return arrays
+
+    def _call_with_arguments(
+        self, arguments: Sequence[Array], keywords: Mapping[str, Any]
+    ) -> list[Array]:
+        request = {
+            "id": self.subject.id,
+            "arguments": list(arguments),
+            "library": self.subject.arrays,
+            "device": self.subject.device,
+            "may_flush": self.contract.flush_to_zero == "yes",
+            **keywords,
         }
         arrays: list[Array] = self._ask(request)
         return arrays

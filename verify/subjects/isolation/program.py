@@ -87,7 +87,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,6 +213,11 @@ class Program(LiveSubject):
         except BaseException:
             self.close()
             raise
+
+    def _call_with_arguments(
+        self, arguments: Sequence[Array], keywords: Mapping[str, Any]
+    ) -> list[Array]:
+        raise NotApplicable("a program takes logits and labels only")
 
     def _ask(self, logits: Array, labels: Array | None) -> list[Array]:
         talk = self._started()

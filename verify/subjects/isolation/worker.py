@@ -12,7 +12,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..call import call, have_no_terminal, load
+from ..call import call, call_with_arguments, have_no_terminal, load
 from ..subject import NotApplicable, SubjectError, SubjectFault, SubjectRaised
 from .numba_cache import distrust_caches
 
@@ -21,6 +21,8 @@ def answer(request: dict[str, Any]) -> tuple[str, Any]:
     """The reply to a request to load or to call: how it ended, and its arrays or its message."""
     try:
         loaded = load(request.pop("id"))
+        if "arguments" in request:
+            return "done", call_with_arguments(loaded, **request)
         return "done", call(loaded, **request) if request else []
     except (SubjectFault, SubjectError, NotApplicable) as outcome:
         return type(outcome).__name__, str(outcome)

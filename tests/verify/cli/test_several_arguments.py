@@ -1,0 +1,205 @@
+"""`softproof verify` of functions of several arguments, of the catalogue and of a user's own."""
+
+import importlib
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from softproof.derivations import REGISTRY
+from softproof.verify.cli.main import app
+from softproof.verify.reports.html import html
+from softproof.verify.reports.junit import junit
+from softproof.verify.reports.stored import load, schema
+from softproof.verify.testing import assert_conforms
+from typer.testing import CliRunner
+
+PROGRAM = Path(sys.executable).with_name("softproof")
+
+SUBJECTS = """
+import numpy as np
+
+def rms_norm(x, gain, eps=1e-6):
+    mean = np.sum(x * x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
+    return x / np.sqrt(mean + x.dtype.type(eps)) * gain
+
+def eps_outside(x, gain, eps=1e-6):
+    mean = np.sum(x * x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
+    return x / (np.sqrt(mean) + x.dtype.type(eps)) * gain
+
+def steep(x, slope):
+    return 1 / (1 + np.exp(-x * slope[:, None]))
+"""
+DEFINITIONS = """
+from softproof.derivations import Real, Vector, define
+
+@define(
+    family="mine",
+    source="me",
+    arguments={"x": Vector("K", lower=-4, upper=4), "slope": Real(lower=0.5, upper=2)},
+    output=("K",),
+)
+def steep(x, slope, xp):
+    "A sigmoid of some slope."
+    return xp.sigmoid(x * slope)
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder with a user's files, and the registry as it was afterwards."""
+    (tmp_path / "kernels_of_mine.py").write_text(SUBJECTS)
+    (tmp_path / "definitions.py").write_text(DEFINITIONS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    before = set(REGISTRY)
+    yield tmp_path
+    for name in REGISTRY.keys() - before:
+        del REGISTRY[name]
+    sys.modules.pop("kernels_of_mine", None)
+
+
+def softproof(*arguments):
+    return CliRunner(env={"COLUMNS": "250"}).invoke(app, [str(a) for a in arguments])
+
+
+def usage_error(*arguments):
+    """The one line of a usage error, exit status 2."""
+    outcome = softproof(*arguments)
+    assert outcome.exit_code == 2, outcome.output
+    (line,) = outcome.output.strip().splitlines()
+    assert line.startswith("softproof: ")
+    return line
+
+
+MINE = ("--subject", "kernels_of_mine:rms_norm", "--dtype", "float32")
+BROKEN = ("--subject", "kernels_of_mine:eps_outside", "--dtype", "float32", "--suite", "liveness")
+
+
+def test_a_right_function_passes_in_the_table_that_all_have():
+    outcome = softproof("verify", "rms_norm", *MINE, "--suite", "liveness", "--suite", "poison")
+    assert outcome.exit_code == 0, outcome.output
+    heading, row = (
+        next(line for line in outcome.output.splitlines() if word in line)
+        for word in ("definition, subject", "kernels_of_mine:rms_norm")
+    )
+    assert heading.split()[3:5] == ["liveness", "poison"]
+    assert row.split()[:4] == ["kernels_of_mine:rms_norm", "float32", "pass", "pass"]
+    assert "all passed" in outcome.output
+
+
+def test_a_broken_one_fails_and_the_printed_command_shows_the_case_again(here):
+    outcome = softproof("verify", "rms_norm", *BROKEN, "--json", here / "report.json")
+    assert outcome.exit_code == 1
+    assert "value beyond its error bound, where eps acts" in outcome.output
+    data = json.loads((here / "report.json").read_text())
+    assert list(Draft202012Validator(schema()).iter_errors(data)) == []
+    (result,) = data["results"]
+    failure = result["failures"][0]
+    assert failure["case"].splitlines()[0].startswith("rms_norm")
+    assert [line.split("[")[0] for line in failure["case"].splitlines()[1:]] == ["x", "gain"]
+    for line in failure["case"].splitlines():
+        assert line[:100] in outcome.output
+    stored = load(here / "report.json")
+    assert failure["case"].splitlines()[1].split("] ")[1] in html(stored)
+    assert failure["case"].splitlines()[1] in junit(stored)
+    command = failure["reproduce"].replace("softproof", shlex.quote(str(PROGRAM)), 1)
+    again = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert again.returncode == 1, again.stderr
+    assert failure["case"].splitlines()[1] in again.stdout
+
+
+def test_a_case_in_a_file_is_judged_alone(here):
+    case = here / "case.txt"
+    case.write_text("rms_norm eps=0x1p-4\nx[K=1] 0x1p-4\ngain[K=1] 0x1p+0\n")
+    run = ("verify", "rms_norm", "--dtype", "float32", "--case", case)
+    outcome = softproof(*run, "--subject", "kernels_of_mine:eps_outside")
+    assert outcome.exit_code == 1
+    assert "x[K=1] 0x1p-4" in outcome.output
+    outcome = softproof(*run, "--subject", "kernels_of_mine:rms_norm")
+    assert outcome.exit_code == 0, outcome.output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rms_norm\nx[K=1] 0.5\ngain[K=1] 0x1p+0", "line 2: '0.5' is no number in hex"),
+        ("softmax\nlogits[K=1] 0x1p+0", "softmax takes a row: give --row or --logits, not --case"),
+        ("sparsemax\nz[K=1] 0x1p+0", "is a case of sparsemax, not of rms_norm"),
+        ("", "the text of a case is empty"),
+    ],
+)
+def test_what_is_no_case_is_a_usage_error(here, text, told):
+    (here / "case.txt").write_text(text)
+    assert told in usage_error("verify", "rms_norm", *MINE, "--case", here / "case.txt")
+
+
+def test_options_that_do_not_fit_are_usage_errors():
+    assert "No such file" in usage_error("verify", "rms_norm", *MINE, "--case", "none.txt")
+    told = usage_error("verify", "rms_norm", *MINE, "--row=1,2")
+    assert "rms_norm takes x, gain, not rows of logits; give --case" in told
+    told = usage_error("verify", "rms_norm", *MINE, "--row=1,2", "--case", "kernels_of_mine.py")
+    assert "--case excludes --row and --logits" in told
+    told = usage_error("verify", "rms_norm", "--subject", "./program")
+    assert "programs take logits and labels only" in told
+    told = usage_error("plot", "precision", "rms_norm", "--output", "plot.png")
+    assert "plot does not do functions of several arguments yet, and rms_norm takes x, gain" in told
+
+
+def test_definitions_of_a_file_are_verified(here):
+    run = ("verify", "--definitions", "definitions.py", "--subject", "kernels_of_mine:steep")
+    outcome = softproof(*run, "--dtype", "float32", "--suite", "liveness")
+    assert outcome.exit_code == 0, outcome.output
+    assert "\n steep" in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (DEFINITIONS, "x = 1", "definitions.py defines nothing"),
+        ("def steep(", "def rms_norm(", "definition 'rms_norm' exists already"),
+        ('"slope": Real', '"factor": Real', "it has to take (x, factor, xp)"),
+        ("xp.sigmoid(x * slope)", "xp.sigmoidal(x)", "steep: definitions.py:12: AttributeError"),
+        ("xp.sigmoid(x * slope)", "xp.sum(x)", "gives value of shape (); its signature says (3,)"),
+        ("import Real", "import Reel", "definitions.py:2: ImportError"),
+        ("@define(", "@define((", "SyntaxError"),
+    ],
+)
+def test_errors_in_that_file_are_usage_errors(here, old, new, told):
+    assert old in DEFINITIONS
+    (here / "definitions.py").write_text(DEFINITIONS.replace(old, new, 1))
+    assert told in usage_error("verify", "--definitions", "definitions.py")
+
+
+def test_a_file_that_is_not_there_is_a_usage_error():
+    assert "No such file" in usage_error("verify", "--definitions", "none.py")
+
+
+@pytest.mark.parametrize("style", [(), ("--latex",)])
+@pytest.mark.parametrize("name", [n for n, d in REGISTRY.items() if not d.of_a_row])
+def test_derive_prints_formula_arguments_forms_and_source(name, style):
+    outcome = softproof("derive", name, *style)
+    assert outcome.exit_code == 0, outcome.output
+    definition = REGISTRY[name]
+    words = outcome.output.replace("\\", "").replace("\n          ", " ")
+    assert "Definition for" in words
+    for part in (*definition.signature.arguments, *definition.forms, *definition.parameters):
+        assert part in words
+    if not style:
+        assert definition.source in words
+
+
+def test_assert_conforms_takes_such_functions():
+    scope = {}
+    exec(SUBJECTS, scope)
+    assert_conforms(scope["rms_norm"], "rms_norm", suites="liveness")
+    with pytest.raises(AssertionError) as caught:
+        assert_conforms(scope["eps_outside"], "rms_norm", suites="liveness")
+    told = str(caught.value)
+    assert "float32 liveness: value beyond its error bound, where eps acts" in told
+    assert "        gain[K=5] " in told
+    assert "assert_conforms(fn, 'rms_norm', dtype='float32', suites='liveness')" in told

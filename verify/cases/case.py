@@ -1,0 +1,91 @@
+"""A case: one point at which a definition with named arguments is asked, and batches of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.signature import Kind, Label, Labels, Mask, Numbers, Signature
+
+Values = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The value of each argument, and the parameters that have not their defaults.
+
+    Numbers are arrays in the dtype of a format, labels and integers of int64, masks of bool; what
+    is a single number has the shape ().
+    """
+
+    values: Values
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def sizes(self, signature: Signature) -> dict[str, int]:
+        """The size of each axis; ValueError where the shapes do not fit the signature."""
+        return signature.sizes({name: value.shape for name, value in self.values.items()})
+
+    def with_values(self, **changed: NDArray[Any]) -> Case:
+        """The same case with other values of some arguments."""
+        return replace(self, values={**self.values, **changed})
+
+    def with_parameters(self, **changed: float) -> Case:
+        """The same case with other values of some parameters."""
+        return replace(self, parameters={**self.parameters, **changed})
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells two cases apart, to look one up by."""
+        values = ((n, v.dtype.str, v.shape, v.tobytes()) for n, v in sorted(self.values.items()))
+        return (*values, *sorted(self.parameters.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class CaseBatch:
+    """Cases that an implementation is asked about in one call.
+
+    They have the same sizes and parameters, and shared arguments in common.
+    """
+
+    family: str
+    cases: tuple[Case, ...]
+
+    def case(self, i: int) -> CaseBatch:
+        """One case, as a batch of its own."""
+        return replace(self, cases=(self.cases[i],))
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """The parameters that have not their defaults."""
+        return self.cases[0].parameters
+
+    def stacked(self, signature: Signature) -> list[NDArray[Any]]:
+        """The arguments of a call, in order: cases along a new first axis, shared ones as they are.
+
+        >>> from softproof.derivations import Vector
+        >>> signature = Signature({"x": Vector("K"), "gain": Vector("K", shared=True)})
+        >>> case = Case({"x": np.zeros(3), "gain": np.ones(3)})
+        >>> [a.shape for a in CaseBatch("", (case, case)).stacked(signature)]
+        [(2, 3), (3,)]
+        """
+        first = self.cases[0].values
+        return [
+            first[name] if kind.shared else np.stack([case.values[name] for case in self.cases])
+            for name, kind in signature.arguments.items()
+        ]
+
+
+def dtype_of(kind: Kind, numbers: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the values of an argument, where numbers have a format's."""
+    if isinstance(kind, Numbers):
+        return numbers
+    return np.dtype(np.bool_ if isinstance(kind, Mask) else np.int64)
+
+
+def axis_of_index(kind: Kind) -> str | None:
+    """The axis that an argument is an index into; None where it is none."""
+    return kind.into if isinstance(kind, Label | Labels) else None

@@ -1,0 +1,129 @@
+"""Families of cases of a definition, drawn from a seed.
+
+In each family one argument takes one hazard of its kind, or one parameter one of its values; all
+else is plain.  In each there are axes of several sizes, and labels at the first place, at the last
+and between.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.arithmetic.formats import Format
+from ...derivations.definition import Definition
+from ...derivations.signature import Integer, Kind, Mask, Numbers
+from ..inputs.families import STANDARD
+from .case import Case, CaseBatch, axis_of_index
+from .hazards import Rng, drawn_index, drawn_integer, hazards, mask_hazards
+
+# Single entries, vector widths and tiles, and their neighbours.
+SIZES = (1, 2, 3, 5, 8, 16, 17, 31, 64, 130)
+MORE_SIZES = (4, 7, 33, 63, 65, 100, 127, 128, 129, 255, 256, 1000)
+STRIDES = (1, 3, 7, 9)
+CASES = 3  # in a batch: the first place of a label, the last, one between
+
+
+def families(definition: Definition) -> tuple[str, ...]:
+    """The names of the families of cases of a definition.
+
+    >>> from softproof.derivations import lookup
+    >>> families(lookup("logsumexp"))[:2]
+    ('logits: normal', 'logits: constant')
+    """
+    names = []
+    for name, kind in definition.signature.arguments.items():
+        if isinstance(kind, Numbers):
+            names += [f"{name}: {hazard}" for hazard in hazards(kind)]
+        elif isinstance(kind, Mask):
+            names += [f"{name}: {hazard}" for hazard in mask_hazards()]
+    for name, parameter in definition.parameters.items():
+        names += [f"{name}={value:g}" for value in parameter.values]
+    return tuple(names)
+
+
+def draw(
+    definition: Definition, family: str, fmt: Format, rows: int, seed: int
+) -> Iterator[CaseBatch]:
+    """The batches of a family: the same for the same definition, family, format, rows and seed.
+
+    Parameters
+    ----------
+    definition, family
+        A definition, and the name of one of its families.
+    fmt
+        The format of numbers.
+    rows
+        How many rows a family of logits has in the budget: STANDARD of them or more give more
+        batches, of larger sizes.
+    seed
+        The seed.
+
+    Raises
+    ------
+    ValueError
+        The definition has no such family.
+    """
+    if family not in families(definition):
+        raise ValueError(f"{definition.name} has no family {family!r} of cases")
+    few = rows < STANDARD
+    for i, sizes in enumerate(_sizes(definition, few)):
+        rng = np.random.default_rng([seed, zlib.crc32(f"{definition.name} {family}".encode()), i])
+        yield draw_batch(definition, family, fmt, sizes, rng)
+
+
+def draw_batch(
+    definition: Definition, family: str, fmt: Format, sizes: Mapping[str, int], rng: Rng
+) -> CaseBatch:
+    """A batch of CASES cases of a family, with axes of the given sizes."""
+    name, _, hazard = family.partition(": ")
+    parameter, _, _ = family.partition("=")
+    parameters: dict[str, float] = {}
+    if parameter in definition.parameters:
+        values = definition.parameters[parameter].values
+        parameters = {parameter: next(v for v in values if f"{parameter}={v:g}" == family)}
+    shared: dict[str, NDArray[Any]] = {}
+    cases = []
+    for place in range(CASES):
+        drawn: dict[str, NDArray[Any]] = {}
+        for argument, kind in definition.signature.arguments.items():
+            if argument not in shared:
+                wanted = hazard if argument == name else ""
+                drawn[argument] = _value(kind, wanted, fmt, sizes, rng, place)
+                if kind.shared:
+                    shared[argument] = drawn[argument]
+        cases.append(Case({**drawn, **shared}, parameters))
+    return CaseBatch(family, tuple(cases))
+
+
+def _value(
+    kind: Kind, hazard: str, fmt: Format, sizes: Mapping[str, int], rng: Rng, place: int
+) -> NDArray[Any]:
+    """A value of an argument: by a hazard where one is named, else the plain one."""
+    shape = tuple(sizes[axis] for axis in kind.axes)
+    if isinstance(kind, Numbers):
+        draws = hazards(kind)
+        return draws[hazard or next(iter(draws))](rng, fmt, shape)
+    if isinstance(kind, Mask):
+        kept = mask_hazards()
+        return kept[hazard or next(iter(kept))](rng, shape)
+    if isinstance(kind, Integer):
+        return np.array(drawn_integer(rng, kind, sizes))
+    size = sizes[axis_of_index(kind) or ""]
+    count = int(np.prod(shape, dtype=np.int64))
+    drawn = [drawn_index(rng, size, place + i) for i in range(count)]
+    return np.array(drawn, dtype=np.int64).reshape(shape)
+
+
+def _sizes(definition: Definition, few: bool) -> Iterator[dict[str, int]]:
+    """Sizes of the axes: each size of one axis meets small and large ones of the others."""
+    axes = definition.signature.axes
+    known = SIZES if few else (*SIZES, *MORE_SIZES)
+    for i in range(len(known)):
+        # Strides prime to 10 and 22, the numbers of sizes: so that no two axes go along.
+        places = {axis: i * STRIDES[j % len(STRIDES)] + j for j, axis in enumerate(axes)}
+        yield {axis: known[place % len(known)] for axis, place in places.items()}

@@ -1,0 +1,165 @@
+"""The exact results of a definition at a case, rounded once into a format.
+
+As in ``oracle/truth.py``: balls, raised in precision until every number rounds uniquely, and big
+floats as the second oracle.  Every form of a definition is the same function, so that whichever
+decides first tells the truth; the second oracle evaluates the published one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import flint
+import numpy as np
+from numpy.typing import NDArray
+
+from ...derivations.arithmetic.formats import Format
+from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.definition import Definition, Formula
+from ...derivations.signature import Integer, Label, Numbers
+from ..oracle.rounding import (
+    GUARD_BITS,
+    TIE_BITS,
+    OracleError,
+    Rounding,
+    Truth,
+    assemble,
+    demand_agreement,
+    round_ball,
+)
+from .case import Case
+
+MAX_PRECISION = 1 << 13
+
+
+def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> NDArray[Any]:
+    """All numbers that a formula of a definition gives at a case, one output after the other.
+
+    OracleError where an output has not the shape that is declared: a finding about the definition.
+    """
+    arguments = []
+    for name, kind in definition.signature.arguments.items():
+        value = case.values[name]
+        if isinstance(kind, Numbers):
+            arguments.append(xp.array(value.astype(np.float64)))
+        else:
+            arguments.append(int(value) if isinstance(kind, Label | Integer) else value)
+    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
+    result = formula(*arguments, xp, **{**defaults, **case.parameters})
+    several = len(definition.signature.outputs) > 1
+    found = result if several else (result,)
+    flat: list[Any] = []
+    shapes = output_shapes(definition, case)
+    for output, (name, shape) in zip(found, shapes.items(), strict=True):
+        numbers = np.asarray(output, dtype=object)
+        if numbers.shape != shape:
+            raise OracleError(
+                f"the formula of {definition.name} gives {name} of shape {numbers.shape}; its "
+                f"signature says {shape}"
+            )
+        flat += numbers.reshape(-1).tolist()
+    array = np.empty(len(flat), dtype=object)
+    array[:] = flat
+    return array
+
+
+def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
+    """The shape of each output at a case."""
+    signature = definition.signature
+    sizes = case.sizes(signature)
+    return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
+
+
+def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool = False) -> Truth:
+    """The exact results at a case, all outputs in one vector, each rounded once.
+
+    Parameters
+    ----------
+    definition, case
+        The definition, and finite numbers for its arguments.
+    fmt
+        The format to round to.
+    cross_check
+        Whether the second oracle is asked, too.
+
+    Returns
+    -------
+    Truth
+        Of the numbers that ``evaluate`` gives, in its order.
+
+    Raises
+    ------
+    OracleError
+        The oracles disagree, or MAX_PRECISION bits decide nothing: the definition may be singular
+        there, as layer normalisation without eps is where all numbers are equal.
+
+    >>> from softproof.derivations import lookup
+    >>> from softproof.derivations.arithmetic.formats import BINARY32
+    >>> case = Case({"logits": np.float32([0, 0]), "label": np.array(0)})
+    >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
+    array([0.6931472], dtype=float32)
+    """
+    precision = fmt.precision + GUARD_BITS + 24
+    while precision <= MAX_PRECISION:
+        for formula in (definition.formula, *definition.forms.values()):
+            with flint.ctx.workprec(precision):
+                decided = _decided(definition, formula, case, fmt, precision > TIE_BITS)
+            if decided is not None:
+                if cross_check:
+                    bits = 2 * precision + 64 + _bits_before_the_point(case)
+                    _demand_witness(definition, case, fmt, decided, bits)
+                return assemble(decided, (len(decided),), fmt)
+        precision *= 2
+    raise OracleError(
+        f"{definition.name} does not round uniquely to {fmt.name} with {MAX_PRECISION} bits"
+    )
+
+
+def _decided(
+    definition: Definition, formula: Formula, case: Case, fmt: Format, accept_ties: bool
+) -> list[Rounding] | None:
+    """The rounding of each number that a formula gives, where all are decided."""
+    found = [round_ball(x, fmt, accept_ties) for x in evaluate(definition, formula, case, balls())]
+    decided = [rounding for rounding in found if rounding is not None]
+    return decided if len(decided) == len(found) else None
+
+
+def _demand_witness(
+    definition: Definition, case: Case, fmt: Format, decided: list[Rounding], bits: int
+) -> None:
+    """OracleError unless big floats of so many bits give the same."""
+    try:
+        witness = evaluate(definition, definition.formula, case, big_floats(bits))
+    except ZeroDivisionError as error:
+        raise OracleError(f"{definition.name} divides by zero in big floats") from error
+    demand_agreement(witness, decided, fmt)
+
+
+def _bits_before_the_point(case: Case) -> int:
+    """How many binary digits the largest number of a case has before the point."""
+    numbers = [v for v in case.values.values() if v.size and v.dtype.kind not in "bi"]
+    largest = max((float(np.max(np.abs(v.astype(np.float64)))) for v in numbers), default=0.0)
+    return max(math.frexp(largest)[1], 0)
+
+
+MOST_KEPT = 4096  # truths, for the other subjects of a run
+_truths: dict[Any, Truth | OracleError] = {}
+
+
+def truth_once(
+    definition: Definition, case: Case, fmt: Format, *, cross_check: bool = False
+) -> Truth:
+    """``truth``, kept for the other subjects of a run and for shrinking."""
+    key = (definition.name, id(definition), fmt.name, case.key)
+    if key not in _truths:
+        if len(_truths) >= MOST_KEPT:
+            _truths.clear()
+        try:
+            _truths[key] = truth(definition, case, fmt, cross_check=cross_check)
+        except OracleError as error:
+            _truths[key] = error
+    found = _truths[key]
+    if isinstance(found, OracleError):
+        raise found
+    return found

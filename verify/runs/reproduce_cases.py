@@ -1,0 +1,69 @@
+"""What is written down of a finding at a case: the case as text, and the command that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...derivations import Definition
+from ..cases.case import Case, CaseBatch
+from ..cases.text import to_text
+from ..oracle.metrics import hexadecimal
+from ..suites.of_cases import CASE_SUITES
+from ..suites.verdicts import Undecided, Violation
+from .reproduce import base_command, inputs_options
+from .results import Failure, Item, UndecidedRow
+
+MOST_IN_A_COMMAND = 2000  # numbers; a larger case is found again by its seed
+MOST_WRITTEN = 64  # numbers of an undecided case
+
+
+@dataclass(frozen=True)
+class ShownCase:
+    """A violation with the case that shows it, after shrinking."""
+
+    family: str
+    definition: Definition
+    case: Case
+    violation: Violation
+    fails_alone: bool  # the case was seen to fail without the rest of its batch
+
+
+def write_case_failure(item: Item, shown: ShownCase) -> Failure:
+    """Write a violation at a case down, with the command that shows it again."""
+    violation, text = shown.violation, to_text(shown.definition, shown.case)
+    judged_by = item.suite if CASE_SUITES[item.suite].takes_cases else "accuracy"
+    reproduce, detail = base_command(replace(item, suite=judged_by)), violation.detail
+    size = sum(value.size for value in shown.case.values.values())
+    if (shown.fails_alone or item.case is not None) and size <= MOST_IN_A_COMMAND:
+        reproduce += f" --case /dev/stdin <<'END'\n{text}\nEND"
+    else:
+        reproduce += inputs_options(item)
+        if not shown.fails_alone and shown.family != "preflight":
+            detail = f"{detail} The case alone does not fail: only in its batch.".lstrip()
+    return Failure(
+        family=shown.family,
+        kind=violation.kind,
+        message=violation.message,
+        detail=detail,
+        logits=(),
+        label=None,
+        index=violation.index,
+        observed=None if violation.observed is None else hexadecimal(violation.observed),
+        expected=None if violation.expected is None else hexadecimal(violation.expected),
+        error=violation.error,
+        threshold=violation.threshold,
+        source=violation.source,
+        reproduce=reproduce,
+        snippet=None,
+        case=text,
+    )
+
+
+def write_undecided_case(definition: Definition, batch: CaseBatch, seen: Undecided) -> UndecidedRow:
+    """Write down a case that was not judged; one of many numbers without them."""
+    text = None
+    if batch.cases:
+        case = batch.cases[seen.row]
+        if sum(value.size for value in case.values.values()) <= MOST_WRITTEN:
+            text = to_text(definition, case)
+    return UndecidedRow((), None, seen.reason, text)

@@ -1,0 +1,95 @@
+"""Functions of several arguments in NumPy, as people write them; the batch axis stands first.
+
+Any floating dtype, computed in that dtype.  What a mask drops is replaced before it is used: NaN
+times a weight 0 is NaN.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contract import IN_FORMAT
+from ..registration import subject
+
+Array = NDArray[Any]
+
+# Sums over an axis that is not the last are added one by one, and so may matrix products be.
+ONE_BY_ONE = replace(IN_FORMAT, summation="any")
+
+
+@subject("rms_norm", contract=IN_FORMAT)
+def rms_norm(x: Array, gain: Array, eps: float = 1e-6) -> Array:
+    """x gain / sqrt(mean x^2 + eps)."""
+    return x / np.sqrt(_mean(x * x) + x.dtype.type(eps)) * gain
+
+
+@subject("layer_norm", contract=IN_FORMAT)
+def layer_norm(x: Array, gain: Array, bias: Array, eps: float = 1e-5) -> Array:
+    """The deviations from the mean over their root mean square, by two passes."""
+    centred = x - _mean(x)
+    return centred / np.sqrt(_mean(centred * centred) + x.dtype.type(eps)) * gain + bias
+
+
+def _mean(x: Array) -> Array:
+    """np.mean would round differently: it divides 16-bit sums in 32 bits."""
+    return np.sum(x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
+
+
+@subject("attention", contract=ONE_BY_ONE)
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: NDArray[np.bool_],
+    scale: float | None = None,
+    softcap: float = 0.0,
+) -> Array:
+    """softmax(scale k q) v, one query to a batch entry; masked keys and values are left out."""
+    one = q.dtype.type(1)
+    factor = one / np.sqrt(q.dtype.type(q.shape[-1])) if scale is None else q.dtype.type(scale)
+    kept = np.where(mask[:, :, None], k, q.dtype.type(0))
+    scores = _capped(np.sum(kept * q[:, None, :], axis=-1) * factor, softcap)
+    scores = np.where(mask, scores, -np.inf).astype(q.dtype)
+    e = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
+    weights = e / np.sum(e, axis=-1, keepdims=True)
+    return np.sum(weights[:, :, None] * np.where(mask[:, :, None], v, q.dtype.type(0)), axis=1)
+
+
+def _capped(scores: Array, softcap: float) -> Array:
+    cap = scores.dtype.type(softcap)
+    return cap * np.tanh(scores / cap) if softcap else scores
+
+
+@subject("kl_divergence", contract=IN_FORMAT)
+def kl_divergence(student: Array, teacher: Array, temperature: float = 1.0) -> Array:
+    """T^2 sum p (log p - log q), p of the teacher, q of the student."""
+    t = student.dtype.type(temperature)
+    log_q, log_p = _log_softmax(student / t), _log_softmax(teacher / t)
+    return t * t * np.sum(np.exp(log_p) * (log_p - log_q), axis=-1)
+
+
+def _log_softmax(x: Array) -> Array:
+    d = x - np.max(x, axis=-1, keepdims=True)
+    return d - np.log(np.sum(np.exp(d), axis=-1, keepdims=True))
+
+
+@subject("linear_cross_entropy", contract=ONE_BY_ONE)
+def linear_cross_entropy(
+    hidden: Array, weight: Array, label: NDArray[np.int64], softcap: float = 0.0
+) -> Array:
+    """log sum_k e^z_k - z_label of the logits z = weight hidden."""
+    z = _capped(np.sum(hidden[:, None, :] * weight, axis=-1), softcap)
+    d = z - np.max(z, axis=-1, keepdims=True)
+    return np.log(np.sum(np.exp(d), axis=-1)) - d[np.arange(len(d)), label]
+
+
+@subject("sparsemax", contract=ONE_BY_ONE)
+def sparsemax(z: Array) -> Array:
+    """(z - tau)_+, by the sums of the largest."""
+    d = z - np.max(z, axis=-1, keepdims=True)
+    sums = np.cumsum(-np.sort(-d, axis=-1), axis=-1, dtype=z.dtype)
+    counts = np.arange(1, z.shape[-1] + 1).astype(z.dtype)
+    tau = np.max((sums - z.dtype.type(1)) / counts, axis=-1, keepdims=True)
+    return np.maximum(d - tau, z.dtype.type(0))

@@ -1,0 +1,41 @@
+"""The suites of definitions with named arguments: what is checked, and on which cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition
+from ...cases import draw
+from ...cases.case import CaseBatch
+from ...subjects.isolation.in_process import LiveSubject
+from ..verdicts import Verdict
+from . import accuracy, liveness, poison
+
+__all__ = ["CASE_SUITES", "CaseSuite"]
+
+
+@dataclass(frozen=True)
+class CaseSuite:
+    """A named property, with the families of cases that it is checked on.
+
+    ``families`` are those of a definition, ``draw`` gives the batches of one of them, and ``check``
+    judges a subject on a batch.  ``takes_cases``: whether it judges a case of the user's.
+    """
+
+    name: str
+    families: Callable[[Definition], tuple[str, ...]]
+    draw: Callable[[Definition, str, Format, int, int], Iterator[CaseBatch]]
+    check: Callable[[LiveSubject, Definition, Format, CaseBatch], Verdict]
+    takes_cases: bool = True
+
+
+CASE_SUITES: dict[str, CaseSuite] = {
+    suite.name: suite
+    for suite in (
+        CaseSuite("accuracy", draw.families, draw.draw, accuracy.check),
+        CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
+        CaseSuite("poison", poison.families, poison.draw, poison.check),
+    )
+}

@@ -1,0 +1,305 @@
+"""Every result at every case within its threshold of the exact one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition
+from ...cases.case import Case, CaseBatch
+from ...cases.truth import output_shapes, truth_once
+from ...oracle.metrics import histogram, ulp_error
+from ...oracle.rounding import OracleError, Truth
+from ...subjects.contract import Contract, wider_contracts
+from ...subjects.isolation.in_process import LiveSubject
+from ..verdicts import Undecided, Verdict, Violation
+from .thresholds import largest_errors, model_of
+
+NO_BOUND = (
+    "no bound is known of what a right implementation may give there, for what it computes on the "
+    "way may leave the range of the format"
+)
+
+
+def call(
+    subject: LiveSubject,
+    definition: Definition,
+    fmt: Format,
+    batch: CaseBatch,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
+
+    It raises what a call of the subject does.
+
+    Parameters
+    ----------
+    subject
+        The implementation that is asked.
+    definition
+        The definition that it implements.
+    fmt
+        The format of the numbers.
+    batch
+        Cases for one call.
+    out
+        A buffer for the result, of its shape, for subjects that take one.
+
+    Returns
+    -------
+    array
+        Of shape (cases, numbers), in the dtype of the format.
+    """
+    count = len(batch.cases)
+    inner = output_shapes(definition, batch.cases[0])
+    shapes = {name: (count, *shape) for name, shape in inner.items()}
+    arguments = batch.stacked(definition.signature)
+    results = subject.of_arguments(
+        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out
+    )
+    return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
+    """Hold the results of a batch against the truth, number by number.
+
+    Where the oracle decides nothing, or no bound is known, the case is undecided.
+    """
+    return judge(definition, subject.contract, fmt, batch, call(subject, definition, fmt, batch))
+
+
+def judge(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    computed: NDArray[Any],
+) -> Verdict:
+    """The verdict on computed results, a row of numbers for each case of a batch.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    contract
+        What the subject declares.
+    fmt
+        The format of the results.
+    batch
+        The cases.
+    computed
+        Results of shape (cases, numbers), as ``call`` gives them.
+
+    Returns
+    -------
+    Verdict
+        A violation for each case with a result beyond its threshold, and what was not decided.
+    """
+    checks, worst = 0, 0.0
+    errors: dict[int, int] = {}
+    violations: list[Violation] = []
+    undecided: list[Undecided] = []
+    for row, case in enumerate(batch.cases):
+        try:
+            exact = truth_once(definition, case, fmt, cross_check=row == 0)
+        except OracleError as reason:
+            undecided.append(Undecided(row, str(reason)))
+            continue
+        held = hold(definition, contract, fmt, case, computed[row], exact)
+        error, limits = held.error, held.limits
+        known = np.isfinite(limits)
+        if not known.all():
+            undecided.append(Undecided(row, NO_BOUND))
+        # Passing is stated: NaN never passes.
+        bad = known & ~((error <= limits) & np.isfinite(error))
+        checks += int(known.sum())
+        if known.any():
+            worst = max(worst, float(np.max(error[known])))
+            for key, number in histogram(error[known]).items():
+                errors[key] = errors.get(key, 0) + number
+        if bad.any():
+            violations.append(
+                _violation(definition, contract, fmt, row, case, computed[row], exact, held, bad)
+            )
+    return Verdict(checks, worst, violations, errors, undecided=tuple(undecided))
+
+
+@dataclass(frozen=True)
+class Held:
+    """The results of a case beside their thresholds: both in ulp, and where these come from.
+
+    A limit is infinite where nothing is known; an error, of NaN and of a wrong infinity.
+    """
+
+    error: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    source: str
+
+
+def hold(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    case: Case,
+    computed: NDArray[Any],
+    exact: Truth,
+) -> Held:
+    """The error of each result at a case, and the largest admissible one.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    contract
+        What the subject declares: a promise in ulp, or the class of its arithmetic.
+    fmt
+        The format of the results.
+    case
+        The case.
+    computed
+        The results at it, all outputs one after the other.
+    exact
+        The exact results.
+
+    Returns
+    -------
+    Held
+        Errors and limits, one for each result.
+    """
+    promised = contract.ulps.get(fmt.name)
+    if promised is not None:
+        limits = np.full(exact.rounded.shape, promised)
+        return Held(ulp_error(computed, exact), limits, "promised by the subject's contract")
+    absolute = largest_errors(definition, case, model_of(contract, fmt))
+    forms = ", ".join(("as published", *definition.forms))
+    source = (
+        f"running error of {definition.name} in {fmt.name}, accumulator {contract.accumulator}, "
+        f"summation {contract.summation}, arithmetic {contract.arithmetic}, the largest over its "
+        f"forms ({forms})"
+    )
+    return Held(*_in_ulp(computed, absolute, exact, fmt), source)
+
+
+def _in_ulp(
+    computed: NDArray[Any], absolute: NDArray[np.float64], exact: Truth, fmt: Format
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The errors of results and the largest admissible ones, in ulp.
+
+    Where the exact result is far beyond the range of the format, only that infinity is right.  An
+    ulp of binary64 may be 2^-1074, and a finite limit beyond the range in ulps: such results are
+    compared as they are, and the limit is the largest float.
+    """
+    error = ulp_error(computed, exact)
+    with np.errstate(over="ignore", invalid="ignore"):
+        limits = np.ldexp(absolute, -exact.ulp_exponent)
+        beyond = np.isinf(limits) & np.isfinite(absolute)
+        distance = np.abs(computed.astype(np.float64) - exact.rounded.astype(np.float64))
+    most = np.finfo(np.float64).max
+    error = np.where(beyond, np.where(distance <= absolute, np.minimum(error, most), np.inf), error)
+    limits = np.where(beyond, most, limits)
+    infinite = np.isinf(exact.rounded.astype(np.float64))
+    far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
+    return error, np.where(far, 0.0, limits)
+
+
+def _violation(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    row: int,
+    case: Case,
+    computed: NDArray[Any],
+    exact: Truth,
+    held: Held,
+    bad: NDArray[np.bool_],
+) -> Violation:
+    """The worst of the results of a case that are beyond their thresholds."""
+    error, limits = held.error, held.limits
+    places = np.flatnonzero(bad)
+    with np.errstate(all="ignore"):
+        k = int(places[np.argmax((error / limits)[places])])
+    settings = _admitting(definition, contract, fmt, case, computed, exact)
+    declared = " ".join(f"--contract {setting}" for setting in settings)
+    detail = [f"At {place(definition, case, k)}."] if computed.size > 1 else []
+    if settings:
+        detail.append(f"It is within the bound of {', '.join(settings)}: if made so, {declared}")
+    return Violation(
+        row=row,
+        message="value beyond its error bound",
+        detail=" ".join(detail),
+        index=k,
+        observed=float(computed[k]),
+        expected=float(exact.rounded[k]),
+        error=float(error[k]),
+        threshold=float(limits[k]),
+        source=held.source,
+        admitted_by=tuple(settings),
+    )
+
+
+def place(definition: Definition, case: Case, k: int) -> str:
+    """Which result number k of a case is: the output, and its index along each axis.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    case
+        The case.
+    k
+        The number of the result, of all outputs one after the other.
+
+    Returns
+    -------
+    str
+        The name of the output, with its index.
+
+    Raises
+    ------
+    IndexError
+        There are not so many results.
+
+    Examples
+    --------
+    >>> from softproof.derivations import lookup
+    >>> place(lookup("softmax"), Case({"logits": np.zeros(3)}), 1)
+    'value[K=1]'
+    """
+    for name, shape in output_shapes(definition, case).items():
+        count = math.prod(shape)
+        if k < count:
+            axes = definition.signature.outputs[name]
+            indices = np.unravel_index(k, shape) if shape else ()
+            inner = ", ".join(f"{a}={int(i)}" for a, i in zip(axes, indices, strict=True))
+            return f"{name}[{inner}]" if inner else name
+        k -= count
+    raise IndexError(f"{definition.name} has no result number {k} there")
+
+
+def _admitting(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    case: Case,
+    computed: NDArray[Any],
+    exact: Truth,
+) -> Sequence[str]:
+    """The fewest settings of a contract that would have admitted all errors of a case."""
+    if fmt.name in contract.ulps or not np.isfinite(computed.astype(np.float64)).all():
+        return ()
+    tried = {model_of(contract, fmt)}
+    for settings in wider_contracts(contract):
+        model = model_of(contract.with_settings(settings), fmt)
+        if model not in tried:
+            tried.add(model)
+            absolute = largest_errors(definition, case, model)
+            error, limits = _in_ulp(computed, absolute, exact, fmt)
+            if (error <= limits).all() and np.isfinite(limits).all():
+                return settings
+    return ()

@@ -1,0 +1,200 @@
+"""What a result does not depend on may hold anything: no bit of the result changes.
+
+NaN, infinities and the largest numbers are put where they must not matter: in the entries that a
+mask drops, in the other cases of a batch, and in a buffer that the result is written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition
+from ....derivations.signature import Mask, Numbers
+from ...cases.case import Case, CaseBatch
+from ...cases.draw import draw as draw_cases
+from ...cases.draw import families as hazard_families
+from ...cases.truth import output_shapes, truth_once
+from ...inputs.families import largest
+from ...oracle.rounding import OracleError
+from ...subjects.isolation.in_process import LiveSubject
+from ...subjects.subject import NotApplicable
+from ..verdicts import Verdict, Violation
+from . import accuracy
+
+
+def families(definition: Definition) -> tuple[str, ...]:
+    """The family of plain cases, the only one that is poisoned.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        Its name.
+    """
+    return hazard_families(definition)[:1]
+
+
+draw = draw_cases
+
+
+def poisons(fmt: Format) -> dict[str, float]:
+    """What is put into places that must not matter, by name.
+
+    Parameters
+    ----------
+    fmt
+        The format of the numbers.
+
+    Returns
+    -------
+    dict
+        A number for each name.
+    """
+    return {
+        "NaN": np.nan,
+        "inf": np.inf,
+        "-inf": -np.inf,
+        "the largest number": largest(fmt),
+    }
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
+    """Compare the results of a batch with those of the same batch poisoned, bit by bit."""
+    if len(batch.cases) == 1:  # a case of the user: beside itself in a batch
+        batch = replace(batch, cases=batch.cases * 2)
+    clean = accuracy.call(subject, definition, fmt, batch)
+    checks = 0
+    for poisoned, rows, told in _poisoned(definition, fmt, batch):
+        changed = accuracy.call(subject, definition, fmt, poisoned)
+        checks += clean[rows].size
+        if (violation := _violation(definition, batch, clean, changed, rows, told)) is not None:
+            return Verdict(checks, 0.0, [violation])
+    counted, violation = _into_a_buffer(subject, definition, fmt, batch, clean)
+    return Verdict(checks + counted, 0.0, [violation] if violation else [])
+
+
+def _poisoned(
+    definition: Definition, fmt: Format, batch: CaseBatch
+) -> Iterator[tuple[CaseBatch, list[int], str]]:
+    """Batches with poison, the rows of them whose results it must not change, and where it is."""
+    for name, mask in _masked(definition):
+        rows = []
+        for i, case in enumerate(batch.cases):
+            other = _with_masked(definition, case, name, mask, 0.5)
+            if other is not None and _is_the_same(definition, case, other, fmt):
+                rows.append(i)
+        for poison, number in poisons(fmt).items() if rows else ():
+            cases = [_with_masked(definition, case, name, mask, number) for case in batch.cases]
+            mixed = tuple(new or old for new, old in zip(cases, batch.cases, strict=True))
+            told = f"{poison} in entries of {name} that {mask} drops changes the result"
+            yield replace(batch, cases=mixed), rows, told
+    own = [n for n in definition.signature.numbers if not definition.signature.arguments[n].shared]
+    for poison, number in poisons(fmt).items() if own else ():
+        last = batch.cases[-1]
+        values = {name: np.full_like(last.values[name], number) for name in own}
+        others = batch.cases[:-1]
+        told = f"{poison} in another case of the batch changes the result"
+        poisoned = replace(batch, cases=(*others, last.with_values(**values)))
+        yield poisoned, [*range(len(others))], told
+
+
+def _masked(definition: Definition) -> Iterator[tuple[str, str]]:
+    """Arguments of numbers that have all axes of a mask, with that mask."""
+    kinds = definition.signature.arguments
+    for mask, mask_kind in kinds.items():
+        for name, kind in kinds.items():
+            is_pair = isinstance(mask_kind, Mask) and isinstance(kind, Numbers)
+            if is_pair and not kind.shared and set(mask_kind.axes) <= set(kind.axes):
+                yield name, mask
+
+
+def _with_masked(
+    definition: Definition, case: Case, name: str, mask: str, number: float
+) -> Case | None:
+    """A case with a number in the entries of an argument that a mask drops; None where none is."""
+    kinds = definition.signature.arguments
+    axes, value = kinds[name].axes, case.values[name]
+    dropped = ~case.values[mask]
+    if not dropped.any():
+        return None
+    order = [axis for axis in axes if axis in kinds[mask].axes]
+    aligned = np.transpose(dropped, [kinds[mask].axes.index(axis) for axis in order])
+    shape = [n if axis in order else 1 for axis, n in zip(axes, value.shape, strict=True)]
+    changed = np.where(aligned.reshape(shape), np.asarray(number, dtype=value.dtype), value)
+    return case.with_values(**{name: changed.astype(value.dtype)})
+
+
+def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -> bool:
+    """Whether the exact results at two cases are the same: that what differs does not matter."""
+    try:
+        one, two = (truth_once(definition, c, fmt) for c in (case, other))
+    except OracleError:
+        return False
+    return bool(
+        np.array_equal(one.rounded.astype(np.float64), two.rounded.astype(np.float64))
+        and np.array_equal(one.offset, two.offset)
+    )
+
+
+def _into_a_buffer(
+    subject: LiveSubject,
+    definition: Definition,
+    fmt: Format,
+    batch: CaseBatch,
+    clean: NDArray[Any],
+) -> tuple[int, Violation | None]:
+    """The same with a buffer full of NaN for the result, where the subject takes one."""
+    shapes = list(output_shapes(definition, batch.cases[0]).values())
+    if len(shapes) > 1:
+        return 0, None
+    out = np.full((len(batch.cases), *shapes[0]), np.nan, dtype=fmt.dtype)
+    try:
+        changed = accuracy.call(subject, definition, fmt, batch, out)
+    except NotApplicable:
+        return 0, None
+    rows = [*range(len(batch.cases))]
+    told = "NaN in the buffer out= changes the result"
+    return clean.size, _violation(definition, batch, clean, changed, rows, told)
+
+
+def _violation(
+    definition: Definition,
+    batch: CaseBatch,
+    clean: NDArray[Any],
+    changed: NDArray[Any],
+    rows: list[int],
+    told: str,
+) -> Violation | None:
+    """The first result of the rows that has other bits."""
+    for row in rows:
+        same = _bits(clean[row]) == _bits(changed[row])
+        if not same.all():
+            k = int(np.argmin(same))
+            return Violation(
+                row=row,
+                message=told,
+                detail=f"At {accuracy.place(definition, batch.cases[row], k)}.",
+                index=k,
+                observed=float(changed[row][k]),
+                expected=float(clean[row][k]),
+                threshold=0.0,
+                source="the result without it, bit by bit",
+            )
+    return None
+
+
+def _bits(numbers: NDArray[Any]) -> NDArray[Any]:
+    """The bits of numbers; those of NaN count as one."""
+    bits = np.ascontiguousarray(numbers).view(f"u{numbers.dtype.itemsize}").copy()
+    bits[np.isnan(numbers.astype(np.float64))] = 0
+    return bits

@@ -1,0 +1,96 @@
+"""The largest admissible error at a case, by running errors over the forms of the definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition, Formula
+from ....derivations.running_error.model import Model
+from ....derivations.running_error.thresholds import admissible, threshold
+from ....derivations.signature import Integer, Label, Numbers
+from ...cases.case import Case
+from ...subjects.contract import Contract
+
+MOST_KEPT = 4096
+_kept: dict[Any, NDArray[np.float64]] = {}
+
+
+def model_of(contract: Contract, fmt: Format) -> Model:
+    """The class of implementations that a contract declares, in a format.
+
+    Parameters
+    ----------
+    contract
+        What a subject declares of its arithmetic.
+    fmt
+        The format of its results.
+
+    Returns
+    -------
+    Model
+        What running errors are evaluated in.
+    """
+    return Model.of(
+        fmt,
+        accumulator=contract.accumulator,
+        arithmetic=contract.arithmetic,
+        summation=contract.summation,
+        flushes=contract.flush_to_zero == "yes",
+    )
+
+
+def largest_errors(definition: Definition, case: Case, model: Model) -> NDArray[np.float64]:
+    """The largest admissible error of each number that the definition gives at a case.
+
+    Infinite where nothing is known of the class, as where it may leave the range of the format.
+    The largest over the forms of the definition: who implements any of them conforms.
+
+    Parameters
+    ----------
+    definition
+        What is to be computed.
+    case
+        The case.
+    model
+        The class of implementations.
+
+    Returns
+    -------
+    array
+        One error for each number, all outputs one after the other.
+    """
+    key = (definition.name, id(definition), model, case.key)
+    if key not in _kept:
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        _kept[key] = _evaluated(definition, case, model)
+    return _kept[key]
+
+
+def _evaluated(definition: Definition, case: Case, model: Model) -> NDArray[np.float64]:
+    arguments: dict[str, Any] = {}
+    for name, kind in definition.signature.arguments.items():
+        value = case.values[name]
+        if isinstance(kind, Numbers):
+            arguments[name] = value.astype(np.float64)
+        else:
+            arguments[name] = int(value) if isinstance(kind, Label | Integer) else value
+    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
+    parameters = {**defaults, **case.parameters}
+    forms = [definition.formula, *definition.forms.values()]
+    count = len(definition.signature.outputs)
+    found = []
+    for k in range(count):
+        outputs = forms if count == 1 else [_output(form, k) for form in forms]
+        known = threshold(outputs, arguments, model, **parameters)
+        found.append(np.asarray(admissible(known), dtype=np.float64).reshape(-1))
+    return np.concatenate(found)
+
+
+def _output(formula: Formula, k: int) -> Formula:
+    """One output of a formula that gives several."""
+    return lambda *arguments, **keywords: formula(*arguments, **keywords)[k]
