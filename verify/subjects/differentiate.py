@@ -1,12 +1,9 @@
 """How a subject is asked for vector-Jacobian products, by autograd of PyTorch or by ``jax.vjp``.
 
-A function that has an attribute ``vjp`` is not differentiated: ``f.vjp(*arguments, *cotangents,
-**parameters)`` gives one array for each argument of real numbers, in order, the one of an argument
-that is shared by a batch summed over it::
-
-    def scaled(x, gain): ...                 # x of shape (cases, K), gain of shape (K,)
-    def scaled_vjp(x, gain, cotangent): ...  # returns (dx of shape (cases, K), dgain of shape (K,))
-    scaled.vjp = scaled_vjp
+A function that has an attribute ``vjp``, as by ``rms_norm.vjp = rms_norm_vjp``, is not
+differentiated: ``f.vjp(*arguments, *cotangents, **parameters)`` gives one array for each argument
+of real numbers, in order.  The one of an argument that is shared by a batch is summed over it: for
+x of shape (cases, K) and a shared gain of shape (K,) it returns arrays of these shapes.
 """
 
 from __future__ import annotations
