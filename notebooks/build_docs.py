@@ -125,7 +125,14 @@ GUIDE = {
     "README.md": "guide.html",
     **{
         f"notebooks/pages/{name}.md": f"guide/{name}.html"
-        for name in ("verifying", "step_radii", "formulas_and_plots", "kernels", "claims")
+        for name in (
+            "verifying",
+            "functions_of_arrays",
+            "step_radii",
+            "formulas_and_plots",
+            "kernels",
+            "claims",
+        )
     },
     "CONTRIBUTING.md": "guide/contributing.html",
     "CHANGELOG.md": "guide/changelog.html",

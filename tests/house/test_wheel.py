@@ -74,7 +74,7 @@ def test_the_stored_logits_and_the_type_markers_are_inside(environment):
 
 def test_the_data_of_reports_and_regressions_is_inside(environment):
     softproof = environment / "venv/bin/softproof"
-    assert "urn:softproof:report:2" in run(softproof, "schema", cwd=environment)
+    assert "urn:softproof:report:3" in run(softproof, "schema", cwd=environment)
     arguments = "verify logsumexp --subject softproof.kernels:logsumexp --suite regressions"
     arguments += " --dtype float32 --html report.html"
     told = run(softproof, *arguments.split(), cwd=environment)

@@ -774,7 +774,7 @@ def test_a_report_in_all_forms_at_once_or_later(here):
 
 
 def test_the_schema_is_printed():
-    assert json.loads(softproof("schema").output)["$id"] == "urn:softproof:report:2"
+    assert json.loads(softproof("schema").output)["$id"] == "urn:softproof:report:3"
 
 
 def test_arrays_and_device_are_those_of_the_users_function(here):
