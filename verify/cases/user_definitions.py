@@ -124,7 +124,7 @@ def _tried(definition: Definition, formula: Formula, case: Case) -> list[flint.a
     OracleError where a value is no number of the arithmetic.
     """
     with flint.ctx.workprec(BITS):
-        found = evaluate(definition, formula, case, balls()).tolist()
+        found: list[flint.arb] = evaluate(definition, formula, case, balls()).tolist()
     for x in found:
         if not isinstance(x, flint.arb):
             raise OracleError(
