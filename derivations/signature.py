@@ -172,8 +172,9 @@ class Parameter:
 class Signature:
     """The arguments of a definition by name, in order, and the axes of its outputs by name.
 
-    ValueError, which names the argument or the output, for an index into an axis that no argument
-    has, a bound that is no axis, an output along an axis that no argument has, or no arguments.
+    ValueError, which names the argument or the output, for an axis that is no identifier, an index
+    into an axis that no argument has, a bound that is no axis, an output along an axis that no
+    argument has, or no arguments.
 
     >>> signature = Signature({"w": Matrix("K", "d"), "h": Vector("d"), "label": Label("K")})
     >>> signature.axes, signature.numbers, signature.rank
@@ -197,6 +198,12 @@ class Signature:
         for name, kind in self.arguments.items():
             if not isinstance(kind, Kind):
                 raise ValueError(f"argument {name!r} is {kind!r}; give a kind, as Vector('K')")
+            for axis in kind.axes:
+                if not axis.isidentifier():
+                    raise ValueError(
+                        f"argument {name!r} has the axis {axis!r}; give it a name of letters, "
+                        "digits and _, as 'K'"
+                    )
             if isinstance(kind, Label | Labels) and kind.into not in self.axes:
                 raise ValueError(f"argument {name!r} is an index into {kind.into!r}; {known}")
             most = kind.upper if isinstance(kind, Integer) else None

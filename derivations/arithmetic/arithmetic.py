@@ -28,6 +28,10 @@ Unary = Callable[[Any], Any]
 Binary = Callable[[Any, Any], Any]
 
 
+class NoValue(ValueError):
+    """A function has no value there, as the maximum of nothing."""
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """A number system with its elementary functions, and what is made from them on arrays.
@@ -232,7 +236,7 @@ class Arithmetic:
             values = list(values)
         if not len(values):
             if function is not operator.add:
-                raise ValueError("the largest or smallest of no values: give one at least")
+                raise NoValue("the largest or smallest of no values: give one at least")
             return self.zeros(np.shape(values)[1:])
         return functools.reduce(function, values)
 

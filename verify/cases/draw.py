@@ -24,6 +24,7 @@ from .hazards import Rng, drawn_index, drawn_integer, hazards, mask_hazards
 # Single entries, vector widths and tiles, and their neighbours.
 SIZES = (1, 2, 3, 5, 8, 16, 17, 31, 64, 130)
 MORE_SIZES = (4, 7, 33, 63, 65, 100, 127, 128, 129, 255, 256, 1000)
+SQUARE = 3  # of all axes at once: only there is a transposed square matrix seen
 STRIDES = (1, 3, 7, 9)
 CASES = 3  # in a batch: the first place of a label, the last, one between
 
@@ -120,10 +121,15 @@ def _value(
 
 
 def _sizes(definition: Definition, few: bool) -> Iterator[dict[str, int]]:
-    """Sizes of the axes: each size of one axis meets small and large ones of the others."""
+    """Sizes of the axes: each size of one axis meets small and large ones of the others.
+
+    Of several axes, all have one size in the last batch.
+    """
     axes = definition.signature.axes
     known = SIZES if few else (*SIZES, *MORE_SIZES)
     for i in range(len(known)):
         # Strides prime to 10 and 22, the numbers of sizes: so that no two axes go along.
         places = {axis: i * STRIDES[j % len(STRIDES)] + j for j, axis in enumerate(axes)}
         yield {axis: known[place % len(known)] for axis, place in places.items()}
+    if len(axes) > 1:
+        yield dict.fromkeys(axes, SQUARE)

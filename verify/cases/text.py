@@ -161,7 +161,10 @@ def _entry(name: str, kind: Kind, word: str, fmt: Format) -> Any:
 def _number(word: str) -> float:
     if not HEX.fullmatch(word):
         raise ValueError(f"{_short(word)} is no number in hex, as 0x1.8p+1")
-    return float.fromhex(word)
+    try:
+        return float.fromhex(word)
+    except OverflowError:
+        raise ValueError(f"{_short(word)} is beyond the largest number, 0x1.fp+1023") from None
 
 
 def _demand_indices(signature: Signature, case: Case, sizes: dict[str, int]) -> None:

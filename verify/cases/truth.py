@@ -19,6 +19,7 @@ import flint
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
 from ...derivations.definition import Definition, Formula
@@ -41,7 +42,8 @@ MAX_PRECISION = 1 << 13
 def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> NDArray[Any]:
     """All numbers that a formula of a definition gives at a case, one output after the other.
 
-    OracleError where an output has not the shape that is declared: a finding about the definition.
+    OracleError where an output has not the shape that is declared, a finding about the definition,
+    and where the formula has no value, as an attention to no keys.
     """
     arguments = []
     for name, kind in definition.signature.arguments.items():
@@ -51,7 +53,10 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
         else:
             arguments.append(int(value) if isinstance(kind, Label | Integer) else value)
     defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
-    result = formula(*arguments, xp, **{**defaults, **case.parameters})
+    try:
+        result = formula(*arguments, xp, **{**defaults, **case.parameters})
+    except NoValue as reason:
+        raise OracleError(f"{definition.name} has no value there: {reason}") from reason
     several = len(definition.signature.outputs) > 1
     found = result if several else (result,)
     flat: list[Any] = []

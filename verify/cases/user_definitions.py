@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import flint
@@ -12,26 +14,36 @@ import numpy as np
 
 from ...derivations import REGISTRY, Definition
 from ...derivations.arithmetic.formats import BINARY32
-from ...derivations.arithmetic.systems import balls
+from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.definition import Formula
+from ...derivations.running_error import Model, RunningErrorArithmetic
 from ..oracle.rounding import OracleError
+from .case import Case
 from .draw import draw_batch, families
 from .products import cotangents
+from .text import to_text
 from .truth import evaluate
 
-SIZE = 3  # of every axis of the case at which each formula is tried
+SIZES = (3, 1)  # of every axis of the cases at which each formula is tried
+BITS = 64  # of balls and big floats there
+ADVICE = "a formula takes axes of every size, and computes with xp alone"
+
+
+class DefinitionError(ValueError):
+    """A formula of a user's definition raises an exception."""
 
 
 def load_definitions(path: Path) -> list[Definition]:
     """Run a Python file that defines functions with ``define``, and give those definitions.
 
-    Each of their formulas is tried at one case, so that a slip in it is told now.  Modules in the
-    folder of the file can be imported by it.
+    Each of their formulas is tried at small plain cases in every arithmetic of a run, so that a
+    slip in it is told now.  Modules in the folder of the file can be imported by it.
 
     Raises
     ------
     ValueError
-        The file raises an exception, defines nothing, or a formula of it does: the message has the
-        file, the line and the exception.
+        The file raises an exception, defines nothing, or a formula of it does, gives what are no
+        numbers, or has no value at plain cases: the message has the file, the line and the reason.
     OSError
         The file cannot be read.
     """
@@ -59,22 +71,76 @@ def load_definitions(path: Path) -> list[Definition]:
     return own
 
 
+@contextlib.contextmanager
+def errors_of_definitions() -> Iterator[None]:
+    """Raise what a formula of a user's definition raises as an error that names file and line.
+
+    Other exceptions pass through: they are no slip of the user.
+
+    Raises
+    ------
+    DefinitionError
+        An exception passed through the file of a definition of the user.
+    """
+    try:
+        yield
+    except Exception as error:
+        passed = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        for definition in REGISTRY.values():
+            path = Path(definition.declared_in)
+            if definition.declared_in and str(path.absolute()) in passed:
+                raise DefinitionError(f"{_told(path, error)}; {ADVICE}") from error
+        raise
+
+
 def _try_formulas(path: Path, definition: Definition) -> None:
-    """ValueError where a formula fails at a plain case, or its products cannot be asked for."""
+    """ValueError where a formula fails at plain cases, or has no value at any of them.
+
+    So where its products cannot be asked for.
+    """
     cotangents(definition)
-    sizes = dict.fromkeys(definition.signature.axes, SIZE)
-    rng = np.random.default_rng(0)
-    case = draw_batch(definition, families(definition)[0], BINARY32, sizes, rng).cases[0]
+    cases = [_plain_case(definition, size) for size in SIZES]
     forms = {"": definition.formula, **definition.forms}
     for name, formula in forms.items():
         of = f"form {name!r} of " if name else ""
         try:
-            with flint.ctx.workprec(64):
-                evaluate(definition, formula, case, balls())
+            values = [x for case in cases for x in _tried(definition, formula, case)]
         except OracleError as error:
             raise ValueError(f"{path}: {of}{definition.name}: {error}") from error
         except Exception as error:
-            raise ValueError(f"{of}{definition.name}: {_told(path, error)}") from error
+            raise ValueError(f"{of}{definition.name}: {_told(path, error)}; {ADVICE}") from error
+        if values and not any(x.is_finite() or x > 0 or x < 0 for x in values):
+            at = "; ".join(to_text(definition, cases[0]).splitlines()[1:])
+            raise ValueError(
+                f"{path}: {of}{definition.name} has no value, as at {at}; correct the formula, or "
+                "declare the domain of each argument by its lower and upper end"
+            )
+
+
+def _plain_case(definition: Definition, size: int) -> Case:
+    sizes = dict.fromkeys(definition.signature.axes, size)
+    rng = np.random.default_rng(0)
+    return draw_batch(definition, families(definition)[0], BINARY32, sizes, rng).cases[0]
+
+
+def _tried(definition: Definition, formula: Formula, case: Case) -> list[flint.arb]:
+    """The values of a formula in balls, once it was evaluated in all arithmetics of a run.
+
+    OracleError where a value is no number of the arithmetic.
+    """
+    with flint.ctx.workprec(BITS):
+        found: list[flint.arb] = evaluate(definition, formula, case, balls()).tolist()
+    for x in found:
+        if not isinstance(x, flint.arb):
+            raise OracleError(
+                f"the formula of {definition.name} gives {x!r}, of the type {type(x).__name__}; "
+                "give numbers of xp, such as xp.number(1)"
+            )
+    with np.errstate(all="ignore"):
+        with contextlib.suppress(ZeroDivisionError):  # where the function has no value
+            evaluate(definition, formula, case, big_floats(BITS))
+        evaluate(definition, formula, case, RunningErrorArithmetic(Model.of(BINARY32)))
+    return found
 
 
 def _told(path: Path, error: BaseException) -> str:

@@ -19,7 +19,7 @@ from ...derivations import REGISTRY, Definition, lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ..cases.case import Case
 from ..cases.text import parse
-from ..cases.user_definitions import load_definitions
+from ..cases.user_definitions import DefinitionError, errors_of_definitions, load_definitions
 from ..inputs.user_rows import Given, GivenRow, given_file, given_row
 from ..reports import terminal
 from ..runs import run as runs
@@ -161,8 +161,11 @@ def _case(inputs: Inputs, tested: Sequence[Subject]) -> Callable[[Format], Case]
     """The user's case, to be read in each format; ValueError where it is none of what is tested."""
     if inputs.case is None:
         return None
-    text = inputs.case.read_text()
-    definition, _ = parse(text, FORMATS["float64"])
+    try:
+        text = inputs.case.read_text(encoding="utf-8")
+        definition, _ = parse(text, FORMATS["float64"])
+    except ValueError as error:
+        raise ValueError(f"{inputs.case}: {error}") from None
     if definition.of_a_row:
         raise ValueError(f"{definition.name} takes a row: give --row or --logits, not --case")
     if others := {s.definition for s in tested} - {definition.name}:
@@ -206,7 +209,8 @@ def execute(run: Configured, store: Path | None) -> None:
         else:
             done = runs.run(items, report, workers.connect, kept)
         try:
-            _show_progress(done, len(items))
+            with usage_errors(DefinitionError), errors_of_definitions():
+                _show_progress(done, len(items))
         except StoreError as error:  # a full disk: what is known is still worth printing
             report.interrupted = True
             typer.echo(f"softproof: {error}", err=True)

@@ -411,7 +411,8 @@ def print_summary(report: Report, console: Console) -> None:
     failed = sum(r.status in ("fail", "refused") for r in report.results.values())
     checks = sum(result.checks for result in report.results.values())
     expected = sum(r.status == "expected" for r in report.results.values())
-    verdict = f"{failed} of {len(report.results)} suites failed" if failed else "all passed"
+    passed = "all passed" if checks else "nothing was judged"
+    verdict = f"{failed} of {len(report.results)} suites failed" if failed else passed
     if report.warned:
         verdict += f" with {counted(len(report.warned), 'warning')}"
     if report.interrupted and not failed:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import sympy
 from softproof.derivations import REGISTRY, lookup
-from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
+from softproof.derivations.running_error import Model, threshold
+from softproof.derivations.running_error.thresholds import admissible
 
 MP = mpmath.MPContext()
 MP.dps = 50
@@ -226,3 +228,23 @@ def test_sparsemax_of_balls_needs_no_order():
         for ball, exact in zip(enclosure, sparsemax(z), strict=True):
             assert ball.contains(flint.arb(MP.nstr(exact, 45)))
     assert max(float(ball.rad()) for ball in enclosure) < 2.0**-17
+
+
+@pytest.mark.parametrize("offset", [16, 256, 4096])
+def test_the_bound_of_layer_norm_tells_scale_and_bias_from_a_one_pass_variance(offset):
+    """x s - mean s conforms far from 0; mean x^2 - mean^2, which cancels, does not."""
+    definition = lookup("layer_norm")
+    x = (np.random.default_rng(0).standard_normal(8) + offset).astype(np.float32)
+    one, eps = np.float32(1), np.float32(1e-5)
+    arguments = {"x": x.astype(float), "gain": np.ones(8), "bias": np.zeros(8)}
+    forms = [definition.formula, *definition.forms.values()]
+    known = threshold(forms, arguments, Model.of(BINARY32), eps=1e-5)
+    mean = x.mean()
+
+    def conforms(variance):
+        scale = one / np.sqrt(variance + eps)
+        error = np.abs((x * scale + -mean * scale).astype(float) - known.value)
+        return (error <= admissible(known)).all()
+
+    assert conforms(np.mean((x - mean) ** 2))
+    assert not conforms(np.maximum(np.mean(x * x) - mean * mean, 0))

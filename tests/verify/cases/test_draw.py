@@ -161,3 +161,12 @@ def test_attention_gets_cases_that_fit_its_signature():
     batch = draw_batch(attention, "k: spike", BINARY32, {"d": 2, "n": 5, "e": 3}, rng)
     shapes = [array.shape for array in batch.stacked(attention.signature)]
     assert shapes == [(3, 2), (3, 5, 2), (3, 5, 3), (3, 5)]
+
+
+def test_in_one_batch_of_each_family_all_axes_have_one_size():
+    """A kernel that transposes square weights alone is found there, and nowhere else."""
+    definition = lookup("linear_cross_entropy")
+    for family in families(definition):
+        batches = draw(definition, family, BINARY32, 0, 0)
+        sizes = [batch.cases[0].sizes(definition.signature) for batch in batches]
+        assert any(s["K"] == s["d"] > 1 for s in sizes), family
