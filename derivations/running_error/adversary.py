@@ -219,6 +219,8 @@ class Adversary(Arrays[ErringNumber]):
         """A sum times a rounded 1 / n."""
         value = self.array(terms).value
         count = value.size if axis is None else value.shape[axis]
+        if count == 1:
+            return self.sum(terms, axis)
         return self.sum(terms, axis) * (1 / self.number(count))
 
     def cumsum(self, terms: Any) -> ErringNumber:

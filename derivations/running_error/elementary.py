@@ -28,7 +28,7 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
 from .numbers import RunningNumber, as_number, finish, rounded, without_error
-from .softmax import log_of_sum
+from .softmax import log_of_sum, most_log_probability
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -82,17 +82,35 @@ def scaled_argument(x: RunningNumber) -> RunningNumber:
         off = model.exponent_argument * model.u * (x.above + x.error) * UP + model.half_subnormal
         off = np.where(np.isinf(x.value) & x.is_exact, 0.0, off)
         scaled = finish(model, *x.parts()[:3], x.error + off, math.inf)
-    scaled.is_shifted = x.is_shifted
+    scaled.is_shifted, scaled.holds_zero = x.is_shifted, x.holds_zero
     return scaled
 
 
 def exp(x: RunningNumber) -> RunningNumber:
-    """e^x: the lemma (growth)."""
+    """e^x: the lemma (growth).
+
+    Of log p = d - log sum e^d, a row d less its largest, the exact value and the reference are in
+    [0, 1], and what is computed in [0, U], U = e^m (1 + c u), log p being computed as at most m
+    (``softmax.most_log_probability``).  So none of the bounds exceeds 1, or U.
+    """
+    origin, most = x, x.most_log_probability
     x = scaled_argument(x)
+    model = x.model
     with quiet():
         value = np.exp(x.value)
-    power = function(x, value, lambda e, w: growth(x.value, w, e), x.model.elementary)
+        power = function(x, value, lambda e, w: growth(x.value, w, e), model.elementary)
+        if most is not None:
+            one = np.maximum(value, 1.0) * UP
+            upper = np.exp(most * (1 + model.exponent_argument * model.u))
+            upper = upper * (1 + model.elementary * model.u) * UP
+            upper = upper + model.function_underflow + model.flushed
+            v, d, w, r = power.parts()
+            certain = np.isfinite(np.max(origin.error))
+            capped = np.where(certain, np.fmin(r, np.maximum(upper, one)), r)
+            power = finish(model, v, np.fmin(d, one), np.fmin(w, one), capped)
     power.exponent = x
+    if x.ndim == 1:
+        power.made_of = ("exp", origin)
     return power
 
 
@@ -133,7 +151,7 @@ def log(x: RunningNumber) -> RunningNumber:
         if sharper is not None:
             d, w, r = (np.fmin(a, b) for a, b in zip((d, w, r), sharper, strict=True))
         model = x.model
-        return rounded(
+        logarithm = rounded(
             model,
             value,
             d + LIBM * SMALLEST,
@@ -143,6 +161,10 @@ def log(x: RunningNumber) -> RunningNumber:
             underflow=model.function_underflow + model.absolute * model.u,
             evaluation=LIBM,
         )
+    if x.made_of is not None and x.made_of[0] == "sum exp":
+        logarithm.made_of = ("log sum exp", x.made_of[1])
+        logarithm.most_log_probability = most_log_probability(x.made_of[1])
+    return logarithm
 
 
 def log1p(x: RunningNumber) -> RunningNumber:

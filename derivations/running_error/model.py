@@ -10,7 +10,8 @@ What is proven of a formula in ``running_error`` is proven for every implementat
   function, as c u is c / 2 ulp, by c / 2 of them.  If ``flushes``, results and inputs below it may
   become 0.
 * A sum of n terms is a tree of additions in the accumulator, of the height that
-  ``error_bounds.model`` proves for its order; a product inside a sum is rounded in it as well.
+  ``error_bounds.model`` proves for its order; a product inside a sum is rounded in it as well.  A
+  sum, or a mean, of one number is that number.
 * A constant is rounded, unless the format holds it.
 * Nothing may exceed the largest number of its format: of an implementation that may overflow
   nothing is known.

@@ -55,9 +55,12 @@ class RunningNumber:
     elsewhere.
 
     What a number was made from is kept where a later rule is sharper for it (``log_of_sum`` in
-    ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0;
-    ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each sum along
-    the last axis.
+    ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0, and
+    ``holds_zero`` where all of these are there along the last axis, so that one is computed as
+    exactly 0; ``most_log_probability`` of logarithms of probabilities, which are computed as at
+    most that; ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each
+    sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("exp", z), ("sum exp", z)
+    or ("log sum exp", z).
 
     Raises
     ------
@@ -68,8 +71,11 @@ class RunningNumber:
     __slots__ = (
         "error",
         "exponent",
+        "holds_zero",
         "is_shifted",
+        "made_of",
         "model",
+        "most_log_probability",
         "radius",
         "reference_radius",
         "summed_exponents",
@@ -79,7 +85,9 @@ class RunningNumber:
 
     def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
         self.model = model
-        self.is_shifted = False
+        self.is_shifted = self.holds_zero = False
+        self.most_log_probability: float | None = None
+        self.made_of: tuple[str, RunningNumber] | None = None
         self.exponent: RunningNumber | None = None
         self.summed_exponents: RunningNumber | None = None
         self.value: Array = np.asarray(value, dtype=np.float64)
@@ -94,8 +102,13 @@ class RunningNumber:
         return self.value, self.radius, self.reference_radius, self.error
 
     def map(self, function: Callable[[Array], Any]) -> RunningNumber:
-        """Rearrange all four parts alike: by an index, a transposition, a repetition."""
+        """Rearrange all four parts alike: by an index, a transposition, a repetition.
+
+        A part of shifted numbers may lack the one that is 0.
+        """
         moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
+        moved.holds_zero, moved.made_of = False, None
+        moved.most_log_probability = self.most_log_probability
         moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
         moved.exponent = None if self.exponent is None else self.exponent.map(function)
         moved.value, moved.radius, moved.reference_radius, moved.error = (
@@ -167,7 +180,14 @@ class RunningNumber:
     def __sub__(self, other: Any) -> RunningNumber:
         if not _is_operand(other):
             return NotImplemented
-        return _add(self, -as_number(self.model, other))
+        other = as_number(self.model, other)
+        difference = _add(self, -other)
+        made, origin = other.made_of or ("", None)
+        if origin is self and made == "max":
+            difference.is_shifted = difference.holds_zero = True
+        elif origin is self and made == "log sum exp":
+            difference.most_log_probability = other.most_log_probability
+        return difference
 
     def __rsub__(self, other: Any) -> RunningNumber:
         if not _is_operand(other):

@@ -49,6 +49,10 @@ def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:
     It lies between the largest of the lower and the largest of the upper ends: entries that cannot
     be the maximum do not count.  With D = v - max v, the largest upper end exceeds max v by max(D
     + e) and the largest lower end is below it by min(e - D).
+
+    The maximum of a vector remembers that vector z, so that z - max z is known to be computed as at
+    most 0, and as exactly 0 where z is largest: the computed maximum is one of the computed
+    entries, and a difference that is 0, or negative, is rounded to one that is.
     """
     top = np.max(x.value, axis=axis, keepdims=True)
     distance = _difference(x.value, top)
@@ -67,7 +71,10 @@ def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:
         w = spread(x.reference_radius)
         r = np.where(np.any(x.error > 0, axis=axis), spread(x.reference_radius + x.error) + w, 0.0)
         value = np.max(x.value, axis=axis)
-        return finish(x.model, value, spread(x.radius), w, r * UP, math.inf)
+        largest = finish(x.model, value, spread(x.radius), w, r * UP, math.inf)
+    if x.ndim == 1:
+        largest.made_of = ("max", x)
+    return largest
 
 
 def min(x: RunningNumber, axis: int | None = None) -> RunningNumber:
@@ -103,7 +110,7 @@ def shifted(z: RunningNumber) -> RunningNumber:
         )
         masked = (z.value == -np.inf) & z.is_exact & np.isfinite(top + slack)
     found = without_error(found, masked) if masked.any() else found
-    found.is_shifted = True
+    found.is_shifted = found.holds_zero = True
     return found
 
 

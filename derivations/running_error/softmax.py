@@ -32,7 +32,9 @@ largest computed score is exactly 0.  And a quotient of one term and a sum that 
 exceed 1 by more than the roundings of the sum and of the quotient.
 
 Sums over j != k are sums from the left and from the right, which have no cancellation.
-Exponentials of exact -inf (masked classes) are exact zeros.
+Exponentials of exact -inf (masked classes) are exact zeros, and count in none of these sums.  Of a
+single score, or of one among masked ones, the exact value and the reference are e^z / e^z = 1,
+whatever the error of the score, S = Q = 0, and only the sum and the quotient round.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class _Row:
     top: Array
     widest: Array  # W
     slack: Array  # max(r + w)
+    certain: Any  # masked for sure, so an exact 0
+    alone: Any  # whether one score is not
     reach: Array  # |D_j| + r_j + w_j + max(r + w)
     evaluation: Array  # the relative error of p in binary64
 
@@ -84,8 +88,7 @@ def softmax(z: RunningNumber) -> RunningNumber:
         if model.stored_softmax:
             stored = unit_roundoff(model.result)
             r = r + stored * (high + r) * UP + underflow(model.result, 0.5, model.flushes)
-        certain = row.masked & np.isfinite(row.slack)
-        d, w, r = (np.where(certain, 0.0, bound) for bound in (d, w, r))
+        d, w, r = (np.where(row.certain, 0.0, bound) for bound in (d, w, r))
         return finish(model, row.probability, d, w, r)
 
 
@@ -98,6 +101,7 @@ def _row(z: RunningNumber) -> _Row:
     exponentials = np.exp(difference)
     total = np.sum(exponentials, axis=-1, keepdims=True)
     slack = np.max(z.error + z.reference_radius, axis=-1, keepdims=True)
+    certain = masked & np.isfinite(slack)
     return _Row(
         distance,
         masked,
@@ -107,6 +111,8 @@ def _row(z: RunningNumber) -> _Row:
         top,
         np.max(z.reference_radius, axis=-1, keepdims=True),
         slack,
+        certain,
+        np.sum(~certain, axis=-1, keepdims=True) == 1,
         distance + z.error + z.reference_radius + slack,
         4 * ((count + 32) * H + 2.0**-52 * distance),
     )
@@ -115,6 +121,7 @@ def _row(z: RunningNumber) -> _Row:
 def _moved(row: _Row, c: Array) -> Array:
     """How far probabilities move if every score does by c, and what binary64 rounds."""
     change = np.where(c > 0, np.minimum(row.grown(2 * c), 1.0) * -np.expm1(-2 * c), 0.0)
+    change = np.where(row.alone, 0.0, change)
     return np.asarray(change * UP + row.probability * row.evaluation + SMALLEST)
 
 
@@ -124,6 +131,11 @@ def _others(terms: Array) -> Array:
     left = np.concatenate([zero, np.cumsum(terms, axis=-1)[..., :-1]], axis=-1)
     right = np.cumsum(terms[..., ::-1], axis=-1)[..., ::-1]
     return np.asarray(left + np.concatenate([right[..., 1:], zero], axis=-1))
+
+
+def _times(terms: Array, factor: Any) -> Array:
+    """The product, 0 where there are no terms, however large the factor."""
+    return np.where(terms > 0, terms * factor, 0.0)
 
 
 def _exponent(relative: float) -> float:
@@ -151,13 +163,14 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     lost_argument = 2 * model.half_subnormal if model.exponent_argument or model.flushes else 0.0
     rounding = u * (1 + model.exponent_argument) * row.reach * (1 + u)
     t = (z.error + rounding + of_exp + rescaling + lost_argument) * UP
-    t = np.where(row.masked & np.isfinite(row.slack), 0.0, t)
+    t = np.where(row.certain, 0.0, t)
 
     enlarged = 1 + 1e-9 + (count + 16) * 2.0**-52
     q = row.grown(2 * row.widest)
     # e^(a + b) - 1 = (e^a - 1) e^b + (e^b - 1), and likewise below
     beyond = np.where(t < 1, q * np.expm1(np.minimum(t, 1.0)), row.grown(2 * row.widest + t))
-    s = (_others(beyond) * np.exp(t) + _others(q) * np.expm1(t)) * enlarged
+    beyond, q = (np.where(row.certain, 0.0, terms) for terms in (beyond, q))
+    s = (_times(_others(beyond), np.exp(t)) + _times(_others(q), np.expm1(t))) * enlarged
     less = -np.expm1(-t)
     q = np.minimum(q, 1.0)
     most_others = 1 - np.maximum(row.probability - w, 0.0) * (1 - 1e-9)
@@ -191,7 +204,8 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     lost_quotient = lost_quotient * np.exp(common) / least + model.half_subnormal
     if model.division > 1:  # a reciprocal of the sum may be subnormal
         lost_quotient = lost_quotient + 2 * model.half_subnormal * np.exp(of_exp)
-    return (np.maximum(upward, downward) + lost_quotient) * UP
+    found = (np.maximum(upward, downward) + lost_quotient) * UP
+    return np.where(np.isfinite(row.slack), found, np.inf)  # softmax of infinite scores is NaN
 
 
 def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
@@ -207,7 +221,7 @@ def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
     worst = np.max(z.error, axis=-1, keepdims=True)
     rescaling = _rescaling(model, _blocks(model, count))
     own = u * (1 + model.exponent_argument) * row.reach * (1 + u) + of_exp + rescaling
-    own = np.where(row.masked & np.isfinite(row.slack), 0.0, own)
+    own = np.where(row.certain, 0.0, own)
     terms = np.where(
         own < 1,
         row.grown(2 * row.widest) * np.expm1(np.minimum(own, 1.0)),
@@ -242,6 +256,9 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
     normal range make of log S: n ``function_underflow`` over the least S that is possible.  In d
     and w, binary64 rounds S by (n + 32) h and what it makes of the exponents.
 
+    The least S is e^(max v - w - r - [c]), of the largest alone.  Of numbers less their computed
+    maximum one is computed as exactly 0, whatever their errors: there S is at least e^-[c].
+
     Nothing may overflow.  What is less its computed maximum is computed as at most 0, so S is at
     most n e^[c]; otherwise S is at most n e^(max v + w + r), which the accumulator must hold.
     """
@@ -256,10 +273,33 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
         of_exp = _exponent(model.elementary * model.u)
         summing = int(model.heights(count, count)) * _exponent(model.v)
         converting = _exponent(model.u) if model.converts_sums else 0.0
-        least = np.exp(np.minimum(top - w - r, 0.0) - of_exp) * (1 - 2.0**-40)
+        lowest = 0.0 if z.holds_zero else np.minimum(top - w - r, 0.0)
+        least = np.exp(lowest - of_exp) * (1 - 2.0**-40)
         below = count * (model.function_underflow + model.flushed_addition) / least
         added = of_exp + summing + converting - np.log1p(-np.minimum(below, 1.0))
         most = np.where(z.is_shifted, 0.0, top + w + r) + of_exp + summing + np.log(count)
         limit = np.log(min(largest(model.accumulator), largest(model.operations)))
         fits = most < limit * (1 - 2.0**-40)
         return d + evaluation, w + evaluation, np.where(fits, (r + added) * UP, np.inf)
+
+
+def most_log_probability(d: RunningNumber) -> float | None:
+    """What d - log sum e^d is computed as at most, d a vector less its largest; None for others.
+
+    Each entry of d is computed as at most 0, and one as exactly 0, so the sum of exponentials as at
+    least e^-s: s = [c] of the exponential, the additions, the conversion, and what exponentials
+    below the normal range lose.  The logarithm is then computed as at least -l, l = s (1 + c u) and
+    the absolute errors, and the difference as at most l (1 + u).
+    """
+    model, count = d.model, d.size
+    if not d.holds_zero or d.ndim != 1:
+        return None
+    of_exp = _exponent(model.elementary * model.u)
+    below = count * (model.function_underflow + model.flushed_addition) * np.exp(of_exp) * UP
+    if not (below < 1 and np.isfinite(d.error).all()):
+        return None
+    s = of_exp + int(model.heights(count, count)) * _exponent(model.v) - np.log1p(-below)
+    s += _exponent(model.u) if model.converts_sums else 0.0
+    lost = model.function_underflow + model.absolute * model.u
+    least = s * (1 + model.elementary * model.u) + lost + model.flushed
+    return float((least * (1 + model.u) + model.flushed + model.half_subnormal) * UP)

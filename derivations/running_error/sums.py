@@ -8,8 +8,8 @@ w_k + r_k.  No partial sum exceeds the sum of moduli, grown by the same factor, 
 whether the accumulator may overflow.  A sum kept in a wider accumulator is rounded once more to the
 format of the operations; a sum of one term, or of exact zeros and one term, is that term.
 
-In binary64 itself, sums of n numbers here are off by n h of the sum of moduli, which enters d and
-w, and the sums of bounds grow by 1 + (n + 16) 2^-52.
+In binary64 itself, sums of n numbers here are off by (n - 1) h of the sum of moduli, and of n
+products by n h; that enters d and w, and the sums of bounds grow by 1 + (n + 16) 2^-52.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from .numbers import RunningNumber, finish, stack
 
 
 def _summed(
-    model: Model, terms: int, heights: Any, v: Any, d: Any, w: Any, r: Any, moduli: Any
+    model: Model, roundings: int, heights: Any, v: Any, d: Any, w: Any, r: Any, moduli: Any
 ) -> RunningNumber:
-    """A sum of so many terms that were off by r in all before they were added, with such moduli."""
-    enlarged = 1 + (terms + 16) * 2.0**-52
+    """A sum of terms that were off by r in all before they were added, with such moduli.
+
+    ``roundings``: of a term in binary64.
+    """
+    enlarged = 1 + (roundings + 16) * 2.0**-52
     with quiet():
-        d = (d + terms * H * moduli) * enlarged
-        w = (w + terms * H * moduli) * enlarged
+        d = (d + roundings * H * moduli) * enlarged
+        w = (w + roundings * H * moduli) * enlarged
         reach = (moduli + w + r) * enlarged
         added = np.where(heights > 0, np.expm1(heights * np.log1p(model.v)) * UP * reach, 0.0)
         r = (r * enlarged + added) * UP
@@ -53,24 +56,32 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         flushed = max(count - 1, 0) * model.flushed_addition
         moduli = np.sum(np.abs(terms.value), axis=axis)
         heights = model.heights(count, count - zeros)
-        total = _summed(model, count, heights, v, d, w, r + flushed, moduli)
+        total = _summed(model, max(count - 1, 0), heights, v, d, w, r + flushed, moduli)
     if terms.exponent is not None:
         last = -1 if axis is None else axis
         total.summed_exponents = terms.exponent.map(
             lambda part: part.reshape(-1) if axis is None else np.moveaxis(part, last, -1)
         )
+        # Rows of numbers less their largest: each 0 is in a sum over the last axis, or over all.
+        rows = last in (-1, terms.ndim - 1)
+        total.summed_exponents.holds_zero = rows and terms.exponent.holds_zero
+    if terms.made_of is not None and terms.made_of[0] == "exp":
+        total.made_of = ("sum exp", terms.made_of[1])
     return total
 
 
 def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
     """The mean over an axis, or of all.
 
-    A sum divided by n, or multiplied by a rounded 1 / n: one rounding more than the quotient.
+    A sum divided by n, or multiplied by a rounded 1 / n: one rounding more than the quotient.  The
+    mean of one number is that number, as x / 1 and x times 1 are x.
     """
     if not isinstance(terms, RunningNumber):
         terms = stack(model, list(terms))
     total = sum(model, terms, axis)
     count = int(terms.value.size if axis is None else terms.shape[axis])
+    if count == 1:
+        return total
     quotient = total / count
     v, d, w, r = quotient.parts()
     with quiet():

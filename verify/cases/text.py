@@ -9,6 +9,8 @@ integers in decimal, masks as 1 and 0; of a matrix row after row:
     k[n=2, d=1] 0x0p+0 -0x1p+0
     v[n=2, e=1] 0x0p+0 -0x1p+0
     mask[n=2] 1 0
+
+A case of vector-Jacobian products has a line more for the cotangent of each output.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ...derivations.definition import Definition
 from ...derivations.signature import Kind, Mask, Numbers, Parameter, Signature
 from ..oracle.metrics import hexadecimal
 from .case import Case, axis_of_index, dtype_of
+from .products import asked_at, cotangents, products
 
 LINE = re.compile(r"(\w+)(?:\[([^\]]*)\])?(?:\s+(.*))?")
 SIZE = re.compile(r"\s*(\w+)\s*=\s*([0-9]{1,9})\s*")
@@ -44,7 +47,7 @@ def to_text(definition: Definition, case: Case) -> str:
     """
     parameters = (f"{name}={hexadecimal(value)}" for name, value in case.parameters.items())
     lines = [" ".join([definition.name, *parameters])]
-    for name, kind in definition.signature.arguments.items():
+    for name, kind in asked_at(definition, case).signature.arguments.items():
         value = case.values[name]
         sizes = ", ".join(f"{a}={n}" for a, n in zip(kind.axes, value.shape, strict=True))
         words = [_word(kind, entry) for entry in value.reshape(-1).tolist()]
@@ -80,6 +83,8 @@ def parse(text: str, fmt: Format) -> tuple[Definition, Case]:
     parameters = dict(_parameter(definition.parameters, word) for word in words)
     values: dict[str, NDArray[Any]] = {}
     signature = definition.signature
+    if {re.split(r"\W", line)[0] for line in lines[1:]} & cotangents(definition).keys():
+        signature = products(definition).signature
     for number, line in enumerate(lines[1:], 2):
         try:
             argument, value = _argument(signature, line, fmt)

@@ -3,6 +3,11 @@
 As in ``oracle/truth.py``: balls, raised in precision until every number rounds uniquely, and big
 floats as the second oracle.  Every form of a definition is the same function, so that whichever
 decides first tells the truth; the second oracle evaluates the published one.
+
+At a kink a derivative is a hull of several values: its ball does not shrink with the precision.
+Then the middle stands for the truth, and the second oracle, which has no hulls, is not asked.  The
+threshold of running errors encloses the hull, so it holds around the middle for every value in it:
+|computed - middle| <= |computed - value| + half the width.
 """
 
 from __future__ import annotations
@@ -91,8 +96,8 @@ def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool 
     Raises
     ------
     OracleError
-        The oracles disagree, or MAX_PRECISION bits decide nothing: the definition may be singular
-        there, as layer normalisation without eps is where all numbers are equal.
+        The oracles disagree, or MAX_PRECISION bits decide nothing, not even a hull: the definition
+        may be singular there, as layer normalisation without eps is where all numbers are equal.
 
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32
@@ -100,29 +105,54 @@ def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool 
     >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
     array([0.6931472], dtype=float32)
     """
+    formulas = (definition.formula, *definition.forms.values())
     precision = fmt.precision + GUARD_BITS + 24
+    before: list[NDArray[Any]] = []  # the balls of each formula at a lower precision
     while precision <= MAX_PRECISION:
-        for formula in (definition.formula, *definition.forms.values()):
+        enclosed = []
+        for formula in formulas:
             with flint.ctx.workprec(precision):
-                decided = _decided(definition, formula, case, fmt, precision > TIE_BITS)
-            if decided is not None:
+                enclosed.append(evaluate(definition, formula, case, balls()))
+                found = [round_ball(x, fmt, precision > TIE_BITS) for x in enclosed[-1]]
+            if (decided := _all(found)) is not None:
                 if cross_check:
                     bits = 2 * precision + 64 + _bits_before_the_point(case)
                     _demand_witness(definition, case, fmt, decided, bits)
                 return assemble(decided, (len(decided),), fmt)
-        precision *= 2
+        as_wide = [_as_wide(*pair, fmt) for pair in zip(enclosed, before, strict=False)]
+        if precision > MAX_PRECISION // 2:
+            for balls_of_a_formula, hulls in zip(enclosed, as_wide, strict=False):
+                middles = [
+                    flint.arb(x.mid()) if hull else x
+                    for x, hull in zip(balls_of_a_formula, hulls, strict=True)
+                ]
+                if (decided := _all([round_ball(x, fmt, True) for x in middles])) is not None:
+                    return assemble(decided, (len(decided),), fmt)
+        before = enclosed
+        stuck = bool(as_wide) and all(hulls.any() for hulls in as_wide)
+        last = precision << ((MAX_PRECISION // precision).bit_length() - 1)
+        precision = max(last, 2 * precision) if stuck else 2 * precision
     raise OracleError(
         f"{definition.name} does not round uniquely to {fmt.name} with {MAX_PRECISION} bits"
     )
 
 
-def _decided(
-    definition: Definition, formula: Formula, case: Case, fmt: Format, accept_ties: bool
-) -> list[Rounding] | None:
-    """The rounding of each number that a formula gives, where all are decided."""
-    found = [round_ball(x, fmt, accept_ties) for x in evaluate(definition, formula, case, balls())]
+def _all(found: list[Rounding | None]) -> list[Rounding] | None:
+    """The roundings, where all are decided."""
     decided = [rounding for rounding in found if rounding is not None]
     return decided if len(decided) == len(found) else None
+
+
+def _as_wide(enclosed: NDArray[Any], before: NDArray[Any], fmt: Format) -> NDArray[np.bool_]:
+    """Which balls are finite, round to no one number, and are as wide as at a lower precision."""
+    return np.array(
+        [
+            bool(x.is_finite() and wider.is_finite() and 2 * x.rad() > wider.rad())
+            and round_ball(x, fmt, accept_ties=True) is None
+            for x, wider in zip(enclosed, before, strict=True)
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _demand_witness(

@@ -15,6 +15,7 @@ from ...derivations.arithmetic.formats import BINARY32
 from ...derivations.arithmetic.systems import balls
 from ..oracle.rounding import OracleError
 from .draw import draw_batch, families
+from .products import cotangents
 from .truth import evaluate
 
 SIZE = 3  # of every axis of the case at which each formula is tried
@@ -59,7 +60,8 @@ def load_definitions(path: Path) -> list[Definition]:
 
 
 def _try_formulas(path: Path, definition: Definition) -> None:
-    """ValueError where a formula fails at a plain case."""
+    """ValueError where a formula fails at a plain case, or its products cannot be asked for."""
+    cotangents(definition)
     sizes = dict.fromkeys(definition.signature.axes, SIZE)
     rng = np.random.default_rng(0)
     case = draw_batch(definition, families(definition)[0], BINARY32, sizes, rng).cases[0]

@@ -81,6 +81,8 @@ def round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> Rounding | No
         if rad.bit_length() + rad_exponent <= floor:
             rad, rad_exponent = 1, floor
     exponent = min(mid_exponent, rad_exponent) if rad else mid_exponent
+    if rad and mid and top < rad_exponent:  # within the radius, and may be 2^-(10^17)
+        return None  # with more bits the whole ball is below what rounds to 0
     mid <<= mid_exponent - exponent
     rad <<= rad_exponent - exponent if rad else 0
     shift = q - exponent

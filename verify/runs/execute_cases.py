@@ -12,6 +12,7 @@ from ...derivations import Definition
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ..cases import draw
 from ..cases.case import Case, CaseBatch
+from ..cases.products import asked_at
 from ..cases.shrink import shrink
 from ..inputs.shrink import MAX_TRIALS
 from ..oracle.rounding import OracleError
@@ -179,7 +180,7 @@ def _shrunk(
     may_fail = batch.family != "preflight" and not violation.only_in_batch
     fails_alone = may_fail and (trials == 0 or fails(case))
     if fails_alone and item.case is None:
-        case = shrink(definition, case, fails, trials)
+        case = shrink(asked_at(definition, case), case, fails, trials)
         violation = max(violations(case), key=lambda v: v.severity, default=violation)
     return ShownCase(batch.family, definition, case, violation, fails_alone)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ..cases.case import Case
+from ..cases.products import asked_at
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
 from ..suites import BUDGETS, SUITES, Suite
-from ..suites.of_cases import CASE_SUITES
+from ..suites.of_cases import CASE_SUITES, CaseSuite
 from .results import Item
 
 # Families of many shapes, one row length after the other.
@@ -74,13 +75,19 @@ def _of_cases(
     items = []
     for suite in (CASE_SUITES[name] for name in suites if name in CASE_SUITES):
         families = suite.families(definition) if case is None else (GIVEN,)
-        for family in families if case is None or suite.takes_cases else ():
+        for family in families if case is None or _takes(suite, definition, case) else ():
             items += [
                 Item(s, suite.name, dtype, family, ROWS[budget], seed, case=case)
                 for s in subjects
                 if s.definition == definition.name and dtype in s.dtypes
             ]
     return items
+
+
+def _takes(suite: CaseSuite, definition: Definition, case: Case) -> bool:
+    """Whether a suite judges a case of the user's."""
+    has_cotangents = asked_at(definition, case) is not definition
+    return suite.takes_cases and suite.with_cotangents == has_cotangents
 
 
 def _families(suite: Suite, definition: Definition, budget: str, given: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
+from .differentiate import differentiated
 from .layouts import lay_out
 from .registration import module_of
 from .subject import (
@@ -153,15 +154,21 @@ def call_with_arguments(
     defaults: Mapping[str, float],
     most: int,
     out: Array | None = None,
+    cotangents: int = 0,
     may_flush: bool = False,
 ) -> list[Array]:
     """The results of a function of several arguments, as NumPy arrays, copied.
 
     ``arguments`` go by position, single integers as ``int``.  ``parameters`` go by name, and so do
-    those of ``defaults`` that the function takes; ``out`` goes to a keyword of that name.  A result
+    those of ``defaults`` that the function takes; ``out`` goes to a keyword of that name.  With
+    ``cotangents``, the last so many arguments are those of the results, and the vector-Jacobian
+    products in all arguments of real numbers are asked for (``differentiate`` says how).  A result
     may have ``most`` numbers.  Raises what ``call`` does.
     """
-    names = keywords_of(loaded.function, library)
+    function = loaded.function
+    if cotangents:
+        function = getattr(function, "vjp", function)
+    names = keywords_of(function, library)
     keywords: dict[str, Any] = {n: v for n, v in defaults.items() if n in names}
     for name in (*parameters, *(() if out is None else ("out",))):
         if name not in names:
@@ -173,7 +180,11 @@ def call_with_arguments(
         int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a.copy(), library, device)
         for a in arguments
     ]
-    return _results(loaded, native, keywords, most, may_flush=may_flush)
+    if cotangents and function is loaded.function:
+        real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]
+        function = differentiated(function, library, real, cotangents)
+    asked = replace(loaded, function=function)
+    return _results(asked, native, keywords, most, may_flush=may_flush)
 
 
 def _results(

@@ -143,7 +143,8 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "gradient",
-            "every returned gradient within its error bound of the exact one",
+            "every gradient within its error bound of the exact one: returned with a value; of "
+            "functions of several arguments by autograd, jax.vjp, or f.vjp(*arguments, cotangent)",
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks", "tails"),
             applies=_may_come_with_a_gradient,

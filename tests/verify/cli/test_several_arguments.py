@@ -30,6 +30,16 @@ def eps_outside(x, gain, eps=1e-6):
     mean = np.sum(x * x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
     return x / (np.sqrt(mean) + x.dtype.type(eps)) * gain
 
+def forgets_the_mean(x, gain, eps=1e-6):
+    return rms_norm(x, gain, eps)
+
+def forgets_the_mean_vjp(x, gain, cotangent, eps=1e-6):
+    mean = np.sum(x * x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
+    r = 1 / np.sqrt(mean + x.dtype.type(eps))
+    return r * gain * cotangent, np.sum(cotangent * x * r, axis=0)
+
+forgets_the_mean.vjp = forgets_the_mean_vjp
+
 def steep(x, slope):
     return 1 / (1 + np.exp(-x * slope[:, None]))
 """
@@ -111,6 +121,31 @@ def test_a_broken_one_fails_and_the_printed_command_shows_the_case_again(here):
     again = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert again.returncode == 1, again.stderr
     assert failure["case"].splitlines()[1] in again.stdout
+
+
+def test_a_broken_gradient_fails_and_the_printed_command_shows_it_again(here):
+    broken = ("--subject", "kernels_of_mine:forgets_the_mean", "--dtype", "float32")
+    run = ("verify", "rms_norm", *broken, "--suite", "gradient")
+    outcome = softproof(*run, "--json", here / "report.json")
+    assert outcome.exit_code == 1, outcome.output
+    assert "gradient beyond its error bound" in outcome.output
+    data = json.loads((here / "report.json").read_text())
+    assert list(Draft202012Validator(schema()).iter_errors(data)) == []
+    (result,) = data["results"]
+    assert result["suite"] == "gradient"
+    failure = result["failures"][0]
+    lines = failure["case"].splitlines()
+    assert [line.split("[")[0] for line in lines[1:]] == ["x", "gain", "cotangent"]
+    assert lines[-1] in outcome.output
+    (here / "case.txt").write_text(failure["case"])
+    again = softproof(*run, "--case", here / "case.txt")
+    assert again.exit_code == 1, again.output
+    assert lines[-1] in again.output
+
+
+def test_the_help_says_how_gradients_are_asked_for():
+    told = " ".join(softproof("verify", "--help").output.split())
+    assert "by autograd, jax.vjp, or f.vjp(*arguments, cotangent)" in told
 
 
 def test_a_case_in_a_file_is_judged_alone(here):

@@ -128,11 +128,14 @@ class LiveSubject(ABC):
         *,
         parameters: Mapping[str, float],
         out: Array | None = None,
+        cotangents: int = 0,
     ) -> list[Array]:
         """The results of a function of several arguments, one for each output.
 
         ``shapes``: those that the outputs must have, by name; ``dtype``: that of the numbers;
-        ``out``: a buffer for the result, for functions that take one.  Raises as a call does.
+        ``out``: a buffer for the result, for functions that take one; ``cotangents``: how many of
+        the arguments, the last, are cotangents, where vector-Jacobian products are asked for.
+        Raises as a call does.
         """
         defaults = {n: p.default for n, p in self.definition.parameters.items()}
         arrays = self._call_with_arguments(
@@ -142,6 +145,7 @@ class LiveSubject(ABC):
                 "defaults": {n: v for n, v in defaults.items() if v is not None},
                 "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
                 "out": out,
+                "cotangents": cotangents,
             },
         )
         if len(arrays) != len(shapes):

@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, liveness, poison
+from . import accuracy, gradient, liveness, poison
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -21,7 +21,8 @@ class CaseSuite:
     """A named property, with the families of cases that it is checked on.
 
     ``families`` are those of a definition, ``draw`` gives the batches of one of them, and ``check``
-    judges a subject on a batch.  ``takes_cases``: whether it judges a case of the user's.
+    judges a subject on a batch.  ``takes_cases``: whether it judges a case of the user's;
+    ``with_cotangents``: of those that have cotangents, which no other suite takes.
     """
 
     name: str
@@ -29,12 +30,16 @@ class CaseSuite:
     draw: Callable[[Definition, str, Format, int, int], Iterator[CaseBatch]]
     check: Callable[[LiveSubject, Definition, Format, CaseBatch], Verdict]
     takes_cases: bool = True
+    with_cotangents: bool = False
 
 
 CASE_SUITES: dict[str, CaseSuite] = {
     suite.name: suite
     for suite in (
         CaseSuite("accuracy", draw.families, draw.draw, accuracy.check),
+        CaseSuite(
+            "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
+        ),
         CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
     )

@@ -83,12 +83,25 @@ def _evaluated(definition: Definition, case: Case, model: Model) -> NDArray[np.f
     parameters = {**defaults, **case.parameters}
     forms = [definition.formula, *definition.forms.values()]
     count = len(definition.signature.outputs)
+    several = [_once(form) for form in forms]
     found = []
     for k in range(count):
-        outputs = forms if count == 1 else [_output(form, k) for form in forms]
+        outputs = forms if count == 1 else [_output(form, k) for form in several]
         known = threshold(outputs, arguments, model, **parameters)
         found.append(np.asarray(admissible(known), dtype=np.float64).reshape(-1))
     return np.concatenate(found)
+
+
+def _once(formula: Formula) -> Formula:
+    """A formula of several outputs at one point, evaluated once for all of them."""
+    results: list[Any] = []
+
+    def evaluated(*arguments: Any, **keywords: Any) -> Any:
+        if not results:
+            results.append(formula(*arguments, **keywords))
+        return results[0]
+
+    return evaluated
 
 
 def _output(formula: Formula, k: int) -> Formula:

@@ -1,0 +1,90 @@
+"""PyTorch's functions of several arguments are handed over as what they are.
+
+They are held against the oracle to half of the digits of the format, which tells one function, axis
+or parameter from another.  How accurate PyTorch is, is for the suites to find.
+"""
+
+import numpy as np
+import pytest
+from softproof.derivations import lookup
+from softproof.derivations.arithmetic.formats import FORMATS, format_of
+from softproof.verify.cases.case import Case, CaseBatch
+from softproof.verify.cases.truth import truth_once
+from softproof.verify.subjects.built_in import BUILT_IN
+from softproof.verify.subjects.isolation.in_process import InProcess
+from softproof.verify.subjects.subject import NotApplicable
+from softproof.verify.suites.of_cases.accuracy import call
+
+MODULE = "softproof.verify.subjects.torch_functions_of_arrays:"
+SUBJECTS = {s.definition: s for s in BUILT_IN if s.id.startswith(MODULE)}
+X, Y = [0.25, -1.5, 3.0], [2.0, 0.5, -1.0]
+MATRIX = [[1.0, -2.0, 0.5], [0.75, 0.5, -1.0], [3.0, 1.0, 0.25], [-1.0, 2.0, 1.5]]
+VALUES = {
+    "rms_norm": {"x": X, "gain": Y},
+    "layer_norm": {"x": X, "gain": Y, "bias": [1.0, -0.5, 0.25]},
+    "attention": {"q": X, "k": MATRIX, "v": MATRIX, "mask": [1, 0, 1, 1]},
+    "kl_divergence": {"student": X, "teacher": Y},
+    "linear_cross_entropy": {"hidden": X, "weight": MATRIX, "label": 2},
+}
+PARAMETERS = [
+    ("rms_norm", {}),
+    ("rms_norm", {"eps": 0.0625}),
+    ("layer_norm", {}),
+    ("layer_norm", {"eps": 0.0625}),
+    ("attention", {}),
+    ("attention", {"scale": 2.0}),
+    ("kl_divergence", {}),
+    ("kl_divergence", {"temperature": 4.0}),
+    ("linear_cross_entropy", {}),
+    ("linear_cross_entropy", {"softcap": 2.0}),
+]
+
+pytest.importorskip("torch", reason="torch is not installed", exc_type=ImportError)
+
+
+def case_of(name, dtype, parameters, **changed):
+    """A case of a definition, with some values changed."""
+    kinds = {"mask": np.bool_, "label": np.int64}
+    values = {
+        argument: np.array(value).astype(kinds.get(argument, FORMATS[dtype].dtype))
+        for argument, value in {**VALUES[name], **changed}.items()
+    }
+    return Case(values, parameters)
+
+
+def results(name, dtype, *cases):
+    subject = InProcess(SUBJECTS[name])
+    return call(subject, lookup(name), format_of(dtype), CaseBatch("given", cases))
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS)
+def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(name, parameters, dtype):
+    definition, fmt = lookup(name), format_of(dtype)
+    first = next(iter(VALUES[name]))
+    cases = [case_of(name, dtype, parameters)]
+    cases.append(case_of(name, dtype, parameters, **{first: [1.0, 2.0, -0.5]}))
+    computed = results(name, dtype, *cases).astype(np.float64)
+    for row, case in zip(computed, cases, strict=True):
+        exact = truth_once(definition, case, fmt).rounded.astype(np.float64)
+        assert np.allclose(
+            row, exact, rtol=2.0 ** -(fmt.precision // 2), atol=2.0 ** -(fmt.precision // 2)
+        )
+
+
+def test_what_the_mask_of_attention_drops_may_be_anything():
+    plain = case_of("attention", "float32", {})
+    poisoned = np.array(MATRIX)
+    poisoned[1] = np.nan
+    changed = case_of("attention", "float32", {}, k=poisoned, v=poisoned)
+    expected = results("attention", "float32", plain)
+    assert np.array_equal(results("attention", "float32", changed), expected)
+
+
+def test_attention_takes_no_cap_of_scores_as_pytorch_has_none():
+    with pytest.raises(NotApplicable, match="softcap"):
+        results("attention", "float32", case_of("attention", "float32", {"softcap": 2.0}))
+
+
+def test_all_definitions_but_sparsemax_have_a_function_of_pytorch():
+    assert set(SUBJECTS) == set(VALUES)

@@ -1,0 +1,85 @@
+"""PyTorch's functions of several arguments, as ``torch.nn.functional`` gives them.
+
+The batch axis stands first.  PyTorch computes norms and softmax in 16 bits with float32 between the
+operations; results of each function are stored in the input format, so what is made of several has
+the arithmetic of the input format.  On a processor sums are kept in lanes, and matrix products are
+added in an order of their own.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+from ..contract import IN_LANES
+from ..registration import subject
+
+Tensor = Any
+
+# What several functions are called for is stored between them.  How a row is added in a product of
+# matrices may depend on how many there are.
+STORED = replace(IN_LANES, arithmetic="input", bitwise_batch="no")
+eager = functools.partial(subject, arrays="torch", requires=("torch",))
+
+
+def load_framework() -> None:
+    """Import what the wrappers call."""
+    import torch  # noqa: F401
+
+
+@eager("rms_norm", contract=IN_LANES)
+def rms_norm(x: Tensor, gain: Tensor, eps: float = 1e-6) -> Tensor:
+    """``functional.rms_norm``."""
+    from torch.nn import functional
+
+    return functional.rms_norm(x, gain.shape, gain, eps)
+
+
+@eager("layer_norm", contract=IN_LANES)
+def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
+    """``functional.layer_norm``."""
+    from torch.nn import functional
+
+    return functional.layer_norm(x, gain.shape, gain, bias, eps)
+
+
+@eager("attention", contract=STORED)
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None) -> Tensor:
+    """``functional.scaled_dot_product_attention`` of one query to a batch entry.
+
+    It adds -inf to the scores that the mask drops, and multiplies their values by the weight 0: so
+    what is dropped is replaced by 0 before.
+    """
+    from torch.nn import functional
+
+    kept = mask[:, :, None]
+    keys, values = k.masked_fill(~kept, 0), v.masked_fill(~kept, 0)
+    found = functional.scaled_dot_product_attention(
+        q[:, None, :], keys, values, attn_mask=mask[:, None, :], scale=scale
+    )
+    return found[:, 0, :]
+
+
+@eager("kl_divergence", contract=STORED)
+def kl_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """``functional.kl_div`` of two ``log_softmax``, the sum of each row times T^2."""
+    from torch.nn import functional
+
+    log_q = functional.log_softmax(student / temperature, -1)
+    log_p = functional.log_softmax(teacher / temperature, -1)
+    terms = functional.kl_div(log_q, log_p, reduction="none", log_target=True)
+    return terms.sum(-1) * temperature**2
+
+
+@eager("linear_cross_entropy", contract=STORED)
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, label: Tensor, softcap: float = 0.0
+) -> Tensor:
+    """``functional.linear`` and ``functional.cross_entropy`` without reduction."""
+    import torch
+    from torch.nn import functional
+
+    z = functional.linear(hidden, weight)
+    z = torch.tanh(z / softcap) * softcap if softcap else z
+    return functional.cross_entropy(z, label, reduction="none")

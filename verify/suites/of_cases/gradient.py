@@ -1,0 +1,174 @@
+"""Every vector-Jacobian product at every case within its threshold of the exact one.
+
+A subject is asked for the products of a drawn cotangent with respect to every argument of real
+numbers: by autograd where it takes arrays of PyTorch, by ``jax.vjp`` where it takes those of JAX,
+and else, or where it has that attribute, as ``f.vjp(*arguments, *cotangents, **parameters)``, which
+gives an array for each such argument.  The product in a shared argument is summed over the batch.
+
+The truth is reverse mode over balls, and the threshold is that of reverse mode over numbers with
+running errors, the largest over the forms of the definition.  At a kink the truth is the hull of
+the one-sided derivatives, and all in it is admissible.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....derivations.arithmetic.formats import Format
+from ....derivations.definition import Definition
+from ....derivations.signature import Numbers
+from ...cases.case import CaseBatch
+from ...cases.draw import draw as draw_cases
+from ...cases.draw import families as hazard_families
+from ...cases.hazards import Rng, hazards
+from ...cases.products import cotangents, joined, products
+from ...subjects.contract import Contract
+from ...subjects.isolation.in_process import LiveSubject
+from ..verdicts import Verdict, Violation
+from . import accuracy
+
+families = hazard_families
+COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
+
+
+def draw(
+    definition: Definition, family: str, fmt: Format, rows: int, seed: int
+) -> Iterator[CaseBatch]:
+    """The batches of a family, with cotangents: signs, one 1 among zeros, or of many magnitudes.
+
+    Parameters
+    ----------
+    definition, family, fmt, rows, seed
+        As for the cases of values.
+
+    Yields
+    ------
+    CaseBatch
+        Cases with a cotangent for each output.
+
+    Raises
+    ------
+    ValueError
+        The definition has no such family.
+    """
+    for i, batch in enumerate(draw_cases(definition, family, fmt, rows, seed)):
+        rng = np.random.default_rng(
+            [seed, zlib.crc32(f"{definition.name} {family}".encode()), i, 1]
+        )
+        sizes = batch.cases[0].sizes(definition.signature)
+        cases = []
+        for case in batch.cases:
+            drawn = {
+                name: _cotangent(COTANGENTS[i % len(COTANGENTS)], kind, fmt, sizes, rng)
+                for name, kind in cotangents(definition).items()
+            }
+            cases.append(case.with_values(**drawn))
+        yield replace(batch, cases=tuple(cases))
+
+
+def _cotangent(
+    which: str, kind: Numbers, fmt: Format, sizes: dict[str, int], rng: Rng
+) -> NDArray[Any]:
+    shape = tuple(sizes[axis] for axis in kind.axes)
+    if which == "wide":
+        return hazards(kind)["wide"](rng, fmt, shape)
+    if which == "signs":
+        return rng.choice([-1.0, 1.0], shape).astype(fmt.dtype)
+    one = np.zeros(shape)
+    one.reshape(-1)[rng.integers(one.size)] = 1
+    return one.astype(fmt.dtype)
+
+
+def call(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch
+) -> dict[str, NDArray[Any]]:
+    """The vector-Jacobian products that a subject gives for a batch.
+
+    It raises what a call of the subject does.
+
+    Parameters
+    ----------
+    subject
+        The implementation that is asked.
+    definition
+        The definition that it implements.
+    fmt
+        The format of the numbers.
+    batch
+        Cases with cotangents, for one call.
+
+    Returns
+    -------
+    dict
+        By argument: of shape (cases, ...), or in the shape of a shared argument.
+    """
+    asked = products(definition)
+    kinds = asked.signature.arguments
+    shapes = {}
+    for name in asked.signature.outputs:
+        shape = batch.cases[0].values[name].shape
+        shapes[name] = shape if kinds[name].shared else (len(batch.cases), *shape)
+    results = subject.of_arguments(
+        batch.stacked(asked.signature),
+        {f"the gradient in {name}": shape for name, shape in shapes.items()},
+        fmt.dtype,
+        parameters=batch.parameters,
+        cotangents=len(cotangents(definition)),
+    )
+    return dict(zip(shapes, results, strict=True))
+
+
+def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
+    """Hold the products of a batch against the truth; those in shared arguments as a sum."""
+    found = call(subject, definition, fmt, batch)
+    kinds = definition.signature.arguments
+    # What a contract promises in ulp is the accuracy of values.
+    contract = replace(subject.contract, ulps={})
+    count = len(batch.cases)
+    verdicts = []
+    if own := [name for name in found if not kinds[name].shared]:
+        rows = np.concatenate([found[name].reshape(count, -1) for name in own], axis=1)
+        verdicts.append(_judged(products(definition, own), contract, fmt, batch, rows))
+    if shared := [name for name in found if kinds[name].shared]:
+        row = np.concatenate([found[name].reshape(-1) for name in shared])[None]
+        whole = replace(batch, cases=(joined(definition, batch.cases),))
+        summed = products(definition, shared, count)
+        verdicts.append(_judged(summed, contract, fmt, whole, row))
+        if count > 1 and verdicts[-1].violations:
+            verdicts[-1] = _of_one_case(subject, definition, fmt, batch, verdicts[-1])
+    return Verdict.merge(verdicts)
+
+
+def _judged(
+    asked: Definition, contract: Contract, fmt: Format, batch: CaseBatch, rows: NDArray[Any]
+) -> Verdict:
+    """A verdict on products as on values, that says it is about gradients, and where."""
+    verdict = accuracy.judge(asked, contract, fmt, batch, rows)
+
+    def told(violation: Violation) -> Violation:
+        at = f"At {accuracy.place(asked, batch.cases[violation.row], violation.index or 0)}."
+        return replace(
+            violation,
+            message="gradient beyond its error bound",
+            detail=f"{at} {violation.detail.removeprefix(at).lstrip()}".rstrip(),
+            source=f"{violation.source}, through reverse mode",
+        )
+
+    return replace(verdict, violations=[told(violation) for violation in verdict.violations])
+
+
+def _of_one_case(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch, verdict: Verdict
+) -> Verdict:
+    """The verdict on a sum over a batch, its violation that of one case where such a one fails."""
+    for i in range(len(batch.cases)):
+        for violation in check(subject, definition, fmt, batch.case(i)).violations:
+            return replace(verdict, violations=[replace(violation, row=i)])
+    violations = [replace(violation, only_in_batch=True) for violation in verdict.violations]
+    return replace(verdict, violations=violations)
