@@ -271,6 +271,7 @@ def sample():
         "all_masked": "nan",
         "pos_inf": "nan_all",
         "nan": "row",
+        "masked_nan": None,
         "accumulator": "float32",
         "summation": "blocked",
         "arithmetic": "float32",

@@ -18,7 +18,7 @@ ROOMS = (
     "derivations/claims",
     "derivations/error_bounds",
     "derivations/h_consistency",
-    "derivations/page.py",
+    "derivations/page",
     "derivations/proofs",
     "derivations/step_radius",
     "verify/claims",

@@ -33,10 +33,21 @@ theory_app = typer.Typer()
 def derive(
     name: Annotated[str, typer.Argument(help="A definition, e.g. softmax.")],
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead of text.")] = False,
+    definitions: Annotated[
+        Path | None, typer.Option(help="A Python file with definitions of your own.")
+    ] = None,
 ) -> None:
-    """Print a definition, its derivatives, its proven facts and its radius formulas."""
+    """Print a definition, its derivatives, its proven facts and its radius formulas.
+
+    Of a function of several arguments, the derivatives by reverse mode at small sizes.
+    """
     from ...derivations.page import derive as derivation
 
+    if definitions is not None:
+        from ..cases.user_definitions import load_definitions
+
+        with usage_errors(ValueError, OSError):
+            load_definitions(definitions)
     definition(name)
     typer.echo(derivation(name, style="latex" if latex else "text"))
 

@@ -81,9 +81,11 @@ def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
 
 
 def _add_what_schema_2_lacks(data: dict[str, Any]) -> None:
-    """Cases of definitions with named arguments, of which there were none."""
+    """Cases of definitions with named arguments, and masks among those: there were none."""
     with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
         data["schema"] = 3
+        for subject in data["subjects"]:
+            subject["contract"] = {"masked_nan": None, **subject["contract"]}
         for result in data["results"]:
             for found in (*result["failures"], *result["undecided"]["rows"]):
                 found |= {"case": None, **found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..cases.products import asked_at
 from ..cases.shrink import shrink
 from ..inputs.shrink import MAX_TRIALS
 from ..oracle.rounding import OracleError
+from ..subjects.contract import last_of
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, ProcessDied, SubjectError, SubjectFault
 from ..suites.of_cases import CASE_SUITES, CaseSuite, accuracy
@@ -37,6 +38,7 @@ def result_of_cases(item: Item, subject: LiveSubject) -> Result:
     fmt, suite = FORMATS[item.dtype], CASE_SUITES[item.suite]
     definition = subject.definition
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
+    observed: Mapping[str, str] = {}
     worst: tuple[CaseBatch, Violation] | None = None
     for batch, verdict in _found(item, suite, subject, definition, fmt):
         first = () if result.undecided else verdict.undecided[:1]
@@ -52,9 +54,11 @@ def result_of_cases(item: Item, subject: LiveSubject) -> Result:
                 failures=(),
             )
         )
+        observed = last_of([observed, verdict.observed])
         for violation in verdict.violations:
             if worst is None or violation.severity > worst[1].severity:
                 worst = (batch.case(violation.row), violation)
+    result = replace(result, observed=observed)
     if worst is not None:
         shown = _shrunk(item, suite, subject, fmt, *worst)
         result = replace(result, failures=(write_case_failure(item, shown),))

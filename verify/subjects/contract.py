@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 CHOICES = {
     "all_masked": ("nan", "zero", "uniform"),
     "pos_inf": ("nan_all", "nan_at", "mass"),
     "nan": ("row", "at"),
+    "masked_nan": ("ignored", "spreads"),
     "accumulator": ("input", "float32", "float64"),
     "summation": ("blocked", "pairwise", "any"),
     "arithmetic": ("input", "float32", "float64"),
@@ -21,7 +22,16 @@ CHOICES = {
 }
 
 # What is observed of a subject that does not declare it; anything else has a default.
-OBSERVED = ("all_masked", "pos_inf", "nan", "flush_to_zero", "empty", "bitwise_batch", "layouts")
+OBSERVED = (
+    "all_masked",
+    "pos_inf",
+    "nan",
+    "masked_nan",
+    "flush_to_zero",
+    "empty",
+    "bitwise_batch",
+    "layouts",
+)
 
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
@@ -38,6 +48,9 @@ class Contract:
     * ``pos_inf``: +inf gives NaN in the whole row, NaN at its place (0 elsewhere), or takes the
       whole mass (shared equally by several).
     * ``nan``: NaN spreads to the whole row, or stays at its place.
+    * ``masked_nan``: NaN, infinities, and what overflows to them, in entries that a mask argument
+      drops change no bit of the result, or may make results NaN, as 0 times NaN is.  No other
+      number comes of them.
     * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
     * ``summation``: in which order terms are added: in blocks of at most 128 one by one, and the
       sums of blocks pairwise; pairwise throughout; or in any order, one by one included.
@@ -57,6 +70,7 @@ class Contract:
     all_masked: str | None = None
     pos_inf: str | None = None
     nan: str | None = None
+    masked_nan: str | None = None
     accumulator: str = "float32"
     summation: str = "blocked"
     arithmetic: str = "float32"
@@ -114,7 +128,7 @@ class Contract:
         """The axes about which nothing is declared.
 
         >>> Contract(all_masked="zero", pos_inf="mass", nan="at").undeclared
-        ('flush_to_zero', 'empty', 'bitwise_batch', 'layouts')
+        ('masked_nan', 'flush_to_zero', 'empty', 'bitwise_batch', 'layouts')
         """
         return tuple(name for name in OBSERVED if getattr(self, name) is None)
 
@@ -123,6 +137,21 @@ class Contract:
         return " ".join(
             f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
         )
+
+
+def last_of(observed: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What was observed in several places, by axis: where they differ, what ``CHOICES`` names last.
+
+    So what spreads in one place is said to spread.
+
+    >>> last_of([{"masked_nan": "spreads"}, {"masked_nan": "ignored"}, {}])
+    {'masked_nan': 'spreads'}
+    """
+    found: dict[str, str] = {}
+    for ways in observed:
+        for axis, way in ways.items():
+            found[axis] = max(way, found.get(axis, way), key=CHOICES[axis].index)
+    return found
 
 
 # What a bound depends on, each from the choice that admits least to the one that admits most.
@@ -149,7 +178,7 @@ def wider_contracts(contract: Contract) -> Iterator[list[str]]:
 
 
 # What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
-# value.  Nothing of it is left to be observed.
+# value.  Nothing of it is left to be observed (a function of a row has no argument that masks).
 CONVENTIONAL = Contract(
     all_masked="nan",
     pos_inf="nan_all",

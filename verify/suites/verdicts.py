@@ -21,7 +21,7 @@ from ..inputs.families import Batch
 from ..oracle.limits import has_limit
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
-from ..subjects.contract import Contract, wider_contracts
+from ..subjects.contract import Contract, last_of, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome, ProcessDied, SubjectFault
 from .grades import grade, have_a_common_part, weakest
@@ -142,6 +142,8 @@ class Verdict:
     """The sharpest class of `grades` that all graded results fit; None where none was graded."""
     excess: Excess | None = None
     undecided: tuple[Undecided, ...] = ()
+    observed: Mapping[str, str] = field(default_factory=dict)
+    """What the subject did there where its contract declares nothing, by axis of the contract."""
 
     @staticmethod
     def merge(verdicts: Iterable[Verdict]) -> Verdict:
@@ -156,7 +158,8 @@ class Verdict:
         -------
         Verdict
             Counts are added, lists joined in the given order; of the errors it has the worst, of
-            the grades the weakest, and of the excesses the largest. Of no verdict: an empty one.
+            the grades the weakest, and of the excesses the largest; of what was observed on an axis
+            the choice that ``CHOICES`` names last. Of no verdict: an empty one.
 
         Examples
         --------
@@ -175,6 +178,7 @@ class Verdict:
             weakest(part.grade for part in parts),
             Excess.largest(*(part.excess for part in parts)),
             tuple(row for part in parts for row in part.undecided),
+            last_of(part.observed for part in parts),
         )
 
 

@@ -168,7 +168,7 @@ def test_logits_that_move_together_have_a_constant_loss():
 @pytest.mark.parametrize("name", ["stablemax", "stablemax_cross_entropy"])
 def test_derive_prints_kink_and_radius(name):
     definition = lookup(name)
-    page = derive._text(definition, derive._kinks(definition, 2))  # the whole takes 10 s
+    page = derive.text(definition, derive._kinks(definition, 2))  # the whole takes 10 s
     assert "s''(0-) = 2\n  s''(0+) = 0" in page
     assert f"rho {'=' if name == 'stablemax' else '>='} kappa" in " ".join(page.split())
     assert "kappa = Min(Abs(z_1)/Abs(a_1), Abs(z_2)/Abs(a_2))" in page

@@ -280,6 +280,21 @@ def test_derive_prints_formula_arguments_forms_and_source(name, style):
         assert definition.source in words
 
 
+def test_derive_prints_the_gradient_of_a_definition_of_a_file(here):
+    outcome = softproof("derive", "steep", "--definitions", "definitions.py")
+    assert outcome.exit_code == 0, outcome.output
+    for line in ("steep: A sigmoid of some slope.", "dL/dx_1 = ", "dL/dslope = "):
+        assert line in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [("none.py", "No such file"), ("kernels_of_mine.py", "defines nothing")],
+)
+def test_derive_says_what_is_wrong_with_that_file(file, told):
+    assert told in usage_error("derive", "steep", "--definitions", file)
+
+
 def test_assert_conforms_takes_such_functions():
     scope = {}
     exec(SUBJECTS, scope)

@@ -342,8 +342,9 @@ MISTAKES = {
     ),
     "contract without settings": (
         CONTRACT,
-        "contract 1 declares nothing; give one of all_masked, pos_inf, nan, accumulator, "
-        "summation, arithmetic, flush_to_zero, empty, bitwise_batch, collapse_free, layouts, ulps",
+        "contract 1 declares nothing; give one of all_masked, pos_inf, nan, masked_nan, "
+        "accumulator, summation, arithmetic, flush_to_zero, empty, bitwise_batch, collapse_free, "
+        "layouts, ulps",
     ),
     "contract of no definition": (
         CONTRACT + 'nan = "at"\ndefinition = "softmin"',

@@ -37,7 +37,7 @@ def _mean(x: Array) -> Array:
     return np.sum(x, axis=-1, keepdims=True) / x.dtype.type(x.shape[-1])
 
 
-@subject("attention", contract=ONE_BY_ONE)
+@subject("attention", contract=replace(ONE_BY_ONE, masked_nan="ignored"))
 def attention(
     q: Array,
     k: Array,

@@ -2,12 +2,18 @@
 
 NaN, infinities and the largest numbers are put where they must not matter: in the entries that a
 mask drops, in the other cases of a batch, and in a buffer that the result is written to.
+
+In one respect implementations differ legitimately: many multiply what a mask drops by a weight 0,
+and 0 times NaN or an infinity is NaN; scores of the largest numbers overflow to infinities.
+Unless a subject declares ``masked_nan=ignored``, results may become NaN by those in entries that a
+mask drops, and whether any does is observed.  Nothing else may come of them, and nothing at all of
+a huge number that does not overflow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +28,13 @@ from ...cases.draw import families as hazard_families
 from ...cases.truth import output_shapes, truth_once
 from ...inputs.families import largest
 from ...oracle.rounding import OracleError
+from ...subjects.contract import last_of
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
 from ..verdicts import Verdict, Violation
 from . import accuracy
+
+IGNORED = "the subject declares masked_nan=ignored"
 
 
 def families(definition: Definition) -> tuple[str, ...]:
@@ -65,7 +74,11 @@ def poisons(fmt: Format) -> dict[str, float]:
         "inf": np.inf,
         "-inf": -np.inf,
         "the largest number": largest(fmt),
+        "a huge number": 2.0 ** (fmt.emax // 2),
     }
+
+
+OVERFLOWING = ("NaN", "inf", "-inf", "the largest number")
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
@@ -73,20 +86,41 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     if len(batch.cases) == 1:  # a case of the user: beside itself in a batch
         batch = replace(batch, cases=batch.cases * 2)
     clean = accuracy.call(subject, definition, fmt, batch)
+    declared = subject.contract.masked_nan
+    observed: dict[str, str] = {}
     checks = 0
-    for poisoned, rows, told in _poisoned(definition, fmt, batch):
-        changed = accuracy.call(subject, definition, fmt, poisoned)
+    for poisoned in _poisoned(definition, fmt, batch):
+        changed = accuracy.call(subject, definition, fmt, poisoned.batch)
+        rows = poisoned.rows
         checks += clean[rows].size
-        if (violation := _violation(definition, batch, clean, changed, rows, told)) is not None:
-            return Verdict(checks, 0.0, [violation])
+        if poisoned.may_spread and declared is None:
+            kept = np.array_equal(_bits(clean[rows]), _bits(changed[rows]))
+            observed = last_of([observed, {"masked_nan": "ignored" if kept else "spreads"}])
+        if poisoned.may_spread and declared != "ignored":  # NaN is right, too
+            changed = np.where(np.isnan(changed.astype(np.float64)), clean, changed)
+        if violation := _violation(definition, batch, clean, changed, rows, poisoned.told):
+            if poisoned.may_spread and declared == "ignored":
+                violation = replace(violation, source=f"{violation.source}; {IGNORED}")
+            return Verdict(checks, 0.0, [violation], observed=observed)
     counted, violation = _into_a_buffer(subject, definition, fmt, batch, clean)
-    return Verdict(checks + counted, 0.0, [violation] if violation else [])
+    return Verdict(checks + counted, 0.0, [violation] if violation else [], observed=observed)
 
 
-def _poisoned(
-    definition: Definition, fmt: Format, batch: CaseBatch
-) -> Iterator[tuple[CaseBatch, list[int], str]]:
-    """Batches with poison, the rows of them whose results it must not change, and where it is."""
+@dataclass(frozen=True)
+class Poisoned:
+    """A batch with poison, the rows of it whose results that must not change, and where it is.
+
+    ``may_spread``: it stands in entries that a mask drops, and is or becomes NaN or an infinity.
+    """
+
+    batch: CaseBatch
+    rows: list[int]
+    told: str
+    may_spread: bool = False
+
+
+def _poisoned(definition: Definition, fmt: Format, batch: CaseBatch) -> Iterator[Poisoned]:
+    """All batches that are to give the same."""
     for name, mask in _masked(definition):
         rows = []
         for i, case in enumerate(batch.cases):
@@ -97,7 +131,7 @@ def _poisoned(
             cases = [_with_masked(definition, case, name, mask, number) for case in batch.cases]
             mixed = tuple(new or old for new, old in zip(cases, batch.cases, strict=True))
             told = f"{poison} in entries of {name} that {mask} drops changes the result"
-            yield replace(batch, cases=mixed), rows, told
+            yield Poisoned(replace(batch, cases=mixed), rows, told, poison in OVERFLOWING)
     own = [n for n in definition.signature.numbers if not definition.signature.arguments[n].shared]
     for poison, number in poisons(fmt).items() if own else ():
         last = batch.cases[-1]
@@ -105,7 +139,7 @@ def _poisoned(
         others = batch.cases[:-1]
         told = f"{poison} in another case of the batch changes the result"
         poisoned = replace(batch, cases=(*others, last.with_values(**values)))
-        yield poisoned, [*range(len(others))], told
+        yield Poisoned(poisoned, [*range(len(others))], told)
 
 
 def _masked(definition: Definition) -> Iterator[tuple[str, str]]:

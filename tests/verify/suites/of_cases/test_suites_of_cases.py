@@ -97,10 +97,10 @@ def softcap_ignored(q, k, v, mask, scale=None, softcap=0.0):
     return right.attention(q, k, v, mask, scale)
 
 
-def masked_by_a_large_number(q, k, v, mask):
-    """A weight 0 times what is masked: NaN where that is NaN."""
+def masked_by_a_small_weight(q, k, v, mask):
+    """A weight about e^-80, too small to be seen beside ordinary values, but not 0."""
     scores = np.sum(k * q[:, None, :], axis=-1) / np.sqrt(q.dtype.type(q.shape[-1]))
-    scores = np.where(mask, scores, q.dtype.type(-1e30))
+    scores = np.where(mask, scores, q.dtype.type(-80))
     e = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
     return np.sum((e / np.sum(e, axis=-1, keepdims=True))[:, :, None] * v, axis=1)
 
@@ -129,7 +129,7 @@ MISTAKES = [
     ("attention", mask_ignored, "accuracy", "mask: first dropped"),
     ("attention", mask_ignored, "liveness", "mask"),
     ("attention", softcap_ignored, "liveness", "softcap"),
-    ("attention", masked_by_a_large_number, "poison", "q: normal"),
+    ("attention", masked_by_a_small_weight, "poison", "q: normal"),
     ("layer_norm", divided_by_n_less_1, "accuracy", "x: normal"),
     ("linear_cross_entropy", label_of_the_case_before, "accuracy", "hidden: normal"),
 ]
@@ -175,7 +175,7 @@ def test_a_shrunk_case_is_small_and_fails_still():
 
 
 def test_poison_says_where_it_is():
-    found = judge(of_user("attention"), "poison", "q: normal", masked_by_a_large_number)
+    found = judge(of_user("attention"), "poison", "q: normal", masked_by_a_small_weight)
     assert "in entries of v that mask drops changes the result" in found.failures[0].message
     found = judge(of_user("rms_norm"), "poison", "x: normal", mean_of_the_first_row)
     assert found.failures[0].message == "NaN in another case of the batch changes the result"

@@ -8,29 +8,30 @@ substitution, w_k = p_k S, and a simplification under p_1 + ... + p_K = 1.
 
 from __future__ import annotations
 
-import itertools
-import math
-import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import sympy
-from sympy.printing.str import StrPrinter
 
-from .arithmetic.gaussian import D, Phi, phi
-from .arithmetic.symbols import symbols
-from .catalogue import lookup
-from .definition import Definition, Output
-from .proofs.charts import Symbolic
-from .proofs.facts import PermutationEquivariant, PermutationInvariant
-from .proofs.prove import CONSTANT, NO_PROOF, Proof, prove
-from .signature import Integer, Kind, Label, Labels, Mask, Numbers, Parameter
-from .step_radius import partition
-from .step_radius import stablemax as stablemax_radius
-from .step_radius.activation_singularities import SingularitySet
+from ..arithmetic.gaussian import D, Phi, phi
+from ..catalogue import lookup
+from ..definition import Definition, Output
+from ..proofs.charts import Symbolic
+from ..proofs.facts import PermutationEquivariant, PermutationInvariant
+from ..proofs.prove import CONSTANT, NO_PROOF, Proof, prove
+from ..step_radius import partition
+from ..step_radius import stablemax as stablemax_radius
+from ..step_radius.activation_singularities import SingularitySet
+from .arguments import of_arguments
+from .sections import (
+    Equation,
+    Section,
+    equations_of,
+    latex,
+    matrix_lines,
+    parameters_of,
+    symbol,
+    text,
+)
 
 WIDTH = 96  # of a matrix in text; wider ones are printed entry by entry
 
@@ -41,29 +42,11 @@ X = sympy.Symbol("x", real=True)
 S = sympy.Symbol("S", positive=True)
 
 
-@dataclass(frozen=True)
-class Equation:
-    """``left relation right``, to be printed in text or in LaTeX."""
-
-    left: sympy.Symbol
-    right: sympy.Basic
-    relation: str = "="
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled part of the page: a note in words, equations, and items in words."""
-
-    title: str
-    note: str = ""
-    equations: Sequence[Equation] = ()
-    items: Sequence[tuple[str, str]] = ()
-
-
 def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     """Print a definition with its derivatives, proven facts and step radius, derived by SymPy.
 
-    Of a function of several arguments: its formula, its arguments, other forms and parameters.
+    Of a function of several arguments: its formula, its gradient by reverse mode, its arguments,
+    other forms and parameters.
 
     Parameters
     ----------
@@ -104,7 +87,7 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
         raise ValueError(f"size is {size}; give 2 classes or more")
     definition = lookup(name)
     if not definition.of_a_row:
-        return (_text if style == "text" else _latex)(definition, _of_arguments(definition))
+        return (text if style == "text" else latex)(definition, of_arguments(definition))
     sections = [*_formulas(definition, size), *_declarations(definition)]
     if definition.partition_function:
         sections += _radius(size)
@@ -112,7 +95,7 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
         sections.append(_singularities(definition.singularities()))
     if definition.kink_radius is not None:
         sections += _kinks(definition, size)
-    return (_text if style == "text" else _latex)(definition, sections)
+    return (text if style == "text" else latex)(definition, sections)
 
 
 # --- the formulas ---
@@ -133,7 +116,7 @@ def _formulas(definition: Definition, size: int) -> Iterator[Section]:
             note += "; the others follow by permutation"
         f = weights.values(label)
         if definition.output is Output.VECTOR:
-            names = [_symbol("f", i) for i in range(size)]
+            names = [symbol("f", i) for i in range(size)]
             yield weights.definition(title, note, names, label)
             jacobian = [[sympy.diff(fi, zj) for zj in weights.z] for fi in f]
             yield weights.matrix("Jacobian", "row i is the gradient of output i", "J", jacobian)
@@ -166,7 +149,7 @@ class _Weights:
         self.shares = sympy.symbols(f"p_1:{size + 1}", positive=True)
         self.exponential = not definition.breakpoint_at_zero
         self.function = EXP if self.exponential else PIECEWISE
-        named = [_symbol("s", k) for k in range(size)]
+        named = [symbol("s", k) for k in range(size)]
         self.weights = [sympy.exp(z) for z in self.z] if self.exponential else named
         label = 0 if definition.labelled else None
         # Each piecewise function of one logit, as a function of x.
@@ -203,7 +186,7 @@ class _Weights:
             return sympy.simplify(expression)
         for derivative in expression.atoms(sympy.Derivative):
             z, order = derivative.args[1]
-            slope = EXP(z) if self.exponential else _symbol("s" + "'" * int(order), self.z.index(z))
+            slope = EXP(z) if self.exponential else symbol("s" + "'" * int(order), self.z.index(z))
             expression = expression.xreplace({derivative: slope})
         weights = {self.function(z): p * S for z, p in zip(self.z, self.shares, strict=True)}
         return _under_sum_one(expression.xreplace(weights), self.shares, self.weights)
@@ -214,18 +197,18 @@ class _Weights:
         """The definition itself, in full for exponentials, in s_k where they are piecewise."""
         if self.exponential or not self.weighted:
             values = self.plain.value(label=label)
-            return Section(title, note, _equations(names, values))
+            return Section(title, note, equations_of(names, values))
         weights = {PIECEWISE(z): s for z, s in zip(self.z, self.weights, strict=True)}
         values = [f.xreplace(weights) for f in self.values(label)]
         note = ", ".join(filter(None, [note, "with s_k = s(z_k)"]))
         legend = [Equation(sympy.Symbol("s(x)"), self.piecewise())]
-        return Section(title, note, [*_equations(names, values), *legend])
+        return Section(title, note, [*equations_of(names, values), *legend])
 
     def vector(self, title: str, name: str, entries: Sequence[sympy.Expr]) -> Section:
         """A vector of derivatives, entry by entry."""
         values = [self.in_shares(e) for e in entries]
-        names = [_symbol(name, k) for k in range(len(values))]
-        return Section(title, "", [*_equations(names, values), *self.legend(values)])
+        names = [symbol(name, k) for k in range(len(values))]
+        return Section(title, "", [*equations_of(names, values), *self.legend(values)])
 
     def matrix(
         self, title: str, note: str, name: str, entries: Sequence[Sequence[sympy.Expr]]
@@ -233,14 +216,14 @@ class _Weights:
         """A matrix of derivatives: whole where it fits the page, else entry by entry."""
         matrix = sympy.ImmutableMatrix([[self.in_shares(e) for e in row] for row in entries])
         legend = self.legend(matrix)
-        if max(map(len, _matrix_lines(matrix))) + len(f"  {name} = ") <= WIDTH:
+        if max(map(len, matrix_lines(matrix))) + len(f"  {name} = ") <= WIDTH:
             return Section(title, note, [Equation(sympy.Symbol(name), matrix), *legend])
         indices = [(i, j) for i in range(matrix.rows) for j in range(matrix.cols)]
         if matrix == matrix.T:
             indices = [(i, j) for i, j in indices if i <= j]
             note = "; ".join(filter(None, [note, "symmetric"]))
         names = [sympy.Symbol(f"{name}_{i + 1}{j + 1}") for i, j in indices]
-        return Section(title, note, [*_equations(names, [matrix[ij] for ij in indices]), *legend])
+        return Section(title, note, [*equations_of(names, [matrix[ij] for ij in indices]), *legend])
 
     def legend(self, expressions: Iterable[sympy.Expr]) -> Iterator[Equation]:
         """What the symbols p_k, S and the derivatives of s stand for, where they occur."""
@@ -329,14 +312,6 @@ def _with_positive_constants(factored: sympy.Expr) -> sympy.Expr:
     return sympy.Mul(*factors)
 
 
-def _symbol(name: str, k: int) -> sympy.Symbol:
-    return sympy.Symbol(f"{name}_{k + 1}")
-
-
-def _equations(names: Iterable[sympy.Symbol], values: Iterable[sympy.Expr]) -> list[Equation]:
-    return [Equation(name, value) for name, value in zip(names, values, strict=True)]
-
-
 # --- what is declared, and the radius ---
 
 
@@ -349,88 +324,7 @@ def _declarations(definition: Definition) -> Iterator[Section]:
         yield Section("Facts", items=facts)
     if definition.forms:
         yield Section("Other forms", items=[(form, "") for form in definition.forms])
-    yield from _parameters(definition)
-
-
-def _parameters(definition: Definition) -> Iterator[Section]:
-    if definition.parameters:
-        ranges = [
-            (name, f"default {_default(p)}, from {p.lower:g} to {p.upper:g}")
-            for name, p in definition.parameters.items()
-        ]
-        yield Section("Parameters", items=ranges)
-
-
-def _default(parameter: Parameter) -> str:
-    return parameter.depends if parameter.default is None else f"{parameter.default:g}"
-
-
-# --- functions of several arguments ---
-
-LENGTH = 2  # of every axis in a printed formula
-
-
-def _of_arguments(definition: Definition) -> Iterator[Section]:
-    """The formula at axes of LENGTH entries, the arguments, other forms and parameters."""
-    signature = definition.signature
-    values = [_symbolic(name, kind) for name, kind in signature.arguments.items()]
-    # A parameter that is 0 or depends on sizes may take another way through the formula.
-    parameters = {
-        name: sympy.Symbol(name, positive=True) if parameter.default else parameter.default
-        for name, parameter in definition.parameters.items()
-    }
-    result = definition.formula(*values, symbols(), **parameters)
-    outputs = result if len(signature.outputs) > 1 else (result,)
-    equations = []
-    for name, output in zip(signature.outputs, outputs, strict=True):
-        left = name if len(signature.outputs) > 1 else "f"
-        entries = np.asarray(output, dtype=object)
-        for index in itertools.product(*(range(n) for n in entries.shape)):
-            place = "".join(f"_{i + 1}" for i in index)
-            equations.append(Equation(sympy.Symbol(left + place), entries[index]))
-    sizes = ", ".join(f"{axis} = {LENGTH}" for axis in signature.axes)
-    zeros = [name for name, value in parameters.items() if value == 0]
-    note = f"{' = '.join(zeros)} = 0" if zeros else ""
-    yield Section(f"Definition for {sizes}" if sizes else "Definition", note, equations)
-    items = [(name, _kind_told(kind)) for name, kind in signature.arguments.items()]
-    yield Section("Arguments", items=items)
-    if definition.forms:
-        yield Section("Other forms", items=[(form, "") for form in definition.forms])
-    yield from _parameters(definition)
-
-
-def _symbolic(name: str, kind: Kind) -> Any:
-    """An argument as symbols; indices 0, and masks that keep all."""
-    shape = (LENGTH,) * len(kind.axes)
-    if isinstance(kind, Mask):
-        return np.ones(shape, dtype=np.bool_)
-    if not isinstance(kind, Numbers):
-        return np.zeros(shape, dtype=np.int64) if shape else 0
-    array = np.empty(shape, dtype=object)
-    for index in itertools.product(*(range(n) for n in shape)):
-        array[index] = sympy.Symbol(name + "".join(f"_{i + 1}" for i in index), real=True)
-    return array if shape else array[()]
-
-
-def _kind_told(kind: Kind) -> str:
-    """A kind of argument in words.
-
-    >>> from .signature import Vector
-    >>> _kind_told(Vector("K", lower=0.0, shared=True))
-    'vector along K, from 0, one for a whole batch'
-    """
-    if isinstance(kind, Integer):
-        words = f"whole number from {kind.lower} to {kind.upper}"
-    else:
-        words = type(kind).__name__.lower()
-        words += f" along {', '.join(kind.axes)}" if kind.axes else ""
-    if isinstance(kind, Label | Labels):
-        words += f", an index into {kind.into}" if not kind.axes else f", indices into {kind.into}"
-    if isinstance(kind, Numbers) and math.isfinite(kind.lower):
-        words += f", from {kind.lower:g}"
-    if isinstance(kind, Numbers) and math.isfinite(kind.upper):
-        words += f", up to {kind.upper:g}"
-    return words + (", one for a whole batch" if kind.shared else "")
+    yield from parameters_of(definition)
 
 
 def _outcome(proofs: Sequence[Proof], definition: Definition) -> str:
@@ -492,12 +386,12 @@ def _radius(size: int) -> Iterator[Section]:
     yield Section(
         "Taylor series along the step",
         "m_n: mean of a_k^n under softmax(z); log F(t) = log F(0) + sum_n kappa_n t^n / n!",
-        _equations([_symbol("kappa", n) for n in range(4)], partition.cumulants(4)),
+        equations_of([symbol("kappa", n) for n in range(4)], partition.cumulants(4)),
     )
     yield Section(
         "Taylor series of the cross-entropy along the step",
         "c_0 + c_1 t + c_2 t^2 + ..., y the right class; it converges for |t| < rho",
-        _equations([_symbol("c", n - 1) for n in range(5)], in_cumulants(4)),
+        equations_of([symbol("c", n - 1) for n in range(5)], in_cumulants(4)),
     )
 
 
@@ -536,107 +430,3 @@ def _kinks(definition: Definition, size: int) -> Iterator[Section]:
         "positive real part, so that S has no complex zero",
         [Equation(sympy.Symbol("kappa"), kappa)],
     )
-
-
-# --- the two styles ---
-
-
-def _text(definition: Definition, sections: Iterable[Section]) -> str:
-    lines = [f"{definition.name}: {definition.summary}", ""]
-    lines += _wrapped("  family  ", definition.family) + _wrapped("  source  ", definition.source)
-    for section in sections:
-        note = f" ({section.note})" if section.note else ""
-        lines += ["", *_wrapped("", section.title + note)]
-        for equation in section.equations:
-            head = f"  {equation.left} {equation.relation} "
-            body = _text_lines(equation.right)
-            if len(body) == 1:
-                lines += _wrapped(head, body[0])
-            else:
-                lines += [(head if i == 0 else " " * len(head)) + b for i, b in enumerate(body)]
-        width = max((len(item) for item, _ in section.items), default=0)
-        lines += [f"  {item:{width}}  {value}".rstrip() for item, value in section.items]
-    return "\n".join(lines)
-
-
-def _wrapped(head: str, body: str) -> list[str]:
-    return textwrap.wrap(
-        body,
-        width=100,
-        initial_indent=head,
-        subsequent_indent=" " * (len(head) or 4),
-        break_long_words=False,
-    )
-
-
-def _text_lines(expression: sympy.Basic) -> list[str]:
-    if isinstance(expression, sympy.MatrixBase):
-        return _matrix_lines(expression)
-    if isinstance(expression, sympy.Piecewise):
-        return [
-            f"{_words(value)}  " + ("otherwise" if condition is sympy.true else f"for {condition}")
-            for value, condition in expression.args
-        ]
-    return [_words(expression)]
-
-
-class _Printer(StrPrinter):  # type: ignore[misc]  # SymPy has no types
-    """SymPy's plain style, with 1/x**2 where it has x**(-2)."""
-
-    def _print_Pow(self, expr: sympy.Pow, rational: bool = False) -> str:
-        if expr.exp.is_Integer and expr.exp < -1:
-            return "1/" + str(super()._print_Pow(1 / expr, rational))
-        return str(super()._print_Pow(expr, rational))
-
-
-def _words(expression: sympy.Basic) -> str:
-    return str(_Printer().doprint(expression))
-
-
-def _matrix_lines(matrix: sympy.MatrixBase) -> list[str]:
-    entries = [[_words(matrix[i, j]) for j in range(matrix.cols)] for i in range(matrix.rows)]
-    widths = [max(map(len, column)) for column in zip(*entries, strict=True)]
-    return [
-        "[" + "   ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) + "]"
-        for row in entries
-    ]
-
-
-def _latex(definition: Definition, sections: Iterable[Section]) -> str:
-    lines = [
-        "% needs \\usepackage{amsmath}",
-        f"\\section*{{{_escaped(definition.name)}}}",
-        _escaped(definition.summary),
-        "",
-        f"Family: {_escaped(definition.family)}. Source: {_escaped(definition.source)}.",
-    ]
-    for section in sections:
-        lines += ["", f"\\paragraph{{{_escaped(section.title)}}}"]
-        if section.note:
-            lines.append(f"({_escaped(section.note)})")
-        if section.equations:
-            relations = {"=": "=", ">=": r"\ge"}
-            rows = [
-                f"  {_math(e.left)} &{relations[e.relation]} {_math(e.right)}"
-                for e in section.equations
-            ]
-            lines += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
-        if section.items:
-            rows = [
-                f"  \\item {_escaped(item)}" + (f": {_escaped(value)}" if value else "")
-                for item, value in section.items
-            ]
-            lines += [r"\begin{itemize}", *rows, r"\end{itemize}"]
-    return "\n".join(lines)
-
-
-def _math(expression: sympy.Basic) -> str:
-    """LaTeX of an expression; a symbol with a prime is braced, for its powers are superscripts."""
-    primed = {s: f"{{{sympy.latex(s)}}}" for s in expression.free_symbols if "'" in s.name}
-    return str(sympy.latex(expression, symbol_names=primed))
-
-
-def _escaped(words: str) -> str:
-    """Words with the characters that LaTeX would take for commands, or print as others."""
-    special = {"^": r"\^{}", ">=": r"$\ge$", "<=": r"$\le$", ">": "$>$", "<": "$<$"}
-    return re.sub(r"[<>]=|[<>^_&%#]", lambda m: special.get(m[0], "\\" + m[0]), words)

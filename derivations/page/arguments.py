@@ -1,0 +1,166 @@
+"""What is printed of a function of several arguments: its formula and its gradient, in symbols.
+
+Every axis has LENGTH entries, and masks keep all.  The gradient is by reverse mode over symbols,
+the same code that gives it in balls and in floating point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import sympy
+
+from ..arithmetic.reverse_mode import vector_jacobian_product
+from ..arithmetic.symbols import symbols
+from ..definition import Definition
+from ..proofs.time_limit import OutOfTime, time_limit
+from ..signature import Integer, Kind, Label, Labels, Mask, Numbers
+from .sections import Equation, Section, parameters_of
+
+LENGTH = 2  # of every axis in a printed formula
+TIME_LIMIT = 20.0  # seconds for a gradient; each of the catalogue takes less than one
+
+
+def of_arguments(definition: Definition) -> Iterator[Section]:
+    """The sections on a function of several arguments.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Yields
+    ------
+    Section
+        The formula, the gradient or vector-Jacobian product, the arguments, other forms, and
+        parameters.
+    """
+    signature = definition.signature
+    values = {name: _symbolic(name, kind) for name, kind in signature.arguments.items()}
+    # A parameter that is 0 or depends on sizes may take another way through the formula.
+    parameters = {
+        name: sympy.Symbol(name, positive=True) if parameter.default else parameter.default
+        for name, parameter in definition.parameters.items()
+    }
+    sizes = ", ".join(f"{axis} = {LENGTH}" for axis in signature.axes)
+    title = f"Definition for {sizes}" if sizes else "Definition"
+    try:
+        result = definition.formula(*values.values(), symbols(), **parameters)
+    except (TypeError, ValueError) as reason:  # the formula takes a decision on a symbol
+        yield Section(title, f"none in symbols: {reason}")
+    else:
+        outputs = result if len(signature.outputs) > 1 else (result,)
+        equations: list[Equation] = []
+        for name, output in zip(signature.outputs, outputs, strict=True):
+            equations += _entries(name if len(signature.outputs) > 1 else "f", output)
+        zeros = [name for name, value in parameters.items() if value == 0]
+        note = f"{' = '.join(zeros)} = 0" if zeros else ""
+        yield Section(title, note, equations)
+        yield _gradient(definition, values, parameters, outputs)
+    items = [(name, _kind_told(kind)) for name, kind in signature.arguments.items()]
+    yield Section("Arguments", items=items)
+    if definition.forms:
+        yield Section("Other forms", items=[(form, "") for form in definition.forms])
+    yield from parameters_of(definition)
+
+
+def _gradient(
+    definition: Definition,
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    outputs: tuple[Any, ...],
+) -> Section:
+    """The derivatives of one real result, or of the sum of all results times their cotangents."""
+    signature = definition.signature
+    taken = {*signature.arguments, *definition.parameters}
+    several = len(outputs) > 1
+    if several or np.shape(outputs[0]):
+        letter = next(name for name in ("g", "cotangent", "cotangent_of_f") if name not in taken)
+        names = [f"{letter}_{name}" if several else letter for name in signature.outputs]
+        cotangents = tuple(
+            _array_of_symbols(name, np.shape(output))
+            for name, output in zip(names, outputs, strict=True)
+        )
+        title, left = "Vector-Jacobian product", "dL"
+        note = f"L: the sum of all results, each times its cotangent {letter}; by reverse mode"
+    else:
+        cotangents, title, left, note = (sympy.Integer(1),), "Gradient", "df", "by reverse mode"
+    wrt = [name for name, kind in signature.arguments.items() if isinstance(kind, Numbers)]
+    equations: list[Equation] = []
+    try:
+        with time_limit(TIME_LIMIT):
+            _, products = vector_jacobian_product(
+                definition.formula,
+                values,
+                cotangents if several else cotangents[0],
+                symbols(),
+                wrt=wrt,
+                **parameters,
+            )
+            for name in wrt:
+                equations += _entries(f"{left}/d{name}", products[name], simplified=True)
+    except OutOfTime:
+        return Section(title, f"none found in symbols within {TIME_LIMIT:g} s")
+    except (TypeError, ValueError) as reason:  # its derivative takes a decision on a symbol
+        return Section(title, f"none in symbols: {reason}")
+    return Section(title, note, equations)
+
+
+def _entries(name: str, values: Any, *, simplified: bool = False) -> Iterator[Equation]:
+    """An equation for each entry of an array, or for a number."""
+    entries = np.asarray(values, dtype=object)
+    for index in itertools.product(*(range(n) for n in entries.shape)):
+        place = "".join(f"_{i + 1}" for i in index)
+        entry = sympy.sympify(entries[index])
+        yield Equation(sympy.Symbol(name + place), _short(entry) if simplified else entry)
+
+
+def _short(expression: sympy.Expr) -> sympy.Expr:
+    """The shortest of an expression, its factors, and these with exponentials joined."""
+    factored = sympy.factor(expression)
+    return min(
+        (expression, factored, sympy.powsimp(factored, deep=True)), key=lambda e: len(str(e))
+    )
+
+
+def _symbolic(name: str, kind: Kind) -> Any:
+    """An argument as symbols; indices 0, and masks that keep all."""
+    shape = (LENGTH,) * len(kind.axes)
+    if isinstance(kind, Mask):
+        return np.ones(shape, dtype=np.bool_)
+    if not isinstance(kind, Numbers):
+        return np.zeros(shape, dtype=np.int64) if shape else 0
+    return _array_of_symbols(name, shape)
+
+
+def _array_of_symbols(name: str, shape: tuple[int, ...]) -> Any:
+    """Real symbols with the numbers of their entries; one symbol where there is no axis."""
+    array = np.empty(shape, dtype=object)
+    for index in itertools.product(*(range(n) for n in shape)):
+        array[index] = sympy.Symbol(name + "".join(f"_{i + 1}" for i in index), real=True)
+    return array if shape else array[()]
+
+
+def _kind_told(kind: Kind) -> str:
+    """A kind of argument in words.
+
+    >>> from softproof.derivations.signature import Vector
+    >>> _kind_told(Vector("K", lower=0.0, shared=True))
+    'vector along K, from 0, one for a whole batch'
+    """
+    if isinstance(kind, Integer):
+        words = f"whole number from {kind.lower} to {kind.upper}"
+    else:
+        words = type(kind).__name__.lower()
+        words += f" along {', '.join(kind.axes)}" if kind.axes else ""
+    if isinstance(kind, Label | Labels):
+        words += f", an index into {kind.into}" if not kind.axes else f", indices into {kind.into}"
+    if isinstance(kind, Numbers) and math.isfinite(kind.lower):
+        words += f", from {kind.lower:g}"
+    if isinstance(kind, Numbers) and math.isfinite(kind.upper):
+        words += f", up to {kind.upper:g}"
+    return words + (", one for a whole batch" if kind.shared else "")
