@@ -33,8 +33,35 @@ from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict, Violation
 from . import accuracy
 
-families = hazard_families
+# Hazards that the values are asked at, and products are not.  Below the normal range the class of
+# conforming implementations lacks what a backward pass may do, as take <g, o> from the output o as
+# it was stored (Dao 2023, arXiv 2307.08691, algorithm 2); of huge numbers most bounds are infinite;
+# constant and ordered numbers show what ties and normal ones do.
+LEFT_OUT = ("constant", "ordered", "huge", "tiny", "subnormal")
 COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
+
+
+def families(definition: Definition) -> tuple[str, ...]:
+    """The families of cases that products are asked at: those of the values but for LEFT_OUT.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        Their names.
+
+    Examples
+    --------
+    >>> from softproof.derivations import lookup
+    >>> [name for name in families(lookup("sparsemax")) if "wide" in name or "huge" in name]
+    ['z: wide']
+    """
+    named = hazard_families(definition)
+    return tuple(name for name in named if name.rpartition(": ")[2] not in LEFT_OUT)
 
 
 def draw(
