@@ -44,7 +44,7 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tens
     return functional.layer_norm(x, gain.shape, gain, bias, eps)
 
 
-@eager("attention", contract=STORED)
+@eager("attention", contract=replace(STORED, masked_nan="ignored"))
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None) -> Tensor:
     """``functional.scaled_dot_product_attention`` of one query to a batch entry.
 
