@@ -72,15 +72,6 @@ def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(name, par
         )
 
 
-def test_what_the_mask_of_attention_drops_may_be_anything():
-    plain = case_of("attention", "float32", {})
-    poisoned = np.array(MATRIX)
-    poisoned[1] = np.nan
-    changed = case_of("attention", "float32", {}, k=poisoned, v=poisoned)
-    expected = results("attention", "float32", plain)
-    assert np.array_equal(results("attention", "float32", changed), expected)
-
-
 def test_attention_takes_no_cap_of_scores_as_pytorch_has_none():
     with pytest.raises(NotApplicable, match="softcap"):
         results("attention", "float32", case_of("attention", "float32", {"softcap": 2.0}))

@@ -44,19 +44,16 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tens
     return functional.layer_norm(x, gain.shape, gain, bias, eps)
 
 
-@eager("attention", contract=replace(STORED, masked_nan="ignored"))
+@eager("attention", contract=replace(STORED, masked_nan="spreads"))
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None) -> Tensor:
     """``functional.scaled_dot_product_attention`` of one query to a batch entry.
 
-    It adds -inf to the scores that the mask drops, and multiplies their values by the weight 0: so
-    what is dropped is replaced by 0 before.
+    It adds -inf to the scores that the mask drops, and multiplies their values by the weight 0.
     """
     from torch.nn import functional
 
-    kept = mask[:, :, None]
-    keys, values = k.masked_fill(~kept, 0), v.masked_fill(~kept, 0)
     found = functional.scaled_dot_product_attention(
-        q[:, None, :], keys, values, attn_mask=mask[:, None, :], scale=scale
+        q[:, None, :], k, v, attn_mask=mask[:, None, :], scale=scale
     )
     return found[:, 0, :]
 
