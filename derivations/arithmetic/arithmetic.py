@@ -248,6 +248,14 @@ class Arithmetic:
         """x where it is positive, and else 0."""
         return self.maximum(x, self.number(0))
 
+    def rounded(self, x: Any) -> Any:
+        """x, which an implementation may have rounded once more: a form says so for its bound.
+
+        For what rounds in places where the form does not, as x s - m s does, computed as it stands,
+        beside (x - m) s.  In all systems but that of running errors it is x itself.
+        """
+        return x
+
     def where(self, mask: Any, a: Any, b: Any) -> Any:
         """Entries of a where the mask (of bools) is true, and else of b; both broadcast."""
         return np.where(mask, self._boxed(a), self._boxed(b))[()]

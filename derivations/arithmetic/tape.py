@@ -193,6 +193,10 @@ class Tape:
 
         return self.record(p, (z, pullback))
 
+    def rounded(self, x: Any) -> Any:
+        """The slope is 1."""
+        return self.record(self.below.rounded(self.value_of(x)), (x, lambda g: g))
+
     def shifted(self, z: Any) -> Any:
         """What is subtracted counts as a constant, as results do not depend on it."""
         return self.record(self.below.shifted(self.value_of(z)), (z, lambda g: g))

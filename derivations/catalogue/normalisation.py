@@ -87,12 +87,11 @@ def _(x, gain, bias, xp, eps=1e-5):
     """x s + (-mean s), s the reciprocal root: one multiplication and addition for each entry.
 
     Computed, this is s (x (1 + a) - mean (1 + b)) (1 + c) with |a|, |b|, |c| <= u, and two
-    products that may underflow: both have one s, whose error is a factor of the difference.
-    Written so, bounds know it; a product by 3/4 and a quotient by it stand for each rounding.
+    products that may underflow.  Both products have one s, whose error is a factor of their
+    difference: written so, bounds know it.
     """
     mean = xp.mean(x)
     c = x - mean
     scale = xp.rsqrt(xp.mean(c * c) + xp.number(eps))
-    factor = xp.number(0.75)
-    shifted = x * factor / factor - mean * factor / factor
-    return shifted * scale * factor / factor * gain + bias
+    difference = xp.rounded(x) - xp.rounded(mean)
+    return xp.rounded(difference * scale) * gain + bias

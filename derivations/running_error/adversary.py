@@ -281,6 +281,10 @@ class Adversary(Arrays[ErringNumber]):
         places: tuple[Any, Any] = decided_ranks(self.array(z).value)
         return places
 
+    def rounded(self, x: Any) -> ErringNumber:
+        """x, rounded as a product by 1 is."""
+        return self.number(x) * 1
+
     def positive_part(self, x: Any) -> ErringNumber:
         """The larger of x and 0."""
         return self.maximum(x, 0)

@@ -10,7 +10,7 @@ from . import elementary, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
 from .model import Model
-from .numbers import RunningNumber, as_number, finish
+from .numbers import RunningNumber, as_number, finish, rounded
 from .softmax import softmax
 
 
@@ -65,6 +65,12 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     def number(self, exact: Any) -> RunningNumber:
         """An exact number, rounded to the operations' format unless that holds it."""
         return as_number(self.model, exact)
+
+    def rounded(self, x: Any) -> RunningNumber:
+        """x with one more rounding: off by u |x| more, and by half a subnormal."""
+        number = as_number(self.model, x)
+        underflow = self.model.half_subnormal
+        return rounded(self.model, *number.parts(), underflow=underflow, evaluation=0.0)
 
     def combine(
         self, function: Callable[..., Any], numbers: Sequence[RunningNumber]

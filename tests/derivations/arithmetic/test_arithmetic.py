@@ -536,3 +536,11 @@ def test_an_arithmetic_is_a_value():
     assert balls() is balls()
     assert big_floats(24) is not big_floats(25)
     assert ieee(BINARY32).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "xp", [symbols(), balls(), big_floats(24), ieee(BINARY32)], ids=lambda xp: xp.name
+)
+def test_what_may_be_rounded_once_more_is_itself(xp):
+    x = xp.array([0.1, -3.0])
+    assert xp.rounded(x) is x
