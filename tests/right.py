@@ -21,7 +21,8 @@ def _remembered(function):
 
     @functools.lru_cache(maxsize=512)
     def of_bytes(shape, dtype, data, *labels):
-        return function(np.frombuffer(data, dtype).reshape(shape), *map(np.array, labels))
+        x = np.frombuffer(data, dtype).reshape(shape)
+        return function(x, *(np.array(of_rows, np.int64) for of_rows in labels))
 
     @functools.wraps(function)
     def called(x, *labels):

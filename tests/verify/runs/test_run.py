@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from softproof.derivations import REGISTRY
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.cli.main import app
 from softproof.verify.inputs.families import Batch
@@ -65,7 +66,9 @@ def test_a_plan_holds_what_a_subject_can_do():
         "generalized_cross_entropy",
         "mean_absolute_error",
     }
-    assert with_gradient == {"logsumexp", "cross_entropy", "stablemax_cross_entropy", *comp_sums}
+    losses = {"logsumexp", "cross_entropy", "stablemax_cross_entropy", *comp_sums}
+    of_arguments = {name for name, definition in REGISTRY.items() if not definition.of_a_row}
+    assert with_gradient == losses | of_arguments
     assert {i.family for i in items if i.suite == "special-values"} == {""}
     real = [i for i in items if i.subject.definition == "sigmoid"]
     assert {i.family for i in real} == {"reals", "far_reals", "tall", "gaps_below_zero", ""}
