@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations.signature import Kind, Label, Labels, Mask, Numbers, Signature
+from ...derivations.definition import Definition
+from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers, Signature
 
 Values = Mapping[str, NDArray[Any]]
 
@@ -77,6 +78,31 @@ class CaseBatch:
             first[name] if kind.shared else np.stack([case.values[name] for case in self.cases])
             for name, kind in signature.arguments.items()
         ]
+
+
+def formula_call(
+    definition: Definition, case: Case
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """What a formula of a definition is called with at a case: arguments by name, and parameters.
+
+    Numbers are in binary64, which holds those of every format; an index or a whole number is an
+    int; masks and vectors of labels are as they are.  Parameters have their defaults but where the
+    case says otherwise.
+
+    >>> from softproof.derivations import lookup
+    >>> case = Case({"logits": np.float32([1, 2]), "label": np.array(1)})
+    >>> formula_call(lookup("cross_entropy"), case)[0]["label"]
+    1
+    """
+    arguments: dict[str, Any] = {}
+    for name, kind in definition.signature.arguments.items():
+        value = case.values[name]
+        if isinstance(kind, Numbers):
+            arguments[name] = value.astype(np.float64)
+        else:
+            arguments[name] = int(value) if isinstance(kind, Label | Integer) else value
+    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
+    return arguments, {**defaults, **case.parameters}
 
 
 def dtype_of(kind: Kind, numbers: np.dtype[Any]) -> np.dtype[Any]:

@@ -23,7 +23,6 @@ from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
 from ...derivations.definition import Definition, Formula
-from ...derivations.signature import Integer, Label, Numbers
 from ..oracle.rounding import (
     GUARD_BITS,
     TIE_BITS,
@@ -34,7 +33,7 @@ from ..oracle.rounding import (
     demand_agreement,
     round_ball,
 )
-from .case import Case
+from .case import Case, formula_call
 
 MAX_PRECISION = 1 << 13
 
@@ -45,16 +44,11 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
     OracleError where an output has not the shape that is declared, a finding about the definition,
     and where the formula has no value, as an attention to no keys.
     """
-    arguments = []
-    for name, kind in definition.signature.arguments.items():
-        value = case.values[name]
-        if isinstance(kind, Numbers):
-            arguments.append(xp.array(value.astype(np.float64)))
-        else:
-            arguments.append(int(value) if isinstance(kind, Label | Integer) else value)
-    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
+    arguments, parameters = formula_call(definition, case)
+    for name in definition.signature.numbers:
+        arguments[name] = xp.array(arguments[name])
     try:
-        result = formula(*arguments, xp, **{**defaults, **case.parameters})
+        result = formula(*arguments.values(), xp, **parameters)
     except NoValue as reason:
         raise OracleError(f"{definition.name} has no value there: {reason}") from reason
     several = len(definition.signature.outputs) > 1

@@ -15,21 +15,17 @@ from ..inputs.families import Batch, draw, plainness
 from ..inputs.shrink import MAX_TRIALS, shrink
 from ..oracle.truth import OracleError
 from ..subjects.isolation.in_process import InProcess, LiveSubject
-from ..subjects.subject import NotApplicable, ProcessDied, Subject, SubjectError, SubjectFault
+from ..subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
 from ..suites import SUITES, Suite
 from ..suites.observe import observe
-from ..suites.verdicts import Undecided, Verdict, Violation, no_result
+from ..suites.verdicts import Undecided, Verdict, Violation
 from .execute_cases import result_of_cases
+from .faults import DEADLY, MOST_TRIALS, put_down
 from .reproduce import Shown, write_collapse, write_failure, write_undecided
 from .results import Item, Result
 
 Connect = Callable[[Subject], LiveSubject]
-
-MOST_ROWS_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
-DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
-# Trials of shrinking that may end a process: each costs a new one, or even a time limit.
-MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
 
 
 class GivenUp(Exception):
@@ -156,18 +152,7 @@ def _judge(
     try:
         return check(batch)
     except SubjectFault as fault:
-        found, row, in_batch = fault, 0, len(batch.logits) > 1
-    if in_batch:
-        for i in range(min(len(batch.logits), MOST_ROWS_ALONE)):
-            try:
-                check(batch.row(i))
-            except SubjectFault as fault:
-                if not isinstance(fault, ProcessDied) or fault.called:
-                    found, row, in_batch = fault, i, False
-                break
-    verdict = no_result(found, row=row)
-    violations = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
-    return replace(verdict, violations=violations)
+        return put_down(fault, len(batch.logits), lambda i: check(batch.row(i)))
 
 
 def _at_column(verdict: Verdict, column: int) -> Verdict:

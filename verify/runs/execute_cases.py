@@ -18,16 +18,14 @@ from ..inputs.shrink import MAX_TRIALS
 from ..oracle.rounding import OracleError
 from ..subjects.contract import last_of
 from ..subjects.isolation.in_process import LiveSubject
-from ..subjects.subject import NotApplicable, ProcessDied, SubjectError, SubjectFault
+from ..subjects.subject import NotApplicable, SubjectError, SubjectFault
 from ..suites.of_cases import CASE_SUITES, CaseSuite, accuracy
-from ..suites.verdicts import Undecided, Verdict, Violation, no_result
+from ..suites.verdicts import Undecided, Verdict, Violation
+from .faults import DEADLY, MOST_TRIALS, put_down
 from .plan import GIVEN
 from .reproduce_cases import ShownCase, write_case_failure, write_undecided_case
 from .results import Item, Result
 
-# Trials of shrinking that may end a process: each costs a new one, or even a time limit.
-MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
-DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
 PREFLIGHT_SIZES = (3, 4, 5, 2)  # of axes, all different, so that a transposed array is seen
 
 Found = tuple[CaseBatch, Verdict]
@@ -108,17 +106,8 @@ def _judged(
     except NotApplicable:  # it takes no such parameter
         return Verdict(0, 0.0, [])
     except SubjectFault as fault:
-        found, row, in_batch = fault, 0, len(batch.cases) > 1
-    for i in range(len(batch.cases)) if in_batch else ():
-        try:
-            suite.check(subject, definition, fmt, batch.case(i))
-        except SubjectFault as fault:
-            if not isinstance(fault, ProcessDied) or fault.called:
-                found, row, in_batch = fault, i, False
-            break
-    verdict = no_result(found, row=row)
-    violations = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
-    return replace(verdict, violations=violations)
+        alone = lambda i: suite.check(subject, definition, fmt, batch.case(i))  # noqa: E731
+        return put_down(fault, len(batch.cases), alone)
 
 
 def _plain_batch(definition: Definition, fmt: Format) -> CaseBatch:

@@ -11,8 +11,7 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition, Formula
 from ....derivations.running_error.model import Model
 from ....derivations.running_error.thresholds import admissible, threshold
-from ....derivations.signature import Integer, Label, Numbers
-from ...cases.case import Case
+from ...cases.case import Case, formula_call
 from ...subjects.contract import Contract
 
 MOST_KEPT = 4096
@@ -72,15 +71,7 @@ def largest_errors(definition: Definition, case: Case, model: Model) -> NDArray[
 
 
 def _evaluated(definition: Definition, case: Case, model: Model) -> NDArray[np.float64]:
-    arguments: dict[str, Any] = {}
-    for name, kind in definition.signature.arguments.items():
-        value = case.values[name]
-        if isinstance(kind, Numbers):
-            arguments[name] = value.astype(np.float64)
-        else:
-            arguments[name] = int(value) if isinstance(kind, Label | Integer) else value
-    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
-    parameters = {**defaults, **case.parameters}
+    arguments, parameters = formula_call(definition, case)
     forms = [definition.formula, *definition.forms.values()]
     count = len(definition.signature.outputs)
     several = [_once(form) for form in forms]
