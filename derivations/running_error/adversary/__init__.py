@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import gaussian
-from ..arithmetic.arithmetic import decided_ranks
-from ..error_bounds.model import BLOCK
-from .arrays import Arrays
-from .constants import Array, quiet
-from .erring_numbers import ErringNumber
-from .model import Model, largest, unit_roundoff
-from .numbers import constant
+from ...arithmetic import gaussian
+from ...arithmetic.arithmetic import decided_ranks
+from ...error_bounds.model import BLOCK
+from ..arrays import Arrays
+from ..constants import Array, quiet
+from ..model import Model, largest, unit_roundoff
+from ..numbers import constant
+from .numbers import ErringNumber
 
 SIGNS = ("up", "down", "alternate", "drawn")
 
@@ -56,7 +56,7 @@ class Adversary(Arrays[ErringNumber]):
     softmax_form
         How softmax is computed: "quotient", "online" or "division-free".
 
-    >>> from ..arithmetic.formats import BFLOAT16
+    >>> from ...arithmetic.formats import BFLOAT16
     >>> xp = Adversary(Model.of(BFLOAT16), "up", np.random.default_rng(0))
     >>> float((xp.number(1.0) + 1.0).value)
     2.0078125

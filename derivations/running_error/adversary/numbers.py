@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .constants import Array, is_constant
+from ..constants import Array, is_constant
 
 
 class ErringNumber:
