@@ -59,7 +59,7 @@ class Numbers(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class Real(Numbers):
-    """One real number."""
+    """One real number, which has no axes."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Vector(Numbers):
 
     @property
     def axes(self) -> Axes:
-        """The axis."""
+        """The one axis that its entries stand along."""
         return (self.axis,)
 
 
@@ -127,7 +127,7 @@ class Mask(Kind):
 
     @property
     def axes(self) -> Axes:
-        """The axes."""
+        """The axes that its truth values stand along, as they were given."""
         return self.names
 
 

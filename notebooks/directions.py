@@ -253,7 +253,7 @@ def _tenths(values: list[float]) -> str:
 
 
 def main(fast: bool = False) -> None:
-    """Measure and print."""
+    """Run the experiment, a smaller one where ``fast``, and print its report."""
     print(report(measure(fast)))
 
 

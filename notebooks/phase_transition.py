@@ -342,7 +342,7 @@ def _early(onsets: list[float]) -> int:
 
 
 def main(fast: bool = False) -> None:
-    """Measure and print."""
+    """Run the experiment, a smaller one where ``fast``, and print its report."""
     print(report(measure(fast)))
 
 

@@ -137,7 +137,7 @@ def comparison_with_the_paper(std: dict[str, float]) -> list[str]:
 
 
 def main(fast: bool = False) -> None:
-    """Measure and print."""
+    """Run the experiment, a smaller one where ``fast``, and print its report."""
     print(report(measure(fast)))
 
 

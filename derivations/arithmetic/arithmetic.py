@@ -241,7 +241,7 @@ class Arithmetic:
         return functools.reduce(function, values)
 
     def abs(self, x: Any) -> Any:
-        """The modulus."""
+        """The modulus |x|; of a ball with 0 in it, one that holds the moduli of all its numbers."""
         return abs(x)
 
     def positive_part(self, x: Any) -> Any:

@@ -65,7 +65,7 @@ def root_in_floats(f: Function, low: Any, high: Any) -> Any:
 
 
 def root_in_symbols(f: Function, low: Any, high: Any) -> Any:
-    """No expression: ValueError."""
+    """ValueError: the zero of a function is no expression."""
     raise ValueError("a zero of a function is no expression; evaluate it in balls")
 
 

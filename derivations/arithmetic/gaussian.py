@@ -46,7 +46,7 @@ class Phi(Opaque):
         return 1 - cls(-x) if x.could_extract_minus_sign() else None
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        """phi."""
+        """The derivative of Phi, phi(x)."""
         return phi(self.args[0])
 
     def _eval_is_positive(self) -> bool | None:
@@ -69,7 +69,7 @@ class phi(Opaque):  # as it is written, and printed
         return cls(-x) if x.could_extract_minus_sign() else None
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        """-x phi."""
+        """The derivative of phi, -x phi(x)."""
         return -self.args[0] * self
 
     def _eval_is_positive(self) -> bool | None:
@@ -88,7 +88,7 @@ class D(Opaque):
     nargs = 2
 
     def fdiff(self, argindex: int = 2) -> sympy.Expr:
-        """In x alone."""
+        """The derivative in x; ArgumentIndexError for the one in nu."""
         if argindex != 2:
             raise sympy.core.function.ArgumentIndexError(self, argindex)
         nu, x = self.args

@@ -111,7 +111,7 @@ class Tape:
         return self.record(function(nu, a), (x, lambda g: -g * function(nu + 1, a)))
 
     def pow(self, x: Any, y: Any) -> Any:
-        """x^y."""
+        """x^y, with slopes in the base and in the exponent where that is recorded."""
         return self.binary(self.below.pow, self.array(x), self.array(y), power_rules(self.below))
 
     # --- sums and products ---

@@ -205,7 +205,7 @@ class Report:
         return installed_versions(self.subjects)
 
     def add(self, result: Result) -> None:
-        """Merge one result."""
+        """Merge the result of one item into that of its subject, suite and format."""
         names = (result.definition, result.subject, result.suite, result.dtype)
         reasons = (entry.reason for entry in self.expected if entry.covers(*names))
         result = replace(result, expected=next(reasons, None))

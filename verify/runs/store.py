@@ -75,7 +75,7 @@ class _Database:
         return int(count)
 
     def close(self) -> None:
-        """End it."""
+        """Close the file; what was written stays."""
         self._connection.close()
 
     @contextlib.contextmanager

@@ -168,7 +168,7 @@ class Program(LiveSubject):
 
     @property
     def given_up(self) -> ProcessDied | None:
-        """Too many deaths."""
+        """Why the program is not started any more, after too many deaths; else None."""
         return death_limit_reached(self._deaths)
 
     def load(self) -> None:
@@ -419,7 +419,7 @@ class Conversation:
         self._next_look = time.monotonic() + POLL
 
     def say(self, parts: list[bytes]) -> None:
-        """Write, while reading."""
+        """Have parts written to the program, while its answer is read."""
         self._to_write = [memoryview(part) for part in parts if part]
         self._selector.register(self._in, selectors.EVENT_WRITE)
 
