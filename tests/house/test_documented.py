@@ -22,6 +22,7 @@ ROOMS = (
     "derivations/proofs",
     "derivations/step_radius",
     "verify/claims",
+    "verify/inputs",
     "verify/oracle",
     "verify/plots",
     "verify/power/measure.py",
@@ -43,8 +44,11 @@ REGISTRIES = {
     "right_class_bound",
     "shared_error",
 }
-# Or by a table, with these parameters: `suites.Suite` and `suites.invariance.CHECKS` say what.
+# Or by a table, with these parameters: `suites.Suite`, `suites.invariance.CHECKS` and
+# `inputs.families` say what.
 BY_A_TABLE = {
+    ("rng", "fmt", "rows"),
+    ("fmt", "rows"),
     ("definition", "fmt"),
     ("subject", "definition", "fmt"),
     ("subject", "definition", "fmt", "batch"),
