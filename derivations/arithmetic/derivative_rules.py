@@ -39,7 +39,18 @@ QUOTIENT: tuple[Rule, Rule] = (lambda g, a, b: g / b, lambda g, a, b: -(g * a) /
 
 
 def power_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x."""
+    """Give the rules of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, x, y) to the cotangents of the base and of the exponent.
+    """
 
     def of_base(g: Any, x: Any, y: Any) -> Any:
         slope = y * xp.pow(x, y - 1)
@@ -50,7 +61,18 @@ def power_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def dot_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of a matrix product A B: G B^T and A^T G; the same for vectors, in their shapes."""
+    """Give the rules of a matrix product A B: G B^T and A^T G, for vectors in their shapes.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, a, b) to the cotangents of the left and of the right factor.
+    """
 
     def of_left(g: Any, a: Any, b: Any) -> Any:
         if np.ndim(b) == 1:
@@ -66,10 +88,24 @@ def dot_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
-    """The slopes of the maximum along an axis in its entries, each with their index.
+    """Yield the slopes of the maximum along an axis in its entries, each with their index.
 
     Where m_k is the maximum of the first k + 1 entries, its slope in entry k is s_k = step(v_k -
     m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So the slopes add up to 1.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+    values
+        The array.
+    axis
+        The axis, counted from the front.
+
+    Yields
+    ------
+    tuple
+        An index into the array, and the slopes there.
     """
     before = (slice(None),) * axis
     entries = [values[(*before, k)] for k in range(np.shape(values)[axis])]

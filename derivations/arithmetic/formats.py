@@ -83,8 +83,20 @@ class Format:
 
 
 def floor_log2(value: Fraction) -> int:
-    """The exponent e with 2^e <= value < 2^(e+1), for value > 0.
+    """Return the exponent e with 2^e <= value < 2^(e+1).
 
+    Parameters
+    ----------
+    value
+        A positive number.
+
+    Returns
+    -------
+    int
+        The exponent.
+
+    Examples
+    --------
     >>> floor_log2(Fraction(1)), floor_log2(Fraction(7, 8)), floor_log2(Fraction(9, 2))
     (0, -1, 2)
     """
@@ -96,10 +108,20 @@ def floor_log2(value: Fraction) -> int:
 
 
 def exact(number: Any) -> Fraction:
-    """The exact rational value of a finite floating-point number of any supported format.
+    """Return the exact rational value of a finite floating-point number.
 
-    Every format converts to binary64 without rounding.
+    Parameters
+    ----------
+    number
+        A number of any supported format; every one converts to binary64 without rounding.
 
+    Returns
+    -------
+    Fraction
+        The value.
+
+    Examples
+    --------
     >>> exact(np.float32(0.1)) == Fraction(13421773, 2**27)
     True
     """
@@ -115,8 +137,25 @@ FORMATS = {f.name: f for f in (BINARY16, BFLOAT16, BINARY32, BINARY64)}
 
 
 def format_of(dtype: Any) -> Format:
-    """The format of a NumPy dtype; TypeError, naming the dtype, where it is none of FORMATS.
+    """Return the format of a NumPy dtype.
 
+    Parameters
+    ----------
+    dtype
+        The dtype, or what NumPy makes one of.
+
+    Returns
+    -------
+    Format
+        One of FORMATS.
+
+    Raises
+    ------
+    TypeError
+        If it is none of them; the message names the dtype.
+
+    Examples
+    --------
     >>> format_of(np.float32).name
     'float32'
     """
