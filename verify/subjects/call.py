@@ -155,6 +155,7 @@ def call_with_arguments(
     most: int,
     out: Array | None = None,
     cotangents: int = 0,
+    layouts: Sequence[str] = (),
     may_flush: bool = False,
 ) -> list[Array]:
     """The results of a function of several arguments, as NumPy arrays, copied.
@@ -162,8 +163,9 @@ def call_with_arguments(
     ``arguments`` go by position, single integers as ``int``.  ``parameters`` go by name, and so do
     those of ``defaults`` that the function takes; ``out`` goes to a keyword of that name.  With
     ``cotangents``, the last so many arguments are those of the results, and the vector-Jacobian
-    products in all arguments of real numbers are asked for (``differentiate`` says how).  A result
-    may have ``most`` numbers.  Raises what ``call`` does.
+    products in all arguments of real numbers are asked for (``differentiate`` says how).
+    ``layouts``: how each argument lies in memory, one of ``layouts.LAYOUTS``; as a copy of its own
+    where none are given.  A result may have ``most`` numbers.  Raises what ``call`` does.
     """
     function = loaded.function
     if cotangents:
@@ -176,9 +178,14 @@ def call_with_arguments(
     keywords |= parameters
     if out is not None:
         keywords["out"] = to_native(out, library, device)
+    copies = (
+        [lay_out(a, layout) for a, layout in zip(arguments, layouts, strict=True)]
+        if layouts
+        else [a.copy() for a in arguments]
+    )
     native = [
-        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a.copy(), library, device)
-        for a in arguments
+        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
+        for a in copies
     ]
     if cotangents and function is loaded.function:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]

@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, gradient, liveness, poison
+from . import accuracy, gradient, layouts, liveness, poison
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -42,5 +42,6 @@ CASE_SUITES: dict[str, CaseSuite] = {
         ),
         CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
+        CaseSuite("layouts", layouts.families, layouts.draw, layouts.check),
     )
 }
