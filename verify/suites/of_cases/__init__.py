@@ -36,7 +36,7 @@ class CaseSuite:
 CASE_SUITES: dict[str, CaseSuite] = {
     suite.name: suite
     for suite in (
-        CaseSuite("accuracy", draw.families, draw.draw, accuracy.check),
+        CaseSuite("accuracy", draw.families_and_pairs, draw.draw, accuracy.check),
         CaseSuite(
             "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
         ),
