@@ -221,6 +221,7 @@ def call_with_arguments(
     most: int,
     out: Array | None = None,
     cotangents: int = 0,
+    layouts: Sequence[str] = (),
     may_flush: bool = False,
 ) -> list[Array]:
     """Call a function of several arguments, and return its results as NumPy arrays.
@@ -244,6 +245,9 @@ def call_with_arguments(
         How many numbers a result may have.
     out
         A buffer for the result, which goes to the keyword of that name.
+    layouts
+        How each argument lies in memory, one of ``layouts.LAYOUTS``; as a copy of its own where
+        none are given.
     cotangents
         How many of the last arguments are cotangents of the results; 0 for a plain call.
     may_flush
@@ -272,9 +276,14 @@ def call_with_arguments(
     keywords |= parameters
     if out is not None:
         keywords["out"] = to_native(out, library, device)
+    copies = (
+        [lay_out(a, layout) for a, layout in zip(arguments, layouts, strict=True)]
+        if layouts
+        else [a.copy() for a in arguments]
+    )
     native = [
-        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a.copy(), library, device)
-        for a in arguments
+        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
+        for a in copies
     ]
     if cotangents and function is loaded.function:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]

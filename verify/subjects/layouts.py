@@ -99,9 +99,10 @@ def fortran(array: Array) -> Array:
 
 
 def strided(array: Array) -> Array:
-    """Lay an array out as every third element of the last axis, with NaN between."""
+    """Lay an array out as every third element of the last axis; NaN between, of integers -1."""
     _demand_axes(array, 1, "strided")
-    wide = np.full((*array.shape[:-1], 3 * array.shape[-1]), np.nan).astype(array.dtype)
+    between = -1 if array.dtype.kind == "i" else np.nan
+    wide = np.full((*array.shape[:-1], 3 * array.shape[-1]), between).astype(array.dtype)
     return _filled(wide[..., ::3], array)
 
 

@@ -186,7 +186,7 @@ class Subject:
     * ``id``: ``module:attribute``, or the command line of a program.
     * ``arrays``: the array library whose arrays it takes: numpy, torch, jax or cupy.
     * ``device``: where its arrays live, as that library names it; "" for the library's default.
-    * ``command``: a program that speaks the protocol of ``program.py``, in place of a function.
+    * ``command``: a program that speaks a protocol of ``program.py``, in place of a function.
     * ``requires``: distributions; where one is missing the subject is skipped.
     * ``time_limit``: seconds that a call may take, but for the first, which may import and compile.
     * ``slow``: why it is run only where it is named; "" where it is quick.

@@ -140,12 +140,14 @@ class LiveSubject(ABC):
         parameters: Mapping[str, float],
         out: Array | None = None,
         cotangents: int = 0,
+        layouts: Sequence[str] = (),
     ) -> list[Array]:
         """The results of a function of several arguments, one for each output.
 
         ``shapes``: those that the outputs must have, by name; ``dtype``: that of the numbers;
         ``out``: a buffer for the result, for functions that take one; ``cotangents``: how many of
-        the arguments, the last, are cotangents, where vector-Jacobian products are asked for.
+        the arguments, the last, are cotangents, where vector-Jacobian products are asked for;
+        ``layouts``: how each argument lies in memory.
         Raises as a call does.
         """
         defaults = {n: p.default for n, p in self.definition.parameters.items()}
@@ -157,6 +159,7 @@ class LiveSubject(ABC):
                 "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
                 "out": out,
                 "cotangents": cotangents,
+                "layouts": tuple(layouts),
             },
         )
         if len(arrays) != len(shapes):
