@@ -89,8 +89,26 @@ Array = NDArray[Any]
 
 
 def call(definition: str, logits: Array, labels: Array | None, encoding: str) -> list[bytes]:
-    r"""A call on the wire.
+    r"""Write a call as it is sent.
 
+    Parameters
+    ----------
+    definition
+        The name of the definition.
+    logits
+        (rows, classes) numbers.
+    labels
+        (rows,) integers, or None where there are none.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of bytes
+        The parts of the message.
+
+    Examples
+    --------
     >>> call("cross_entropy", np.float32([[1, 3]]), np.array([1]), "hex")
     [b'call cross_entropy float32 1 2 1\n', b'0x1p+0 0x1.8p+1\n1\n']
     """
@@ -107,7 +125,29 @@ def call(definition: str, logits: Array, labels: Array | None, encoding: str) ->
 
 
 def reply(talk: Conversation, logits: Array, encoding: str) -> list[Array]:
-    """The value of a reply, and its gradient if it has one; raises as a call does."""
+    """Read the value of a reply, and its gradient if it has one.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    logits
+        What it was called with, which tells the shapes.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The value, and the gradient.
+
+    Raises
+    ------
+    WrongResult
+        If the reply is none of the protocol.
+    SubjectRaised, NotApplicable
+        As ``program_arrays.first_line`` raises them.
+    """
     line = first_line(talk, "value DTYPE SIZE...")
     arrays = [_array(talk, line, logits, encoding)]
     after, line = "value", line_after_numbers(talk, encoding)

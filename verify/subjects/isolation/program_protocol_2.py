@@ -117,8 +117,26 @@ RESULT = "result NAME DTYPE SIZE..."
 def call(
     header: str, arguments: Mapping[str, Array], parameters: Mapping[str, float], encoding: str
 ) -> list[bytes]:
-    r"""A call on the wire, from its header.
+    r"""Write a call as it is sent, from its header.
 
+    Parameters
+    ----------
+    header
+        The first line.
+    arguments
+        The arrays by name.
+    parameters
+        The numbers by name.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of bytes
+        The parts of the message.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> b"".join(call("call f float32 1", {"x": np.float32([2])}, {"eps": 0.5}, "hex"))
     b'call f float32 1\nparameter eps 0x1p-1\nargument x float32 1\n0x1p+1\nend\n'
@@ -132,9 +150,32 @@ def call(
 
 
 def reply(talk: Conversation, names: Sequence[str], most: int, encoding: str) -> list[Array]:
-    """The results of a reply in the order of their names, of at most so many numbers each.
+    """Read the results of a reply, in the order of their names.
 
-    Their shapes and dtypes are judged by the host.  Raises as a call does.
+    Their shapes and dtypes are judged by the host.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    names
+        What the results are called.
+    most
+        How many numbers a result may have.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The results.
+
+    Raises
+    ------
+    WrongResult
+        If the reply is none of the protocol.
+    SubjectRaised, NotApplicable
+        As ``program_arrays.first_line`` raises them.
     """
     line = first_line(talk, RESULT)
     found: dict[str, Array] = {}
