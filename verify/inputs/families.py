@@ -72,7 +72,7 @@ def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, .
 
 def largest(fmt: Format) -> float:
     """The largest finite number of the format."""
-    return float(2 - 2.0 ** (1 - fmt.precision)) * 2.0**fmt.emax
+    return fmt.largest
 
 
 def log_smallest(fmt: Format) -> float:
@@ -323,28 +323,30 @@ def all_patterns(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 
 
 def patterns(fmt: Format) -> Logits:
-    """Every number of a 16-bit format in the order of its bits, infinities and NaN as well."""
-    return np.arange(2**16, dtype=np.uint16).view(fmt.dtype)
+    """Every number of a format of 8 or 16 bits in the order of its bits, and what is no number."""
+    bits = 8 * fmt.dtype.itemsize
+    return np.arange(2**bits, dtype=f"uint{bits}").view(fmt.dtype)
 
 
 def every_value(fmt: Format) -> Iterator[Logits]:
-    """16-bit formats: every number, infinities and NaN too, in each place next to fixed partners.
+    """8 and 16 bits: every number, infinities and NaN too, in each place next to fixed partners.
 
     The places of 2 and 3 classes and the end of 17; partners 0, 1, -1, both ends of the range and
     the smallest subnormal.
     """
-    if fmt.dtype.itemsize == 2:
+    if fmt.dtype.itemsize <= 2:
         top = largest(fmt)
         for classes, place in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (17, 16)):
             for partner in (0.0, 1.0, -1.0, top, -top, 2.0**fmt.tiny_exponent):
-                x = np.full((2**16, classes), partner).astype(fmt.dtype)
-                x[:, place] = patterns(fmt)
+                numbers = patterns(fmt)
+                x = np.full((len(numbers), classes), partner).astype(fmt.dtype)
+                x[:, place] = numbers
                 yield x
 
 
 def every_real(fmt: Format) -> Iterator[Logits]:
-    """16-bit formats, for functions of one real: every number but NaN, 256 to a row."""
-    if fmt.dtype.itemsize == 2:
+    """8 and 16 bits, for functions of one real: every number but NaN, 256 to a row."""
+    if fmt.dtype.itemsize <= 2:
         numbers = patterns(fmt)
         with np.errstate(invalid="ignore"):  # a signalling NaN
             numbers = numbers[~np.isnan(numbers)]
@@ -357,8 +359,8 @@ PAIRS = tuple(f"pairs:{first:#06x}" for first in range(0, 2**16, PAIRS_BLOCK))
 
 
 def _pairs(family: str, fmt: Format, labelled: bool) -> Iterator[Batch]:
-    """16-bit formats: the next first logits, each with every second one (and with both labels)."""
-    if fmt.dtype.itemsize != 2:
+    """8 and 16 bits: the next first logits, each with every second one (and with both labels)."""
+    if fmt.dtype.itemsize > 2:
         return
     numbers = patterns(fmt)
     first = int(family.removeprefix("pairs:"), 16)
@@ -459,7 +461,7 @@ LADDERS: dict[str, Callable[[Format, int], Iterator[Logits]]] = {
 }
 
 
-# Families without chance, that 16-bit formats alone have.
+# Families without chance, that formats of 8 and 16 bits alone have.
 EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
     "every_value": every_value,
     "every_real": every_real,
@@ -467,7 +469,11 @@ EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
 
 
 def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iterator[Batch]:
-    """The batches of a family: a pure function of its arguments, the same on every machine."""
+    """The batches of a family: a pure function of its arguments, the same on every machine.
+
+    What a format without infinities does not hold is its largest number there, of that sign, so
+    that masks are the lowest number.
+    """
     if family in PAIRS:
         yield from _pairs(family, fmt, labelled)
         return
@@ -482,6 +488,10 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
             logits = next(drawn, None)
         if logits is None:
             return
+        if not fmt.has_infinities and family not in EXHAUSTIVE:
+            wide = logits.astype(np.float64)
+            logits = np.where(np.isnan(wide), np.copysign(largest(fmt), wide), wide)
+            logits = logits.astype(fmt.dtype)
         labels = _labels(family, rng, logits) if labelled else None
         if family in REPEATING:
             labels = None if labels is None else np.resize(labels[:PERIOD], len(labels))

@@ -94,7 +94,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ....derivations.arithmetic.formats import FORMATS, Format
+from ....derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..subject import (
     Crashed,
     NoSuchSubject,
@@ -153,7 +153,7 @@ def as_subject(command_line: str, definition: str) -> Subject:
         raise SubjectError(f"{command_line}: {str(error).lower()}") from None
     if not command:
         raise SubjectError(f"the command {command_line!r} is empty")
-    return Subject(command_line, definition, dtypes=tuple(FORMATS), command=command)
+    return Subject(command_line, definition, dtypes=tuple(ARRAY_FORMATS), command=command)
 
 
 class Program(LiveSubject):
@@ -269,11 +269,12 @@ class Program(LiveSubject):
     def _array(self, talk: Conversation, header: str, logits: Array) -> Array:
         """The numbers that a header announces, whatever their shape and dtype: the host judges."""
         what, *words = header.split()
-        if not words or words[0] not in FORMATS:
+        if not words or words[0] not in ARRAY_FORMATS:
             raise WrongResult(
-                f"announced its {what} by {_quoted(header)}; name a DTYPE of {', '.join(FORMATS)}"
+                f"announced its {what} by {_quoted(header)}; name a DTYPE of "
+                f"{', '.join(ARRAY_FORMATS)}"
             )
-        fmt = FORMATS[words[0]]
+        fmt = ARRAY_FORMATS[words[0]]
         if len(words) > 4 or not all(SIZE.fullmatch(word) for word in words[1:]):
             raise WrongResult(f"announced its {what} by {_quoted(header)}; give its shape")
         shape = tuple(int(word) for word in words[1:])
@@ -339,9 +340,9 @@ def _from_hex(talk: Conversation, what: str, count: int, fmt: Format) -> Array:
 def parsed(token: bytes, fmt: Format) -> float:
     """A number in hex, exactly; WrongResult unless it is one of the format.
 
-    >>> parsed(b"0x1.8p+1", FORMATS["float32"])
+    >>> parsed(b"0x1.8p+1", ARRAY_FORMATS["float32"])
     3.0
-    >>> parsed(b"0x1.999999999999ap-4", FORMATS["float32"])
+    >>> parsed(b"0x1.999999999999ap-4", ARRAY_FORMATS["float32"])
     Traceback (most recent call last):
     ...
     softproof.verify.subjects.subject.WrongResult: wrote 0x1.999999999999ap-4, not a float32 number
