@@ -118,7 +118,8 @@ def _huge(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
 
 
 def _wide(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
-    most = squares_fit(fmt, shape)
+    fit = squares_fit(fmt, shape)
+    most = fit if fit >= 0 else 2  # of long rows in formats of few exponents
     return np.asarray(2.0 ** rng.uniform(-most, most, shape) * rng.choice([-1.0, 1.0], shape))
 
 
@@ -199,6 +200,8 @@ def ends(kind: Numbers, fmt: Format) -> tuple[np.generic, np.generic]:
     """The least and the largest number of a format in the domain of a kind."""
 
     def within(end: float, towards: float) -> np.generic:
+        if not fmt.has_infinities:
+            end, towards = (float(np.clip(x, -fmt.largest, fmt.largest)) for x in (end, towards))
         number: np.generic = fmt.dtype.type(end)
         if math.isinf(end):
             return number

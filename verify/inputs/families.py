@@ -113,7 +113,7 @@ def largest(fmt: Format) -> float:
     float
         The number, exactly.
     """
-    return float(2 - 2.0 ** (1 - fmt.precision)) * 2.0**fmt.emax
+    return fmt.largest
 
 
 def log_smallest(fmt: Format) -> float:
@@ -375,23 +375,24 @@ def all_patterns(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 
 
 def patterns(fmt: Format) -> Logits:
-    """List every number of a 16-bit format in the order of its bits, infinities and NaN as well.
+    """List every number of a format of 8 or 16 bits in the order of its bits, and what is none.
 
     Parameters
     ----------
     fmt
-        A format of 16 bits.
+        A format of 8 or 16 bits.
 
     Returns
     -------
     numpy.ndarray
-        (65536,) numbers; reading their bits as integers gives 0, 1, 2, ...
+        (256,) or (65536,) numbers; reading their bits as integers gives 0, 1, 2, ...
     """
-    return np.arange(2**16, dtype=np.uint16).view(fmt.dtype)
+    bits = 8 * fmt.dtype.itemsize
+    return np.arange(2**bits, dtype=f"uint{bits}").view(fmt.dtype)
 
 
 def every_value(fmt: Format) -> Iterator[Logits]:
-    """Yield every number of a 16-bit format in each place, next to fixed partners.
+    """Yield every number of a format of 8 or 16 bits in each place, next to fixed partners.
 
     Infinities and NaN are among the numbers. The places are those of 2 and 3 classes and the end of
     17; partners 0, 1, -1, both ends of the range and the smallest subnormal.
@@ -404,19 +405,20 @@ def every_value(fmt: Format) -> Iterator[Logits]:
     Yields
     ------
     numpy.ndarray
-        (65536, classes) logits for each place and partner.
+        (65536, classes) logits, or (256, classes), for each place and partner.
     """
-    if fmt.dtype.itemsize == 2:
+    if fmt.dtype.itemsize <= 2:
         top = largest(fmt)
         for classes, place in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (17, 16)):
             for partner in (0.0, 1.0, -1.0, top, -top, 2.0**fmt.tiny_exponent):
-                x = np.full((2**16, classes), partner).astype(fmt.dtype)
-                x[:, place] = patterns(fmt)
+                numbers = patterns(fmt)
+                x = np.full((len(numbers), classes), partner).astype(fmt.dtype)
+                x[:, place] = numbers
                 yield x
 
 
 def every_real(fmt: Format) -> Iterator[Logits]:
-    """Yield every number but NaN of a 16-bit format, 256 to a row, for functions of one real.
+    """Yield every number but NaN of 8 or 16 bits, 256 to a row, for functions of one real.
 
     Parameters
     ----------
@@ -428,7 +430,7 @@ def every_real(fmt: Format) -> Iterator[Logits]:
     numpy.ndarray
         (rows, 256) numbers, filled up from the start.
     """
-    if fmt.dtype.itemsize == 2:
+    if fmt.dtype.itemsize <= 2:
         numbers = patterns(fmt)
         with np.errstate(invalid="ignore"):  # a signalling NaN
             numbers = numbers[~np.isnan(numbers)]
@@ -441,8 +443,8 @@ PAIRS = tuple(f"pairs:{first:#06x}" for first in range(0, 2**16, PAIRS_BLOCK))
 
 
 def _pairs(family: str, fmt: Format, labelled: bool) -> Iterator[Batch]:
-    """16-bit formats: the next first logits, each with every second one (and with both labels)."""
-    if fmt.dtype.itemsize != 2:
+    """8 and 16 bits: the next first logits, each with every second one (and with both labels)."""
+    if fmt.dtype.itemsize > 2:
         return
     numbers = patterns(fmt)
     first = int(family.removeprefix("pairs:"), 16)
@@ -543,7 +545,7 @@ LADDERS: dict[str, Callable[[Format, int], Iterator[Logits]]] = {
 }
 
 
-# Families without chance, that 16-bit formats alone have.
+# Families without chance, that formats of 8 and 16 bits alone have.
 EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
     "every_value": every_value,
     "every_real": every_real,
@@ -552,6 +554,9 @@ EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
 
 def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iterator[Batch]:
     """Yield the batches of a family, a pure function of the arguments, the same on every machine.
+
+    What a format without infinities does not hold is its largest number there, of that sign, so
+    that masks are the lowest number.
 
     Parameters
     ----------
@@ -592,6 +597,10 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
             logits = next(drawn, None)
         if logits is None:
             return
+        if not fmt.has_infinities and family not in EXHAUSTIVE:
+            wide = logits.astype(np.float64)
+            logits = np.where(np.isnan(wide), np.copysign(largest(fmt), wide), wide)
+            logits = logits.astype(fmt.dtype)
         labels = _labels(family, rng, logits) if labelled else None
         if family in REPEATING:
             labels = None if labels is None else np.resize(labels[:PERIOD], len(labels))

@@ -74,9 +74,10 @@ def to_numpy(native: Any) -> Array:
     torch = sys.modules.get("torch")  # whoever made a tensor has imported it
     if torch is not None and isinstance(native, torch.Tensor):
         host = native.detach().cpu().resolve_neg()
-        if host.dtype == torch.bfloat16:  # which NumPy has only by another name
-            bits: Array = host.view(torch.int16).numpy()
-            return bits.view(ml_dtypes.bfloat16)
+        name = str(host.dtype).removeprefix("torch.")
+        if name == "bfloat16" or name.startswith("float8"):  # which NumPy has from ml_dtypes alone
+            bits: Array = host.view(getattr(torch, f"int{8 * host.itemsize}")).numpy()
+            return bits.view(getattr(ml_dtypes, name))
         tensor: Array = host.numpy()
         return tensor
     cupy = sys.modules.get("cupy")
@@ -103,7 +104,7 @@ def _to_torch(array: Array, device: str) -> Any:
 
     if min(array.strides, default=0) < 0:
         raise NotApplicable("PyTorch has no negative strides")  # its from_dlpack would abort
-    is_extended = array.dtype.kind == "V"  # a format of ml_dtypes, which DLPack takes as bits
+    is_extended = array.dtype.isbuiltin == 2  # of ml_dtypes, which DLPack takes as bits
     try:
         tensor = torch.from_dlpack(array.view(f"i{array.itemsize}") if is_extended else array)
     except BufferError as error:
@@ -144,7 +145,7 @@ def _to_jax(array: Array, device: str) -> Any:
 def _to_cupy(array: Array, device: str) -> Any:
     import cupy
 
-    if array.dtype.kind == "V":
+    if array.dtype.isbuiltin == 2:
         raise NotApplicable(f"CuPy has no {array.dtype}")
     if any(stride % array.itemsize for stride in array.strides) or not array.flags.aligned:
         raise NotApplicable("memory on a device is aligned")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
@@ -29,11 +29,11 @@ MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are as
 def _truth(
     name: str, fmt: str, data: bytes, label: int | None, gradient: bool, cross_check: bool
 ) -> Truth:
-    row = np.frombuffer(data, dtype=FORMATS[fmt].dtype)
+    row = np.frombuffer(data, dtype=ARRAY_FORMATS[fmt].dtype)
     return truth(
         lookup(name),
         row,
-        FORMATS[fmt],
+        ARRAY_FORMATS[fmt],
         label=label,
         gradient=gradient,
         cross_check=cross_check,
@@ -227,8 +227,8 @@ def thresholds(
     ]
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     limits = np.empty((len(truths), *truths[0].rounded.shape))
-    for limit, error in zip(limits, honest, strict=True):
-        limit[...] = NON_INFERIORITY * max(1.0, error)
+    for i, error in enumerate(honest):
+        limits[i] = NON_INFERIORITY * max(1.0, error)
     return limits, source
 
 
@@ -294,7 +294,7 @@ def bounds_in_ulp(
         steps = np.stack([exact.ulp_exponent for exact in truths])
         limits = absolute.T / np.ldexp(1.0, steps)
     # Where the exact result is infinite, or far beyond the range, only infinity is right.
-    infinite = np.isinf(np.stack([exact.rounded for exact in truths]).astype(np.float64))
+    infinite = np.isinf(np.stack([exact.wide for exact in truths]))
     far = infinite & (steps != fmt.emax - fmt.precision + 1)
     return np.where(far, 0.0, limits)
 

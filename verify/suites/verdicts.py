@@ -15,6 +15,7 @@ from ...derivations import Definition
 from ...derivations.arithmetic.formats import Format
 from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch
+from ..oracle import overflow
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth
 from ..subjects.contract import Contract, last_of, wider_contracts
@@ -282,7 +283,9 @@ def compare(
         return Verdict(0, 0.0, [])
     truths = [reference(definition, fmt, batch, i, gradient=gradient) for i in rows]
     judged = batch.rows(np.array(rows))
-    results = computed[rows]
+    exact = np.stack([truth.wide for truth in truths])
+    results = overflow.read(computed[rows], exact, fmt, contract.overflow)
+    way = overflow.observed(computed[rows], exact, fmt, contract.overflow)
     limits, source = thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
     errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
@@ -305,8 +308,8 @@ def compare(
                 message=f"{'gradient' if gradient else 'value'} beyond its error bound",
                 detail=_told(admitted.get(int(n), ())),
                 index=k,
-                observed=float(np.asarray(results[n]).reshape(-1)[k]),
-                expected=float(truths[n].rounded.reshape(-1)[k]),
+                observed=float(np.asarray(computed[rows[n]]).reshape(-1)[k]),
+                expected=overflow.stored(float(exact[n].reshape(-1)[k]), fmt, contract.overflow),
                 error=float(error[k]),
                 threshold=float(limit[k]),
                 source=source,
@@ -321,6 +324,7 @@ def compare(
         histogram(errors),
         grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
         excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
+        observed={"overflow": way} if way else {},
     )
 
 
@@ -420,7 +424,7 @@ def _excess(
     for i, exact in enumerate(truths):
         counts = np.ones(errors[i].shape, dtype=bool)
         if contract.flush_to_zero == "yes":
-            counts = np.abs(exact.rounded.astype(np.float64)) >= 2.0**fmt.emin
+            counts = np.abs(exact.wide) >= 2.0**fmt.emin
         theirs = _reference_error(definition, contract, fmt, batch, i, exact, gradient)
         if math.isfinite(theirs) and counts.any():
             compared = True

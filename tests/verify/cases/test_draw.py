@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, lookup
-from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, BINARY16, BINARY32, BINARY64
 from softproof.derivations.definition import define
 from softproof.derivations.signature import (
     Integer,
@@ -19,7 +19,7 @@ from softproof.verify.cases.draw import SIZES, draw, draw_batch, families, pairs
 from softproof.verify.cases.hazards import hazards, mask_hazards, squares_fit
 from softproof.verify.inputs.families import STANDARD
 
-each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+each_format = pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=lambda fmt: fmt.name)
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 
 from .... import kernels
 from ....derivations import REGISTRY, Definition
+from ....derivations.arithmetic.formats import ARRAY_FORMATS
 from ....kernels.runtime.declared import KERNELS
 from .. import implementations
 from ..contract import promising
 from ..isolation.program import as_subject, is_command
-from ..registration import ANY_FORMAT, REGISTERED
+from ..registration import REGISTERED
 from ..subject import LIBRARIES, Subject, SubjectError, matches
 from .library_functions import LIBRARY_FUNCTIONS
 
@@ -62,7 +63,7 @@ def registered(subject_id: str, definition: str) -> Subject:
     own = Subject(
         subject_id,
         definition,
-        dtypes=ANY_FORMAT,
+        dtypes=tuple(ARRAY_FORMATS),
         arrays=library if library in LIBRARIES else "numpy",
     )
     return next(known, own)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....derivations.arithmetic.formats import FORMATS
+from ....derivations.arithmetic.formats import ARRAY_FORMATS
 from ...cases.products import cotangents
 from ..subject import (
     NoSuchSubject,
@@ -105,7 +105,7 @@ def as_subject(command_line: str, definition: str) -> Subject:
         raise SubjectError(f"{command_line}: {str(error).lower()}") from None
     if not command:
         raise SubjectError(f"the command {command_line!r} is empty")
-    return Subject(command_line, definition, dtypes=tuple(FORMATS), command=command)
+    return Subject(command_line, definition, dtypes=tuple(ARRAY_FORMATS), command=command)
 
 
 class Program(LiveSubject):

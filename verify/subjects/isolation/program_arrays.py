@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....derivations.arithmetic.formats import FORMATS, Format
+from ....derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..subject import NotApplicable, SubjectRaised, WrongResult
 from .program_process import Conversation, quoted
 
@@ -165,13 +165,13 @@ def shape_of(what: str, header: str, words: Sequence[str]) -> tuple[Format, tupl
     WrongResult
         If they are none.
     """
-    if not words or words[0] not in FORMATS:
+    if not words or words[0] not in ARRAY_FORMATS:
         raise WrongResult(
-            f"announced its {what} by {quoted(header)}; name a DTYPE of {', '.join(FORMATS)}"
+            f"announced its {what} by {quoted(header)}; name a DTYPE of {', '.join(ARRAY_FORMATS)}"
         )
     if len(words) > 1 + MOST_AXES or not all(SIZE.fullmatch(word) for word in words[1:]):
         raise WrongResult(f"announced its {what} by {quoted(header)}; give its shape")
-    return FORMATS[words[0]], tuple(int(word) for word in words[1:])
+    return ARRAY_FORMATS[words[0]], tuple(int(word) for word in words[1:])
 
 
 def numbers(
@@ -238,9 +238,9 @@ def parsed(token: bytes, fmt: Format) -> float:
 
     Examples
     --------
-    >>> parsed(b"0x1.8p+1", FORMATS["float32"])
+    >>> parsed(b"0x1.8p+1", ARRAY_FORMATS["float32"])
     3.0
-    >>> parsed(b"0x1.999999999999ap-4", FORMATS["float32"])
+    >>> parsed(b"0x1.999999999999ap-4", ARRAY_FORMATS["float32"])
     Traceback (most recent call last):
     ...
     softproof.verify.subjects.subject.WrongResult: wrote 0x1.999999999999ap-4, not a float32 number
