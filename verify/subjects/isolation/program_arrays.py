@@ -249,6 +249,8 @@ def parsed(token: bytes, fmt: Format) -> float:
     if match is None:
         if special := SPECIAL.fullmatch(token):
             value = math.inf if special[1] else math.nan
+            if special[1] and not fmt.has_infinities:
+                raise WrongResult(f"wrote {token.decode()}, which {fmt.name} has not")
             return -value if token.startswith(b"-") else value
         raise WrongResult(f"wrote {quoted(token.decode(errors='replace'))}, not a number in hex")
     sign, whole, fraction, power = match.groups()
@@ -260,7 +262,10 @@ def parsed(token: bytes, fmt: Format) -> float:
     significand >>= trailing
     exponent += trailing
     bits = significand.bit_length()
-    if bits > fmt.precision or exponent < fmt.tiny_exponent or exponent + bits - 1 > fmt.emax:
+    fits = bits <= fmt.precision and exponent >= fmt.tiny_exponent
+    if not fits or exponent + bits - 1 > fmt.emax:
         raise WrongResult(f"wrote {token.decode()}, not a {fmt.name} number")
     value = math.ldexp(significand, exponent)
+    if value > fmt.largest:
+        raise WrongResult(f"wrote {token.decode()}, not a {fmt.name} number")
     return -value if sign == b"-" else value

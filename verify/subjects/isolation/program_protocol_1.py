@@ -12,7 +12,8 @@ until its input ends.  ``data/softmax.c`` is a complete program.
     call DEFINITION DTYPE ROWS CLASSES LABELS
 
     DEFINITION  softmax, log_softmax, logsumexp, cross_entropy, ... (see `softproof subjects`)
-    DTYPE       float16, bfloat16, float32 or float64: the format of the logits and of the reply
+    DTYPE       float16, bfloat16, float32 or float64, where they are asked for float8_e4m3fn or
+                float8_e5m2: the format of the logits and of the reply
     ROWS        how many rows of logits: 0 or more
     CLASSES     how many logits each row has: 0 or more
     LABELS      how many labels follow the logits: ROWS where the definition takes a label, else 0
@@ -21,7 +22,7 @@ until its input ends.  ``data/softmax.c`` is a complete program.
   ``inf``, ``-inf`` or ``nan``, separated by single spaces; an empty line where CLASSES is 0.  Where
   LABELS is not 0, one line of LABELS decimal integers (0 ... CLASSES - 1) follows.
 * raw: right after the header's line break, ROWS x CLASSES numbers of DTYPE, row by row, little
-  endian, without padding (2, 2, 4 or 8 bytes each; bfloat16 is the upper half of a binary32), then
+  endian, without padding (1, 2, 4 or 8 bytes each; bfloat16 is the upper half of a binary32), then
   LABELS signed 64-bit integers, little endian.  (In C, read the header with ``fgets``: a line break
   in a format of ``scanf`` would swallow bytes of the numbers that look like blanks.)
 

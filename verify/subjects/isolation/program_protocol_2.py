@@ -17,7 +17,8 @@ the order of the definition (``softproof derive NAME`` prints arguments, paramet
     end
 
     DEFINITION  rms_norm, attention, softmax, ... or a definition of the user's own
-    DTYPE       float16, bfloat16, float32 or float64: the format of real numbers and of the reply
+    DTYPE       float16, bfloat16, float32, float64, float8_e4m3fn or float8_e5m2: the format of
+                real numbers and of the reply
     CASES       how many points the function is asked at
     NUMBER      a binary64 number in hex
     TYPE        DTYPE for real numbers, int64 for labels and whole numbers, bool for masks
@@ -32,7 +33,7 @@ NUMBERS are
   numbers (``0x1.8p+1``), ``inf``, ``-inf`` or ``nan``; decimal integers; 1 and 0 for a mask.  An
   empty line where there are none.
 * raw: right after the header's line break, the entries in C order, little endian, without padding:
-  2, 2, 4 or 8 bytes of a DTYPE (bfloat16 is the upper half of a binary32), 8 of an int64, 1 of a
+  1, 2, 4 or 8 bytes of a DTYPE (bfloat16 is the upper half of a binary32), 8 of an int64, 1 of a
   bool.  The next line of text follows immediately.  (In C, read headers with ``fgets``: a line
   break in a format of ``scanf`` would swallow bytes of the numbers that look like blanks.)
 
