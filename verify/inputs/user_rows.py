@@ -102,7 +102,8 @@ def _rounded(token: str, fmt: Format) -> Any:
 def given_file(path: Path) -> tuple[Given, str]:
     """The rows of a .npy or .npz file, with the name of the dtype they are stored in.
 
-    All formats are taken; two raw bytes, as which NumPy stores it, are bfloat16.
+    Formats of 16 bits and more are taken; two raw bytes, as which NumPy stores it, are bfloat16.
+    (NumPy stores no numbers of eight bits: these are given as float32.)
     """
     array = load_array(path, "logits", half_precision=True)
     if array.ndim != 2 or 0 in array.shape:
