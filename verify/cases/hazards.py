@@ -50,6 +50,24 @@ def hazards(kind: Numbers) -> dict[str, Drawn]:
     return {name: _inside(kind, draw) for name, draw in named.items()}
 
 
+STRONGEST = ("huge", "tiny", "wide", "near the end", "ends", "near the ends")
+
+
+def strongest(kind: Numbers) -> tuple[str, ...]:
+    """The hazards of a kind that are asked together with those of another argument.
+
+    >>> from softproof.derivations import Vector
+    >>> strongest(Vector("K")), strongest(Vector("K", lower=0.0))
+    (('wide', 'huge', 'tiny'), ('near the end', 'wide', 'huge'))
+    """
+    return tuple(name for name in hazards(kind) if name in STRONGEST)
+
+
+def strongest_mask_hazards() -> tuple[str, ...]:
+    """The same of masks: one entry kept, or an end dropped."""
+    return ("one kept", "first dropped", "last dropped")
+
+
 def mask_hazards() -> dict[str, DrawnMask]:
     """The ways to draw a mask, by name, the plain one first; each keeps one entry at least.
 

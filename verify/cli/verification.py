@@ -91,12 +91,6 @@ def select(selection: Selection) -> Selected:
         if not selection.patterns:
             skipped |= {s.id: f"{s.slow}; name it to run it" for s in found if s.slow}
         tested = [s for s in found if s.id not in skipped]
-        for subject in tested:
-            if subject.command and not lookup(subject.definition).of_a_row:
-                raise SubjectError(
-                    f"{subject.id} is a program, and programs take logits and labels only; give a "
-                    f"Python function, as module:attribute, for {subject.definition}"
-                )
         if selection.settings:
             tested = [s.declaring(selection.settings) for s in tested]
         return Selected(declared, found, tested, skipped)

@@ -23,16 +23,32 @@ MOST_MEMORY = 1 << 30  # bytes that go to a device under a view, more of them ga
 
 
 def to_native(array: Array, library: str, device: str = "") -> Any:
-    """The same numbers in the same layout, as an array of a library.
-
-    * ``library``: numpy, torch, jax or cupy.
-    * ``device``: as the library names it, such as "cuda:1" or "gpu:0"; "" for its default.
+    """Return the same numbers in the same layout, as an array of a library.
 
     A tensor in the memory of the host shares it with ``array``, be that read-only or misaligned.
 
-    NotApplicable for a layout or dtype that the library cannot express: negative strides in
-    PyTorch, all but compact row-major arrays in JAX, misalignment on a device.  SubjectError for
-    a library, or a device, that there is not.
+    Parameters
+    ----------
+    array
+        A NumPy array of any shape and layout.
+    library
+        The library: numpy, torch, jax or cupy.
+    device
+        Where the result lives, as the library names it, such as "cuda:1" or "gpu:0"; "" for its
+        default.
+
+    Returns
+    -------
+    array
+        The array of the library, bit by bit the same.
+
+    Raises
+    ------
+    NotApplicable
+        For a layout or dtype that the library cannot express: negative strides in PyTorch, all but
+        compact row-major arrays in JAX, misalignment on a device.
+    SubjectError
+        For a library, or a device, that there is not.
     """
     if library not in _CONVERSIONS:
         raise SubjectError(f"array library {library!r} is none of {', '.join(_CONVERSIONS)}")
@@ -43,7 +59,18 @@ def to_native(array: Array, library: str, device: str = "") -> Any:
 
 
 def to_numpy(native: Any) -> Array:
-    """An array of any library, or a number, in the memory of the host; views keep their strides."""
+    """Bring an array of any library, or a number, into the memory of the host.
+
+    Parameters
+    ----------
+    native
+        The array; a tensor may require gradients.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same numbers; a view of memory of the host keeps its strides.
+    """
     torch = sys.modules.get("torch")  # whoever made a tensor has imported it
     if torch is not None and isinstance(native, torch.Tensor):
         host = native.detach().cpu().resolve_neg()

@@ -195,10 +195,23 @@ def unusual(contract: Contract) -> str:
 
 
 def last_of(observed: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """What was observed in several places, by axis: where they differ, what ``CHOICES`` names last.
+    """Join what was observed in several places, by axis of the contract.
 
-    So what spreads in one place is said to spread.
+    Where they differ, what ``CHOICES`` names last is taken: what spreads in one place is said to
+    spread.
 
+    Parameters
+    ----------
+    observed
+        What was observed in each place: the way of each axis.
+
+    Returns
+    -------
+    dict
+        The way of each axis that was observed anywhere.
+
+    Examples
+    --------
     >>> last_of([{"masked_nan": "spreads"}, {"masked_nan": "ignored"}, {}])
     {'masked_nan': 'spreads'}
     """
@@ -220,8 +233,20 @@ COARSER_PRODUCTS = ("tfloat32", "bfloat16")  # what matrix units make of float32
 
 
 def wider_contracts(contract: Contract) -> Iterator[list[str]]:
-    """Settings that make an accuracy contract admit more: the fewest changes first.
+    """Yield settings that make an accuracy contract admit more, the fewest changes first.
 
+    Parameters
+    ----------
+    contract
+        The contract that is too narrow.
+
+    Yields
+    ------
+    list of str
+        Settings ``name=value``, as ``Contract.with_settings`` takes them.
+
+    Examples
+    --------
     >>> next(wider_contracts(Contract()))
     ['summation=any']
     """
@@ -261,8 +286,19 @@ FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes", arithmetic="input")
 
 
 def promising(ulps: Mapping[str, float]) -> Contract:
-    """The contract of our kernels: errors within a bound, the same bits in any batch, no collapse.
+    """Make the contract of our kernels: a bound, the same bits in any batch, no collapse.
 
     ``ulps``: for each dtype the bound; empty for one that is not in ulps of the result.
+
+    Parameters
+    ----------
+    ulps
+        For each dtype the largest error in ulps; empty for a bound that is not in ulps of the
+        result.
+
+    Returns
+    -------
+    Contract
+        The contract.
     """
     return replace(CONVENTIONAL, ulps=ulps, bitwise_batch="yes", collapse_free="yes")

@@ -366,8 +366,8 @@ def _thresholds(
     ]
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     limits = np.empty((len(truths), *truths[0].rounded.shape))
-    for limit, error in zip(limits, honest, strict=True):
-        limit[...] = NON_INFERIORITY * max(1.0, error)
+    for i, error in enumerate(honest):
+        limits[i] = NON_INFERIORITY * max(1.0, error)
     return limits, source
 
 

@@ -30,7 +30,7 @@ def load_framework() -> None:
 
 @eager("rms_norm", contract=IN_LANES)
 def rms_norm(x: Tensor, gain: Tensor, eps: float = 1e-6) -> Tensor:
-    """``functional.rms_norm``."""
+    """Call ``torch.nn.functional.rms_norm`` over the last axis."""
     from torch.nn import functional
 
     return functional.rms_norm(x, gain.shape, gain, eps)
@@ -38,7 +38,7 @@ def rms_norm(x: Tensor, gain: Tensor, eps: float = 1e-6) -> Tensor:
 
 @eager("layer_norm", contract=IN_LANES)
 def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
-    """``functional.layer_norm``."""
+    """Call ``torch.nn.functional.layer_norm`` over the last axis."""
     from torch.nn import functional
 
     return functional.layer_norm(x, gain.shape, gain, bias, eps)

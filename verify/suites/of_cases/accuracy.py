@@ -34,6 +34,7 @@ def call(
     fmt: Format,
     batch: CaseBatch,
     out: NDArray[Any] | None = None,
+    layouts: Sequence[str] = (),
 ) -> NDArray[Any]:
     """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
 
@@ -51,6 +52,8 @@ def call(
         Cases for one call.
     out
         A buffer for the result, of its shape, for subjects that take one.
+    layouts
+        How each argument lies in memory, one of ``subjects.layouts.LAYOUTS``; as usual when empty.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def call(
     shapes = {name: (count, *shape) for name, shape in inner.items()}
     arguments = batch.stacked(definition.signature)
     results = subject.of_arguments(
-        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out
+        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out, layouts=layouts
     )
     return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
 

@@ -15,9 +15,10 @@ import pytest
 from softproof.derivations.arithmetic.formats import ARRAY_FORMATS
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
-from softproof.verify.subjects.isolation import program
+from softproof.verify.subjects.isolation import program, program_process, program_protocol_1
 from softproof.verify.subjects.isolation.in_process import MOST_DEATHS
-from softproof.verify.subjects.isolation.program import Program, as_subject, is_command, parsed
+from softproof.verify.subjects.isolation.program import Program, as_subject, is_command
+from softproof.verify.subjects.isolation.program_arrays import parsed
 from softproof.verify.subjects.subject import (
     Crashed,
     NotApplicable,
@@ -75,7 +76,7 @@ def impatient(monkeypatch):
 
     def be():
         monkeypatch.setattr(program, "FIRST_CALL", 0.0)
-        monkeypatch.setattr(program, "GRACE", 0.05)
+        monkeypatch.setattr(program_process, "GRACE", 0.05)
 
     return be
 
@@ -138,7 +139,7 @@ def test_a_mistake_in_c_is_found(tmp_path, right, wrong):
 
 
 def test_the_documented_conversation_is_what_the_example_says(in_c):
-    example = re.search(r"\*\*Example\*\*.*", program.__doc__, re.DOTALL).group()
+    example = re.search(r"\*\*Example\*\*.*", program_protocol_1.__doc__, re.DOTALL).group()
     said, heard = (re.findall(rf"^    {way} (.*)$", example, re.MULTILINE) for way in ("<", ">"))
     typed = "".join(line + "\n" for line in heard)
     printed = subprocess.run([in_c], input=typed, capture_output=True, text=True, check=True)
@@ -292,7 +293,7 @@ MISBEHAVIOURS = {
         WrongResult,
         r"its first line is 'Hello!', not 'softproof 1 hex' or 'softproof 1 raw'",
     ),
-    "speaks another version": ('say("softproof 2 hex")', WrongResult, "'softproof 2 hex', not"),
+    "speaks another version": ('say("softproof 3 hex")', WrongResult, "'softproof 3 hex', not"),
     "exits at its start": (
         'print("no licence found", file=sys.stderr); sys.exit(3)',
         Crashed,
@@ -481,7 +482,7 @@ def test_a_program_that_cannot_be_executed_is_a_finding(tmp_path):
 
 
 def test_memory_of_the_program_and_its_children_is_limited(host, monkeypatch):
-    monkeypatch.setattr(program, "MEMORY_LIMIT", 128 << 20)
+    monkeypatch.setattr(program_process, "MEMORY_LIMIT", 128 << 20)
     hog = "data = b'x' * (300 << 20)\ntime.sleep(60)"
     for text in (
         GREETED + hog,
