@@ -12,7 +12,7 @@ from softproof.derivations.arithmetic.formats import (
     FLOAT8_E4M3FN,
     FLOAT8_E5M2,
 )
-from softproof.derivations.definition import Definition, Output
+from softproof.derivations.definition import Definition
 from softproof.derivations.running_error.model import rounded_to
 from softproof.derivations.signature import Matrix, Signature, Vector
 from softproof.verify.cases.case import Case, CaseBatch
@@ -28,10 +28,8 @@ def defined(name, arguments, output, formula):
         name=name,
         family="tests",
         source="this module",
-        arguments=(),
-        output=Output.VECTOR if output else Output.REAL,
         formula=formula,
-        named=Signature(arguments, {"value": output}),
+        signature=Signature(arguments, {"value": output}),
         parameters={},
     )
 
