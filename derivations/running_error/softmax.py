@@ -47,6 +47,7 @@ import numpy as np
 from .constants import SMALLEST, UP, Array, H, quiet
 from .model import Model, largest, underflow, unit_roundoff
 from .numbers import RunningNumber, finish
+from .storage import stored_scores
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class _Row:
 def softmax(z: RunningNumber) -> RunningNumber:
     """Probabilities of the last axis, e^(z - max z) / sum e^(z - max z); see the module."""
     model = z.model
+    z = stored_scores(z)
     with quiet():
         row = _row(z)
         d = _moved(row, np.max(z.radius, axis=-1, keepdims=True))

@@ -55,7 +55,7 @@ def host(tmp_path):
         path.write_text(READER + text)
         command = (sys.executable, "-S", "-E", str(path))
         hosts.append(
-            Program(Subject(path.name, definition, dtypes=tuple(FORMATS), command=command))
+            Program(Subject(path.name, definition, dtypes=tuple(ARRAY_FORMATS), command=command))
         )
         return hosts[-1]
 
@@ -217,7 +217,7 @@ def test_a_call_has_its_arguments_by_name_with_their_shapes_and_types(host, ever
     with pytest.raises(SubjectRaised) as told:
         asked(
             live,
-            arguments_of_every_kind(FORMATS["float32"]),
+            arguments_of_every_kind(ARRAY_FORMATS["float32"]),
             {"scores": (2, 2), "total": (2,)},
             parameters={"t": 0.1},
         )
@@ -257,7 +257,7 @@ def test_derivatives_are_asked_for_with_cotangents(host, every_kind):
     live = host(TELLS, "of_every_kind")
     weights = [np.float32([[1, 2], [3, 4]]), np.float32([5, 6])]
     shapes = {"x": (2, 3), "w": (2, 3), "width": (2,), "slope": ()}
-    given = [*arguments_of_every_kind(FORMATS["float32"]), *weights]
+    given = [*arguments_of_every_kind(ARRAY_FORMATS["float32"]), *weights]
     with pytest.raises(SubjectRaised, match=r"\['vjp', 'of_every_kind', .*'cotangent_total': \("):
         asked(live, given, shapes, cotangents=2)
 
@@ -265,7 +265,8 @@ def test_derivatives_are_asked_for_with_cotangents(host, every_kind):
 RAW_ECHO = """
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
 say("softproof 2 raw")
-SIZE = {"float16": 2, "float32": 4, "float64": 8, "int64": 8, "bfloat16": 2}
+SIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "int64": 8, "bool": 1}
+SIZE |= {"float8_e4m3fn": 1, "float8_e5m2": 1}
 _, _, dtype, cases = stdin.readline().decode().split()
 read = {}
 while (words := stdin.readline().decode().split()) != ["end"]:
@@ -402,7 +403,7 @@ def test_a_missing_result_is_a_finding(host, every_kind):
     live = host(
         GREETED + 'say("result scores float32 2 2"); say(4 * "0x1p+0 ", "end")', "of_every_kind"
     )
-    given = arguments_of_every_kind(FORMATS["float32"])
+    given = arguments_of_every_kind(ARRAY_FORMATS["float32"])
     with pytest.raises(WrongResult, match=r"^gave no result total$"):
         asked(live, given, {"scores": (2, 2), "total": (2,)})
 
