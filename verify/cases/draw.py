@@ -26,6 +26,7 @@ SIZES = (1, 2, 3, 5, 8, 16, 17, 31, 64, 130)
 MORE_SIZES = (4, 7, 33, 63, 65, 100, 127, 128, 129, 255, 256, 1000)
 SQUARE = 3  # of all axes at once: only there is a transposed square matrix seen
 STRIDES = (1, 3, 7, 9)
+ROW_SIZES = (2, 5, 17)  # of a row: its values are asked at all sizes by suites of rows
 CASES = 3  # in a batch: the first place of a label, the last, one between
 
 
@@ -126,7 +127,9 @@ def _sizes(definition: Definition, few: bool) -> Iterator[dict[str, int]]:
     Of several axes, all have one size in the last batch.
     """
     axes = definition.signature.axes
-    known = SIZES if few else (*SIZES, *MORE_SIZES)
+    known: tuple[int, ...] = SIZES if few else (*SIZES, *MORE_SIZES)
+    if definition.of_a_row:
+        known = ROW_SIZES
     for i in range(len(known)):
         # Strides prime to 10 and 22, the numbers of sizes: so that no two axes go along.
         places = {axis: i * STRIDES[j % len(STRIDES)] + j for j, axis in enumerate(axes)}
