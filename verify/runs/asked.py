@@ -9,7 +9,7 @@ from typing import Any, Generic
 from numpy.typing import NDArray
 
 from ...derivations import Definition
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..subjects.isolation.in_process import LiveSubject
 from ..suites.verdicts import Undecided, Verdict
 from .reproduce import B, Shown
@@ -28,7 +28,7 @@ class Asked(ABC, Generic[B]):
 
     def __init__(self, item: Item, subject: LiveSubject) -> None:
         self.item, self.subject = item, subject
-        self.definition, self.fmt = subject.definition, FORMATS[item.dtype]
+        self.definition, self.fmt = subject.definition, ARRAY_FORMATS[item.dtype]
 
     @staticmethod
     @abstractmethod

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..inputs.shrink import MAX_TRIALS
 from ..oracle.rounding import OracleError
 from ..subjects.contract import last_of
@@ -64,7 +64,7 @@ def asked_of(item: Item, subject: LiveSubject) -> Asked[Any]:
         return OnRows(item, subject)
     if subject.definition.of_a_row:
         try:
-            if preflight(OnRows, subject, FORMATS[item.dtype]) is not None:
+            if preflight(OnRows, subject, ARRAY_FORMATS[item.dtype]) is not None:
                 return OnRows(item, subject)
         except NotApplicable:
             return OnRows(item, subject)
@@ -85,7 +85,7 @@ def _result(asked: Asked[B]) -> Result:
             telling = (asked.plainness(batch, violation.row), violation.severity)
             if worst is None or telling > most_telling:
                 worst, most_telling = (batch, violation), telling
-    result = replace(result, observed={**asked.subject.observed, **observed})
+    result = replace(result, observed=last_of([asked.subject.observed, observed]))
     if worst is not None:
         result = replace(result, failures=(asked.write_failure(_shown(asked, *worst)),))
     return result

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
 from ...derivations.running_error import UndecidedComparison
-from ...derivations.running_error.model import Model as RunningModel
 from ...derivations.running_error.thresholds import admissible
 from ...derivations.running_error.thresholds import threshold as running_threshold
 from ..inputs.families import Batch
+from ..oracle import overflow
 from ..oracle.limits import has_limit
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
@@ -190,11 +190,11 @@ class Verdict:
 def _truth(
     name: str, fmt: str, data: bytes, label: int | None, gradient: bool, cross_check: bool
 ) -> Truth:
-    row = np.frombuffer(data, dtype=FORMATS[fmt].dtype)
+    row = np.frombuffer(data, dtype=ARRAY_FORMATS[fmt].dtype)
     return truth(
         lookup(name),
         row,
-        FORMATS[fmt],
+        ARRAY_FORMATS[fmt],
         label=label,
         gradient=gradient,
         cross_check=cross_check,
@@ -382,16 +382,12 @@ def _running_errors(
 
     Infinite where nothing is known, as where a form takes a decision that errors may reverse.
     """
+    from .of_cases.thresholds import model_of as running_model  # it imports this module
+
     forms = [definition.formula, *definition.forms.values()]
     given = [batch.logits[i].astype(np.float64), _label(batch, i)]
     arguments = dict(zip(definition.signature.arguments, given, strict=False))
-    model = RunningModel.of(
-        fmt,
-        accumulator=contract.accumulator,
-        arithmetic=contract.arithmetic,
-        summation=contract.summation,
-        flushes=contract.flush_to_zero == "yes",
-    )
+    model = running_model(contract, fmt)
     try:
         absolute = admissible(running_threshold(forms, arguments, model))
     except UndecidedComparison:
@@ -448,7 +444,7 @@ def bounds_in_ulp(
         steps = np.stack([exact.ulp_exponent for exact in truths])
         limits = absolute.T / np.ldexp(1.0, steps)
     # Where the exact result is infinite, or far beyond the range, only infinity is right.
-    infinite = np.isinf(np.stack([exact.rounded for exact in truths]).astype(np.float64))
+    infinite = np.isinf(np.stack([exact.wide for exact in truths]))
     far = infinite & (steps != fmt.emax - fmt.precision + 1)
     return np.where(far, 0.0, limits)
 
@@ -582,7 +578,9 @@ def compare(
         return Verdict(0, 0.0, [])
     truths = [reference(definition, fmt, batch, i, gradient=gradient) for i in rows]
     judged = batch.rows(np.array(rows))
-    results = computed[rows]
+    exact = np.stack([truth.wide for truth in truths])
+    results = overflow.read(computed[rows], exact, fmt, contract.overflow)
+    way = overflow.observed(computed[rows], exact, fmt, contract.overflow)
     limits, source = _thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
     errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
@@ -605,8 +603,8 @@ def compare(
                 message=f"{'gradient' if gradient else 'value'} beyond its error bound",
                 detail=_told(admitted.get(int(n), ())),
                 index=k,
-                observed=float(np.asarray(results[n]).reshape(-1)[k]),
-                expected=float(truths[n].rounded.reshape(-1)[k]),
+                observed=float(np.asarray(computed[rows[n]]).reshape(-1)[k]),
+                expected=overflow.stored(float(exact[n].reshape(-1)[k]), fmt, contract.overflow),
                 error=float(error[k]),
                 threshold=float(limit[k]),
                 source=source,
@@ -621,6 +619,7 @@ def compare(
         histogram(errors),
         grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
         excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
+        observed={"overflow": way} if way else {},
     )
 
 
@@ -720,7 +719,7 @@ def _excess(
     for i, exact in enumerate(truths):
         counts = np.ones(errors[i].shape, dtype=bool)
         if contract.flush_to_zero == "yes":
-            counts = np.abs(exact.rounded.astype(np.float64)) >= 2.0**fmt.emin
+            counts = np.abs(exact.wide) >= 2.0**fmt.emin
         theirs = _reference_error(definition, contract, fmt, batch, i, exact, gradient)
         if math.isfinite(theirs) and counts.any():
             compared = True

@@ -4,8 +4,8 @@ A result within its threshold shows nothing of an argument whose effect is small
 beside a mean square of 1 is not seen in float32.  So two cases are sought that differ in one
 argument or parameter alone, and whose exact results differ by MARGIN thresholds or more somewhere:
 whoever ignores that argument, or uses it otherwise, is beyond the threshold at one of the two.
-Who ignores it gives the same at both, and is beyond MARGIN / 2 thresholds at one: only so much is a
-violation of definitions of a row, of which suites of rows judge how accurate values are.
+Of an argument of a definition of a row only that it is ignored is told here: how accurate values
+are, suites of rows judge.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> boo
             exact = truth_once(definition, case, fmt)
         except OracleError:
             return False
-        results.append(exact.rounded.astype(np.float64))
+        results.append(exact.wide)
         limits.append(largest_errors(definition, case, model))
     with np.errstate(invalid="ignore"):
         difference = np.abs(results[1] - results[0])
@@ -178,7 +178,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         except NotApplicable:  # it takes no such parameter
             continue
         verdict = accuracy.judge(definition, subject.contract, fmt, batch.case(i), results[-1])
-        found.append(_told(verdict, batch.family, i, MARGIN / 2 if definition.of_a_row else 1.0))
+        found.append(_told(verdict, batch.family, i))
     verdict = Verdict.merge(found)
     if len(results) == 2 and np.array_equal(results[0], results[1]) and verdict.violations:
         idle = replace(
@@ -188,16 +188,14 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
             threshold=None,
         )
         return replace(verdict, violations=[idle])
+    if definition.of_a_row and batch.family in definition.signature.arguments:
+        return replace(verdict, violations=[])
     return verdict
 
 
-def _told(verdict: Verdict, family: str, row: int, least: float) -> Verdict:
-    """A verdict on one of the two cases, as one on both; ``least``: of errors, in thresholds."""
+def _told(verdict: Verdict, family: str, row: int) -> Verdict:
+    """A verdict on one of the two cases, as one on both."""
     message = f"value beyond its error bound, where {family} acts"
-    violations = [
-        replace(violation, message=message, row=row)
-        for violation in verdict.violations
-        if not violation.error < least * (violation.threshold or 0)
-    ]
+    violations = [replace(v, message=message, row=row) for v in verdict.violations]
     undecided = tuple(replace(seen, row=row) for seen in verdict.undecided)
     return replace(verdict, violations=violations, undecided=undecided)

@@ -95,14 +95,9 @@ def test_a_value_that_is_only_inaccurate_is_left_to_the_suites_of_rows():
         narrow = z.astype(ml_dtypes.bfloat16).astype(np.float32)
         return narrow - np.log(np.exp(narrow).sum(axis=-1, keepdims=True))
 
-    def beside_by_three_ulp(z):
-        d = z.astype(np.float64) - z.max(axis=-1, keepdims=True)
-        exact = d - np.log(np.exp(d).sum(axis=-1, keepdims=True))
-        return (exact * (1 + 12 * 2.0**-24)).astype(z.dtype)
-
-    promised = {"ulps": {"float32": 3.0}}
-    assert found(beside_by_three_ulp, "log_softmax", "liveness", **promised).failures == ()
-    assert found(in_bfloat16, "log_softmax", "liveness", **promised).failures != ()
+    result = found(in_bfloat16, "log_softmax", "liveness")
+    assert result.failures == ()
+    assert result.worst > 1000
 
 
 # --- poison ---
