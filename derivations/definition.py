@@ -17,8 +17,8 @@ hold of it.  Adding one is a few lines in one file of ``catalogue/``:
     def _(x, xp):
         return sigmoid(x, xp) * (1 - sigmoid(x, xp))
 
-Arguments have names, and the axes that they have in common, too; a formula takes them in that
-order, then the arithmetic, then the parameters:
+Arguments have names, and so have the axes that some of them have in common; a formula takes the
+arguments in their order, then the arithmetic, then the parameters:
 
     @define(
         family="normalisation",

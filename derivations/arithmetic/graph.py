@@ -64,6 +64,10 @@ class Variable:
     def __neg__(self) -> Any:
         return self.tape.record(-self.value, (self, lambda g: -g))
 
+    def __gt__(self, other: Any) -> Any:
+        """That of the values: which way a formula takes there has no derivative."""
+        return self.value > self.tape.value_of(other)
+
     def __add__(self, other: Any) -> Any:
         return self._with(other, operator.add, SUM)
 

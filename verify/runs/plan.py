@@ -17,6 +17,7 @@ from .results import Item
 # Families of many shapes, one row length after the other.
 OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
 GIVEN = "given"  # the family of what the user gives
+PREFLIGHT = "preflight"  # the family of what every subject is asked first
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}  # of each input family, by budget
 
 
@@ -41,10 +42,10 @@ def plan(
     for name in dict.fromkeys(s.definition for s in subjects):
         definition = lookup(name)
         for dtype in dtypes:
-            if not definition.of_a_row:
-                if given is None:
-                    found = case(ARRAY_FORMATS[dtype]) if case else None
-                    items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
+            if given is None:
+                found = case(ARRAY_FORMATS[dtype]) if case else None
+                items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
+            if not definition.of_a_row or case is not None:
                 continue
             rows_given = given(definition, ARRAY_FORMATS[dtype]) if given else ()
             for suite in (SUITES[s] for s in suites):
@@ -71,9 +72,11 @@ def _of_cases(
     seed: int,
     case: Case | None,
 ) -> list[Item]:
-    """The items of a definition with named arguments, in a format."""
+    """The items of the suites on cases, in a format."""
     items = []
     for suite in (CASE_SUITES[name] for name in suites if name in CASE_SUITES):
+        if case is None and definition.of_a_row and not suite.of_rows:
+            continue
         families = suite.families(definition) if case is None else (GIVEN,)
         for family in families if case is None or _takes(suite, definition, case) else ():
             items += [

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Protocol
 
+from ...derivations import lookup
 from ..cases.case import Case
 from ..inputs.families import Batch
 from ..subjects.contract import CHOICES, last_of
 from ..subjects.subject import Subject
 from ..suites.grades import weakest
+from ..suites.of_cases import CASE_SUITES
 from ..suites.reference_form import SUSPICIOUS
 from ..suites.verdicts import Excess
 from .versions import installed_versions
@@ -35,12 +37,19 @@ class Item:
     seed: int
     given: tuple[Batch, ...] = ()
     given_in: str = ""  # the file that holds these rows; "" where they stand on the command line
-    case: Case | None = None  # of the user, of a definition with named arguments
+    case: Case | None = None  # of the user
 
     @property
-    def has_one_given_row(self) -> bool:
-        """Whether the user gave a single row, which then stays as it is."""
-        return sum(len(batch.logits) for batch in self.given) == 1
+    def on_cases(self) -> bool:
+        """Whether it is judged on cases: where it has one, or its family is one of cases."""
+        definition, suite = lookup(self.subject.definition), CASE_SUITES.get(self.suite)
+        drawn = suite is not None and self.family in suite.families(definition)
+        return self.case is not None or drawn or not definition.of_a_row
+
+    @property
+    def has_one_given(self) -> bool:
+        """Whether the user gave a single row or a case, which then stays as it is."""
+        return self.case is not None or sum(len(batch.logits) for batch in self.given) == 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Failure:
     source: str
     reproduce: str
     snippet: str | None  # a script without softproof, where the subject states its call
-    case: str | None = None  # as text (cases/text.py), of a definition with named arguments
+    case: str | None = None  # as text (cases/text.py); None of a row
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class UndecidedRow:
     logits: tuple[str, ...]  # hex; empty where it is no single row, or a long one
     label: int | None
     reason: str
-    case: str | None = None  # as text, of a definition with named arguments; None for a long one
+    case: str | None = None  # as text; None of a row, and for a long one
 
 
 @dataclass(frozen=True)

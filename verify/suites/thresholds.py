@@ -14,6 +14,9 @@ from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
+from ...derivations.running_error import UndecidedComparison
+from ...derivations.running_error.thresholds import admissible
+from ...derivations.running_error.thresholds import threshold as running_threshold
 from ..inputs.families import Batch
 from ..oracle.limits import has_limit
 from ..oracle.metrics import ulp_error
@@ -146,8 +149,9 @@ def threshold(
 ) -> tuple[NDArray[np.float64], str]:
     """The largest admissible error of each output at row i, in ulp, and where it comes from.
 
-    (a) what the subject promises, or the proven a-priori bound of the definition; (b) where no
-    bound is proven, NON_INFERIORITY times the error that the definition's own formulas make in the
+    (a) what the subject promises, or the proven a-priori bound of the definition; (b) where none is
+    declared, the running error of values, the largest over the forms; (c) where that is infinite,
+    and of gradients, NON_INFERIORITY times the error that the definition's own formulas make in the
     same format at the same row (the best of them), and at least as many ulps.
 
     Parameters
@@ -221,15 +225,36 @@ def thresholds(
             f"arithmetic {contract.arithmetic} (derivations/error_bounds/bounds.py)"
         )
         return limits, source
-    honest = [
-        _honest_error(definition, fmt, row, label_of(batch, i), truths[i], gradient)
-        for i, row in enumerate(batch.logits)
-    ]
-    source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     limits = np.empty((len(truths), *truths[0].rounded.shape))
-    for i, error in enumerate(honest):
+    for i, row in enumerate(batch.logits):
+        error = _honest_error(definition, fmt, row, label_of(batch, i), truths[i], gradient)
         limits[i] = NON_INFERIORITY * max(1.0, error)
-    return limits, source
+        if not gradient and np.isfinite(row.astype(np.float64)).all():
+            running = _running_errors(definition, contract, fmt, batch, i, truths[i])
+            limits[i] = np.where(np.isfinite(running), running, limits[i])
+    own = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
+    return limits, own if gradient else f"running error of {definition.name}, or {own}"
+
+
+def _running_errors(
+    definition: Definition, contract: Contract, fmt: Format, batch: Batch, i: int, exact: Truth
+) -> NDArray[np.float64]:
+    """The running error of each output at a row, in ulp, the largest over the forms.
+
+    Infinite where nothing is known, as where a form takes a decision that errors may reverse.
+    """
+    from .of_cases.thresholds import model_of as running_model  # it imports what imports this
+
+    forms = [definition.formula, *definition.forms.values()]
+    given = [batch.logits[i].astype(np.float64), label_of(batch, i)]
+    arguments = dict(zip(definition.signature.arguments, given, strict=False))
+    model = running_model(contract, fmt)
+    try:
+        absolute = admissible(running_threshold(forms, arguments, model))
+    except UndecidedComparison:
+        return np.full(exact.rounded.shape, np.inf)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp(absolute, -exact.ulp_exponent), dtype=np.float64)
 
 
 def label_of(batch: Batch, i: int) -> int | None:

@@ -429,7 +429,7 @@ def swish_by_tanh(x):
     return x * (1 + np.tanh(x / 2)) / 2
 
 
-def test_without_a_proven_bound_a_subject_may_err_as_the_formula_does(unbounded):
+def test_without_a_declared_bound_a_subject_may_err_as_the_class_does(unbounded):
     def subject(name):
         return Subject(f"{__name__}:{name}", unbounded.name, Contract(accumulator="input"))
 
@@ -437,8 +437,8 @@ def test_without_a_proven_bound_a_subject_may_err_as_the_formula_does(unbounded)
     for name in ("swish_hard", "swish_by_tanh"):
         result = run(subject(name), "accuracy", "float32")
         assert not result.passed
-        assert result.failures[0].source.startswith("4 times the error of the definition's own")
-        assert result.failures[0].threshold >= thresholds.NON_INFERIORITY
+        assert result.failures[0].source.startswith("running error of swish_of_a_test, or 4 times")
+        assert 1 < result.failures[0].threshold < 100
 
 
 @pytest.fixture
@@ -472,6 +472,22 @@ def test_a_loss_of_the_users_is_asked_by_the_suites_of_rows(own_loss):
     (failure,) = run(wrong, "accuracy", "float32", given=given).failures
     assert (failure.logits, failure.label) == (("0x1p-1", "0x1p+1", "-0x1p+2"), 1)
     assert (failure.observed, failure.expected) == ("0x1p-2", "0x1p+0")
+    assert 0.5 < failure.threshold < 10
+
+
+def test_where_no_running_error_is_known_a_subject_may_err_as_the_formula_does(unbounded):
+    def overflows(x):
+        return np.where(x < -100, x.dtype.type(1), swish(x))
+
+    def result_of(function):
+        subject = Subject("mine:f", unbounded.name)
+        (item,) = plan(
+            [subject], ["accuracy"], ["float32"], given=lambda *_: given_row([-1000.0], "float32")
+        )
+        return execute(item, lambda asked: InProcess(asked, function))
+
+    assert result_of(swish).passed
+    (failure,) = result_of(overflows).failures
     assert failure.threshold == thresholds.NON_INFERIORITY
 
 

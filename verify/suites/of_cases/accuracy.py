@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
-from ....derivations.definition import Definition
+from ....derivations.definition import Definition, Output
 from ...cases.case import Case, CaseBatch
 from ...cases.truth import output_shapes, truth_once
+from ...inputs.families import Batch
 from ...oracle import overflow
 from ...oracle.metrics import histogram, ulp_error
 from ...oracle.rounding import OracleError, Truth
 from ...subjects.contract import Contract, last_of, unusual, wider_contracts
 from ...subjects.isolation.in_process import LiveSubject
-from ..verdicts import Undecided, Verdict, Violation
+from ...subjects.subject import NotApplicable
+from ..verdicts import Undecided, Verdict, Violation, compare
 from .thresholds import largest_errors, model_of
 
 NO_BOUND = (
@@ -38,7 +40,8 @@ def call(
 ) -> NDArray[Any]:
     """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
 
-    It raises what a call of the subject does.
+    A subject of a row is called as one: with an axis, where it takes one, and what it returns
+    besides the value is not looked at.  It raises what a call of the subject does.
 
     Parameters
     ----------
@@ -61,6 +64,8 @@ def call(
         Of shape (cases, numbers), in the dtype of the format.
     """
     count = len(batch.cases)
+    if definition.of_a_row:
+        return _rows(subject, definition, batch, out, layouts).reshape(count, -1)
     inner = output_shapes(definition, batch.cases[0])
     shapes = {name: (count, *shape) for name, shape in inner.items()}
     arguments = batch.stacked(definition.signature)
@@ -68,6 +73,28 @@ def call(
         arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out, layouts=layouts
     )
     return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
+
+
+def _rows(
+    subject: LiveSubject,
+    definition: Definition,
+    batch: CaseBatch,
+    out: NDArray[Any] | None,
+    layouts: Sequence[str],
+) -> NDArray[Any]:
+    """The value that a subject of a row gives: of a function of one real, at a row of cases."""
+    numbers, *labels = batch.stacked(definition.signature)
+    options: dict[str, Any] = dict(batch.parameters)
+    if definition.elementwise:
+        numbers, out = numbers[None], out if out is None else out[None]
+    if out is not None:
+        if definition.labelled:
+            raise NotApplicable("the buffer of a loss may be for its gradient")
+        options["out"] = out
+    layout, *of_labels = layouts or ["contiguous"]
+    if set(of_labels) - {"contiguous"}:
+        raise NotApplicable("labels lie as usual")
+    return subject(numbers, *labels, layout=layout, options=options).value
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
@@ -87,6 +114,9 @@ def judge(
 ) -> Verdict:
     """The verdict on computed results, a row of numbers for each case of a batch.
 
+    Definitions of a row have the thresholds that suites of rows have, but where a parameter has not
+    its default.
+
     Parameters
     ----------
     definition
@@ -105,6 +135,8 @@ def judge(
     Verdict
         A violation for each case with a result beyond its threshold, and what was not decided.
     """
+    if definition.of_a_row and not batch.parameters:
+        return compare(definition, contract, fmt, *_as_rows(definition, batch, computed))
     checks, worst = 0, 0.0
     errors: dict[int, int] = {}
     violations: list[Violation] = []
@@ -137,6 +169,17 @@ def judge(
     return Verdict(
         checks, worst, violations, errors, undecided=tuple(undecided), observed=last_of(seen)
     )
+
+
+def _as_rows(
+    definition: Definition, batch: CaseBatch, computed: NDArray[Any]
+) -> tuple[Batch, NDArray[Any]]:
+    """Cases as rows, those of one real as rows of one number, with the results at them."""
+    numbers, *labels = batch.stacked(definition.signature)
+    rows = numbers.reshape(len(batch.cases), -1)
+    asked = Batch(batch.family, rows, labels[0] if labels else None)
+    several = definition.output is Output.VECTOR or definition.elementwise
+    return asked, computed if several else computed[:, 0]
 
 
 @dataclass(frozen=True)
