@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, define, lookup
-from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS
 from softproof.derivations.signature import Integer, Label, Mask, Matrix, Parameter, Real, Vector
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
