@@ -25,7 +25,10 @@ from .attention import SOFTCAP, capped
         At(
             ReducesTo(
                 "cross_entropy",
-                lambda xp, hidden, weight, label: {"z": xp.dot(weight, hidden), "label": label},
+                lambda xp, hidden, weight, label: {
+                    "logits": xp.dot(weight, hidden),
+                    "label": label,
+                },
                 "weight hidden, label",
             ),
             softcap=0,

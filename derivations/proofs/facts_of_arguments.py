@@ -228,6 +228,17 @@ class Limit:
                 yield Claim(size * case.xp.number(2.0**-exponent) - abs(f - end), nonnegative=True)
 
 
+OF_ARGUMENTS = (
+    At,
+    Homogeneous,
+    Between,
+    ZeroWhereEqual,
+    GradientOrthogonalTo,
+    ReducesTo,
+    Limit,
+)
+
+
 def spoken_of(fact: Fact, signature: Any) -> tuple[str, ...]:
     """The arguments that a fact is about: a function that does not depend on them has it idly.
 

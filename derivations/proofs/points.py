@@ -67,6 +67,7 @@ class Point:
 
         Along the only axis, or all, it is one number; along one of two it is a vector.
         """
+        argument = argument or self.definition.signature.numbers[0]
         z = self.given(argument)
         axes = self.definition.signature.arguments[argument].axes
         across = [i for i, axis in enumerate(axes) if along and axis != along]
@@ -83,6 +84,7 @@ class Point:
 
     def permutations(self, axis: str, equivariant: bool) -> Iterator[tuple[list[Any], list[Any]]]:
         """Results where arguments are permuted, with what they have to be: transpositions."""
+        axis = axis or self.definition.signature.axes[0]
         outputs = self.outputs()
         for order in transpositions(self.size(axis)):
             moved = self.permuted(axis, order).value()

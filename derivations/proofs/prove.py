@@ -34,6 +34,7 @@ from .exponentials import (
     name_exponentials,
 )
 from .facts import Claim
+from .facts_of_arguments import OF_ARGUMENTS
 from .time_limit import OutOfTime, time_limit
 
 SIZES = (2, 3, 4)
@@ -348,8 +349,9 @@ def prove(
     True
     """
     if not definition.of_a_row:
-        return [*_with_arguments(definition, sizes or SIZES_OF_AXES, min(seconds, AXES_LIMIT))]
-    statements = {fact.text: fact.claims for fact in definition.facts}
+        return [*_of_arguments(definition, definition.facts, sizes, seconds)]
+    apart = [fact for fact in definition.facts if isinstance(fact, OF_ARGUMENTS)]
+    statements = {fact.text: fact.claims for fact in definition.facts if fact not in apart}
     if definition.gradient is not None:
         statements["closed-form gradient = derivative"] = gradient_claims
     proofs = []
@@ -367,14 +369,14 @@ def prove(
             else:
                 reason = _proof(claims, charts, seconds) if is_continuous else DISCONTINUOUS
             proofs.append(Proof(definition.name, statement, size, not reason, reason))
-    return proofs
+    return [*proofs, *_of_arguments(definition, apart, sizes, seconds)]
 
 
-def _with_arguments(
-    definition: Definition, sizes: tuple[int, ...], seconds: float
+def _of_arguments(
+    definition: Definition, facts: Iterable[Fact], sizes: tuple[int, ...] | None, seconds: float
 ) -> Iterator[Proof]:
-    """The proofs of a definition with named arguments, by points first (``examine``)."""
-    for fact in definition.facts:
+    """The proofs of facts of named arguments, by points first (``examine``)."""
+    for fact in facts:
         points, stated = 0, ""
         try:
             seen = examine(definition, fact)
@@ -384,8 +386,9 @@ def _with_arguments(
             points = seen.points
             stated = seen.idle and f"{IDLE}: {seen.idle}"
             stated = stated or (seen.counterexample and f"{REFUTED} {seen.counterexample}")
-        for size in sizes:
-            reason = stated or _proof_of_arguments(definition, fact, size, seconds)
+        for size in sizes or SIZES_OF_AXES:
+            limit = min(seconds, AXES_LIMIT)
+            reason = stated or _proof_of_arguments(definition, fact, size, limit)
             kept = 0 if stated else points
             yield Proof(definition.name, fact.text, size, not reason, reason, kept)
 

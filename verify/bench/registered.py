@@ -68,7 +68,7 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
     >>> [subject.id for subject in found["ria"]]
     ['softproof.kernels:ria', 'softproof.verify.textbook:ria_as_published']
     """
-    if not definition.arguments:
+    if not definition.of_a_row:
         raise ValueError(
             f"{definition.name} takes other arguments than logits, a label or one real, and no "
             "benchmark draws them yet"

@@ -19,7 +19,7 @@ import flint
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations import Argument, Definition, lookup
+from ...derivations import Definition, lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats, ieee
 from ...derivations.definition import Formula
@@ -274,7 +274,7 @@ def _proven(definition: Definition, problems: list[_Problem], model: Model) -> f
 
 
 def _arguments(definition: Definition, row: Any) -> list[Any]:
-    return [LABEL if a is Argument.LABEL else row for a in definition.arguments]
+    return [row, LABEL] if definition.labelled else [row]
 
 
 def _flat(result: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations import REGISTRY, Definition, Output, Signature, lookup, prove
+from softproof.derivations import REGISTRY, Definition, Signature, lookup, prove
 from softproof.derivations.page import derive
 from softproof.derivations.proofs.charts import Symbolic
 from softproof.derivations.proofs.decided import Undecided, decided_symbols
@@ -49,10 +49,8 @@ def declare(formula, arguments, *facts, output=(), parameters=None, charts=None)
         name="for this test",
         family="tests",
         source="tests",
-        arguments=(),
-        output=Output.VECTOR if output else Output.REAL,
+        signature=Signature(arguments, {"value": output}),
         formula=formula,
-        named=Signature(arguments, {"value": output}),
         facts=facts,
         parameters=parameters or {},
         charts=charts,
@@ -353,6 +351,17 @@ def test_facts_of_rows_speak_of_their_only_argument():
     assert ShiftInvariant().text == "f(z + c) = f(z)"
     assert ShiftInvariant("k", along="n").text == "f(k + c) = f(k), c the same for all n"
     assert next(Symbolic.charts(lookup("softmax"), 2)).symbolic
+
+
+def test_a_definition_of_a_row_may_declare_facts_of_arguments_too():
+    def length(logits, xp):
+        return xp.sqrt(xp.sum(logits * logits) + xp.number(1))
+
+    kinds = {"logits": Vector("K")}
+    facts = (PermutationInvariant(), Homogeneous("logits", 1))
+    row, named = prove(declare(length, kinds, *facts), (2,))
+    assert row.proven
+    assert named.reason.startswith(REFUTED)
 
 
 def test_a_fact_along_an_axis_of_a_matrix_adds_a_vector():

@@ -151,11 +151,17 @@ def _on_grid(at: Context, argument: str) -> NDArray[np.float64]:
     return np.asarray(np.round(np.clip(values, -16, 16) * 4) / 4)
 
 
+def _argument(fact: Any, at: Context) -> str:
+    """The argument that a fact names; where it names none, the first of numbers."""
+    return fact.argument or at.definition.signature.numbers[0]
+
+
 def shift(fact: facts.ShiftInvariant | facts.ShiftEquivariant, at: Context) -> Iterator[Broken]:
     """f(z + c) against f(z), or f(z) + c, for offsets that round nothing."""
-    base = _on_grid(at, fact.argument)
-    axes = at.definition.signature.arguments[fact.argument].axes
-    before = at.changed(**{fact.argument: base.astype(at.fmt.dtype)})
+    argument = _argument(fact, at)
+    base = _on_grid(at, argument)
+    axes = at.definition.signature.arguments[argument].axes
+    before = at.changed(**{argument: base.astype(at.fmt.dtype)})
     invariant = isinstance(fact, facts.ShiftInvariant)
     for c in (-8.0, 2.0 ** (at.fmt.precision - 4)):
         offset = np.full(base.shape, c)
@@ -164,7 +170,7 @@ def shift(fact: facts.ShiftInvariant | facts.ShiftEquivariant, at: Context) -> I
             offset *= signs[:, None] if axes.index(fact.along) == 1 else signs
         moved = (base + offset).astype(at.fmt.dtype)
         if np.array_equal(moved.astype(np.float64), base + offset):
-            after = at.changed(**{fact.argument: moved})
+            after = at.changed(**{argument: moved})
             yield from _differ(after, before, Fraction(1), Fraction(0 if invariant else c))
 
 
@@ -174,18 +180,19 @@ def permutation(
     """Results where all that has an axis is reversed, or rolled, against those that are due."""
     signature = at.definition.signature
     plain = at.at()
-    size = at.case.sizes(signature)[fact.axis]
+    axis = fact.axis or signature.axes[0]
+    size = at.case.sizes(signature)[axis]
     shapes = output_shapes(at.definition, at.case)
     places = np.arange(sum(int(np.prod(s)) for s in shapes.values()))
     for order in dict.fromkeys([tuple(range(size))[::-1], (*range(1, size), 0)]):
-        changed = permuted(signature.arguments, at.case.values, fact.axis, order)
+        changed = permuted(signature.arguments, at.case.values, axis, order)
         moved = at.changed(**{name: np.asarray(value) for name, value in changed.items()})
         wanted = plain
         if isinstance(fact, facts.PermutationEquivariant) and plain is not None:
             start, of = 0, []
             for name, shape in shapes.items():
                 part = places[start : start + int(np.prod(shape))].reshape(shape)
-                of += along(part, signature.outputs[name], fact.axis, order).reshape(-1).tolist()
+                of += along(part, signature.outputs[name], axis, order).reshape(-1).tolist()
                 start += part.size
             wanted = [plain[0][k] for k in of], [plain[1][k] for k in of]
         yield from _differ(moved, wanted, Fraction(1))
@@ -239,12 +246,13 @@ def zero_where_equal(fact: facts_of_arguments.ZeroWhereEqual, at: Context) -> It
 
 def convex(fact: facts.Convex, at: Context) -> Iterator[Broken]:
     """Below the chord in the middle of an argument and its reverse, on a grid: nothing rounds."""
-    a = _on_grid(at, fact.argument)
+    argument = _argument(fact, at)
+    a = _on_grid(at, argument)
     b = a.reshape(-1)[::-1].reshape(a.shape)
     points = [np.asarray(x, dtype=at.fmt.dtype) for x in (a, b, (a + b) / 2)]
     if not np.array_equal(points[2].astype(np.float64), (a + b) / 2):
         return
-    found = [at.changed(**{fact.argument: x}) for x in points]
+    found = [at.changed(**{argument: x}) for x in points]
     one, two, middle = found
     if one is None or two is None or middle is None:
         return
@@ -255,7 +263,7 @@ def convex(fact: facts.Convex, at: Context) -> Iterator[Broken]:
 
 def gradient_sums_to(fact: facts.GradientSumsTo, at: Context) -> Iterator[Broken]:
     """|sum of the vector-Jacobian product - total| within the sum of its admissible errors."""
-    if (found := at.product(fact.argument)) is not None:
+    if (found := at.product(_argument(fact, at))) is not None:
         yield from _beyond(abs(sum(found[0], Fraction(-fact.total))), sum(found[1], Fraction(0)))
 
 
