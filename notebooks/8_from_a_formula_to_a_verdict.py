@@ -11,6 +11,7 @@
 # and the frequencies pi of the classes its equation (10) is the cross-entropy of f + tau log pi.
 
 # %%
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -56,10 +57,9 @@ def logit_adjusted_loss(logits, log_prior, label, xp, tau=1.0):
     return xp.log(xp.sum(xp.exp(z))) - z[label]
 '''
 
-with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder) / "long_tail.py"
-    file.write_text(FORMULA)
-    (definition,) = load_definitions(file)
+with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    Path("long_tail.py").write_text(FORMULA)
+    (definition,) = load_definitions(Path("long_tail.py"))
 
 # %% [markdown]
 # `xp.shifted` subtracts the maximum, which the value does not depend on: the formula says what is
