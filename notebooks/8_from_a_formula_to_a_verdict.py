@@ -40,6 +40,7 @@ DTYPES = ["float32"] if "SOFTPROOF_FAST" in os.environ else ["float32", "float64
 # %%
 FORMULA = '''
 from softproof.derivations import Label, Parameter, Vector, define
+from softproof.derivations.proofs.facts import Convex, GradientSumsTo, Range, ShiftInvariant
 
 @define(
     family="losses",
@@ -50,6 +51,12 @@ from softproof.derivations import Label, Parameter, Vector, define
         "label": Label("K"),
     },
     parameters={"tau": Parameter(1.0, 0.0, 8.0, values=(0.0, 2.5))},
+    facts=(
+        Range(lower=0),
+        ShiftInvariant("logits"),
+        Convex("logits"),
+        GradientSumsTo(0, "logits"),
+    ),
 )
 def logit_adjusted_loss(logits, log_prior, label, xp, tau=1.0):
     """Cross-entropy of the logits plus tau times the logarithm of each class's frequency."""
@@ -57,25 +64,29 @@ def logit_adjusted_loss(logits, log_prior, label, xp, tau=1.0):
     return xp.log(xp.sum(xp.exp(z))) - z[label]
 '''
 
+# %% [markdown]
+# `xp.shifted` subtracts the maximum, which the value does not depend on: the formula says what is
+# meant, and the shift is how it is computed. `values` are those at which implementations are asked
+# besides the default. `facts` are what the author believes of the loss.
+
+# %%
 with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
     Path("long_tail.py").write_text(FORMULA)
     (definition,) = load_definitions(Path("long_tail.py"))
 
 # %% [markdown]
-# `xp.shifted` subtracts the maximum, which the value does not depend on: the formula says what is
-# meant, and the shift is how it is computed. `values` are those at which implementations are asked
-# besides the default.
-#
 # ## What follows from it
 #
 # The formula in symbols and, by reverse mode, the derivative in every argument; here of two
-# classes, the first of which is right. (`softproof derive logit_adjusted_loss --definitions
-# long_tail.py` prints the same.)
+# classes, the first of which is right. The facts that the file declares are proven, or a
+# counterexample is shown. (`softproof derive logit_adjusted_loss --definitions long_tail.py` prints
+# the same.)
 
 # %%
 told = derive("logit_adjusted_loss")
 print(told)
 assert "df/dlog_prior_2 = tau*exp" in told
+assert told.count("proven for axes of 2, 3") == 4
 
 # %% [markdown]
 # The exact value, from interval arithmetic, rounded once; and the threshold, which is the largest
@@ -230,10 +241,11 @@ assert told == "conforms"
 #
 # Every result and every derivative within its threshold: with each argument in turn, and each two
 # together, at the hazards of its kind, at sizes that kernels treat differently, and with every
-# parameter at the values of the file. Each argument and parameter acts as defined; nothing that a
-# loss does not depend on, as another sample of its batch, changes a bit of it; strided, misaligned
-# and read-only memory, and a batch without samples, are taken. It is a test, not a proof, but its
-# truth and its thresholds were written down by nobody: they follow from the formula.
+# parameter at the values of the file. The declared facts hold. Each argument and parameter acts as
+# defined; nothing that a loss does not depend on, as another sample of its batch, changes a bit of
+# it; strided, misaligned and read-only memory, and a batch without samples, are taken. It is a
+# test, not a proof, but its truth and its thresholds were written down by nobody: they follow from
+# the formula.
 #
 # On the command line the same is
 #
