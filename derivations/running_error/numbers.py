@@ -26,7 +26,8 @@ Proofs of the four operations.  For a, b the references and a' = a + s, b' = b +
 * a' / b' - a / b = (s - (a / b) t) / b', with |b'| >= |v_b| - w_b - r_b; infinite if that is <= 0.
 
 Then the operation rounds: by ``units`` u of the computed result at most, whose modulus is at most
-|v| + w + the difference, and by an absolute error below the normal range.
+|v| + w + the difference, and by an absolute error below the normal range.  A factor, or a divisor,
+that is exactly 1 or -1 rounds nothing.
 """
 
 from __future__ import annotations
@@ -427,7 +428,7 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
 
     with quiet():
         x, y = np.abs(a.value), np.abs(b.value)
-        return rounded(
+        product = rounded(
             a.model,
             a.value * b.value,
             off(x, a.radius, y, b.radius) + SMALLEST,
@@ -435,6 +436,25 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
             off(a.above, a.error, b.above, b.error),
             underflow=a.model.half_subnormal,
         )
+    return _kept(_kept(product, a, _is_unit(b)), b, _is_unit(a))
+
+
+def _is_unit(x: RunningNumber) -> NDArray[np.bool_]:
+    """Where a number is exactly 1 or -1, a factor or divisor that nothing is rounded by."""
+    return np.asarray((np.abs(x.value) == 1) & x.is_exact)
+
+
+def _kept(result: RunningNumber, operand: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
+    """A product or quotient that is its first operand, but for its sign, at some places.
+
+    Where subnormal numbers may be flushed they may be so here.
+    """
+    if not where.any():
+        return result
+    model, (d, w, r) = result.model, operand.parts()[1:]
+    with quiet():
+        bounds = zip((d, w, r + model.flushed), result.parts()[1:], strict=True)
+        return RunningNumber(model, result.value, *(np.where(where, k, f) for k, f in bounds))
 
 
 def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
@@ -449,7 +469,7 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
         r = off(a.error, b.error, a.above, b.below)
         if a.model.division > 1:
             r = r + (a.above + a.error) * a.model.half_subnormal
-        return rounded(
+        quotient = rounded(
             a.model,
             a.value / b.value,
             off(a.radius, b.radius, x, y) + SMALLEST,
@@ -458,6 +478,7 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
             units=a.model.division,
             underflow=a.model.half_subnormal,
         )
+    return quotient if a.model.division > 1 else _kept(quotient, a, _is_unit(b))
 
 
 def _compare(a: RunningNumber, b: RunningNumber) -> Any:

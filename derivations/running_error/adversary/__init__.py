@@ -115,8 +115,15 @@ class Adversary(Arrays[ErringNumber]):
             value = operation(a.value, b.value)
         if operation in (operator.add, operator.sub):
             return self.err(value)
-        units = self.model.division if operation is operator.truediv else 1.0
-        return self.err(value, units, self.model.half_subnormal)
+        quotient = operation is operator.truediv
+        units = self.model.division if quotient else 1.0
+        found = self.err(value, units, self.model.half_subnormal)
+        if quotient and units > 1:
+            return found
+        kept = np.abs(b.value) == 1  # nothing rounds, but what is subnormal may be flushed
+        if not quotient:
+            kept = kept | (np.abs(a.value) == 1)
+        return ErringNumber(self, np.where(kept, self.err(value, 0.0).value, found.value))
 
     def number(self, exact: Any) -> ErringNumber:
         """A constant, off by its rounding."""
