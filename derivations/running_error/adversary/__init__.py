@@ -289,8 +289,8 @@ class Adversary(Arrays[ErringNumber]):
         return places
 
     def rounded(self, x: Any) -> ErringNumber:
-        """x, rounded as a product by 1 is."""
-        return self.number(x) * 1
+        """x, rounded once more, as a product is."""
+        return self.err(self.number(x).value, 1.0, self.model.half_subnormal)
 
     def positive_part(self, x: Any) -> ErringNumber:
         """The larger of x and 0."""
