@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,11 +113,13 @@ def inner_of_weights(xp: Any, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
     return xp.dot(p, dp)
 
 
-def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
-    """Yield the slopes of the maximum along an axis in its entries, each with their index.
+def attained(xp: Any, values: Any, axis: int) -> Any:
+    """Compute the slopes of the maximum along an axis in its entries.
 
     Where m_k is the maximum of the first k + 1 entries, its slope in entry k is s_k = step(v_k -
-    m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So the slopes add up to 1.
+    m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So entry k has the slope s_k
+    times the product of 1 - s_j over the later ones, with s_0 = 1, and the slopes add up to 1.
+    Maxima and products are made of those of half as many entries, in log2 n steps.
 
     Parameters
     ----------
@@ -128,19 +130,30 @@ def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
     axis
         The axis, counted from the front.
 
-    Yields
-    ------
-    tuple
-        An index into the array, and the slopes there.
+    Returns
+    -------
+    array
+        The slopes, in the shape of the array.
     """
+    count = np.shape(values)[axis]
     before = (slice(None),) * axis
-    entries = [values[(*before, k)] for k in range(np.shape(values)[axis])]
-    largest, steps = entries[0], []
-    for entry in entries[1:]:
-        steps.append(xp.step(entry - largest))
-        largest = xp.maximum(largest, entry)
-    rest: Any = 1
-    for k in range(len(steps), 0, -1):
-        yield (*before, k), steps[k - 1] * rest
-        rest = (1 - steps[k - 1]) * rest
-    yield (*before, 0), rest
+
+    def part(first: int | None, end: int | None) -> Any:
+        return (*before, slice(first, end))
+
+    if count == 1:
+        return xp.broadcast(xp.number(1), np.shape(values))
+    largest, distance = values, 1
+    while distance < count:
+        joined = xp.maximum(largest[part(distance, None)], largest[part(None, -distance)])
+        largest = xp.put(largest, part(distance, None), joined)
+        distance *= 2
+    steps = xp.step(values[part(1, None)] - largest[part(None, -1)])
+    later, distance = 1 - steps, 1
+    while distance < count - 1:
+        product = later[part(None, -distance)] * later[part(distance, None)]
+        later = xp.put(later, part(None, -distance), product)
+        distance *= 2
+    slopes = xp.put(values, part(None, 1), later[part(None, 1)])
+    slopes = xp.put(slopes, part(-1, None), steps[part(-1, None)])
+    return xp.put(slopes, part(1, -1), steps[part(None, -1)] * later[part(1, None)])

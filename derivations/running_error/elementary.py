@@ -231,17 +231,19 @@ def log1p(x: RunningNumber) -> RunningNumber:
 def sqrt(x: RunningNumber) -> RunningNumber:
     """Square root: |sqrt b - sqrt a| <= e / (sqrt L + sqrt(L - e)), L = v - w; one operation.
 
-    Infinite where the argument may be negative.
+    Infinite where the argument may be negative.  Of what is known to be at least M > 0, as of a
+    sum of squares and a constant, b >= M, so that max(L - e, M) stands for L - e.
     """
+    floor = max(x.at_least, 0.0) * LOWER
 
     def spread(e: Any, w: Any) -> Any:
-        least = np.maximum(x.value - w, 0.0) * np.where(w > 0, LOWER, 1.0)
-        roots = np.sqrt(least) + np.sqrt(np.maximum(least - e, 0.0))
+        least = np.maximum(x.value - w, floor) * np.where(w > 0, LOWER, 1.0)
+        roots = np.sqrt(least) + np.sqrt(np.maximum(least - e, floor))
         change = np.where(e > 0, e / np.maximum(roots, 2.0**-537) * UP, 0.0)
-        return np.where((e <= least) & (x.value >= w), change, np.inf)
+        return np.where(((e <= least) & (x.value >= w)) | (floor > 0), change, np.inf)
 
     with quiet():
-        return rounded(
+        root = rounded(
             x.model,
             np.sqrt(x.value),
             spread(x.radius, 0.0 * x.radius),
@@ -249,19 +251,27 @@ def sqrt(x: RunningNumber) -> RunningNumber:
             spread(x.error, x.reference_radius),
             underflow=x.model.half_subnormal,
         )
+    if floor > 0:
+        root.at_least = max(np.sqrt(floor) * (1 - 4 * x.model.u) - x.model.half_subnormal, 0.0)
+        root.at_least *= root.at_least >= x.model.flushed
+    return root
 
 
 def rsqrt(x: RunningNumber) -> RunningNumber:
     """1 / sqrt(x): at most (1 / sqrt L) (1 / s - 1), s = sqrt(1 - e / L), L = v - w.
 
-    With q = e / L, 1 / s - 1 = q / (s (1 + s)), which has no cancellation.
+    With q = e / L, 1 / s - 1 = q / (s (1 + s)), which has no cancellation.  Of what is known to be
+    at least M > 0 both are at most 1 / sqrt M, and so is their difference.
     """
+    floor = max(x.at_least, 0.0) * LOWER
 
     def spread(e: Any, w: Any) -> Any:
         least = np.maximum(x.value - w, 0.0) * LOWER
         q = np.where(e > 0, e / least * UPPER, 0.0)
         s = np.sqrt(1 - np.minimum(q, 1.0))
-        return np.where((q < 1) & (least > 0), q / (np.sqrt(least) * s * (1 + s)) * UP, np.inf)
+        most = UP / np.sqrt(floor) if floor > 0 else np.inf
+        change = np.where((q < 1) & (least > 0), q / (np.sqrt(least) * s * (1 + s)) * UP, np.inf)
+        return np.minimum(change, most)
 
     with quiet():
         return function(x, 1 / np.sqrt(x.value), spread, x.model.roots)

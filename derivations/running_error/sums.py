@@ -73,6 +73,9 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         moduli = np.sum(np.abs(terms.value), axis=axis)
         heights = model.heights(count, count - zeros)
         total = _summed(model, max(count - 1, 0), heights, v, d, w, r + flushed, moduli)
+    if terms.at_least > -np.inf:  # moduli of what is below 0 may grow by (1 + v)^h <= 2
+        low = min(terms.at_least, 0.0) * count * 2
+        total.at_least = low - flushed - model.half_subnormal if model.v * count < 0.5 else -np.inf
     if terms.exponent is not None:
         last = -1 if axis is None else axis
         total.summed_exponents = terms.exponent.map(
@@ -118,7 +121,10 @@ def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         r = r + model.u * (np.abs(v) + w + r) * UP
         if count > 2.0**-model.operations.emin:  # 1 / n is subnormal
             r = r + (total.above + total.error) * model.half_subnormal
-    return finish(model, v, d, w, r)
+    found = finish(model, v, d, w, r)
+    if quotient.at_least > -np.inf:
+        found.at_least = 2 * min(quotient.at_least, 0.0) - model.half_subnormal
+    return found
 
 
 def cumsum(model: Model, terms: RunningNumber) -> RunningNumber:
