@@ -253,6 +253,10 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         e = self.exp(self.shifted(z))
         return e / self.expand_dims(self.sum(e, axis=-1), -1)
 
+    def weighted_mean(self, scores: Any, v: Any) -> Enclosure:
+        """The sum of softmax(scores)_j v_j over the scores."""
+        return self.dot(self.softmax(scores), v)
+
     def step(self, x: Any) -> Enclosure:
         """1 where x > 0 and 0 where x < 0; nothing is known at 0."""
         number = enclosed(x)
