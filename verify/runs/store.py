@@ -29,17 +29,19 @@ import sqlite3
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from ...derivations import lookup
+from ..cases.case import Case
 from ..inputs.families import Batch
 from ..subjects.subject import Subject
 from ..suites.verdicts import Excess
-from .results import Collapse, Failure, Item, Report, Result
+from .results import Collapse, Failure, Item, Report, Result, UndecidedRow
 
 SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
 WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
@@ -49,7 +51,7 @@ ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
 
 RECORDS: dict[str, Any] = {
-    record.__name__: record for record in (Result, Failure, Collapse, Excess)
+    record.__name__: record for record in (Result, Failure, Collapse, UndecidedRow, Excess)
 }
 
 
@@ -321,6 +323,11 @@ class Stored(_Database):
                     f"SELECT {columns}, digest_of({columns}) AS digest FROM main.{table}"
                 )
 
+    @property
+    def finished(self) -> bool:
+        """Whether all items of the run are done."""
+        return self.count >= int(self.plan["items"])
+
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""
         with self._telling():
@@ -356,7 +363,7 @@ class _GivenRows:
         names["given"] = self.digest(item.given)
         del names["given_in"]  # the rows count, not where they lie
         if (case := names.pop("case")) is not None:
-            names["case"] = hashlib.sha256(repr(case.key).encode()).hexdigest()
+            names["case"] = _digest_case(case)
         if item.family == "":  # the suite makes its own inputs
             del names["rows"], names["seed"]
         return json.dumps(names, sort_keys=True, separators=(",", ":"))
@@ -367,6 +374,10 @@ class _GivenRows:
             # Kept with the rows themselves, so that no other tuple gets their id.
             self._digests[id(given)] = (given, _digest_rows(given) if given else None)
         return self._digests[id(given)][1]
+
+
+def _digest_case(case: Case) -> str:
+    return hashlib.sha256(repr(case.key).encode()).hexdigest()
 
 
 def _digest_rows(given: tuple[Batch, ...]) -> str:
@@ -392,17 +403,20 @@ def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
         if key == following:
             raise ValueError(f"the plan holds {key} twice; name each subject once")
     subjects = {(i.subject.definition, i.subject.id): i.subject for i in items}
+    declared_in = {lookup(name).declared_in for name, _ in subjects} - {""}
     described = {
         "seed": report.seed,
         "budget": report.budget,
         "dtypes": sorted({item.dtype for item in items}),
         "suites": sorted({item.suite for item in items}),
         "given rows": sorted({d for i in items if (d := rows.digest(i.given)) is not None}),
+        "given cases": sorted({_digest_case(i.case) for i in items if i.case is not None}),
         "versions": report.versions,
         "processor": _processor(),
         "subjects": {f"{s.definition} {s.id}": asdict(s) for s in subjects.values()},
         "code": {"softproof": _own_code()}
-        | {s.id: _digest_files(files) for s in subjects.values() if (files := _files(s))},
+        | {s.id: _digest_files(files) for s in subjects.values() if (files := _files(s))}
+        | {path: _digest_files(_files_of_definitions(path)) for path in sorted(declared_in)},
         "items": len(items),
         "plan": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
     }
@@ -489,11 +503,17 @@ def _files(subject: Subject) -> list[Path]:
     endings = (".py", ".so", *EXTENSION_SUFFIXES)
     beside = root.rglob("*") if in_package else root.iterdir()
     found = {p for p in beside if p.is_file() and p.name.endswith(endings)}
-    return sorted(found | _imported(module))
+    return sorted(found | _imported([module]))
 
 
-def _imported(module: str) -> set[Path]:
-    """The files that a module imports, and those that these import, told from their text.
+def _files_of_definitions(path: str) -> list[Path]:
+    """A user's file of definitions, and what it imports that is no installed distribution."""
+    file = Path(path)
+    return [file, *sorted(_imported(_names_imported(file, "")))]
+
+
+def _imported(modules: Iterable[str]) -> set[Path]:
+    """The files of modules, of those that they import, and so on, told from their text.
 
     Not of what is installed, nor of the standard library.  (A name that is made up when the code
     runs is not seen.)
@@ -501,7 +521,7 @@ def _imported(module: str) -> set[Path]:
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")]
     installed += [Path(sysconfig.get_path("platlib")).resolve()]
     found: dict[str, Path | None] = {}
-    waiting = [module]
+    waiting = [*modules]
     while waiting:
         name = waiting.pop()
         if name in found or name.partition(".")[0] in sys.stdlib_module_names:

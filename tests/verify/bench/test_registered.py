@@ -1,6 +1,5 @@
 """`softproof bench NAME` of any definition: its built-in subjects, on the same arrays, in turns."""
 
-import dataclasses
 import json
 import sys
 from types import ModuleType
@@ -117,12 +116,6 @@ def test_a_loss_is_not_held_against_a_loss_with_its_gradient(here):
     kinds, skipped = registered.kinds(LOSS, "float32", subjects)
     assert names(kinds) == {LOSS.name: ["losses", "faster"]}
     assert reasons(skipped)["with_gradient"].startswith("nothing to compare with: the only one")
-
-
-def test_other_arguments_than_a_row_are_refused():
-    named = dataclasses.replace(SIGMOID, name="rms_norm", arguments=())
-    with pytest.raises(ValueError, match="rms_norm takes other arguments than logits, a label or"):
-        registered.kinds(named, "float32", [])
 
 
 # --- what is timed ---
