@@ -7,13 +7,12 @@ True
 
 from . import error_bounds, step_radius  # declare what is proven with the definitions
 from .catalogue import lookup
-from .definition import REGISTRY, Argument, Definition, Output, define, definitions_of_a_row
+from .definition import REGISTRY, Definition, Output, define, definitions_of_a_row
 from .proofs.prove import Proof, prove
 from .signature import Integer, Label, Labels, Mask, Matrix, Parameter, Real, Signature, Vector
 
 __all__ = [
     "REGISTRY",
-    "Argument",
     "Definition",
     "Integer",
     "Label",

@@ -6,7 +6,7 @@ hold of it.  Adding one is a few lines in one file of ``catalogue/``:
     @define(
         family="activations",
         source="...",
-        arguments=(Argument.REAL,),
+        arguments={"x": Real()},
         facts=(Increasing(),),
     )
     def sigmoid(x, xp):
@@ -17,8 +17,8 @@ hold of it.  Adding one is a few lines in one file of ``catalogue/``:
     def _(x, xp):
         return sigmoid(x, xp) * (1 - sigmoid(x, xp))
 
-A function of several arguments names them, with the axes that they have in common; a formula takes
-them in that order, then the arithmetic, then the parameters:
+Arguments have names, and the axes that they have in common, too; a formula takes them in that
+order, then the arithmetic, then the parameters:
 
     @define(
         family="normalisation",
@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .signature import VALUE, Axes, Kind, Label, Real, Signature, Vector
+from .signature import VALUE, Axes, Kind, Label, Signature
 from .signature import Parameter as Parameter
 
 Formula = Callable[..., Any]
@@ -60,14 +60,6 @@ class Fact(Protocol):
         ...
 
 
-class Argument(enum.Enum):
-    """What a definition of a row takes, in the order of its parameters."""
-
-    LOGITS = "logits"  # a vector of K reals
-    LABEL = "label"  # the index of the right class, 0 ... K - 1
-    REAL = "real"  # one real; the function applies element by element
-
-
 class Output(enum.Enum):
     """What a definition returns."""
 
@@ -75,14 +67,6 @@ class Output(enum.Enum):
     REAL = "real"  # one number
     MATRIX = "matrix"
     TUPLE = "tuple"  # several of these, by name
-
-
-# The arguments of a definition of a row, by the names that reports give them.
-KINDS: dict[Argument, tuple[str, Kind]] = {
-    Argument.LOGITS: ("logits", Vector("K")),
-    Argument.LABEL: ("label", Label("K")),
-    Argument.REAL: ("x", Real()),
-}
 
 
 @dataclass(frozen=True)
@@ -123,9 +107,8 @@ class CollapsePart:
 class Definition:
     """A function, written once, with what is declared of it.
 
-    The ``arguments`` of a *definition of a row* are logits, with a label or without, or one real,
-    element by element.  Any other definition has them by name in ``named``, and ``arguments`` are
-    empty; ``signature`` has them by name for both.
+    ``signature`` has its arguments and outputs by name.  A *definition of a row* takes one vector
+    called ``logits``, with a label or without, or one real, element by element.
 
     ``formula`` is the function as published; ``forms`` are other ways to compute the same values
     (for floating point they differ: that is what error plots compare).  ``second`` is a formula of
@@ -133,7 +116,7 @@ class Definition:
     is declared; it gives limits at masks as well.  All have the signature
     ``(*arguments, xp, **parameters)`` for an arithmetic xp.  ``gradient`` is the derivative with
     respect to the first argument in closed form: a vector for a real output, a Jacobian matrix
-    [i, j] = d output_i / d input_j for a vector output, a number for a REAL argument.
+    [i, j] = d output_i / d input_j for a vector output, a number for one real.
 
     What is proven of its rounding errors is declared in ``error_bounds``, in the module of the
     family: ``error_bound`` of the values, for the form ``proven_form``; ``gradient_bound``;
@@ -152,10 +135,8 @@ class Definition:
     name: str
     family: str
     source: str
-    arguments: tuple[Argument, ...]
-    output: Output
+    signature: Signature
     formula: Formula
-    named: Signature | None = None
     facts: tuple[Fact, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     breakpoint_at_zero: bool = False
@@ -190,25 +171,24 @@ class Definition:
     @property
     def elementwise(self) -> bool:
         """Whether the function maps each real on its own."""
-        return self.arguments[:1] == (Argument.REAL,)
+        return self.signature.is_one_real
 
     @property
     def of_a_row(self) -> bool:
         """Whether the function takes logits (and a label), or one real, and nothing else."""
-        return self.named is None
-
-    @property
-    def signature(self) -> Signature:
-        """The arguments and the outputs by name."""
-        if self.named is not None:
-            return self.named
-        kinds = dict(KINDS[argument] for argument in self.arguments)
-        return Signature(kinds, {VALUE: ("K",) if self.output is Output.VECTOR else ()})
+        return self.signature.is_a_row
 
     @property
     def labelled(self) -> bool:
         """Whether the function takes the index of the right class."""
-        return Argument.LABEL in self.arguments
+        return any(isinstance(kind, Label) for kind in self.signature.arguments.values())
+
+    @property
+    def output(self) -> Output:
+        """What the function returns."""
+        if len(self.signature.outputs) > 1:
+            return Output.TUPLE
+        return (Output.REAL, Output.VECTOR, Output.MATRIX)[self.signature.rank]
 
     def derivative(self, formula: Formula) -> Formula:
         """Decorate the closed-form derivative with respect to the first argument."""
@@ -227,8 +207,7 @@ class Definition:
         """
 
         def register(formula: Formula) -> Formula:
-            if self.named is not None:
-                _demand_parameters(formula, self.named, self.parameters, self.name)
+            _demand_parameters(formula, self.signature, self.parameters, self.name)
             self.forms[name] = formula
             return formula
 
@@ -267,8 +246,8 @@ def define(
     *,
     family: str,
     source: str,
-    arguments: tuple[Argument, ...] | Mapping[str, Kind],
-    output: Output | Axes | Mapping[str, Axes] = Output.REAL,
+    arguments: Mapping[str, Kind],
+    output: Axes | Mapping[str, Axes] = (),
     facts: tuple[Fact, ...] = (),
     parameters: Mapping[str, Parameter] | None = None,
     breakpoint_at_zero: bool = False,
@@ -278,9 +257,8 @@ def define(
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
-    ``arguments``: those of a row as a tuple, or any by name, each of a kind of ``signature``.
-    ``output``: of a definition of a row, an ``Output``; of any other the axes of the result, such
-    as () or ("n", "d"), or those of each result by name, where the formula gives a tuple of them.
+    ``arguments``: by name, each of a kind of ``signature``.  ``output``: the axes of the result,
+    such as () or ("n", "d"), or those of each result by name, where the formula gives a tuple.
     ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
     go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
     logits, so its Taylor radius along a line is that of the partition function.
@@ -295,21 +273,17 @@ def define(
             raise ValueError(f"definition {name!r} exists already; choose another name")
         if not inspect.getdoc(formula):
             raise ValueError(f"definition {name!r} has no docstring; say in one line what it is")
-        named = None
-        if isinstance(arguments, Mapping):
-            try:
-                named = Signature(arguments, _outputs(output))
-            except ValueError as error:
-                raise ValueError(f"definition {name!r}: {error}") from None
-            _demand_parameters(formula, named, parameters or {}, name)
+        try:
+            signature = Signature(_arguments(arguments), _outputs(output))
+        except ValueError as error:
+            raise ValueError(f"definition {name!r}: {error}") from None
+        _demand_parameters(formula, signature, parameters or {}, name)
         REGISTRY[name] = Definition(
             name=name,
             family=family,
             source=source,
-            arguments=() if isinstance(arguments, Mapping) else arguments,
-            output=_kind_of_output(output, named),
+            signature=signature,
             formula=formula,
-            named=named,
             facts=facts,
             parameters=dict(parameters or {}),
             breakpoint_at_zero=breakpoint_at_zero,
@@ -327,25 +301,22 @@ def definitions_of_a_row() -> list[Definition]:
     return [definition for definition in REGISTRY.values() if definition.of_a_row]
 
 
+def _arguments(arguments: Any) -> Mapping[str, Kind]:
+    if not isinstance(arguments, Mapping):
+        raise ValueError(
+            f"the arguments are {arguments!r}; name them, as in "
+            "{'logits': Vector('K'), 'label': Label('K')} or {'x': Real()}"
+        )
+    return arguments
+
+
 def _outputs(output: Any) -> dict[str, Axes]:
-    """The axes of the outputs of a definition with named arguments."""
-    if isinstance(output, Output):
-        if output is not Output.REAL:
-            raise ValueError(f"the output is {output}; give the axes of the result, as ('K',)")
-        return {VALUE: ()}
+    """The axes of the outputs, by name."""
     if isinstance(output, str):
         raise ValueError(f"the output is {output!r}; give a tuple of axes, as ({output!r},)")
+    if not isinstance(output, Mapping | tuple | list):
+        raise ValueError(f"the output is {output!r}; give the axes of the result, as () or ('K',)")
     return dict(output) if isinstance(output, Mapping) else {VALUE: tuple(output)}
-
-
-def _kind_of_output(output: Output | Axes | Mapping[str, Axes], named: Signature | None) -> Output:
-    if named is None:
-        if not isinstance(output, Output):
-            raise ValueError(f"the output of a definition of a row is {output!r}; give an Output")
-        return output
-    if len(named.outputs) > 1:
-        return Output.TUPLE
-    return (Output.REAL, Output.VECTOR, Output.MATRIX)[named.rank]
 
 
 def _demand_parameters(

@@ -237,6 +237,34 @@ class Signature:
         """How many axes the first output has: 0 of a real, 1 of a vector, 2 of a matrix."""
         return len(next(iter(self.outputs.values())))
 
+    @property
+    def is_one_real(self) -> bool:
+        """Whether it is a real of one real, of any size: a function element by element.
+
+        >>> Signature({"x": Real()}).is_one_real, Signature({"x": Real(lower=0.0)}).is_one_real
+        (True, False)
+        """
+        kinds, outputs = [*self.arguments.values()], [*self.outputs.values()]
+        return kinds == [Real()] and outputs == [()]
+
+    @property
+    def is_a_row(self) -> bool:
+        """Whether it is of one real, or of a vector called logits, perhaps with a label into it.
+
+        Then the result is a real, or a vector along the axis of the logits.
+
+        >>> Signature({"logits": Vector("K"), "label": Label("K")}).is_a_row
+        True
+        >>> Signature({"logits": Vector("K"), "gain": Vector("K")}).is_a_row
+        False
+        """
+        logits = self.arguments.get("logits")
+        if not isinstance(logits, Vector):
+            return self.is_one_real
+        kinds, outputs = [*self.arguments.values()], [*self.outputs.values()]
+        plain = [Vector(logits.axis), Label(logits.axis)]
+        return kinds in (plain[:1], plain) and outputs in ([()], [logits.axes])
+
     def sizes(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
         """The size of each axis, from the shape of each argument (() of a single number).
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..derivations import Definition, lookup
-from ..derivations.arithmetic.formats import FORMATS, Format
+from ..derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from .inputs.families import Batch
 from .oracle.metrics import hexadecimal
 from .reports.hints import hints
@@ -101,7 +101,7 @@ def assert_conforms(
     >>> assert_conforms(softmax, "softmax", suites="overflow")
     >>> assert_conforms(softmax, "softmax", dtype="float8")
     Traceback (most recent call last):
-    ValueError: dtype 'float8' is none of float16, bfloat16, float32, float64
+    ValueError: dtype 'float8' is none of float16, bfloat16, float32, ...
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     conformance = Conformance(
@@ -132,7 +132,7 @@ class Conformance:
             lookup(self.definition)
         except KeyError as error:
             raise ValueError(f"definition: {error.args[0]}") from None
-        _names("dtype", self.dtype, FORMATS)
+        _names("dtype", self.dtype, ARRAY_FORMATS)
         if self.suites is not None:
             _names("suites", self.suites, {**SUITES, **FORMER_NAMES})
         _one("budget", self.budget, ROWS)
@@ -148,7 +148,7 @@ class Conformance:
     @property
     def dtypes(self) -> tuple[str, ...]:
         """The formats to check, once each."""
-        return _names("dtype", self.dtype, FORMATS)
+        return _names("dtype", self.dtype, ARRAY_FORMATS)
 
     @property
     def chosen_suites(self) -> tuple[str, ...]:
@@ -270,7 +270,7 @@ def _declared(contract: object, known: Contract) -> Contract:
         if name not in settings:
             raise ValueError(f"contract has {name!r}, which is none of {', '.join(settings)}")
     ulps = contract.get("ulps", {})
-    if not isinstance(ulps, Mapping) or not set(ulps) <= set(FORMATS):
+    if not isinstance(ulps, Mapping) or not set(ulps) <= set(ARRAY_FORMATS):
         raise ValueError(
             f'contract ulps is {ulps!r}; give the most ulps by dtype, such as {{"float32": 4.0}}'
         )
@@ -334,7 +334,7 @@ class _FailureMessage:
         if failure.case is not None:
             yield from self._case_of_arguments(result, failure)
             return
-        fmt = FORMATS[result.dtype]
+        fmt = ARRAY_FORMATS[result.dtype]
         batch = _batch(failure, fmt)
         rows = [*zip(("logits", ""), row_of_numbers(failure.logits, MAX_SHOWN), strict=True)]
         if failure.label is not None:

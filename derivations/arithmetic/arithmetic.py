@@ -285,6 +285,10 @@ class Arithmetic:
             return z
         return z - self.expand_dims(elementwise(self.level)(self.max(z, axis=-1)), -1)
 
+    def weighted_mean(self, scores: Any, v: Any) -> Any:
+        """sum_j softmax(scores)_j v_j, for n scores and v of shape (n,) or (n, m)."""
+        return self.dot(self.softmax(scores), v)
+
     def softmax(self, z: Any) -> Any:
         """Probabilities e^z_i / sum_k e^z_k along the last axis.
 

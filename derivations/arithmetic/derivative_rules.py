@@ -65,6 +65,16 @@ def dot_rules(xp: Any) -> tuple[Rule, Rule]:
     return of_left, of_right
 
 
+def inner_of_weights(xp: Any, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
+    """<p, dp> of probabilities p and their cotangents dp = v g in y = p v.
+
+    An arithmetic that knows of implementations that compute it as <g, y> has a rule of its own.
+    """
+    if hasattr(xp, "inner_of_weights"):
+        return xp.inner_of_weights(p, v, dp, g, y)
+    return xp.dot(p, dp)
+
+
 def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
     """The slopes of the maximum along an axis in its entries, each with their index.
 

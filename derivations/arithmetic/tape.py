@@ -21,6 +21,7 @@ from .derivative_rules import (
     Slopes,
     attained,
     dot_rules,
+    inner_of_weights,
     power_rules,
 )
 from .graph import Pullback, Variable, sweep
@@ -77,9 +78,13 @@ class Tape:
         of_left, of_right = rules
         return self.record(
             function(a, b),
-            (left, lambda g: self._folded(of_left(g, a, b), np.shape(a))),
-            (right, lambda g: self._folded(of_right(g, a, b), np.shape(b))),
+            (left, lambda g: self._folded(of_left(g, self._kept(a), self._kept(b)), np.shape(a))),
+            (right, lambda g: self._folded(of_right(g, self._kept(a), self._kept(b)), np.shape(b))),
         )
+
+    def _kept(self, x: Any) -> Any:
+        """A value as the backward pass reads it: in arithmetics that tell, as it was stored."""
+        return self.below.kept(x) if hasattr(self.below, "kept") else x
 
     def _folded(self, g: Any, shape: tuple[int, ...]) -> Any:
         """The sum over the axes along which an operand of that shape was repeated."""
@@ -101,7 +106,7 @@ class Tape:
         def recorded(x: Any) -> Any:
             a = self.value_of(x)
             y = function(a)
-            return self.record(y, (x, lambda g: g * slope(xp, a, y)))
+            return self.record(y, (x, lambda g: g * slope(xp, self._kept(a), self._kept(y))))
 
         return recorded
 
@@ -142,14 +147,18 @@ class Tape:
         of_left, of_right = dot_rules(self.below)
         return self.record(
             self.below.dot(x, y),
-            (a, lambda g: of_left(g, x, y)),
-            (b, lambda g: of_right(g, x, y)),
+            (a, lambda g: of_left(g, self._kept(x), self._kept(y))),
+            (b, lambda g: of_right(g, self._kept(x), self._kept(y))),
         )
 
     def outer(self, a: Any, b: Any) -> Any:
         """The cotangents of a_i b_j are G b and G^T a."""
         xp, x, y = self.below, self.value_of(a), self.value_of(b)
-        return self.record(xp.outer(x, y), (a, lambda g: xp.dot(g, y)), (b, lambda g: xp.dot(x, g)))
+        return self.record(
+            xp.outer(x, y),
+            (a, lambda g: xp.dot(g, self._kept(y))),
+            (b, lambda g: xp.dot(self._kept(x), g)),
+        )
 
     def solve(self, a: Any, b: Any) -> Any:
         """Of A x = b: h with A^T h = g for b, and -h x^T for A."""
@@ -184,14 +193,31 @@ class Tape:
     def softmax(self, z: Any) -> Any:
         """Along the last axis p (g - <p, g>): what is common to all g changes nothing."""
         xp = self.below
-        p = xp.softmax(self.value_of(z))
+        found = xp.softmax(self.value_of(z))
 
         def pullback(g: Any) -> Any:
+            p = self._kept(found)
             if np.ndim(p) == 1:
                 return p * (g - xp.dot(p, g))
             return p * (g - xp.expand_dims(xp.sum(p * g, -1), -1))
 
-        return self.record(p, (z, pullback))
+        return self.record(found, (z, pullback))
+
+    def weighted_mean(self, scores: Any, v: Any) -> Any:
+        """y = sum_j p_j v_j: p (v g - <p, v g>) for the scores, where <p, v g> = <g, y>."""
+        xp, rows = self.below, self.value_of(v)
+        p = xp.softmax(self.value_of(scores))
+        y = xp.dot(p, rows)
+        of_left, of_right = dot_rules(xp)
+
+        def of_scores(g: Any) -> Any:
+            weights, stored = self._kept(p), self._kept(rows)
+            dp = of_left(g, weights, stored)
+            return weights * (dp - inner_of_weights(xp, weights, stored, dp, g, y))
+
+        return self.record(
+            y, (scores, of_scores), (v, lambda g: of_right(g, self._kept(p), self._kept(rows)))
+        )
 
     def rounded(self, x: Any) -> Any:
         """The slope is 1."""

@@ -2,8 +2,9 @@
 
 from fractions import Fraction
 
-from ..definition import Argument, Parameter, define
+from ..definition import Parameter, define
 from ..proofs.facts import Convex, Identity, Increasing, Range
+from ..signature import Real
 
 GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AISTATS, section 3"
 
@@ -11,7 +12,7 @@ GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AI
 @define(
     family="activations",
     source="Verhulst 1838; Rumelhart, Hinton, Williams 1986, Nature 323",
-    arguments=(Argument.REAL,),
+    arguments={"x": Real()},
     facts=(
         Increasing(),
         Range(lower=0, upper=1),
@@ -47,7 +48,7 @@ def _(x, xp):
 @define(
     family="activations",
     source=GLOROT,
-    arguments=(Argument.REAL,),
+    arguments={"x": Real()},
     facts=(
         Increasing(),
         Convex(),
@@ -84,7 +85,7 @@ BETA = {"beta": Parameter(default=1.0, lower=2.0**-64, upper=2.0**64)}
 @define(
     family="activations",
     source=SAO + " (the gate of GaussGLU); Hendrycks, Gimpel 2016, arXiv 1606.08415, section 2",
-    arguments=(Argument.REAL,),
+    arguments={"x": Real()},
     parameters=BETA,
     facts=(
         Increasing(),
@@ -106,7 +107,7 @@ def _(x, xp, beta=1.0):
 @define(
     family="activations",
     source=SAO,
-    arguments=(Argument.REAL,),
+    arguments={"x": Real()},
     parameters=BETA,
     facts=(
         Increasing(),

@@ -39,10 +39,17 @@ def attention(q, k, v, mask, xp, scale=None, softcap=0.0):
     nothing leaves no softmax: ValueError.
     """
     scores = capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)
-    return xp.dot(xp.softmax(scores[mask]), v[mask])
+    return xp.weighted_mean(scores[mask], v[mask])
 
 
 @attention.form("scaled query")
 def _(q, k, v, mask, xp, scale=None, softcap=0.0):
     scores = capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)
-    return xp.dot(xp.softmax(scores[mask]), v[mask])
+    return xp.weighted_mean(scores[mask], v[mask])
+
+
+@attention.form("root of the scale on both sides")
+def _(q, k, v, mask, xp, scale=None, softcap=0.0):
+    root = xp.sqrt(_scale(q, scale, xp))
+    scores = capped(xp.dot(k * root, q * root), softcap, xp)
+    return xp.weighted_mean(scores[mask], v[mask])

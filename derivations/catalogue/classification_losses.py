@@ -1,7 +1,8 @@
 """Losses of logits and a label."""
 
-from ..definition import Argument, Parameter, define
+from ..definition import Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ..signature import Label, Vector
 from .softmax import exp_of_log_softmax, log1p_of_losers, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
@@ -13,7 +14,7 @@ SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
         "Mao, Mohri, Zhong 2023, arXiv 2304.07288, section 2 (logistic loss); label smoothing: "
         "Szegedy et al. 2016, arXiv 1512.00567, section 7"
     ),
-    arguments=(Argument.LOGITS, Argument.LABEL),
+    arguments={"logits": Vector("K"), "label": Label("K")},
     facts=(
         ShiftInvariant(),
         PermutationInvariant(),
@@ -24,50 +25,50 @@ SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
     parameters={"smoothing": SMOOTHING},
     partition_function=True,
 )
-def cross_entropy(z, label, xp, smoothing=0.0):
+def cross_entropy(logits, label, xp, smoothing=0.0):
     """Cross-entropy log sum_k e^z_k - sum_k t_k z_k with t = (1 - s) onehot(label) + s / K."""
     if smoothing == 0:  # the plain loss: 0 * z_k would be NaN where a class is masked by -inf
-        return logsumexp(z, xp) - z[label]
+        return logsumexp(logits, xp) - logits[label]
     s = xp.number(smoothing)
-    return logsumexp(z, xp) - ((1 - s) * z[label] + s * (xp.sum(z) / len(z)))
+    return logsumexp(logits, xp) - ((1 - s) * logits[label] + s * (xp.sum(logits) / len(logits)))
 
 
 @cross_entropy.derivative
-def _(z, label, xp, smoothing=0.0):
+def _(logits, label, xp, smoothing=0.0):
     s = xp.number(smoothing)
-    gradient = softmax(z, xp) - s / len(z)
+    gradient = softmax(logits, xp) - s / len(logits)
     gradient[label] -= 1 - s
     return gradient
 
 
 @cross_entropy.form("shifted")
-def _(z, label, xp, smoothing=0.0):
-    return cross_entropy(z - xp.max(z), label, xp, smoothing)
+def _(logits, label, xp, smoothing=0.0):
+    return cross_entropy(logits - xp.max(logits), label, xp, smoothing)
 
 
 @cross_entropy.second_formula
 @cross_entropy.form("log1p")
-def _(z, label, xp, smoothing=0.0):
-    d, tail = log1p_of_losers(z, xp)
+def _(logits, label, xp, smoothing=0.0):
+    d, tail = log1p_of_losers(logits, xp)
     if smoothing == 0:  # 0 times a masked class is NaN
         return tail - d[label]
     s = xp.number(smoothing)
-    return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(z)))
+    return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(logits)))
 
 
 @cross_entropy.gradient_form("exp of log-softmax")
-def _(z, label, xp, smoothing=0.0):
+def _(logits, label, xp, smoothing=0.0):
     s = xp.number(smoothing)
-    gradient = exp_of_log_softmax(z, xp) - s / len(z)
+    gradient = exp_of_log_softmax(logits, xp) - s / len(logits)
     gradient[label] -= 1 - s
     return gradient
 
 
 @cross_entropy.relation("-log_softmax_y", to="log_softmax")
-def _(log_p, z, label, xp):
+def _(log_p, logits, label, xp):
     return -log_p[label]
 
 
 @cross_entropy.label_loss
-def _(loss, z, label, xp):
+def _(loss, logits, label, xp):
     return loss

@@ -2,9 +2,9 @@
 
 from fractions import Fraction
 
-from ..definition import Argument, Parameter, define
+from ..definition import Parameter, define
 from ..proofs.facts import Range
-from ..signature import Vector
+from ..signature import Real, Vector
 
 HALF = Fraction(1, 2)
 
@@ -12,7 +12,7 @@ HALF = Fraction(1, 2)
 @define(
     family="normalisers",
     source="Sao 2026, Ghosts of Softmax, arXiv 2603.13552, appendix 3",
-    arguments=(Argument.REAL,),
+    arguments={"v": Real()},
     parameters={"width": Parameter(default=1.0, lower=2.0**-64, upper=2.0**64)},
     facts=(Range(lower=0),),
 )

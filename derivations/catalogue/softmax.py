@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..definition import Argument, CollapsePart, Output, Place, define
+from ..definition import CollapsePart, Place, define
 from ..proofs.facts import (
     Convex,
     GradientSumsTo,
@@ -14,6 +14,7 @@ from ..proofs.facts import (
     ShiftInvariant,
     SumsTo,
 )
+from ..signature import Vector
 
 BLANCHARD_HIGHAM_HIGHAM = (
     "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions, "
@@ -24,8 +25,8 @@ BLANCHARD_HIGHAM_HIGHAM = (
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
-    arguments=(Argument.LOGITS,),
-    output=Output.VECTOR,
+    arguments={"logits": Vector("K")},
+    output=("K",),
     facts=(
         SumsTo(1),
         ShiftInvariant(),
@@ -35,45 +36,45 @@ BLANCHARD_HIGHAM_HIGHAM = (
     ),
     partition_function=True,
 )
-def softmax(z, xp):
+def softmax(logits, xp):
     """Probabilities e^z_i / sum_k e^z_k."""
-    e = xp.exp(z)
+    e = xp.exp(logits)
     return e / xp.sum(e)
 
 
 @softmax.derivative
-def _(z, xp):
-    p = softmax(z, xp)
+def _(logits, xp):
+    p = softmax(logits, xp)
     return np.diag(p) - np.outer(p, p)
 
 
 @softmax.form("shifted")
-def _(z, xp):
-    e = xp.exp(z - xp.max(z))
+def _(logits, xp):
+    e = xp.exp(logits - xp.max(logits))
     return e / xp.sum(e)
 
 
 @softmax.form("division-free")
-def _(z, xp):
-    return xp.exp(z - logsumexp.forms["shifted"](z, xp))
+def _(logits, xp):
+    return xp.exp(logits - logsumexp.forms["shifted"](logits, xp))
 
 
 @softmax.second_formula
-def _(z, xp):
+def _(logits, xp):
     """e^(d_i - log1p(sum of the others' e^d)): no quotient, and a shift of its own."""
-    d, tail = log1p_of_losers(z, xp)
+    d, tail = log1p_of_losers(logits, xp)
     return xp.exp(d - tail)
 
 
 @softmax.relation("exp(log_softmax)", to="log_softmax")
-def _(log_p, z, xp):
+def _(log_p, logits, xp):
     return xp.exp(log_p)
 
 
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
-    arguments=(Argument.LOGITS,),
+    arguments={"logits": Vector("K")},
     facts=(
         ShiftEquivariant(),
         PermutationInvariant(),
@@ -82,65 +83,65 @@ def _(log_p, z, xp):
     ),
     partition_function=True,
 )
-def logsumexp(z, xp):
+def logsumexp(logits, xp):
     """Log-sum-exp, log sum_k e^z_k: the logarithm of the partition function."""
-    return xp.log(xp.sum(xp.exp(z)))
+    return xp.log(xp.sum(xp.exp(logits)))
 
 
 @logsumexp.derivative
-def _(z, xp):
-    return softmax(z, xp)
+def _(logits, xp):
+    return softmax(logits, xp)
 
 
 @logsumexp.form("shifted")
-def _(z, xp):
-    m = xp.max(z)
-    return m + xp.log(xp.sum(xp.exp(z - m)))
+def _(logits, xp):
+    m = xp.max(logits)
+    return m + xp.log(xp.sum(xp.exp(logits - m)))
 
 
-def log1p_of_losers(z, xp):
+def log1p_of_losers(logits, xp):
     """Distances z - m to the first maximum m, and log1p of the sum of e^(z - m) over the others.
 
     log(1 + T) rounds 1 + T and loses a small T; log1p(T) keeps it.  (For numbers, not symbols.)
     """
-    lead = max(range(len(z)), key=lambda k: z[k])
-    d = z - z[lead]
-    return d, xp.log1p(xp.sum(xp.exp(d)[np.arange(len(z)) != lead]))
+    lead = max(range(len(logits)), key=lambda k: logits[k])
+    d = logits - logits[lead]
+    return d, xp.log1p(xp.sum(xp.exp(d)[np.arange(len(logits)) != lead]))
 
 
 @logsumexp.second_formula
 @logsumexp.form("log1p")
-def _(z, xp):
-    _, tail = log1p_of_losers(z, xp)
-    return xp.max(z) + tail
+def _(logits, xp):
+    _, tail = log1p_of_losers(logits, xp)
+    return xp.max(logits) + tail
 
 
 @logsumexp.gradient_form("exp of log-softmax")
-def exp_of_log_softmax(z, xp):
+def exp_of_log_softmax(logits, xp):
     """Softmax as e^(log-softmax): what is at hand where log-softmax is stored."""
-    return xp.exp(log_softmax.forms["shifted"](z, xp))
+    return xp.exp(log_softmax.forms["shifted"](logits, xp))
 
 
 @logsumexp.relation("x_k - log_softmax_k", to="log_softmax")
-def _(log_p, z, xp):
-    return z[0] - log_p[0]
+def _(log_p, logits, xp):
+    return logits[0] - log_p[0]
 
 
 @logsumexp.relation("softmax, its gradient", to="softmax", of_gradient=True)
-def _(p, z, xp):
+def _(p, logits, xp):
     return p
 
 
 @logsumexp.label_loss
-def _(log_sum, z, label, xp):
-    return log_sum - z[label]
+def _(log_sum, logits, label, xp):
+    return log_sum - logits[label]
 
 
 @define(
     family="softmax",
     source=BLANCHARD_HIGHAM_HIGHAM,
-    arguments=(Argument.LOGITS,),
-    output=Output.VECTOR,
+    arguments={"logits": Vector("K")},
+    output=("K",),
     facts=(
         ShiftInvariant(),
         PermutationEquivariant(),
@@ -150,41 +151,41 @@ def _(log_sum, z, label, xp):
     partition_function=True,
     collapse_parts=(CollapsePart("log p of the leader", Place.LEADER),),
 )
-def log_softmax(z, xp):
+def log_softmax(logits, xp):
     """Log-probabilities z_i - log sum_k e^z_k."""
-    return z - logsumexp(z, xp)
+    return logits - logsumexp(logits, xp)
 
 
 @log_softmax.derivative
-def _(z, xp):
-    p = softmax(z, xp)
+def _(logits, xp):
+    p = softmax(logits, xp)
     one = xp.number(1)
     return np.diag(0 * p + one) - (0 * p + one)[:, None] * p[None, :]
 
 
 @log_softmax.form("shifted")
-def _(z, xp):
-    d = z - xp.max(z)
+def _(logits, xp):
+    d = logits - xp.max(logits)
     return d - xp.log(xp.sum(xp.exp(d)))
 
 
 @log_softmax.form("log of softmax")
-def _(z, xp):
-    return xp.log(softmax.forms["shifted"](z, xp))
+def _(logits, xp):
+    return xp.log(softmax.forms["shifted"](logits, xp))
 
 
 @log_softmax.second_formula
 @log_softmax.form("log1p")
-def _(z, xp):
-    d, tail = log1p_of_losers(z, xp)
+def _(logits, xp):
+    d, tail = log1p_of_losers(logits, xp)
     return d - tail
 
 
 @log_softmax.relation("x - logsumexp", to="logsumexp")
-def _(log_sum, z, xp):
-    return z - log_sum
+def _(log_sum, logits, xp):
+    return logits - log_sum
 
 
 @log_softmax.label_loss
-def _(log_p, z, label, xp):
+def _(log_p, logits, label, xp):
     return 0 - log_p[label]

@@ -48,9 +48,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arithmetic.formats import Format, format_of
+from ..arithmetic.formats import ALL_FORMATS, Format
 
 ELEMENTARY = 8.0  # 4 ulp; who computes exp worse is outside of the class, and is found out
+FAITHFUL = 2.0  # 1 ulp: what is computed in a wider format and rounded
 LOGARITHM = 2.0  # 1 ulp of log S: with ELEMENTARY a quarter of 1000 classes could be lost
 UNDERFLOW = 5.0  # 4 ulp of an exponential and half an ulp of a quotient, in smallest subnormals
 SLACK = 1 + 2.0**-20  # for the rounding errors made in evaluating a bound
@@ -98,11 +99,12 @@ class Model:
         flushes: bool = False,
         summation: str = "any",
         arithmetic: str = "input",
-        elementary: float = ELEMENTARY,
+        elementary: float | None = None,
     ) -> Model:
         """The model of a format with an accumulator and an arithmetic between the operations.
 
-        Both are "input", "float32" or "float64", and never narrower than the format.
+        Both are "input" or the name of a format, and never of fewer bits than the format.
+        Functions are within ``elementary`` u; None: what is usual there (``elementary_of``).
 
         >>> from ..arithmetic.formats import BFLOAT16
         >>> model = Model.of(BFLOAT16, arithmetic="float32")
@@ -110,7 +112,7 @@ class Model:
         (True, True)
         """
         sums, between = (
-            min((fmt, fmt if name == "input" else format_of(name)), key=_roundoff)
+            min((fmt, fmt if name == "input" else ALL_FORMATS[name]), key=_roundoff)
             for name in (accumulator, arithmetic)
         )
         smallest = max(f.emin if flushes else f.tiny_exponent for f in (sums, between))
@@ -120,7 +122,7 @@ class Model:
             _roundoff(sums),
             UNDERFLOW * 2.0**smallest,
             summation,
-            elementary,
+            elementary_of(between) if elementary is None else elementary,
             narrow,
             2.0**fmt.emin if narrow and flushes else 0.0,
         )
@@ -180,6 +182,29 @@ def additions(summation: str, terms: Any) -> Any:
     if summation == "pairwise":
         return _ceil_log2(count)
     return np.minimum(count, BLOCK) - 1 + _ceil_log2(-(-count // BLOCK))
+
+
+def elementary_of(fmt: Format) -> float:
+    """The relative error of exp, log and the like in a format, in its unit roundoff.
+
+    Nobody evaluates a polynomial in four bits: in a format of eight bits functions are computed in
+    a wider one and rounded, so within an ulp.
+
+    Parameters
+    ----------
+    fmt
+        The format of the operations.
+
+    Returns
+    -------
+    float
+        ELEMENTARY, or FAITHFUL in eight bits.
+
+    >>> from ..arithmetic.formats import BFLOAT16, FLOAT8_E5M2
+    >>> elementary_of(BFLOAT16), elementary_of(FLOAT8_E5M2)
+    (8.0, 2.0)
+    """
+    return FAITHFUL if fmt.dtype.itemsize == 1 else ELEMENTARY
 
 
 def _roundoff(fmt: Format) -> float:

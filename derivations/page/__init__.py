@@ -88,7 +88,10 @@ def derive(name: str, *, size: int = 3, style: str = "text") -> str:
     definition = lookup(name)
     if not definition.of_a_row:
         return (text if style == "text" else latex)(definition, of_arguments(definition))
-    sections = [*_formulas(definition, size), *_declarations(definition)]
+    try:
+        sections = [*_formulas(definition, size), *_declarations(definition)]
+    except (TypeError, ValueError):  # the formula takes a decision on a symbol
+        return (text if style == "text" else latex)(definition, of_arguments(definition))
     if definition.partition_function:
         sections += _radius(size)
     if definition.singularities is not None:

@@ -22,7 +22,7 @@ import numpy as np
 import sympy
 
 from ..arithmetic.systems import symbols
-from ..definition import Argument, Definition, Output
+from ..definition import Definition, Output
 
 XP = symbols()
 
@@ -98,14 +98,10 @@ class Symbolic:
 
     def apply(self, formula: Any, point: Sequence[sympy.Expr], label: int | None) -> np.ndarray:
         """A formula with the definition's signature, at a point, as an array of expressions."""
-        arguments: list[Any] = []
-        for argument in self.definition.arguments:
-            if argument is Argument.LOGITS:
-                arguments.append(XP.vector(point))
-            elif argument is Argument.REAL:
-                arguments.append(XP.number(point[0]))
-            else:
-                arguments.append(label)
+        one_real = self.definition.elementwise
+        arguments: list[Any] = [XP.number(point[0]) if one_real else XP.vector(point)]
+        if self.definition.labelled:
+            arguments.append(label)
         return np.asarray(formula(*arguments, XP, **self.parameters), dtype=object)
 
     def value(

@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import elementary, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
 from .model import Model
 from .numbers import RunningNumber, as_number, finish, rounded
 from .softmax import softmax
+from .storage import either, kept
 
 
 class RunningErrorArithmetic(Arrays[RunningNumber]):
@@ -71,6 +74,24 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         number = as_number(self.model, x)
         underflow = self.model.half_subnormal
         return rounded(self.model, *number.parts(), underflow=underflow, evaluation=0.0)
+
+    def kept(self, x: Any) -> Any:
+        """A number of the forward pass as the backward pass reads it; constants as they are."""
+        return kept(x) if isinstance(x, RunningNumber) else x
+
+    def inner_of_weights(self, p: Any, v: Any, dp: Any, g: Any, y: Any) -> RunningNumber:
+        """<p, dp> for dp = v g and y = p v; from the output y, where that is stored, as <g, y>.
+
+        sum_j p_j sum_e v_je g_e = sum_e g_e y_e: both have one exact value and one reference.
+        """
+        inner = self.dot(p, dp)
+        if not self.model.stored_forward:
+            return inner
+        return either(inner, self.dot(self.array(g), kept(y)) if np.ndim(v) == 2 else g * kept(y))
+
+    def weighted_mean(self, scores: Any, v: Any) -> RunningNumber:
+        """The sum of rows v_j with the softmax of the scores as weights."""
+        return self.dot(self.softmax(scores), v)
 
     def combine(
         self, function: Callable[..., Any], numbers: Sequence[RunningNumber]

@@ -23,14 +23,16 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``absolute``: log, log1p, expm1, tanh, sigmoid and softplus may be off by so many u besides.
 * ``online_block``: softmax in blocks of so many scores, rescaled when the maximum grows.
 * ``from_logsumexp``: softmax also as exp(z - L), L = max + log(sum), computed before.
-* ``operands``: the format that operands of matrix products are rounded to, such as TF32, or
+* ``operands``: the format that operands of matrix products are rounded to, such as tfloat32, or
   bfloat16 for the weights of attention.
 * ``stored_softmax``: probabilities are rounded to the result's format before they are used.
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
+* ``stored_forward``: what the backward pass reads of the forward pass (the output of attention,
+  probabilities, the inverse root of a norm) has been rounded to the result's format; that of
+  attention may replace the inner product of probabilities and their cotangents.
 
-What no option describes is found out: an output of the forward pass that is stored in fewer bits
-and read by the backward pass, exponentials that overflow inside of a sigmoid.
+What no option describes is found out, such as exponentials that overflow inside of a sigmoid.
 """
 
 from __future__ import annotations
@@ -41,11 +43,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.formats import BINARY32, Format, format_of
-from ..error_bounds.model import ELEMENTARY, SUMMATIONS, additions
+from ..arithmetic.formats import ALL_FORMATS, Format
+from ..error_bounds.model import ELEMENTARY, SUMMATIONS, additions, elementary_of
 
 ROOTS = 4.0  # 1 / sqrt(x) as an instruction with a Newton step, or as a quotient of a root
-TF32 = Format("tf32", 11, 127, BINARY32.dtype)  # what tensor cores keep of a float32
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Model:
         How probabilities may be computed, and whether they are stored.
     operands
         The format of operands of matrix products; None: that of the operations.
+    stored_forward
+        Whether a backward pass reads numbers of the forward pass as they are stored.
     faithful_sums, faithful_result
         Whether additions, or the result, may be rounded otherwise than to nearest.
 
@@ -95,6 +98,7 @@ class Model:
     operands: Format | None = None
     faithful_sums: bool = False
     faithful_result: bool = False
+    stored_forward: bool = False
 
     def __post_init__(self) -> None:
         if self.summation not in SUMMATIONS:
@@ -117,10 +121,13 @@ class Model:
         fmt
             The format of inputs and results.
         accumulator, arithmetic
-            The formats of sums and of operations: "input", "float32" or "float64"; never narrower
+            The formats of sums and of operations: "input", or the name of one; never of fewer bits
             than ``fmt``.
         **options
             The further fields of the class.
+
+        Functions in a format of eight bits are computed in a wider one and rounded: ``elementary``
+        2 there, where it is not given.
 
         >>> from ..arithmetic.formats import BFLOAT16
         >>> model = Model.of(BFLOAT16, arithmetic="float32", summation="blocked")
@@ -128,9 +135,10 @@ class Model:
         ('float32', 'float32', 'bfloat16')
         """
         sums, between = (
-            min((fmt, fmt if name == "input" else format_of(name)), key=unit_roundoff)
+            min((fmt, fmt if name == "input" else ALL_FORMATS[name]), key=unit_roundoff)
             for name in (accumulator, arithmetic)
         )
+        options.setdefault("elementary", elementary_of(between))
         return cls(between, sums, fmt, **options)
 
     @functools.cached_property
@@ -221,7 +229,7 @@ def largest(fmt: Format) -> float:
     >>> largest(BINARY16)
     65504.0
     """
-    return (2 - 2.0 ** (1 - fmt.precision)) * 2.0**fmt.emax
+    return fmt.largest
 
 
 def underflow(fmt: Format, subnormals: float, flushes: bool) -> float:

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, H, quiet
-from .model import Model, largest, rounded_to, unit_roundoff
+from .model import Model, largest, unit_roundoff
 from .numbers import RunningNumber, finish, stack
+from .storage import operand
 
 
 def _summed(
@@ -110,7 +111,7 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
     and their sum.  With |a| <= A, |b| <= B the references and s, t the errors, products are off by
     sum (A t + B s + s t).  Operands are rounded to ``model.operands`` first.
     """
-    a, b = _operand(model, a), _operand(model, b)
+    a, b = operand(a), operand(b)
     count = a.shape[-1]
 
     def off(x: Array, s: Array, y: Array, t: Array) -> Any:
@@ -142,23 +143,6 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
         )
 
 
-def _operand(model: Model, a: RunningNumber) -> RunningNumber:
-    """An operand of a product, rounded to the format of operands where that is narrower.
-
-    By a whole unit in the last place: tensor cores cut off the low bits of what is not rounded
-    before.  Exact numbers that this format holds stay exact.
-    """
-    fmt = model.operands
-    if fmt is None or unit_roundoff(fmt) <= model.u:
-        return a
-    with quiet():
-        held = a.is_exact & (rounded_to(fmt, a.value) == a.value)
-        off = 2 * unit_roundoff(fmt) * (a.above + a.error) * UP + 2.0**fmt.tiny_exponent
-        over = a.above + a.error > largest(fmt)
-        off = np.where(over, np.inf, off)
-        return finish(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
-
-
 def outer(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
     """All products of the entries of two vectors, which are operands as those of ``dot``."""
-    return _operand(model, a)[:, None] * _operand(model, b)[None, :]
+    return operand(a)[:, None] * operand(b)[None, :]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
-from softproof.derivations import REGISTRY, Argument, Output, definitions_of_a_row, lookup
+from softproof.derivations import REGISTRY, Output, definitions_of_a_row, lookup
 from softproof.derivations.arithmetic.systems import balls
 
 XP = balls()
@@ -21,7 +21,7 @@ def precise():
 
 def arguments(definition, label):
     """Logits, and the label where the definition takes it."""
-    return (XP.vector(Z), label)[: 1 + (Argument.LABEL in definition.arguments)]
+    return (XP.vector(Z), label)[: 1 + definition.labelled]
 
 
 def meet(one, other):

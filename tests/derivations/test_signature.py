@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from softproof.derivations import REGISTRY, Argument, Output, define, lookup
+from softproof.derivations import REGISTRY, Output, define, lookup
 from softproof.derivations.signature import (
     VALUE,
     Integer,
@@ -46,7 +46,6 @@ def test_a_definition_of_named_arguments_stands_in_the_registry():
     assert not definition.of_a_row
     assert not definition.labelled
     assert not definition.elementwise
-    assert definition.arguments == ()
     assert definition.output is Output.VECTOR
     assert definition.signature.axes == ("K",)
     assert [n for n, kind in definition.signature.arguments.items() if kind.shared] == ["gain"]
@@ -56,7 +55,6 @@ def test_a_definition_of_named_arguments_stands_in_the_registry():
     ("output", "kind", "outputs"),
     [
         ((), Output.REAL, {VALUE: ()}),
-        (Output.REAL, Output.REAL, {VALUE: ()}),
         (("n", "d"), Output.MATRIX, {VALUE: ("n", "d")}),
         ({"y": ("n",), "loss": ()}, Output.TUPLE, {"y": ("n",), "loss": ()}),
         ({"y": ("n",)}, Output.VECTOR, {"y": ("n",)}),
@@ -79,7 +77,7 @@ def test_an_output_is_a_real_a_vector_a_matrix_or_a_tuple_of_them(output, kind, 
         ("sigmoid", {"x": Real()}, {VALUE: ()}),
     ],
 )
-def test_a_definition_of_a_row_has_a_signature_too(name, kinds, outputs):
+def test_a_definition_of_a_row_is_declared_as_any_other(name, kinds, outputs):
     definition = lookup(name)
     assert definition.of_a_row
     assert definition.signature == Signature(kinds, outputs)
@@ -97,6 +95,7 @@ def test_a_definition_of_a_row_has_a_signature_too(name, kinds, outputs):
         ({"output": ("n",)}, "output 'value' has the axis 'n'; the axes of the arguments are K"),
         ({"output": "K"}, "give a tuple of axes"),
         ({"output": Output.VECTOR}, "give the axes of the result"),
+        ({"output": None}, "the output is None; give the axes of the result"),
         ({"output": ("K", "K", "K")}, "it may have two"),
         ({"parameters": {"gain": Parameter(0, 0, 1)}}, "'gain' is an argument and something else"),
         ({"parameters": {}}, r"takes \(x, gain, xp, eps\); it has to take \(x, gain, xp\)"),
@@ -126,9 +125,57 @@ def test_a_form_takes_what_the_definition_takes():
     assert definition.forms == {"another": scaled}
 
 
-def test_the_tuple_form_demands_an_output_of_a_row():
-    with pytest.raises(ValueError, match="give an Output"):
-        define(**ABOUT, arguments=(Argument.LOGITS,), output=("K",))(scaled)
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ({"logits": Vector("n")}, ("n",)),
+        ({"logits": Vector("n")}, {"loss": ()}),
+        ({"logits": Vector("K"), "target": Label("K")}, ()),
+        ({"logits": Vector("K"), "target": Label("K")}, ("K",)),
+        ({"t": Real()}, ()),
+    ],
+)
+def test_who_takes_logits_with_a_label_or_one_real_is_of_a_row(arguments, output):
+    definition = declared_of(arguments, output)
+    assert definition.of_a_row
+    assert definition.labelled == ("target" in arguments)
+    assert definition.elementwise == ("t" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ({"x": Vector("K")}, ("K",)),
+        ({"logits": Vector("K", lower=0.0)}, ("K",)),
+        ({"logits": Vector("K", shared=True)}, ("K",)),
+        ({"logits": Matrix("n", "K")}, ("K",)),
+        ({"logits": Vector("K"), "gain": Vector("K")}, ("K",)),
+        ({"logits": Vector("K"), "mask": Mask("K")}, ("K",)),
+        ({"logits": Vector("K"), "label": Label("K", shared=True)}, ()),
+        ({"logits": Vector("K"), "label": Label("K"), "other": Label("K")}, ()),
+        ({"label": Label("K"), "logits": Vector("K")}, ()),
+        ({"logits": Vector("K")}, {"p": ("K",), "log_sum": ()}),
+        ({"x": Real(lower=0.0)}, ()),
+        ({"x": Real(), "y": Real()}, ()),
+        ({"x": Real()}, {"sine": (), "cosine": ()}),
+    ],
+)
+def test_who_takes_anything_else_is_not_of_a_row(arguments, output):
+    definition = declared_of(arguments, output)
+    assert not definition.of_a_row
+    assert not definition.elementwise
+
+
+def declared_of(arguments, output):
+    scope = {}
+    exec(f"def declared({', '.join(arguments)}, xp): 'Anything.'", scope)
+    return define(**ABOUT, arguments=arguments, output=output)(scope["declared"])
+
+
+@pytest.mark.parametrize("arguments", [(Real(),), ("logits", "label"), Vector("K"), None])
+def test_arguments_without_names_are_told_how_to_be_named(arguments):
+    with pytest.raises(ValueError, match=r"name them, as in {'logits': Vector\('K'\), 'label'"):
+        define_scaled(arguments=arguments)
 
 
 @pytest.mark.parametrize("ends", [(1.0, 1.0), (2.0, 1.0), (math.nan, 1.0)])

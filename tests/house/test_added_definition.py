@@ -26,7 +26,7 @@ ADDED = {
 @define(
     family="activations",
     source="Turian, Bergstra, Bengio 2009, Quadratic features for chunking, NAACL HLT",
-    arguments=(Argument.REAL,),
+    arguments={"x": Real()},
     facts=(
         Increasing(),
         Range(lower=-1, upper=1),

@@ -22,14 +22,28 @@ ROOMS = (
     "derivations/proofs",
     "derivations/step_radius",
     "verify/claims",
+    "verify/inputs",
     "verify/oracle",
     "verify/plots",
-    "verify/power/measure.py",
-    "verify/power/mistakes.py",
-    "verify/power/report.py",
+    "verify/power",
     "verify/pytest_plugin.py",
     "verify/reports",
     "verify/studies",
+    "verify/subjects/arrays.py",
+    "verify/subjects/built_in",
+    "verify/subjects/call.py",
+    "verify/subjects/contract.py",
+    "verify/subjects/differentiate.py",
+    "verify/subjects/implementations",
+    "verify/subjects/isolation/descendants.py",
+    "verify/subjects/isolation/in_process.py",
+    "verify/subjects/isolation/numba_cache.py",
+    "verify/subjects/isolation/worker.py",
+    "verify/subjects/isolation/worker_pool.py",
+    "verify/subjects/layouts.py",
+    "verify/subjects/registration.py",
+    "verify/subjects/subject.py",
+    "verify/subjects/surroundings.py",
     "verify/suites",
     "verify/testing.py",
 )
@@ -43,13 +57,21 @@ REGISTRIES = {
     "right_class_bound",
     "shared_error",
 }
-# Or by a table, with these parameters: `suites.Suite` and `suites.invariance.CHECKS` say what.
+# Or by a table, with these parameters: `suites.Suite`, `suites.invariance.CHECKS`,
+# `inputs.families` and `subjects.layouts.lay_out` say what.
 BY_A_TABLE = {
+    ("array",),
+    ("rng", "fmt", "rows"),
+    ("fmt", "rows"),
     ("definition", "fmt"),
     ("subject", "definition", "fmt"),
     ("subject", "definition", "fmt", "batch"),
     ("fact", "at"),
 }
+# Implementations of definitions, wrapped or wrong on purpose, are called by subjects alone:
+# `subjects.subject.Subject` says with what, and the docstring of the module which keywords there
+# are besides.  Each says in a line what it is, or what is wrong with it.
+IMPLEMENTATIONS = ("verify/power/broken*.py", "verify/subjects/implementations/*.py")
 FEWEST_WORDS = 4  # of a first sentence
 
 Documented = ast.FunctionDef | ast.ClassDef
@@ -74,6 +96,10 @@ def public(tree: ast.Module) -> Iterator[tuple[Documented, bool]]:
 def decorators(node: Documented) -> set[str]:
     called = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
     return {d.id for d in called if isinstance(d, ast.Name)}
+
+
+def is_implementation(path: Path) -> bool:
+    return any(path.match(pattern) for pattern in IMPLEMENTATIONS)
 
 
 def is_registered(function: ast.FunctionDef) -> bool:
@@ -135,7 +161,7 @@ def test_public_functions_say_what_they_take_return_and_raise(path):
         node.name: missing(node)
         for node, is_method in public(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and not is_method
-        if not is_registered(node)
+        if not is_registered(node) and not is_implementation(path)
     }
     assert {name: what for name, what in found.items() if what} == {}
 
@@ -207,6 +233,20 @@ def test_what_is_missing_is_found(old, new, what):
 def test_nothing_is_demanded_of_what_is_not_there():
     assert missing(function('def f() -> int:\n    """Return the largest number."""')) == []
     assert missing(function('def f(x) -> None:\n    """Print."""')) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("verify/power/broken_layouts.py", True),
+        ("verify/subjects/implementations/textbook.py", True),
+        ("verify/power/measure.py", False),
+        ("verify/subjects/layouts.py", False),
+    ],
+)
+def test_implementations_are_told_from_what_calls_them(path, is_one):
+    assert (ROOT / path).exists()
+    assert is_implementation(ROOT / path) is is_one
 
 
 @pytest.mark.parametrize("text", ["h.", "For JSON.", "In balls.", "The same of the gradient.", ""])

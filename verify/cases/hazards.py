@@ -50,6 +50,24 @@ def hazards(kind: Numbers) -> dict[str, Drawn]:
     return {name: _inside(kind, draw) for name, draw in named.items()}
 
 
+STRONGEST = ("huge", "tiny", "wide", "near the end", "ends", "near the ends")
+
+
+def strongest(kind: Numbers) -> tuple[str, ...]:
+    """The hazards of a kind that are asked together with those of another argument.
+
+    >>> from softproof.derivations import Vector
+    >>> strongest(Vector("K")), strongest(Vector("K", lower=0.0))
+    (('wide', 'huge', 'tiny'), ('near the end', 'wide', 'huge'))
+    """
+    return tuple(name for name in hazards(kind) if name in STRONGEST)
+
+
+def strongest_mask_hazards() -> tuple[str, ...]:
+    """The same of masks: one entry kept, or an end dropped."""
+    return ("one kept", "first dropped", "last dropped")
+
+
 def mask_hazards() -> dict[str, DrawnMask]:
     """The ways to draw a mask, by name, the plain one first; each keeps one entry at least.
 
@@ -100,7 +118,8 @@ def _huge(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
 
 
 def _wide(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
-    most = squares_fit(fmt, shape)
+    fit = squares_fit(fmt, shape)
+    most = fit if fit >= 0 else 2  # of long rows in formats of few exponents
     return np.asarray(2.0 ** rng.uniform(-most, most, shape) * rng.choice([-1.0, 1.0], shape))
 
 
@@ -181,6 +200,8 @@ def ends(kind: Numbers, fmt: Format) -> tuple[np.generic, np.generic]:
     """The least and the largest number of a format in the domain of a kind."""
 
     def within(end: float, towards: float) -> np.generic:
+        if not fmt.has_infinities:
+            end, towards = (float(np.clip(x, -fmt.largest, fmt.largest)) for x in (end, towards))
         number: np.generic = fmt.dtype.type(end)
         if math.isinf(end):
             return number

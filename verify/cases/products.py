@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...derivations.arithmetic.reverse_mode import vector_jacobian_product
-from ...derivations.definition import Definition, Formula, Output
+from ...derivations.definition import Definition, Formula
 from ...derivations.signature import Kind, Matrix, Numbers, Real, Signature, Vector
 from .case import Case
 
@@ -91,10 +91,10 @@ def _products(definition: Definition, wrt: tuple[str, ...], count: int) -> Defin
         name=definition.name,
         family=definition.family,
         source=definition.source,
-        arguments=(),
-        output=Output.TUPLE if len(wrt) > 1 else Output.MATRIX,
+        signature=Signature(
+            kinds, {name: definition.signature.arguments[name].axes for name in wrt}
+        ),
         formula=_summed(definition, definition.formula, wrt, count),
-        named=Signature(kinds, {name: definition.signature.arguments[name].axes for name in wrt}),
         parameters=definition.parameters,
         forms={n: _summed(definition, f, wrt, count) for n, f in definition.forms.items()},
         declared_in=definition.declared_in,

@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, FORMATS
 
 Dtype = enum.Enum("Dtype", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
+ArrayDtype = enum.Enum(  # type: ignore[misc]
+    "ArrayDtype", {name: name for name in ARRAY_FORMATS}, type=str
+)
 FLOAT32 = Dtype("float32")
 
 

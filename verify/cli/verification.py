@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
 from ...derivations import REGISTRY, Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..cases.case import Case
 from ..cases.text import parse
 from ..cases.user_definitions import DefinitionError, errors_of_definitions, load_definitions
@@ -91,12 +91,6 @@ def select(selection: Selection) -> Selected:
         if not selection.patterns:
             skipped |= {s.id: f"{s.slow}; name it to run it" for s in found if s.slow}
         tested = [s for s in found if s.id not in skipped]
-        for subject in tested:
-            if subject.command and not lookup(subject.definition).of_a_row:
-                raise SubjectError(
-                    f"{subject.id} is a program, and programs take logits and labels only; give a "
-                    f"Python function, as module:attribute, for {subject.definition}"
-                )
         if selection.settings:
             tested = [s.declaring(selection.settings) for s in tested]
         return Selected(declared, found, tested, skipped)
@@ -123,7 +117,7 @@ def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Confi
     dtypes = (
         selection.dtypes
         or ([stored_dtype] if stored_dtype else [])
-        or [d for d in FORMATS if d in {"float32", "float64", *judged_in}]
+        or [d for d in ARRAY_FORMATS if d in {"float32", "float64", *judged_in}]
     )
     # On given rows the overflow suite would repeat the accuracy suite: they differ in inputs alone.
     default = [name for name in SUITES if given is None or name != "overflow"]
@@ -163,7 +157,7 @@ def _case(inputs: Inputs, tested: Sequence[Subject]) -> Callable[[Format], Case]
         return None
     try:
         text = inputs.case.read_text(encoding="utf-8")
-        definition, _ = parse(text, FORMATS["float64"])
+        definition, _ = parse(text, ARRAY_FORMATS["float64"])
     except ValueError as error:
         raise ValueError(f"{inputs.case}: {error}") from None
     if definition.of_a_row:
@@ -238,7 +232,9 @@ def print_findings(run: Configured, selected: Selected, console: Console) -> Non
     """Print the report: findings first, then what their words mean, the verdict, and warnings."""
     report, declared = run.report, selected.declared
     if isinstance(run.given, GivenRow):
-        for rounding in filter(None, (run.given.rounding(FORMATS[name]) for name in run.dtypes)):
+        for rounding in filter(
+            None, (run.given.rounding(ARRAY_FORMATS[name]) for name in run.dtypes)
+        ):
             console.print(rounding, markup=False, highlight=False, soft_wrap=True)
     terminal.print_report(report, console)
     warnings = declared.unmatched([*built_in.BUILT_IN, *selected.found])

@@ -13,7 +13,7 @@ import typer
 from ...derivations import REGISTRY, Definition
 from ..subjects.subject import LIBRARIES
 from ..suites import BUDGETS, FORMER_NAMES, SUITES
-from .command_line import Dtype
+from .command_line import ArrayDtype
 
 SuiteName = enum.Enum("SuiteName", {name: name for name in (*SUITES, *FORMER_NAMES)}, type=str)  # type: ignore[misc]
 Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
@@ -59,7 +59,7 @@ SuiteOption = Annotated[
     typer.Option(help="Which suites; default all.", rich_help_panel=WHAT),
 ]
 DtypeOption = Annotated[
-    list[Dtype] | None,
+    list[ArrayDtype] | None,
     typer.Option(help="Which formats; default float32 and float64.", rich_help_panel=WHAT),
 ]
 ContractOption = Annotated[

@@ -3,9 +3,10 @@
  *     cc -O2 -std=c99 softmax.c -lm -o softmax
  *     softproof verify softmax --subject ./softmax --contract summation=any
  *
- * It speaks the protocol of softproof (in the docstring of
- * softproof.verify.subjects.isolation.program), with numbers in hex.  All is computed in double;
- * float results are rounded once, at the end.  Sums are plain loops, which the contract says.
+ * It speaks version 1 of the protocol of softproof (in the docstring of
+ * softproof.verify.subjects.isolation.program_protocol_1), with numbers in hex.  All is computed in
+ * double; float results are rounded once, at the end.  Sums are plain loops, which the contract
+ * says.
  */
 #include <math.h>
 #include <stdio.h>

@@ -57,8 +57,25 @@ def load_array(path: str | Path, name: str, *, half_precision: bool = False) -> 
 def load_samples(logits: str | Path, slopes: str | Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Read logits and slopes, which may be two entries of one file, but not one array.
 
-    Raises what `load_array` raises; ValueError also if one stored array would be read as both.
+    Parameters
+    ----------
+    logits, slopes
+        The files, .npy or .npz; the entries "logits" and "slopes" of an archive are read.
 
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The logits and the slopes, as stored.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError
+        What `load_array` raises.
+    ValueError
+        What `load_array` raises; also if one stored array would be read as both.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "step.npy"
@@ -102,9 +119,22 @@ def _load(path: Path, name: str, half_precision: bool = False) -> tuple[NDArray[
 
 
 def load_labels(path: str | Path) -> NDArray[Any] | None:
-    """The entry "labels" of a file of logits, as stored; None where there is none.
+    """Read the entry "labels" of a file of logits, where it has one.
 
-    ValueError where the entry cannot be read.
+    Parameters
+    ----------
+    path
+        The file of logits.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        The labels as stored; None where the file is no .npz archive or has no such entry.
+
+    Raises
+    ------
+    ValueError
+        If the entry cannot be read.
     """
     path = Path(path)
     if path.suffix != ".npz":

@@ -3,6 +3,9 @@
 Each family yields batches of logits (rows, classes) in the format's dtype.  Values are drawn
 uniformly over bit patterns where range is the hazard (uniform reals would never meet a small
 number), and structured where the hazard is a structure.
+
+A family is a function of a generator of random numbers, the format and how many rows are wanted of
+a length, a ladder one of the format and the rows: FAMILIES and LADDERS name them for `draw`.
 """
 
 from __future__ import annotations
@@ -48,10 +51,20 @@ class Batch:
 
 
 def plainness(logits: Logits) -> int:
-    """How ordinary a row is, and so how much a failure at it tells.
+    """Say how ordinary a row is, and so how much a failure at it tells.
 
-    2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
+    Parameters
+    ----------
+    logits
+        The numbers of one row, of any format.
 
+    Returns
+    -------
+    int
+        2 with numbers and masks, 1 with NaN, +inf or masks alone, 0 without anything.
+
+    Examples
+    --------
     >>> [plainness(np.array(row)) for row in ([], [np.inf, 0.0], [0.0, -np.inf])]
     [0, 1, 2]
     """
@@ -62,7 +75,24 @@ def plainness(logits: Logits) -> int:
 
 
 def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, ...]) -> Logits:
-    """Numbers of the format with low <= |x| <= high, uniform over bit patterns, random signs."""
+    """Draw numbers with low <= |x| <= high, uniformly over bit patterns, with random signs.
+
+    Parameters
+    ----------
+    rng
+        What is drawn from.
+    fmt
+        The format of the numbers.
+    low, high
+        The least and the largest magnitude, both nonnegative; they are rounded to the format.
+    shape
+        The shape of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        The numbers, in the dtype of the format.
+    """
     bits = np.dtype(f"uint{8 * fmt.dtype.itemsize}")
     ends = np.array([low, high]).astype(fmt.dtype).view(bits)
     drawn = rng.integers(int(ends[0]), int(ends[1]), shape, dtype=np.uint64, endpoint=True)
@@ -71,12 +101,34 @@ def ordinals(rng: Rng, fmt: Format, low: float, high: float, shape: tuple[int, .
 
 
 def largest(fmt: Format) -> float:
-    """The largest finite number of the format."""
-    return float(2 - 2.0 ** (1 - fmt.precision)) * 2.0**fmt.emax
+    """Return the largest finite number of a format.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        The number, exactly.
+    """
+    return fmt.largest
 
 
 def log_smallest(fmt: Format) -> float:
-    """log of the smallest normal number: where exponentials begin to underflow."""
+    """Return the logarithm of the smallest normal number, where exponentials begin to underflow.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        The natural logarithm, in binary64.
+    """
     return float(fmt.emin * np.log(2))
 
 
@@ -323,28 +375,62 @@ def all_patterns(rng: Rng, fmt: Format, rows: int) -> Iterator[Logits]:
 
 
 def patterns(fmt: Format) -> Logits:
-    """Every number of a 16-bit format in the order of its bits, infinities and NaN as well."""
-    return np.arange(2**16, dtype=np.uint16).view(fmt.dtype)
+    """List every number of a format of 8 or 16 bits in the order of its bits, and what is none.
+
+    Parameters
+    ----------
+    fmt
+        A format of 8 or 16 bits.
+
+    Returns
+    -------
+    numpy.ndarray
+        (256,) or (65536,) numbers; reading their bits as integers gives 0, 1, 2, ...
+    """
+    bits = 8 * fmt.dtype.itemsize
+    return np.arange(2**bits, dtype=f"uint{bits}").view(fmt.dtype)
 
 
 def every_value(fmt: Format) -> Iterator[Logits]:
-    """16-bit formats: every number, infinities and NaN too, in each place next to fixed partners.
+    """Yield every number of a format of 8 or 16 bits in each place, next to fixed partners.
 
-    The places of 2 and 3 classes and the end of 17; partners 0, 1, -1, both ends of the range and
-    the smallest subnormal.
+    Infinities and NaN are among the numbers. The places are those of 2 and 3 classes and the end of
+    17; partners 0, 1, -1, both ends of the range and the smallest subnormal.
+
+    Parameters
+    ----------
+    fmt
+        The format; one of more bits yields nothing.
+
+    Yields
+    ------
+    numpy.ndarray
+        (65536, classes) logits, or (256, classes), for each place and partner.
     """
-    if fmt.dtype.itemsize == 2:
+    if fmt.dtype.itemsize <= 2:
         top = largest(fmt)
         for classes, place in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (17, 16)):
             for partner in (0.0, 1.0, -1.0, top, -top, 2.0**fmt.tiny_exponent):
-                x = np.full((2**16, classes), partner).astype(fmt.dtype)
-                x[:, place] = patterns(fmt)
+                numbers = patterns(fmt)
+                x = np.full((len(numbers), classes), partner).astype(fmt.dtype)
+                x[:, place] = numbers
                 yield x
 
 
 def every_real(fmt: Format) -> Iterator[Logits]:
-    """16-bit formats, for functions of one real: every number but NaN, 256 to a row."""
-    if fmt.dtype.itemsize == 2:
+    """Yield every number but NaN of 8 or 16 bits, 256 to a row, for functions of one real.
+
+    Parameters
+    ----------
+    fmt
+        The format; one of more bits yields nothing.
+
+    Yields
+    ------
+    numpy.ndarray
+        (rows, 256) numbers, filled up from the start.
+    """
+    if fmt.dtype.itemsize <= 2:
         numbers = patterns(fmt)
         with np.errstate(invalid="ignore"):  # a signalling NaN
             numbers = numbers[~np.isnan(numbers)]
@@ -357,8 +443,8 @@ PAIRS = tuple(f"pairs:{first:#06x}" for first in range(0, 2**16, PAIRS_BLOCK))
 
 
 def _pairs(family: str, fmt: Format, labelled: bool) -> Iterator[Batch]:
-    """16-bit formats: the next first logits, each with every second one (and with both labels)."""
-    if fmt.dtype.itemsize != 2:
+    """8 and 16 bits: the next first logits, each with every second one (and with both labels)."""
+    if fmt.dtype.itemsize > 2:
         return
     numbers = patterns(fmt)
     first = int(family.removeprefix("pairs:"), 16)
@@ -459,7 +545,7 @@ LADDERS: dict[str, Callable[[Format, int], Iterator[Logits]]] = {
 }
 
 
-# Families without chance, that 16-bit formats alone have.
+# Families without chance, that formats of 8 and 16 bits alone have.
 EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
     "every_value": every_value,
     "every_real": every_real,
@@ -467,7 +553,36 @@ EXHAUSTIVE: dict[str, Callable[[Format], Iterator[Logits]]] = {
 
 
 def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iterator[Batch]:
-    """The batches of a family: a pure function of its arguments, the same on every machine."""
+    """Yield the batches of a family, a pure function of the arguments, the same on every machine.
+
+    What a format without infinities does not hold is its largest number there, of that sign, so
+    that masks are the lowest number.
+
+    Parameters
+    ----------
+    family
+        The name of a family: a key of FAMILIES, LADDERS or EXHAUSTIVE, or one of PAIRS.
+    fmt
+        The format of the logits.
+    rows
+        How much is drawn: about so many rows of each length (quick runs ask for fewer than
+        STANDARD).
+    seed
+        What the draw depends on, along with the names of the family and the format.
+    labelled
+        Whether the batches carry labels.
+
+    Yields
+    ------
+    Batch
+        Logits (rows, classes) with their labels.
+
+    Examples
+    --------
+    >>> from softproof.derivations.arithmetic.formats import BINARY32
+    >>> [batch.logits.shape for batch in draw("wide", BINARY32, 4, 0, labelled=False)]
+    [(4, 16), (4, 16), (4, 16)]
+    """
     if family in PAIRS:
         yield from _pairs(family, fmt, labelled)
         return
@@ -482,6 +597,10 @@ def draw(family: str, fmt: Format, rows: int, seed: int, labelled: bool) -> Iter
             logits = next(drawn, None)
         if logits is None:
             return
+        if not fmt.has_infinities and family not in EXHAUSTIVE:
+            wide = logits.astype(np.float64)
+            logits = np.where(np.isnan(wide), np.copysign(largest(fmt), wide), wide)
+            logits = logits.astype(fmt.dtype)
         labels = _labels(family, rng, logits) if labelled else None
         if family in REPEATING:
             labels = None if labels is None else np.resize(labels[:PERIOD], len(labels))

@@ -13,12 +13,26 @@ MAX_TRIALS = 400
 
 
 def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_TRIALS) -> Batch:
-    """A one-row batch on which ``fails`` still holds, that no tried simplification keeps failing.
+    """Simplify a failing row as long as it still fails.
 
     Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
-    then single numbers are replaced by simpler ones.  At most ``most_trials`` calls of ``fails``.
-    The candidates are not cross-checked, which of long rows takes most of the time: who shows what
-    is left asks both oracles of it.
+    then single numbers are replaced by simpler ones. The candidates are not cross-checked, which of
+    long rows takes most of the time: who shows what is left asks both oracles of it.
+
+    Parameters
+    ----------
+    batch
+        One row, with its label where there is one, on which ``fails`` holds.
+    fails
+        Whether a batch of one row shows the failure.
+    most_trials
+        The largest number of calls of ``fails``.
+
+    Returns
+    -------
+    Batch
+        One row on which ``fails`` still holds; unless the trials ran out, no simplification that is
+        tried fails any more.
     """
     given = batch
     trials = 0
@@ -58,7 +72,26 @@ def _simpler(batch: Batch) -> Iterator[Batch]:
 
 
 def simpler_numbers(value: float) -> Iterator[float]:
-    """0, the nearest integer, and the number cut to 1, 2, 4, 8 significant bits; never larger."""
+    """Yield simpler numbers in place of one, the simplest first.
+
+    They are 0, the number cut to 1, 2, 4 and 8 significant bits, and the nearest integer towards 0;
+    none is larger in magnitude.
+
+    Parameters
+    ----------
+    value
+        Any number; 0, NaN and infinities have no simpler one.
+
+    Yields
+    ------
+    float
+        The candidates.
+
+    Examples
+    --------
+    >>> [*simpler_numbers(5.3)]
+    [0.0, 4.0, 4.0, 5.0, 5.28125, 5.0]
+    """
     if value == 0 or not np.isfinite(value):
         return
     yield 0.0

@@ -51,7 +51,25 @@ class GivenRow:
 
 
 def given_row(text: str, label: int) -> GivenRow:
-    """One row of numbers with commas, in hex or decimal; ValueError names what is none."""
+    """Read one row of numbers that are separated by commas, in hex or decimal.
+
+    Parameters
+    ----------
+    text
+        The numbers, as typed; ``inf``, ``-inf`` and ``nan`` are taken.
+    label
+        The index of the right class, for definitions that take one.
+
+    Returns
+    -------
+    GivenRow
+        The row, which is rounded once the format is known.
+
+    Raises
+    ------
+    ValueError
+        If an entry is no number or overflows, or the label is no class of the row.
+    """
     tokens = tuple(token.strip() for token in text.split(","))
     for token in tokens:
         try:
@@ -100,9 +118,30 @@ def _rounded(token: str, fmt: Format) -> Any:
 
 
 def given_file(path: Path) -> tuple[Given, str]:
-    """The rows of a .npy or .npz file, with the name of the dtype they are stored in.
+    """Read the rows of a .npy or .npz file.
 
-    All formats are taken; two raw bytes, as which NumPy stores it, are bfloat16.
+    All formats are taken; two raw bytes, as which NumPy stores it, are bfloat16. An entry "labels"
+    of an archive is read as well; without it the labels are the classes in turn.
+
+    Parameters
+    ----------
+    path
+        The file, whose logits are (rows, classes).
+
+    Returns
+    -------
+    rows
+        A function that gives the batch for a definition and a format.
+    dtype
+        The name of the dtype that the logits are stored in.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError
+        What `load_array` raises.
+    ValueError
+        If the file cannot be read, the logits are no array of two dimensions or empty, or the
+        labels are not as many classes of theirs as there are rows.
     """
     array = load_array(path, "logits", half_precision=True)
     if array.ndim != 2 or 0 in array.shape:

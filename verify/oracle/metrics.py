@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     -------
     array of float64
         Infinity that is the correctly rounded result counts 0; NaN, or any other infinity, inf.
-        Finite results for exact ones that just overflow, below 2^(emax + 1), are measured from
-        there.
+        Finite results for exact ones that just overflow, below what would be the next number after
+        the largest, are measured from there.
 
     Examples
     --------
@@ -46,14 +47,15 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     array([0.33, 1.33,  inf])
     """
     value = np.asarray(computed).astype(np.float64)
-    rounded = truth.rounded.astype(np.float64)
+    rounded = truth.wide
     with np.errstate(all="ignore"):
         # Scaled first: the difference of two finite numbers may overflow, in ulps it does not.
         steps = np.ldexp(value, -truth.ulp_exponent) - np.ldexp(rounded, -truth.ulp_exponent)
         error = np.abs(steps - truth.offset)
         fmt = format_of(truth.rounded.dtype)
         just_over = np.isinf(rounded) & (truth.ulp_exponent == fmt.emax - fmt.precision + 1)
-        end = np.copysign(2.0**fmt.precision, rounded)  # 2^(emax + 1) in ulps
+        above = float(fmt.end / Fraction(2) ** (fmt.emax - fmt.precision + 1))
+        end = np.copysign(above, rounded)  # in ulps
         from_the_end = np.abs(np.ldexp(value, -truth.ulp_exponent) - end)
     error = np.where(just_over, from_the_end, error)
     comparable = np.isfinite(value) & (np.isfinite(rounded) | just_over)
@@ -87,7 +89,7 @@ def signed_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     """
     value = np.asarray(computed).astype(np.float64)
     with np.errstate(all="ignore"):
-        rounded = np.ldexp(truth.rounded.astype(np.float64), -truth.ulp_exponent)
+        rounded = np.ldexp(truth.wide, -truth.ulp_exponent)
         return np.asarray(np.ldexp(value, -truth.ulp_exponent) - rounded - truth.offset)
 
 

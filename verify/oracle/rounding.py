@@ -39,6 +39,15 @@ class Truth:
     ulp_exponent: NDArray[np.int64]
     offset: NDArray[np.float64]
 
+    @property
+    def wide(self) -> NDArray[np.float64]:
+        """The rounded results in binary64: infinite beyond the range, in every format.
+
+        (NaN stands for an infinity of its sign in a format that has none, and for nothing else.)
+        """
+        values = self.rounded.astype(np.float64)
+        return np.where(np.isnan(values), np.copysign(np.inf, values), values)
+
 
 Rounding = tuple[int, int, float]  # significand, ulp exponent, offset
 
@@ -68,7 +77,7 @@ def round_ball(ball: flint.arb, fmt: Format, accept_ties: bool) -> Rounding | No
         return _overflow(ball < 0, fmt) if infinite else None
     if ball.abs_upper() < flint.arb((1, tiny - GUARD_BITS - 1)):
         return 0, tiny, 0.0
-    if ball.abs_lower() > flint.arb((1, fmt.emax + 1)):  # overflow, whatever the digits
+    if ball.abs_lower() > int(fmt.end):  # whatever the digits
         return _overflow(ball < 0, fmt)
     mid, mid_exponent = (int(v) for v in ball.mid().man_exp())
     rad, rad_exponent = (int(v) for v in ball.rad().man_exp())
@@ -139,12 +148,13 @@ def demand_agreement(witness: NDArray[Any], decided: Sequence[Rounding], fmt: Fo
     OracleError
         A number of mpmath is another one, seen from the format, or NaN.
     """
-    overflow = mpmath.ldexp(1, fmt.emax + 1)
+    overflow = int(fmt.end)
     for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
         if mpmath.isnan(number):
             agree = False
         elif mpmath.isinf(number) or abs(number) >= overflow:
-            agree = fmt.from_significand(significand, q) == (np.inf if number > 0 else -np.inf)
+            rounded = np.float64(fmt.from_significand(significand, q))
+            agree = not np.isfinite(rounded) and np.signbit(rounded) == (number < 0)
         elif abs(number) < mpmath.ldexp(1, q - GUARD_BITS):  # its exponent may be -10^300
             agree = abs(significand + offset) < 2.0 ** (1 - GUARD_BITS)
         else:
@@ -190,7 +200,7 @@ def assemble(decided: Sequence[Rounding], shape: tuple[int, ...], fmt: Format) -
     """
     rounded = np.array([fmt.from_significand(s, q) for s, q, _ in decided], dtype=fmt.dtype)
     offset = np.array([o for _, _, o in decided])
-    offset[np.isinf(rounded.astype(np.float64))] = 0.0
+    offset[~np.isfinite(rounded.astype(np.float64))] = 0.0
     return Truth(
         rounded.reshape(shape),
         np.array([q for _, q, _ in decided], dtype=np.int64).reshape(shape),

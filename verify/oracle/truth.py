@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats
-from ...derivations.definition import Argument, Definition, Fact, Formula
+from ...derivations.definition import Definition, Fact, Formula
 from ...derivations.proofs.facts import (
     PermutationEquivariant,
     PermutationInvariant,
@@ -105,7 +105,9 @@ def truth(
         raise ValueError(f"logits hold NaN or +inf, which have no exact value: {row}")
     if not definition.elementwise and not np.isfinite(values).any():
         raise ValueError("logits are empty or all -inf: the limit does not exist")
-    if definition.labelled:
+    if not definition.labelled:
+        label = None
+    else:
         if label is None or not 0 <= label < row.size:
             raise ValueError(f"label is {label}; it must be one of the {row.size} classes")
         if gradient and values[label] == -np.inf:
@@ -114,7 +116,7 @@ def truth(
     formula = definition.gradient if gradient else definition.formula
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
-    groups = _Groups.of(values, label if definition.labelled else None)
+    groups = _Groups.of(values, label)
     # Of a function of one real, the formula is asked where the argument is finite.
     asked = np.isfinite(values) | (not definition.elementwise)
     if definition.elementwise:
@@ -122,7 +124,7 @@ def truth(
     elif (
         parameters
         or len(groups.values) == len(values)
-        or not _sums_only(formula, definition.arguments, definition.facts)
+        or not _sums_only(formula, definition.labelled, definition.facts)
     ):
         groups = _Groups.apart(values, label)
     shift, restore = _shift(definition, float(np.max(values)), gradient)
@@ -130,7 +132,7 @@ def truth(
     def evaluate(
         groups: _Groups, formula: Formula, xp: Arithmetic, shift: float, restore: float
     ) -> NDArray[Any]:
-        result = groups.evaluate(formula, definition.arguments, xp, shift, **parameters)
+        result = groups.evaluate(formula, xp, shift, **parameters)
         if not asked.all():
             limits = [_limit(definition, v, xp, gradient, **parameters) for v in values[~asked]]
             result, found = np.empty(values.shape, dtype=object), result
@@ -238,7 +240,6 @@ class _Groups:
     def evaluate(
         self,
         formula: Formula,
-        kinds: tuple[Argument, ...],
         xp: Arithmetic,
         shift: float = 0.0,
         **parameters: float,
@@ -247,13 +248,10 @@ class _Groups:
         if any(count > 1 for count in self.counts):
             inherited = {f.name: getattr(xp, f.name) for f in fields(xp)}
             xp = _Tallied(**inherited, multiplicities=self.counts)
-        arguments: list[Any] = []
-        for kind in kinds:
-            if kind is Argument.LABEL:
-                arguments.append(self.label)
-            else:
-                vector = xp.vector(self.values)
-                arguments.append(vector - xp.number(shift) if shift else vector)
+        vector = xp.vector(self.values)
+        arguments: list[Any] = [vector - xp.number(shift) if shift else vector]
+        if self.label is not None:
+            arguments.append(self.label)
         return np.asarray(formula(*arguments, xp, **parameters), dtype=object)
 
     def spread(self, truth: Truth) -> Truth:
@@ -288,7 +286,7 @@ _TRIALS = (
 
 
 @functools.cache
-def _sums_only(formula: Formula, arguments: tuple[Argument, ...], facts: tuple[Fact, ...]) -> bool:
+def _sums_only(formula: Formula, labelled: bool, facts: tuple[Fact, ...]) -> bool:
     """Whether a formula sees equal classes only in sums, so that multiplicities may stand for them.
 
     It must say that the order of the classes does not matter, and give at rows with ties what it
@@ -297,18 +295,16 @@ def _sums_only(formula: Formula, arguments: tuple[Argument, ...], facts: tuple[F
     orderless = (PermutationInvariant, PermutationEquivariant)
     if not any(isinstance(fact, orderless) for fact in facts):
         return False
-    label = 0 if Argument.LABEL in arguments else None
-    return all(_counts_equal_classes(formula, arguments, row, label) for row in _TRIALS)
+    label = 0 if labelled else None
+    return all(_counts_equal_classes(formula, row, label) for row in _TRIALS)
 
 
-def _counts_equal_classes(
-    formula: Formula, arguments: tuple[Argument, ...], row: NDArray[Any], label: int | None
-) -> bool:
+def _counts_equal_classes(formula: Formula, row: NDArray[Any], label: int | None) -> bool:
     groups, apart = _Groups.of(row, label), _Groups.apart(row, label)
     with flint.ctx.workprec(200):
         try:
-            tallied = groups.evaluate(formula, arguments, balls())
-            plain = apart.evaluate(formula, arguments, balls())
+            tallied = groups.evaluate(formula, balls())
+            plain = apart.evaluate(formula, balls())
             if tallied.ndim == 1:
                 tallied = tallied[groups.members]
             return tallied.shape == plain.shape and all(

@@ -111,7 +111,7 @@ def softmax_max_with_padding(x):
 
 
 def softmax_max_of_magnitudes(x):
-    """max |x|, as a scaling to the unit interval would want it."""
+    """The maximum of |x| is subtracted, as a scaling to the unit interval would want it."""
     m = np.abs(x).max(axis=-1, keepdims=True, initial=0)
     return _normalised(np.exp(x - np.where(np.isinf(m), x.max(axis=-1, keepdims=True), m)), x)
 
@@ -173,14 +173,14 @@ def softmax_fast_math_sum(x):
 
 
 def softmax_tail_skipped(x):
-    """Vectors of 8 lanes; the rest of the row is not summed."""
+    """The sum takes whole vectors of 8 lanes; the rest of the row is left out."""
     e = np.exp(_distances(x))
     whole = max(1, x.shape[1] // 8 * 8)
     return (e / e[:, :whole].sum(axis=-1, keepdims=True)).astype(x.dtype)
 
 
 def softmax_sums_to_0_999(x):
-    """Not renormalised after some probability was dropped."""
+    """The probabilities are not renormalised after some were dropped."""
     return _softmax(x) * x.dtype.type(0.999)
 
 
@@ -194,7 +194,7 @@ def softmax_over_the_others(x):
 
 
 def softmax_cubic_exp(x):
-    """The exponential by halves and a polynomial of degree 3."""
+    """The exponential is computed by halving and a polynomial of degree 3."""
     y = np.maximum(_distances(x), -1e5) * np.log2(np.e)
     whole = np.round(y)
     t = (y - whole) * np.log(2)
@@ -202,12 +202,12 @@ def softmax_cubic_exp(x):
 
 
 def softmax_float16_inside(x):
-    """A float16 temporary, for speed."""
+    """A temporary is kept in float16, for speed."""
     return _normalised(np.exp(_distances(x).astype(np.float16).astype(np.float64)), x)
 
 
 def softmax_clamped_logits(x):
-    """Logits clamped at +-50, so that nothing overflows."""
+    """The logits are clamped at +-50, so that nothing overflows."""
     return _softmax(np.clip(x, -50, 50))
 
 
@@ -223,12 +223,12 @@ def softmax_flushed(x):
 
 
 def softmax_hot(x):
-    """A temperature of 0.99 left in the code."""
+    """A temperature of 0.99 is left in the code."""
     return _normalised(np.exp(_distances(x) / 0.99), x)
 
 
 def softmax_of_minus_x(x):
-    """The sign of an energy: exp(-x)."""
+    """The logits are taken for energies: exp(-x)."""
     return _softmax(-x)
 
 
@@ -243,12 +243,12 @@ def softmax_last_class_favoured(x):
 
 
 def softmax_nan_at_masks(x):
-    """A mask multiplied in: 0 * -inf is NaN."""
+    """The mask is multiplied in, and 0 * -inf is NaN."""
     return _softmax(x) + 0 * x
 
 
 def softmax_mask_leaks(x):
-    """-inf replaced by -30, which is not low enough."""
+    """The mask -inf is replaced by -30, which is not low enough."""
     return _softmax(np.where(np.isneginf(x), x.dtype.type(-30), x))
 
 
@@ -286,7 +286,7 @@ def softmax_nan_at_its_place(x):
 
 
 def softmax_raises_on_nan(x):
-    """A finiteness check that raises."""
+    """A check that all is finite raises an exception."""
     if np.isnan(x).any():
         raise ValueError("logits hold NaN")
     return _softmax(x)
@@ -296,7 +296,7 @@ def softmax_raises_on_nan(x):
 
 
 def softmax_in_place(x):
-    """Works in the caller's array."""
+    """The result is computed in the caller's array."""
     x -= x.max(axis=-1, keepdims=True)
     np.exp(x, out=x)
     x /= x.sum(axis=-1, keepdims=True)
@@ -304,7 +304,7 @@ def softmax_in_place(x):
 
 
 def softmax_random(x):
-    """Dropout left on: no two calls agree."""
+    """Dropout is left on: no two calls agree."""
     return _softmax(x) * x.dtype.type(1 + next(_calls) * 1e-5)
 
 
@@ -314,7 +314,7 @@ def softmax_returns_float64(x):
 
 
 def softmax_keepdims(x):
-    """One axis too many."""
+    """The result has one axis too many."""
     return _softmax(x)[..., None]
 
 
@@ -349,22 +349,22 @@ def softmax_triple(x):
 
 
 def softmax_ragged(x):
-    """Returns no array at all."""
+    """What is returned is no array at all."""
     return [[1.0], [1.0, 2.0]]
 
 
 def softmax_raises(x):
-    """A typing error in the code."""
+    """A name in the code is misspelt, so that every call raises."""
     raise TypeError("unsupported operand")
 
 
 def softmax_exits(x):
-    """Ends the process, as a script does, and as if all were well."""
+    """The call ends the process, as a script does, and as if all were well."""
     raise SystemExit(0)
 
 
 def softmax_raises_on_one_class(x):
-    """An unrolled loop that wants two classes."""
+    """An unrolled loop needs two classes."""
     assert x.shape[1] != 1, "needs two classes"
     return _softmax(x)
 
@@ -373,7 +373,7 @@ not_callable = 3.0
 
 
 def softmax_remembers_a_sorted_row(x):
-    """Keeps the last result of short rows, and knows them again by their sorted logits."""
+    """The last result of short rows is kept, and used for any row with the same sorted logits."""
     if x.shape[1] > 64:
         return _softmax(x)
     key = (x.dtype, np.sort(x, axis=-1).tobytes())
@@ -386,17 +386,17 @@ def softmax_remembers_a_sorted_row(x):
 
 
 def log_softmax_log_of_softmax(x):
-    """-inf where the probability underflows (NVIDIA/apex#379)."""
+    """The logarithm of softmax: -inf where the probability underflows (NVIDIA/apex#379)."""
     return np.log(_softmax(x))
 
 
 def log_softmax_log_of_p_plus_epsilon(x):
-    """1e-12 added, so that the logarithm is finite."""
+    """The probability gets 1e-12 added, so that the logarithm is finite."""
     return np.log(_softmax(x).astype(np.float64) + 1e-12).astype(x.dtype)
 
 
 def log_softmax_log_for_log1p(x):
-    """log(1 + T): 0 for a dominating class (pytorch#113708, scipy#19521)."""
+    """The logarithm of 1 + T: 0 for a dominating class (pytorch#113708, scipy#19521)."""
     d = x - x.max(axis=-1, keepdims=True)
     return d - np.log(np.exp(d).sum(axis=-1, keepdims=True))
 
@@ -407,12 +407,12 @@ def log_softmax_maximum_added_first(x):
 
 
 def log_softmax_base_2(x):
-    """The logarithm of another base."""
+    """The logarithm has base 2."""
     return (_log_softmax(x).astype(np.float64) / np.log(2)).astype(x.dtype)
 
 
 def log_softmax_positive(x):
-    """The sign of the loss: -log p."""
+    """The sign is that of the loss: -log p."""
     return -_log_softmax(x)
 
 
@@ -425,30 +425,30 @@ def logsumexp_without_max(x):
 
 
 def logsumexp_max_of_magnitudes(x):
-    """max |x|: all exponentials of a row far below 0 underflow."""
+    """The maximum of |x| is subtracted: exponentials of a row far below 0 underflow."""
     m = np.abs(x).max(axis=-1)
     e = np.exp(x.astype(np.float64) - m[:, None]).sum(axis=-1)
     return np.where(np.isinf(m), _logsumexp(x), m + np.log(e)).astype(x.dtype)
 
 
 def logsumexp_maximum_not_added_back(x):
-    """Shifted, and left so."""
+    """The maximum is subtracted and never added back."""
     return _log1p_of_losers(_distances(x)).astype(x.dtype)
 
 
 def logsumexp_log_for_log1p(x):
-    """The maximum inside of the sum: 0 at [0, -40] (scipy#18295)."""
+    """The maximum stays inside of the sum: 0 at [0, -40] (scipy#18295)."""
     m = x.max(axis=-1)
     return m + np.log(np.exp(x - m[:, None]).sum(axis=-1))
 
 
 def logsumexp_of_the_mean(x):
-    """The logarithm of the mean exponential."""
+    """The logarithm is that of the mean exponential."""
     return (_logsumexp(x) - np.log(x.shape[-1])).astype(x.dtype)
 
 
 def logsumexp_softmin(x):
-    """Minus the log-sum-exp of -x: concave."""
+    """The result is minus the log-sum-exp of -x: concave."""
     return -_logsumexp(-x)
 
 
@@ -458,17 +458,17 @@ def logsumexp_nan_when_masked(x):
 
 
 def logsumexp_of_nothing_is_zero(x):
-    """An empty sum taken for an empty loss."""
+    """The sum over no classes is taken for a loss that is 0."""
     return _logsumexp(x) if x.shape[1] else np.zeros(len(x), dtype=x.dtype)
 
 
 def logsumexp_with_twice_its_gradient(x):
-    """A gradient that is accumulated twice."""
+    """The gradient is accumulated twice."""
     return _logsumexp(x), 2 * _softmax(x)
 
 
 def logsumexp_remembers_differences(x):
-    """Keeps the last result, and knows the row again by its differences to the maximum."""
+    """The last result is kept, and used for any row with the same differences to the maximum."""
     key = (x.dtype, _distances(x).tobytes())
     if _last.get("logsumexp key") != key:
         _last.update({"logsumexp key": key, "logsumexp": _logsumexp(x)})
@@ -484,18 +484,18 @@ def cross_entropy_of_the_argmax(x, labels):
 
 
 def cross_entropy_label_off_by_one(x, labels):
-    """Labels taken to count from 1, in the loss and in the gradient."""
+    """Labels are taken to count from 1, in the loss and in the gradient."""
     return _loss(x, labels - 1), _gradient(x, labels - 1)
 
 
 def cross_entropy_clipped(x, labels):
-    """Probabilities clipped at 1e-7, as in old Keras."""
+    """Probabilities are clipped at 1e-7, as in old Keras."""
     p = np.maximum(_softmax(x.astype(np.float64)), 1e-7)
     return -np.log(p[np.arange(len(x)), labels]).astype(x.dtype)
 
 
 def cross_entropy_smoothed(x, labels):
-    """A smoothing of 0.01 left on."""
+    """A label smoothing of 0.01 is left on."""
     return (0.99 * _loss(x, labels) - 0.01 * _log_softmax(x).mean(axis=-1)).astype(x.dtype)
 
 
@@ -506,24 +506,24 @@ def cross_entropy_smoothing_on_masked_classes(x, labels, *, label_smoothing=0.0)
 
 
 def cross_entropy_onehot_times_log(x, labels):
-    """sum(onehot * log p): 0 * -inf at every masked class (optax#1762)."""
+    """The sum of onehot * log p has 0 * -inf at every masked class (optax#1762)."""
     onehot = np.arange(x.shape[1]) == labels[:, None]
     kept = np.where(np.isneginf(x), _log_softmax(x), 0)
     return (_loss(x, labels) - (onehot * kept).sum(axis=-1)).astype(x.dtype)
 
 
 def cross_entropy_mean_of_the_batch(x, labels):
-    """Reduced, and broadcast again."""
+    """Every row gets the mean loss of the batch."""
     return np.full(len(x), _loss(x, labels).mean(dtype=np.float64), dtype=x.dtype)
 
 
 def cross_entropy_negative(x, labels):
-    """log p in place of -log p."""
+    """The sign is wrong: log p in place of -log p."""
     return -_loss(x, labels)
 
 
 def cross_entropy_last_class_weighted(x, labels):
-    """A class weight left in the code."""
+    """The weight of a class is left in the code."""
     weight = np.where(labels == x.shape[1] - 1, 1 + 1e-4, 1)
     return (_loss(x, labels) * weight).astype(x.dtype)
 
@@ -543,7 +543,7 @@ def cross_entropy_masked_mean(x, labels):
 
 
 def cross_entropy_gradient_without_label(x, labels):
-    """The gradient of log-sum-exp alone."""
+    """The gradient is that of log-sum-exp alone."""
     return _loss(x, labels), _softmax(x)
 
 
@@ -555,27 +555,27 @@ def cross_entropy_gradient_divided_by_p(x, labels):
 
 
 def cross_entropy_gradient_label_off_by_one(x, labels):
-    """1 subtracted at the next class."""
+    """The 1 of the label is subtracted at the next class."""
     return _loss(x, labels), _gradient(x, (labels + 1) % x.shape[1])
 
 
 def cross_entropy_gradient_of_the_mean(x, labels):
-    """Divided by the size of the batch."""
+    """The gradient is divided by the size of the batch."""
     return _loss(x, labels), (_gradient(x, labels) / len(x)).astype(x.dtype)
 
 
 def cross_entropy_gradient_of_the_opposite_sign(x, labels):
-    """onehot - p."""
+    """The gradient is onehot - p in place of p - onehot."""
     return _loss(x, labels), -_gradient(x, labels)
 
 
 def cross_entropy_gradient_nan_at_masks(x, labels):
-    """0 * -inf in the backward pass (jax#6811)."""
+    """The backward pass multiplies 0 by -inf (jax#6811)."""
     return _loss(x, labels), np.where(np.isneginf(x), x.dtype.type(np.nan), _gradient(x, labels))
 
 
 def cross_entropy_gradient_through_float16(x, labels):
-    """Stored in half precision between the passes."""
+    """The gradient is stored in half precision between the passes."""
     return _loss(x, labels), _gradient(x, labels).astype(np.float16).astype(x.dtype)
 
 
@@ -586,19 +586,19 @@ def cross_entropy_gradient_poisoned_by_a_masked_row(x, labels):
 
 
 def cross_entropy_gradient_random(x, labels):
-    """A gradient that no two calls agree on."""
+    """The gradient is another one at every call."""
     return _loss(x, labels), _gradient(x, labels) * x.dtype.type(1 + next(_calls) * 1e-5)
 
 
 def cross_entropy_changes_labels(x, labels):
-    """Labels made to count from 0 in the caller's array."""
+    """The labels are made to count from 0, in the caller's array."""
     loss = _loss(x, labels)
     labels -= 1
     return loss
 
 
 def cross_entropy_returns_one_number(x, labels):
-    """The mean over the batch."""
+    """The mean over the batch is returned in place of each row's loss."""
     return _loss(x, labels).mean()
 
 
@@ -606,66 +606,66 @@ def cross_entropy_returns_one_number(x, labels):
 
 
 def sigmoid_overflowing(x):
-    """e^x / (1 + e^x): inf / inf."""
+    """The form e^x / (1 + e^x): inf / inf for large arguments."""
     return np.exp(x) / (1 + np.exp(x))
 
 
 def sigmoid_by_tanh(x):
-    """(1 + tanh(x / 2)) / 2: cancels for negative arguments."""
+    """The form (1 + tanh(x / 2)) / 2: cancels for negative arguments."""
     half = x.dtype.type(0.5)
     return half * (1 + np.tanh(half * x))
 
 
 def sigmoid_hard(x):
-    """The piecewise linear stand-in."""
+    """The piecewise linear stand-in, clipped at 0 and 1."""
     return np.clip(x.astype(np.float64) / 5 + 0.5, 0, 1).astype(x.dtype)
 
 
 def sigmoid_mirrored(x):
-    """1 / (1 + e^x)."""
+    """The sign of the argument is wrong: 1 / (1 + e^x)."""
     return _sigmoid(-x)
 
 
 def sigmoid_above_one(x):
-    """Scaled by 1.001."""
+    """The result is scaled by 1.001, beyond 1."""
     return _sigmoid(x) * x.dtype.type(1.001)
 
 
 def sigmoid_infinity_clamped(x):
-    """Arguments clamped, -inf with them: never 0."""
+    """Arguments are clamped, -inf with them: never 0."""
     return _sigmoid(np.where(np.isinf(x), np.clip(x, -20, 20), x))
 
 
 def softplus_overflowing(x):
-    """log(1 + e^x)."""
+    """The textbook form log(1 + e^x): overflows, and is 0 where 1 absorbs e^x."""
     return np.log(1 + np.exp(x))
 
 
 def softplus_with_threshold(x):
-    """x itself beyond 20: what is dropped is 2e-9, a lot in float64."""
+    """The result is x itself beyond 20: what is dropped is 2e-9, a lot in float64."""
     return np.where(x > 20, x, _softplus(x))
 
 
 def softplus_relu(x):
-    """The maximum with 0."""
+    """The maximum of the argument and 0 stands in for it."""
     return np.maximum(x, x.dtype.type(0))
 
 
 def softplus_saturated(x):
-    """Clipped at 6: neither convex, nor f(x) - f(-x) = x."""
+    """The result is clipped at 6: neither convex, nor f(x) - f(-x) = x."""
     return np.minimum(_softplus(x), x.dtype.type(6))
 
 
 def softplus_mirrored(x):
-    """log(1 + e^-x)."""
+    """The sign of the argument is wrong: log(1 + e^-x)."""
     return _softplus(-x)
 
 
 def softplus_below_zero(x):
-    """An offset: negative for negative arguments."""
+    """An offset is subtracted: negative for negative arguments."""
     return _softplus(x) - x.dtype.type(0.25)
 
 
 def softplus_swallows_nan(x):
-    """A maximum that ignores NaN."""
+    """A maximum ignores NaN, which is taken for 0."""
     return _softplus(np.where(np.isnan(x), x.dtype.type(0), x))

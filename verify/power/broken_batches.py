@@ -10,7 +10,7 @@ import numpy as np
 
 
 def softmax_right(x):
-    """Shifted, in binary64."""
+    """A right softmax, shifted and in binary64."""
     wide = x.astype(np.float64)
     e = np.exp(wide - wide.max(axis=-1, keepdims=True, initial=-np.inf))
     return (e / e.sum(axis=-1, keepdims=True)).astype(x.dtype)
@@ -71,5 +71,5 @@ def softmax_scratch_of_all_threads(x):
 
 
 def softmax_scratch_of_each_thread(x):
-    """The right one: a row of scratch for each thread."""
+    """A right one: each thread has a row of scratch."""
     return _on_two_threads(x, shared=False)

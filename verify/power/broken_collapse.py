@@ -25,13 +25,13 @@ def _right(x, labels):
 
 
 def cross_entropy_right(x, labels):
-    """The right one, collapse-free."""
+    """A right one, collapse-free."""
     loss, gradient = _right(x, labels)
     return loss.astype(x.dtype), gradient.astype(x.dtype)
 
 
 def cross_entropy_log_of_sum(x, labels):
-    """log(1 + T), in the format."""
+    """The loss is log(1 + T), in the format."""
     _, gradient = _right(x, labels)
     total = (1 + _split(x, labels)[1].astype(x.dtype)).astype(x.dtype)
     return np.log(total), gradient.astype(x.dtype)
@@ -48,7 +48,7 @@ def cross_entropy_p_minus_1(x, labels):
 
 
 def cross_entropy_losers_stick(x, labels):
-    """log1p, but of losers that were added one by one to the leader."""
+    """The loss is log1p of a sum that begins with the leader and takes the others one by one."""
     _, gradient = _right(x, labels)
     e = _split(x, labels)[0].astype(x.dtype)
     ones = np.ones((len(x), 1), x.dtype)
@@ -66,7 +66,7 @@ def cross_entropy_half_precision_losers(x, labels):
 
 
 def cross_entropy_coarse_gradient(x, labels):
-    """The same of the gradient of the right class, where p - 1 would be no better."""
+    """The gradient of the right class has a relative error of 2^-12, where p - 1 is no better."""
     loss, gradient = _right(x, labels)
     rows = np.arange(len(x))
     mantissa, exponent = np.frexp(gradient[rows, labels])
@@ -75,7 +75,7 @@ def cross_entropy_coarse_gradient(x, labels):
 
 
 def cross_entropy_clipped(x, labels):
-    """Probabilities of at most 1 - 1e-7, as old Keras has them: a loss that is never 0."""
+    """Probabilities are at most 1 - 1e-7, as in old Keras: a loss that is never 0."""
     loss, gradient = _right(x, labels)
     return np.maximum(loss, 1e-7).astype(x.dtype), gradient.astype(x.dtype)
 
@@ -84,7 +84,7 @@ CUT = {"gap": 3.0}
 
 
 def cross_entropy_cut(x, labels):
-    """0 from a gap on that the test sets."""
+    """The loss is 0 from a gap on that the test sets."""
     loss, gradient = _right(x, labels)
     loss[np.min(x.astype(np.float64), axis=1) <= -CUT["gap"]] = 0
     return loss.astype(x.dtype), gradient.astype(x.dtype)
@@ -99,20 +99,20 @@ def softmax_small_ones_dropped(x):
 
 
 def softmax_leader_first(x):
-    """The sum starts with the leader and takes the losers one by one."""
+    """The sum starts with the leader and takes the other classes one by one."""
     d = np.sort(x, axis=1)[:, ::-1] - x.max(axis=1, keepdims=True)
     total = np.add.accumulate(np.exp(d), axis=1, dtype=x.dtype)[:, -1:]
     return np.exp(x - x.max(axis=1, keepdims=True)) / total
 
 
 def logsumexp_log_of_sum(x):
-    """m + log(1 + T)."""
+    """The form m + log(1 + T), in the format."""
     m = x.max(axis=1)
     return m + np.log(np.exp(x - m[:, None]).sum(axis=1, dtype=x.dtype))
 
 
 def log_softmax_log_of_sum(x):
-    """d - log(1 + T), of exponentials and a logarithm that are rounded correctly, or nearly so."""
+    """The form d - log(1 + T), with correctly rounded functions, or nearly so."""
     d = x - x.max(axis=1, keepdims=True)
     e = np.exp(d.astype(np.float64)).astype(x.dtype)
     total = e.sum(axis=1, keepdims=True, dtype=x.dtype).astype(np.float64)
@@ -120,5 +120,5 @@ def log_softmax_log_of_sum(x):
 
 
 def softplus_log_of_sum(x):
-    """log(1 + e^x)."""
+    """The form log(1 + e^x), in the format."""
     return np.log(1 + np.exp(x))

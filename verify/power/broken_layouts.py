@@ -11,7 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 
 
 def softmax(x, axis=-1):
-    """The right one, in binary64."""
+    """A right softmax over any axis, in binary64."""
     wide = x.astype(np.float64)
     e = np.exp(wide - wide.max(axis=axis, keepdims=True, initial=-np.inf))
     return (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype)
@@ -26,7 +26,7 @@ def _read(x, address):
 
 
 def ignores_strides(x):
-    """C order is taken for granted."""
+    """The array is taken to be in C order."""
     return softmax(_read(x, x.ctypes.data) if x.ndim == 2 and x.size else x)
 
 
@@ -38,7 +38,7 @@ def knows_only_row_strides(x):
 
 
 def transposes_fortran_order(x):
-    """Whoever is contiguous has C order."""
+    """Whatever is contiguous is taken to be in C order."""
     if x.flags.f_contiguous and not x.flags.c_contiguous:
         return softmax(x.ravel(order="K").reshape(x.shape))
     return softmax(x)
@@ -53,12 +53,12 @@ def _at_row_offsets(x, integer):
 
 
 def offsets_of_31_bits(x):
-    """An int32 index into the array."""
+    """The index into the array is an int32."""
     return _at_row_offsets(x, np.int32)
 
 
 def offsets_of_32_bits(x):
-    """A uint32 index into the array."""
+    """The index into the array is a uint32."""
     return _at_row_offsets(x, np.uint32)
 
 
@@ -107,7 +107,7 @@ def borrows_the_input(x):
 
 
 def last_axis_only(x, axis=-1):
-    """The axis is accepted and not looked at."""
+    """An axis is accepted and not looked at."""
     return softmax(x)
 
 
@@ -117,7 +117,7 @@ def first_axis_by_swapping_two(x, axis=-1):
 
 
 def refuses_no_rows(x):
-    """np.max of the whole batch, for a scale."""
+    """The maximum of the whole batch is taken for a scale: there is none without rows."""
     np.max(x)
     return softmax(x)
 
@@ -128,5 +128,5 @@ def one_half_of_a_number(x):
 
 
 def always_two_dimensions(x):
-    """np.atleast_2d, and never back."""
+    """The result of np.atleast_2d is never brought back to one dimension."""
     return softmax(np.atleast_2d(x))

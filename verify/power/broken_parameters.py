@@ -25,12 +25,12 @@ def softmax_scaled_after_centring(x, *, scale=1.0):
 
 
 def softmax_divided_by_the_scale(x, *, scale=1.0):
-    """A scale taken for a temperature."""
+    """The scale is taken for a temperature."""
     return softmax(x, scale=1 / scale)
 
 
 def softmax_squared_scale(x, *, scale=1.0):
-    """Scaled by the caller's helper and once more."""
+    """The scale is multiplied in by the caller's helper and once more."""
     return softmax(x, scale=scale * scale)
 
 

@@ -27,7 +27,7 @@ def _parts(x, axis=-1):
 
 
 def softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
-    """Shifted, with the vector-Jacobian product where a cotangent is given."""
+    """A right softmax, with the vector-Jacobian product where a cotangent is given."""
     _, e, _, others = _parts(_wide(x, scale, where), axis)
     p = e / (1 + others)
     if cotangent is None:
@@ -38,7 +38,7 @@ def softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
 
 
 def log_softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
-    """With log1p of the other classes, and the vector-Jacobian product."""
+    """A right one, by log1p of the other classes, with the vector-Jacobian product."""
     d, e, first, others = _parts(_wide(x, scale, where), axis)
     value = d - np.log1p(others)
     if cotangent is None:
@@ -51,7 +51,7 @@ def log_softmax(x, axis=-1, *, scale=None, where=None, cotangent=None):
 
 
 def logsumexp(x, axis=-1, *, scale=None, where=None, b=None, cotangent=None):
-    """With log1p of the other classes, weights b, and the vector-Jacobian product."""
+    """A right one, by log1p of the other classes, with weights and vector-Jacobian product."""
     wide = _wide(x, scale, where)
     if b is not None:
         m = wide.max(axis=axis, keepdims=True)
@@ -68,7 +68,7 @@ def logsumexp(x, axis=-1, *, scale=None, where=None, b=None, cotangent=None):
 
 
 def cross_entropy(x, labels, *, ignore_index=None, cotangent=None):
-    """Loss and gradient, 0 where the label is ignored."""
+    """A right one: loss and gradient, 0 where the label is ignored."""
     d, e, first, others = _parts(x.astype(np.float64))
     kept = labels != ignore_index
     right = np.where(kept, labels, 0)
@@ -178,7 +178,7 @@ def softmax_plus_inf(x):
 
 
 def cross_entropy_zero_label_neg_inf_logit(x, labels):
-    """Multiplies by a one-hot target: 0 * -inf."""
+    """The target is multiplied in as a one-hot row: 0 * -inf."""
     onehot = np.arange(x.shape[1]) == labels[:, None]
     return -(onehot * log_softmax(x)).sum(axis=-1)
 
@@ -195,7 +195,7 @@ def logsumexp_tile_all_neg_inf(x):
 
 
 def softmax_finite_sentinel_leak(x):
-    """-1e4 stands for a mask."""
+    """The number -1e4 stands for a mask."""
     return softmax(np.where(np.isneginf(x), np.asarray(-1e4, x.dtype), x))
 
 
@@ -255,7 +255,7 @@ def softmax_index_overflow(x):
 
 
 def cross_entropy_label_out_of_range(x, labels):
-    """NaN in place of an error."""
+    """A label that is no class gives NaN in place of an error."""
     loss = cross_entropy(x, np.minimum(labels, x.shape[1] - 1))[0]
     return np.where(labels < x.shape[1], loss, np.nan).astype(x.dtype)
 

@@ -21,8 +21,20 @@ CLASSES = (2, 100, 1000, 100_000)
 
 
 def around(classes: int) -> Lengths:
-    """Lengths of about so many classes: within a factor of two, and 2 or 3 for 2.
+    """Return a test for lengths of about so many classes.
 
+    Parameters
+    ----------
+    classes
+        The number of classes.
+
+    Returns
+    -------
+    predicate
+        Whether a length is within a factor of two; 2 or 3 for 2.
+
+    Examples
+    --------
     >>> [n for n in range(1, 6) if around(2)(n)], around(1000)(501), around(1000)(2000)
     ([2, 3], True, False)
     """
@@ -71,7 +83,26 @@ def compute(
     exponentials: Callable[[Array, Array], Array],
     total: Callable[[Array], Array],
 ) -> Array:
-    """One of DEFINITIONS, from log1p of the sum over the classes that do not lead."""
+    """Compute one of DEFINITIONS by log1p of the sum over the classes that do not lead.
+
+    Parameters
+    ----------
+    definition
+        The name of the definition.
+    x
+        (rows, classes) logits.
+    labels
+        (rows,) labels of cross-entropy; None for the others.
+    exponentials
+        What is made of e = exp(d) and of d = x - max.
+    total
+        What stands for the sum over the classes that do not lead, given their exponentials.
+
+    Returns
+    -------
+    numpy.ndarray
+        The result, rounded from binary64 to the format of the logits.
+    """
     wide = x.astype(np.float64)
     m = wide.max(axis=-1, keepdims=True, initial=-np.inf)
     d = wide - m
@@ -130,12 +161,38 @@ LONGER_THAN = (130, 1000, 4096)
 
 
 def in_the_tail(longer_than: int, remainder: int) -> Lengths:
-    """Lengths above one, with a remainder by 64."""
+    """Return a test for lengths above one, with a remainder by 64.
+
+    Parameters
+    ----------
+    longer_than
+        The length that is exceeded.
+    remainder
+        The remainder of the length by REMAINDERS.
+
+    Returns
+    -------
+    predicate
+        Whether a length is such a one.
+    """
     return lambda n: n > longer_than and n % REMAINDERS == remainder
 
 
 def not_summed(definition: str, wrong_at: Lengths) -> Function:
-    """The last class is missing from the sum, whether or not it leads."""
+    """Plant that the last class is missing from the sum, whether or not it leads.
+
+    Parameters
+    ----------
+    definition
+        One of DEFINITIONS.
+    wrong_at
+        The lengths at which it is wrong.
+
+    Returns
+    -------
+    function
+        An implementation of (logits, labels), right at all other lengths.
+    """
 
     def implementation(x: Array, labels: Array | None = None) -> Array:
         if not wrong_at(x.shape[-1]):
@@ -149,7 +206,22 @@ def not_summed(definition: str, wrong_at: Lengths) -> Function:
 
 
 def not_in_the_maximum(definition: str, wrong_at: Lengths) -> Function:
-    """The last class is missing from the maximum; exponentials are kept in the input's format."""
+    """Plant that the last class is missing from the maximum.
+
+    The exponentials are kept in the input's format, so that they overflow where it leads by far.
+
+    Parameters
+    ----------
+    definition
+        One of DEFINITIONS.
+    wrong_at
+        The lengths at which it is wrong.
+
+    Returns
+    -------
+    function
+        An implementation of (logits, labels), right at all other lengths.
+    """
 
     def implementation(x: Array, labels: Array | None = None) -> Array:
         if not wrong_at(x.shape[-1]):
@@ -184,7 +256,20 @@ def _from_log_sum(
 
 
 def sample_of_tails(seed: int, count: int) -> Sequence[tuple[int, int]]:
-    """Some (longer_than, remainder), drawn: every length up to 4096, every remainder."""
+    """Draw some pairs (longer_than, remainder) for ``in_the_tail``.
+
+    Parameters
+    ----------
+    seed
+        What the draw depends on.
+    count
+        How many pairs are drawn.
+
+    Returns
+    -------
+    list of tuple
+        Lengths up to 4096, uniform in the logarithm, and any remainders.
+    """
     rng = np.random.default_rng(seed)
     lengths = np.exp(rng.uniform(0, np.log(4097), count)).astype(int)
     return [*zip(lengths.tolist(), rng.integers(REMAINDERS, size=count).tolist(), strict=True)]

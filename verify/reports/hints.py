@@ -18,7 +18,7 @@ from ...derivations.proofs.facts import ShiftEquivariant
 from ..inputs.families import Batch
 from ..runs.execute import Connect
 from ..runs.results import Failure
-from ..subjects.contract import CHOICES, WIDENING, wider_contracts
+from ..subjects.contract import CHOICES, USUAL, WIDENING, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
@@ -172,7 +172,8 @@ def _by_contract(subject: Subject, finding: Finding, passes: Passes) -> list[tup
     """The settings of the contract that let the case pass, the fewest; none lets two ways pass."""
     if TWO_WAYS in finding.failure.message:
         return []
-    others = [[f"{name}={c}"] for name in CHOICES if name not in WIDENING for c in CHOICES[name]]
+    without_effect = {*WIDENING, *USUAL, "overflow"}
+    others = [[f"{n}={c}"] for n in CHOICES if n not in without_effect for c in CHOICES[n]]
     for settings in (*others, *wider_contracts(subject.contract)):
         tried = subject.declaring(settings)
         if tried != subject and passes(tried, finding.batch):

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..subjects.contract import USUAL
 from ..suites import present_name
 from .plain import READABLE
 
@@ -81,11 +82,12 @@ def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
 
 
 def _add_what_schema_2_lacks(data: dict[str, Any]) -> None:
-    """Cases of definitions with named arguments, and masks among those: there were none."""
+    """Cases of definitions with named arguments, and contracts of those: there were none."""
     with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
         data["schema"] = 3
         for subject in data["subjects"]:
-            subject["contract"] = {"masked_nan": None, **subject["contract"]}
+            later = {"masked_nan": None, "overflow": None, **USUAL}
+            subject["contract"] = {**later, **subject["contract"]}
         for result in data["results"]:
             for found in (*result["failures"], *result["undecided"]["rows"]):
                 found |= {"case": None, **found}

@@ -40,7 +40,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.arithmetic.formats import ARRAY_FORMATS
 from ...derivations.definition import REGISTRY
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.subject import LIBRARIES, Subject, matches
@@ -227,7 +227,7 @@ def _subject(table: Table, path: Path) -> Subject:
         declared_in=str(path),
     )
     if "dtypes" in table:
-        names = table.texts("dtypes", f"give a list of {', '.join(FORMATS)}", FORMATS)
+        names = table.texts("dtypes", f"give a list of {', '.join(ARRAY_FORMATS)}", ARRAY_FORMATS)
         subject = replace(subject, dtypes=names)
     if "arrays" in table:
         subject = replace(subject, arrays=table.choice("arrays", LIBRARIES))
@@ -265,7 +265,7 @@ def _expected_failure(table: Table) -> ExpectedFailure:
         table.text("subject", "give an id or a glob"),
         table.choice("definition", REGISTRY) if "definition" in table else None,
         present_name(table.choice("suite", (*SUITES, *FORMER_NAMES))) if "suite" in table else None,
-        table.choice("dtype", FORMATS) if "dtype" in table else None,
+        table.choice("dtype", ARRAY_FORMATS) if "dtype" in table else None,
         table.text("reason", "say why it fails"),
         table.where,
     )
@@ -277,7 +277,7 @@ def _settings(table: Table) -> dict[str, Any]:
         key: table.choice(key, choices) for key, choices in CHOICES.items() if key in table
     }
     if "ulps" in table:
-        ulps = table.table("ulps", FORMATS)
+        ulps = table.table("ulps", ARRAY_FORMATS)
         settings["ulps"] = {dtype: ulps.positive(dtype, "ulps") for dtype in ulps.data}
     return settings
 

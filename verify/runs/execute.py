@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from ...derivations import Definition
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..inputs.families import Batch, draw, plainness
 from ..inputs.shrink import MAX_TRIALS, shrink
 from ..oracle.truth import OracleError
+from ..subjects.contract import last_of
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
@@ -49,7 +50,7 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
 def _result(item: Item, subject: LiveSubject) -> Result:
     """The result of an item whose subject is connected."""
-    fmt, suite = FORMATS[item.dtype], SUITES[item.suite]
+    fmt, suite = ARRAY_FORMATS[item.dtype], SUITES[item.suite]
     result = Result(subject.definition.name, item.subject.id, item.suite, item.dtype)
     cases: list[tuple[Batch, Verdict]] = []
     try:
@@ -58,7 +59,8 @@ def _result(item: Item, subject: LiveSubject) -> Result:
     except SubjectError as error:  # it could be used until now: a new process cannot load it
         nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
         cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
-    result = replace(result, observed=dict(subject.observed))
+    seen = last_of([subject.observed, *(verdict.observed for _, verdict in cases)])
+    result = replace(result, observed=seen)
     worst: tuple[Batch, Violation] | None = None
     for batch, verdict in cases:
         result = result.merge(_of_verdict(item, result, batch, verdict))

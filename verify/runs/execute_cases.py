@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...derivations import Definition
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..cases import draw
 from ..cases.case import Case, CaseBatch
 from ..cases.products import asked_at
@@ -33,7 +33,7 @@ Found = tuple[CaseBatch, Verdict]
 
 def result_of_cases(item: Item, subject: LiveSubject) -> Result:
     """The result of an item; the worst violation is shrunk."""
-    fmt, suite = FORMATS[item.dtype], CASE_SUITES[item.suite]
+    fmt, suite = ARRAY_FORMATS[item.dtype], CASE_SUITES[item.suite]
     definition = subject.definition
     result = Result(definition.name, item.subject.id, item.suite, item.dtype)
     observed: Mapping[str, str] = {}

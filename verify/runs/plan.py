@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..cases.case import Case
 from ..cases.products import asked_at
 from ..inputs.families import Batch
@@ -43,12 +43,12 @@ def plan(
         for dtype in dtypes:
             if not definition.of_a_row:
                 if given is None:
-                    found = case(FORMATS[dtype]) if case else None
+                    found = case(ARRAY_FORMATS[dtype]) if case else None
                     items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
                 continue
-            rows_given = given(definition, FORMATS[dtype]) if given else ()
+            rows_given = given(definition, ARRAY_FORMATS[dtype]) if given else ()
             for suite in (SUITES[s] for s in suites):
-                if not suite.applies(definition, FORMATS[dtype]):
+                if not suite.applies(definition, ARRAY_FORMATS[dtype]):
                     continue
                 for family in _families(suite, definition, budget, given is not None):
                     items += [

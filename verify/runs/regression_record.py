@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.arithmetic.formats import ARRAY_FORMATS
 from ..inputs.families import Batch
 from ..oracle.metrics import hexadecimal
 from ..subjects.isolation.in_process import LiveSubject
@@ -72,8 +72,8 @@ def check(case: Case, live: LiveSubject) -> Outcome:
     verdict, findings = NOT_ASKED, []
     for probe in case.probes:
         for dtype in live.subject.dtypes:
-            live.settle(observe(live, FORMATS[dtype], SUITES["regressions"].observes))
-            for answer in ask(case, probe, live, FORMATS[dtype]):
+            live.settle(observe(live, ARRAY_FORMATS[dtype], SUITES["regressions"].observes))
+            for answer in ask(case, probe, live, ARRAY_FORMATS[dtype]):
                 found = PASS if answer.verdict.checks else NOT_ASKED
                 if answer.verdict.violations:
                     found = FAIL if is_promised(probe, live.subject.contract) else VARIES

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ..cases.case import Case
 from ..inputs.families import Batch
-from ..subjects.contract import CHOICES
+from ..subjects.contract import CHOICES, last_of
 from ..subjects.subject import Subject
 from ..suites.grades import weakest
 from ..suites.reference_form import SUSPICIOUS
@@ -127,7 +127,7 @@ class Result:
             collapses=self.collapses + other.collapses,
             grade=weakest([self.grade, other.grade]),
             excess=Excess.largest(self.excess, other.excess),
-            observed={**self.observed, **other.observed},
+            observed=last_of([self.observed, other.observed]),
             undecided=self.undecided + other.undecided,
             undecided_rows=self.undecided_rows + other.undecided_rows,
         )

@@ -200,7 +200,8 @@ class Code:
         return self.device if self.library == "torch" else ""
 
     def _is_ml_dtype(self) -> bool:
-        return self.library in ("numpy", "cupy") and self.dtype == "bfloat16"
+        is_theirs = self.dtype == "bfloat16" or self.dtype.startswith("float8")
+        return self.library in ("numpy", "cupy") and is_theirs
 
     def prelude(
         self, expression: str, lines: list[str], own: Iterable[str] = ("x", "labels")

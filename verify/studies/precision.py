@@ -146,7 +146,7 @@ def subject_errors(
     points = drawn_points(definition) if points is None else points
     errors: dict[str, float] = {}
     failures: dict[str, str] = {}
-    for name in subject.subject.dtypes:
+    for name in (dtype for dtype in subject.subject.dtypes if dtype in FORMATS):
         fmt = FORMATS[name]
         problems = _problems(definition, points, ieee(fmt))
         if not problems:

@@ -23,16 +23,32 @@ MOST_MEMORY = 1 << 30  # bytes that go to a device under a view, more of them ga
 
 
 def to_native(array: Array, library: str, device: str = "") -> Any:
-    """The same numbers in the same layout, as an array of a library.
-
-    * ``library``: numpy, torch, jax or cupy.
-    * ``device``: as the library names it, such as "cuda:1" or "gpu:0"; "" for its default.
+    """Return the same numbers in the same layout, as an array of a library.
 
     A tensor in the memory of the host shares it with ``array``, be that read-only or misaligned.
 
-    NotApplicable for a layout or dtype that the library cannot express: negative strides in
-    PyTorch, all but compact row-major arrays in JAX, misalignment on a device.  SubjectError for
-    a library, or a device, that there is not.
+    Parameters
+    ----------
+    array
+        A NumPy array of any shape and layout.
+    library
+        The library: numpy, torch, jax or cupy.
+    device
+        Where the result lives, as the library names it, such as "cuda:1" or "gpu:0"; "" for its
+        default.
+
+    Returns
+    -------
+    array
+        The array of the library, bit by bit the same.
+
+    Raises
+    ------
+    NotApplicable
+        For a layout or dtype that the library cannot express: negative strides in PyTorch, all but
+        compact row-major arrays in JAX, misalignment on a device.
+    SubjectError
+        For a library, or a device, that there is not.
     """
     if library not in _CONVERSIONS:
         raise SubjectError(f"array library {library!r} is none of {', '.join(_CONVERSIONS)}")
@@ -43,13 +59,25 @@ def to_native(array: Array, library: str, device: str = "") -> Any:
 
 
 def to_numpy(native: Any) -> Array:
-    """An array of any library, or a number, in the memory of the host; views keep their strides."""
+    """Bring an array of any library, or a number, into the memory of the host.
+
+    Parameters
+    ----------
+    native
+        The array; a tensor may require gradients.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same numbers; a view of memory of the host keeps its strides.
+    """
     torch = sys.modules.get("torch")  # whoever made a tensor has imported it
     if torch is not None and isinstance(native, torch.Tensor):
         host = native.detach().cpu().resolve_neg()
-        if host.dtype == torch.bfloat16:  # which NumPy has only by another name
-            bits: Array = host.view(torch.int16).numpy()
-            return bits.view(ml_dtypes.bfloat16)
+        name = str(host.dtype).removeprefix("torch.")
+        if name == "bfloat16" or name.startswith("float8"):  # which NumPy has from ml_dtypes alone
+            bits: Array = host.view(getattr(torch, f"int{8 * host.itemsize}")).numpy()
+            return bits.view(getattr(ml_dtypes, name))
         tensor: Array = host.numpy()
         return tensor
     cupy = sys.modules.get("cupy")
@@ -76,7 +104,7 @@ def _to_torch(array: Array, device: str) -> Any:
 
     if min(array.strides, default=0) < 0:
         raise NotApplicable("PyTorch has no negative strides")  # its from_dlpack would abort
-    is_extended = array.dtype.kind == "V"  # a format of ml_dtypes, which DLPack takes as bits
+    is_extended = array.dtype.isbuiltin == 2  # of ml_dtypes, which DLPack takes as bits
     try:
         tensor = torch.from_dlpack(array.view(f"i{array.itemsize}") if is_extended else array)
     except BufferError as error:
@@ -117,7 +145,7 @@ def _to_jax(array: Array, device: str) -> Any:
 def _to_cupy(array: Array, device: str) -> Any:
     import cupy
 
-    if array.dtype.kind == "V":
+    if array.dtype.isbuiltin == 2:
         raise NotApplicable(f"CuPy has no {array.dtype}")
     if any(stride % array.itemsize for stride in array.strides) or not array.flags.aligned:
         raise NotApplicable("memory on a device is aligned")

@@ -50,10 +50,28 @@ _surroundings: dict[str, Surroundings] = {}  # by the name of a module
 
 @functools.cache
 def load(subject_id: str) -> Loaded:
-    """The function named ``module:attribute``.
+    """Load the function named ``module:attribute``.
 
     SubjectError where its module cannot be imported; its subclass NoSuchSubject where there is
     nothing of that name.
+
+    Parameters
+    ----------
+    subject_id
+        The name; what follows an ``@`` in it, a device, is left out. The working directory is
+        searched as well.
+
+    Returns
+    -------
+    Loaded
+        The function, and what it runs under; loaded once in a process.
+
+    Raises
+    ------
+    SubjectError
+        If the module cannot be imported.
+    NoSuchSubject
+        If there is nothing of that name, or nothing that can be called.
     """
     module_name, _, attribute = subject_id.partition("@")[0].partition(":")  # f@cuda is f
     # As `python -m` does: a user's module in the working directory can be named.
@@ -94,7 +112,20 @@ def have_no_terminal() -> None:
 
 
 def keywords_of(function: Callable[..., Any], library: str) -> tuple[str, ...]:
-    """The parameter names of a function; what its library calls the axis where it tells none."""
+    """List the names of a function's parameters.
+
+    Parameters
+    ----------
+    function
+        The function.
+    library
+        The library whose arrays it takes.
+
+    Returns
+    -------
+    tuple of str
+        The names. Of a compiled function without a signature, what its library calls the axis.
+    """
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # compiled functions may have no signature
@@ -117,12 +148,47 @@ def call(
     options: Mapping[str, Any],
     may_flush: bool = False,
 ) -> list[Array]:
-    """The result of a call as NumPy arrays, copied: a subject may reuse its buffers.
+    """Call a function of rows, and return its results as NumPy arrays.
 
-    ``axis`` goes to the parameter ``axis`` or ``dim`` where the function has one; None for a
-    function of single numbers.  Raises SubjectRaised, EnvironmentChanged (a processor that takes
-    subnormal numbers for 0 is accepted where the subject ``may_flush``), InputChanged or
-    NotApplicable.
+    The results are copied, for a subject may reuse its buffers.
+
+    Parameters
+    ----------
+    loaded
+        The function, and what it runs under.
+    logits
+        An array of any shape; (rows, classes) where there are labels.
+    labels
+        (rows,) integers, or None where the function takes none.
+    library, device
+        What ``to_native`` makes of the arrays.
+    axis
+        The axis of the classes, which goes to the parameter ``axis`` or ``dim`` where the function
+        has one; None for a function of single numbers.
+    layout
+        The memory layout of the logits, one of ``layouts.LAYOUTS``.
+    options
+        Further arguments by name; arrays among them are converted, too.
+    may_flush
+        Whether a processor that takes subnormal numbers for 0 is accepted.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The results: the value, and where the function gives it the gradient.
+
+    Raises
+    ------
+    SubjectRaised
+        If the function raises.
+    EnvironmentChanged
+        If it leaves the process in another state: see ``surroundings``.
+    InputChanged
+        If it changes its input.
+    WrongResult
+        If it returns no arrays, or larger ones than can be meant.
+    NotApplicable
+        If it takes no such option, axis, layout or dtype.
     """
     names = keywords_of(loaded.function, library)
     keywords: dict[str, Any] = {}
@@ -155,15 +221,49 @@ def call_with_arguments(
     most: int,
     out: Array | None = None,
     cotangents: int = 0,
+    layouts: Sequence[str] = (),
     may_flush: bool = False,
 ) -> list[Array]:
-    """The results of a function of several arguments, as NumPy arrays, copied.
+    """Call a function of several arguments, and return its results as NumPy arrays.
 
-    ``arguments`` go by position, single integers as ``int``.  ``parameters`` go by name, and so do
-    those of ``defaults`` that the function takes; ``out`` goes to a keyword of that name.  With
-    ``cotangents``, the last so many arguments are those of the results, and the vector-Jacobian
-    products in all arguments of real numbers are asked for (``differentiate`` says how).  A result
-    may have ``most`` numbers.  Raises what ``call`` does.
+    The results are copied. With ``cotangents``, the vector-Jacobian products in all arguments of
+    real numbers are asked for; ``differentiate`` says how.
+
+    Parameters
+    ----------
+    loaded
+        The function, and what it runs under.
+    arguments
+        The arrays, which go by position; single integers go as ``int``.
+    library, device
+        What ``to_native`` makes of the arrays.
+    parameters
+        Numbers that go by name.
+    defaults
+        Numbers that go by name if the function takes them.
+    most
+        How many numbers a result may have.
+    out
+        A buffer for the result, which goes to the keyword of that name.
+    layouts
+        How each argument lies in memory, one of ``layouts.LAYOUTS``; as a copy of its own where
+        none are given.
+    cotangents
+        How many of the last arguments are cotangents of the results; 0 for a plain call.
+    may_flush
+        Whether a processor that takes subnormal numbers for 0 is accepted.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The results, or the vector-Jacobian products.
+
+    Raises
+    ------
+    NotApplicable
+        If the function takes no parameter of a name, or no such array.
+    SubjectRaised, EnvironmentChanged, InputChanged, WrongResult
+        As ``call`` raises them.
     """
     function = loaded.function
     if cotangents:
@@ -176,9 +276,14 @@ def call_with_arguments(
     keywords |= parameters
     if out is not None:
         keywords["out"] = to_native(out, library, device)
+    copies = (
+        [lay_out(a, layout) for a, layout in zip(arguments, layouts, strict=True)]
+        if layouts
+        else [a.copy() for a in arguments]
+    )
     native = [
-        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a.copy(), library, device)
-        for a in arguments
+        int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
+        for a in copies
     ]
     if cotangents and function is loaded.function:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]

@@ -6,14 +6,22 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+BETWEEN = ("input", "bfloat16", "float16", "tfloat32", "float32", "float64")
+
 CHOICES = {
     "all_masked": ("nan", "zero", "uniform"),
     "pos_inf": ("nan_all", "nan_at", "mass"),
     "nan": ("row", "at"),
     "masked_nan": ("ignored", "spreads"),
-    "accumulator": ("input", "float32", "float64"),
+    "accumulator": BETWEEN,
     "summation": ("blocked", "pairwise", "any"),
-    "arithmetic": ("input", "float32", "float64"),
+    "addition": ("nearest", "truncating"),
+    "arithmetic": BETWEEN,
+    "products": ("input", "tfloat32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
+    "normaliser": ("sum", "online", "lse"),
+    "probabilities": ("unrounded", "rounded"),
+    "saved": ("unrounded", "rounded"),
+    "overflow": ("inf", "nan", "saturate"),
     "flush_to_zero": ("no", "yes"),
     "empty": ("empty", "error"),
     "bitwise_batch": ("no", "yes"),
@@ -27,12 +35,23 @@ OBSERVED = (
     "pos_inf",
     "nan",
     "masked_nan",
+    "overflow",
     "flush_to_zero",
     "empty",
     "bitwise_batch",
     "layouts",
 )
 
+# What most implementations do; named only where it is declared otherwise.
+USUAL = {
+    "addition": "nearest",
+    "products": "input",
+    "normaliser": "sum",
+    "probabilities": "unrounded",
+    "saved": "unrounded",
+}
+
+ONLINE_BLOCK = 16  # scores that an online softmax reads at once, at least
 SMALLEST_PROMISE = 2.0**-20  # the oracle tells smaller errors from none only where it must
 
 
@@ -51,11 +70,23 @@ class Contract:
     * ``masked_nan``: NaN, infinities, and what overflows to them, in entries that a mask argument
       drops change no bit of the result, or may make results NaN, as 0 times NaN is.  No other
       number comes of them.
-    * ``accumulator``: sums are kept in the input format, or at least in float32 or float64.
+    * ``accumulator``: sums are kept in the input format, or in one of at least as many bits.
     * ``summation``: in which order terms are added: in blocks of at most 128 one by one, and the
       sums of blocks pairwise; pairwise throughout; or in any order, one by one included.
-    * ``arithmetic``: the format of what is between the operations: the input format, or at least
-      float32 or float64, where results are rounded to the input format once, at the end.
+    * ``addition``: whether additions are rounded to nearest, or may cut off the last bits, as
+      tensor cores do.
+    * ``arithmetic``: the format of what is between the operations: the input format, or one of at
+      least as many bits, where results are rounded to the input format once, at the end.
+    * ``products``: the format that the factors of matrix products are rounded to, where it has
+      fewer bits than the arithmetic.
+    * ``normaliser``: probabilities are exponentials over their sum; may be computed online, by
+      blocks of ONLINE_BLOCK scores or more; or may be e^(z - L), L the stored log-sum-exp.
+    * ``probabilities``: whether those of a softmax inside of a function, as the weights of
+      attention, are rounded to the input format before they are used.
+    * ``saved``: whether what a backward pass reads of the forward pass (the output of attention,
+      probabilities, the inverse root of a norm) has been rounded to the input format.
+    * ``overflow``: what is beyond the largest number becomes an infinity, NaN, or that number.
+      Where nothing is declared, it is an infinity, but any of these in formats of eight bits.
     * ``flush_to_zero``: whether results below the normal range may be 0.
     * ``empty``: an empty axis gives an empty result, or raises.
     * ``bitwise_batch``: whether a row has the same bits alone and in any batch, at any place.
@@ -65,6 +96,9 @@ class Contract:
       that it may write.  None where nothing is declared: refusing others by an exception is then
       observed, and no failure.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
+
+    The bounds of functions with named arguments depend on ``addition``, ``products``,
+    ``normaliser``, ``probabilities`` and ``saved``; the proven ones of functions of a row do not.
     """
 
     all_masked: str | None = None
@@ -73,7 +107,13 @@ class Contract:
     masked_nan: str | None = None
     accumulator: str = "float32"
     summation: str = "blocked"
+    addition: str = "nearest"
     arithmetic: str = "float32"
+    products: str = "input"
+    normaliser: str = "sum"
+    probabilities: str = "unrounded"
+    saved: str = "unrounded"
+    overflow: str | None = None
     flush_to_zero: str | None = None
     empty: str | None = None
     bitwise_batch: str | None = None
@@ -128,22 +168,47 @@ class Contract:
         """The axes about which nothing is declared.
 
         >>> Contract(all_masked="zero", pos_inf="mass", nan="at").undeclared
-        ('masked_nan', 'flush_to_zero', 'empty', 'bitwise_batch', 'layouts')
+        ('masked_nan', 'overflow', 'flush_to_zero', 'empty', 'bitwise_batch', 'layouts')
         """
         return tuple(name for name in OBSERVED if getattr(self, name) is None)
 
     def __str__(self) -> str:
-        """The declared choices on one line."""
+        """The declared choices on one line, but for those of USUAL."""
         return " ".join(
-            f"{name}={getattr(self, name)}" for name in CHOICES if getattr(self, name) is not None
+            f"{name}={getattr(self, name)}"
+            for name in CHOICES
+            if getattr(self, name) not in (None, USUAL.get(name))
         )
 
 
+def unusual(contract: Contract) -> str:
+    """What a contract declares otherwise than is usual, for the source of a threshold.
+
+    >>> unusual(Contract(products="tfloat32", saved="rounded")), unusual(Contract())
+    (', products tfloat32, saved rounded', '')
+    """
+    declared = ((name, getattr(contract, name)) for name in USUAL)
+    return "".join(f", {name} {way}" for name, way in declared if way != USUAL[name])
+
+
 def last_of(observed: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """What was observed in several places, by axis: where they differ, what ``CHOICES`` names last.
+    """Join what was observed in several places, by axis of the contract.
 
-    So what spreads in one place is said to spread.
+    Where they differ, what ``CHOICES`` names last is taken: what spreads in one place is said to
+    spread.
 
+    Parameters
+    ----------
+    observed
+        What was observed in each place: the way of each axis.
+
+    Returns
+    -------
+    dict
+        The way of each axis that was observed anywhere.
+
+    Examples
+    --------
     >>> last_of([{"masked_nan": "spreads"}, {"masked_nan": "ignored"}, {}])
     {'masked_nan': 'spreads'}
     """
@@ -161,20 +226,37 @@ WIDENING = {
     "accumulator": ("float64", "float32", "input"),
 }
 
+COARSER_PRODUCTS = ("tfloat32", "bfloat16")  # what matrix units make of float32
+
 
 def wider_contracts(contract: Contract) -> Iterator[list[str]]:
-    """Settings that make an accuracy contract admit more: the fewest changes first.
+    """Yield settings that make an accuracy contract admit more, the fewest changes first.
 
+    Parameters
+    ----------
+    contract
+        The contract that is too narrow.
+
+    Yields
+    ------
+    list of str
+        Settings ``name=value``, as ``Contract.with_settings`` takes them.
+
+    Examples
+    --------
     >>> next(wider_contracts(Contract()))
     ['summation=any']
     """
     single = []
     for name, order in WIDENING.items():
-        wider = order[order.index(getattr(contract, name)) + 1 :]
+        declared = getattr(contract, name)
+        wider = order[order.index(declared) + 1 :] if declared in order else order[-1:]
         single.append([f"{name}={choice}" for choice in wider])
     for count in range(1, len(WIDENING) + 1):
         for axes in itertools.combinations(single, count):
             yield from map(list, itertools.product(*axes))
+        if count == 1 and contract.products == "input":
+            yield from ([f"products={choice}"] for choice in COARSER_PRODUCTS)
 
 
 # What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
@@ -201,8 +283,19 @@ FLUSHING = replace(CONVENTIONAL, flush_to_zero="yes", arithmetic="input")
 
 
 def promising(ulps: Mapping[str, float]) -> Contract:
-    """The contract of our kernels: errors within a bound, the same bits in any batch, no collapse.
+    """Make the contract of our kernels: a bound, the same bits in any batch, no collapse.
 
     ``ulps``: for each dtype the bound; empty for one that is not in ulps of the result.
+
+    Parameters
+    ----------
+    ulps
+        For each dtype the largest error in ulps; empty for a bound that is not in ulps of the
+        result.
+
+    Returns
+    -------
+    Contract
+        The contract.
     """
     return replace(CONVENTIONAL, ulps=ulps, bitwise_batch="yes", collapse_free="yes")

@@ -21,11 +21,33 @@ FAR = 2**32  # elements: the last row of a far array starts beyond
 
 
 def lay_out(array: Array, layout: str) -> Array:
-    """A copy of an array in a memory layout, one of LAYOUTS.
+    """Copy an array into a memory layout.
 
     ValueError for another name, for rows that differ where they are to be one, and where the array
     has too few axes or rows; NotApplicable where the system gives no such memory.
 
+    Parameters
+    ----------
+    array
+        The array, of any shape that the layout can have.
+    layout
+        The name of the layout, one of LAYOUTS.
+
+    Returns
+    -------
+    numpy.ndarray
+        An array with the same shape and numbers.
+
+    Raises
+    ------
+    ValueError
+        For another name, for rows that differ where they are to be one, and where the array has too
+        few axes or rows.
+    NotApplicable
+        If the system gives no such memory.
+
+    Examples
+    --------
     >>> x = np.arange(6.0).reshape(2, 3)
     >>> lay_out(x, "reversed").strides, lay_out(x, "fortran").strides
     ((24, -8), (8, 16))
@@ -50,47 +72,48 @@ def _in_buffer(array: Array, offset: int) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """C order, aligned to vectors and cache lines."""
+    """Lay an array out in C order, aligned to vectors and cache lines."""
     return _in_buffer(array, 0)
 
 
 def offset(array: Array) -> Array:
-    """C order, aligned to its elements but to no vector."""
+    """Lay an array out in C order, aligned to its elements but to no vector."""
     return _in_buffer(array, array.itemsize)
 
 
 def misaligned(array: Array) -> Array:
-    """C order, at an odd address."""
+    """Lay an array out in C order, at an odd address."""
     return _in_buffer(array, 1)
 
 
 def read_only(array: Array) -> Array:
-    """C order, not to be written."""
+    """Lay an array out in C order, not to be written."""
     copy = contiguous(array)
     copy.flags.writeable = False
     return copy
 
 
 def fortran(array: Array) -> Array:
-    """The first axis is the one that runs fastest."""
+    """Lay an array out so that the first axis runs fastest."""
     return np.array(array, order="F")
 
 
 def strided(array: Array) -> Array:
-    """Every third element of the last axis; NaN between."""
+    """Lay an array out as every third element of the last axis; NaN between, of integers -1."""
     _demand_axes(array, 1, "strided")
-    wide = np.full((*array.shape[:-1], 3 * array.shape[-1]), np.nan).astype(array.dtype)
+    between = -1 if array.dtype.kind == "i" else np.nan
+    wide = np.full((*array.shape[:-1], 3 * array.shape[-1]), between).astype(array.dtype)
     return _filled(wide[..., ::3], array)
 
 
 def reversed_(array: Array) -> Array:
-    """The last axis runs backwards."""
+    """Lay an array out so that the last axis runs backwards."""
     _demand_axes(array, 1, "reversed")
     return contiguous(array[..., ::-1])[..., ::-1]
 
 
 def broadcast(array: Array) -> Array:
-    """All rows are one in memory: the first axis has stride 0, and writing is refused."""
+    """Lay equal rows out as one: the first axis has stride 0, and writing is refused."""
     _demand_axes(array, 2, "broadcast")
     if len({row.tobytes() for row in array}) != 1:
         raise ValueError("layout is 'broadcast', which needs one row or more, all the same")
@@ -98,9 +121,10 @@ def broadcast(array: Array) -> Array:
 
 
 def far(array: Array) -> Array:
-    """Rows so far apart that the last starts beyond 2^32 elements; only theirs are in memory.
+    """Lay rows out so far apart that the last starts beyond 2^32 elements.
 
-    Of three rows the middle one starts beyond 2^31.  (Tens of GiB of addresses, some KiB of pages.)
+    Of three rows the middle one starts beyond 2^31. (Tens of GiB of addresses, some KiB of pages:
+    only the rows themselves are in memory.)
     """
     _demand_axes(array, 2, "far")
     if len(array) < 2:

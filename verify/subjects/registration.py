@@ -43,13 +43,25 @@ def subject(
 ) -> Callable[[Function], Function]:
     """Decorate a function as a built-in subject, and return it unchanged.
 
-    * ``definition``: what it implements; the name of a definition of the catalogue.
-    * ``contract``: what it does where definitions leave a choice; what implementations have in
-      common stands beside ``CONVENTIONAL``.
-    * ``snippet`` and the others: as in ``Subject``.
-    * ``also_on``: a device, for a second subject that has its arrays there.
+    Parameters
+    ----------
+    definition
+        What the function implements: the name of a definition of the catalogue.
+    snippet
+        The call without softproof, an expression over ``x`` and ``labels``.
+    contract
+        What it does where definitions leave a choice; what implementations have in common stands
+        beside ``CONVENTIONAL``.
+    dtypes, arrays, requires, time_limit, slow
+        What ``Subject`` has by these names.
+    also_on
+        A device, for a second subject that has its arrays there; "" for none.
 
-    ValueError, from the decorator, where a subject of that name is registered for the definition.
+    Returns
+    -------
+    decorator
+        What registers a function and returns it unchanged. It raises ValueError where a subject of
+        that name is registered for the definition.
     """
 
     def register(function: Function) -> Function:
@@ -75,8 +87,22 @@ def subject(
 
 
 def on_device(subject: Subject, device: str) -> Subject:
-    """The same subject with its arrays on a device, which sums in an order of its own.
+    """Return a subject with its arrays on a device, which sums in an order of its own.
 
+    Parameters
+    ----------
+    subject
+        The subject, whose arrays are elsewhere.
+    device
+        The device, as the array library names it.
+
+    Returns
+    -------
+    Subject
+        One with the device at the end of its id, which declares no more than any has in common.
+
+    Examples
+    --------
     >>> on_device(Subject("torch:sigmoid", "sigmoid", arrays="torch"), "cuda").id
     'torch:sigmoid@cuda'
     """
@@ -91,8 +117,20 @@ _PLACES = {"textbook": "softproof.verify"}  # ids are public names and stay wher
 
 
 def public_module(module: str) -> str:
-    """What the ids of subjects call a module of ``implementations/``; other names are unchanged.
+    """Return what the ids of subjects call a module of ``implementations/``.
 
+    Parameters
+    ----------
+    module
+        The full name of a module.
+
+    Returns
+    -------
+    str
+        Its public name, without the folder; other names are unchanged.
+
+    Examples
+    --------
     >>> public_module("softproof.verify.subjects.implementations.torch_forms")
     'softproof.verify.subjects.torch_forms'
     >>> public_module("mine.softmax")
@@ -103,8 +141,20 @@ def public_module(module: str) -> str:
 
 
 def module_of(public: str) -> str:
-    """Where the module is that an id names: the reverse of ``public_module``.
+    """Return where the module is that an id names, the reverse of ``public_module``.
 
+    Parameters
+    ----------
+    public
+        The name of a module in an id.
+
+    Returns
+    -------
+    str
+        The full name of the module.
+
+    Examples
+    --------
     >>> module_of("softproof.verify.textbook")
     'softproof.verify.subjects.implementations.textbook'
     >>> module_of("mine.softmax")

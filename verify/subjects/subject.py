@@ -119,8 +119,20 @@ class OutOfMemory(ProcessDied):
 
 
 def short_id(subject_id: str) -> str:
-    """An id without what all of ours have in common, for tables and glob patterns.
+    """Return an id without what all of ours have in common, for tables and glob patterns.
 
+    Parameters
+    ----------
+    subject_id
+        The id.
+
+    Returns
+    -------
+    str
+        The short form; the id of a subject of the user's is unchanged.
+
+    Examples
+    --------
     >>> short_id("softproof.kernels:online"), short_id("softproof.verify.textbook:stablemax")
     ('kernels:online', 'textbook:stablemax')
     """
@@ -130,10 +142,22 @@ def short_id(subject_id: str) -> str:
 
 
 def matches(pattern: str, subject_id: str) -> bool:
-    """Whether a pattern is an id, or a glob that matches it, in full or in short.
+    """Tell whether a pattern is an id, or a glob that matches it, in full or in short.
 
-    A literal id is the whole id: ``kernels:online`` may be a module of the user's.
+    Parameters
+    ----------
+    pattern
+        The pattern. A literal id is the whole id: ``kernels:online`` may be a module of the user's.
+    subject_id
+        The id.
 
+    Returns
+    -------
+    bool
+        Whether it matches.
+
+    Examples
+    --------
     >>> [matches(p, "softproof.kernels:online") for p in ("kernels:*", "kernels:online")]
     [True, False]
     """
@@ -170,7 +194,7 @@ class Subject:
     * ``id``: ``module:attribute``, or the command line of a program.
     * ``arrays``: the array library whose arrays it takes: numpy, torch, jax or cupy.
     * ``device``: where its arrays live, as that library names it; "" for the library's default.
-    * ``command``: a program that speaks the protocol of ``program.py``, in place of a function.
+    * ``command``: a program that speaks a protocol of ``program.py``, in place of a function.
     * ``requires``: distributions; where one is missing the subject is skipped.
     * ``time_limit``: seconds that a call may take, but for the first, which may import and compile.
     * ``slow``: why it is run only where it is named; "" where it is quick.
@@ -193,7 +217,7 @@ class Subject:
     snippet: str = ""
 
     def declaring(self, settings: list[str]) -> Subject:
-        """The same subject with contract settings ``name=value`` changed."""
+        """Change settings ``name=value`` of the subject's contract."""
         return replace(self, contract=self.contract.with_settings(settings))
 
     def missing(self) -> str | None:

@@ -172,7 +172,7 @@ class _Judged:
         exact = reference(self.definition, self.fmt, self.batch, i, gradient=in_gradient)
         error = np.atleast_1d(ulp_error(computed.reshape(exact.rounded.shape), exact))
         unit = np.ldexp(1.0, np.atleast_1d(exact.ulp_exponent))
-        modulus = np.abs(np.atleast_1d(exact.rounded).astype(np.float64))
+        modulus = np.abs(np.atleast_1d(exact.wide))
         lost = np.zeros(error.shape, dtype=bool)
         for part in told:
             self.parts[part.name] = part
@@ -237,7 +237,7 @@ class _Judged:
                 message=message,
                 index=k,
                 observed=float(computed[k]),
-                expected=float(np.atleast_1d(exact.rounded)[k]),
+                expected=float(np.atleast_1d(exact.wide)[k]),
                 error=float(error[k]),
                 threshold=float(limit[k]),
                 source=source,
@@ -248,7 +248,7 @@ class _Judged:
     def exact(self, part: Part, batch: Batch) -> float:
         """The exact result of a row at the outputs of a part, rounded: the one nearest to lost."""
         exact = reference(self.definition, self.fmt, batch, 0, gradient=part.in_gradient)
-        values = np.atleast_1d(exact.rounded.astype(np.float64))[part.outputs]
+        values = np.atleast_1d(exact.wide)[part.outputs]
         return float(values[np.argmin(np.abs(values - part.lost_at))])
 
     def verdict(self, observations: Iterator[Observation] | tuple[()] = ()) -> Verdict:

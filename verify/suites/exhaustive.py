@@ -1,12 +1,12 @@
-"""Batches of very many rows of a 16-bit format, judged in vectorised binary64 with proof.
+"""Batches of very many rows of a format of 8 or 16 bits, judged in vectorised binary64 with proof.
 
 Asking the oracle takes some 100 us a row, which is three days for all pairs of 16-bit numbers.
 Here the exact value is enclosed in v +- r, computed in binary64 with the error bound below; it
 decides all but a few results in a million, and those go to the oracle.
 
 Proof of the enclosure, u = 2^-53.  It rests on nothing but + - * / of binary64 being correctly
-rounded.  Every 16-bit number x has e^x = M 2^n, 1/2 <= M < 1, in a table that arb filled, M off by
-a relative u at most.
+rounded.  Every number x of 16 bits has e^x = M 2^n, 1/2 <= M < 1, in a table that arb filled, M
+off by a relative u at most.
 
 (1) e_k = e^(z_k - m) = (M_k / M_m) 2^(n_k - n_m): relative error 3u, and below the normal range an
     absolute one of 2^-1074.  Numbers beyond 2^18 are so far from all others that e_k is 0 or 1.
@@ -44,11 +44,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ...derivations.definition import Definition
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch, patterns
+from ..oracle import overflow
 from ..oracle.metrics import histogram
 from ..oracle.truth import OracleError
 from ..subjects.contract import Contract
@@ -68,7 +69,7 @@ Bits = NDArray[np.bool_]
 
 def can_judge(definition: Definition, fmt: Format) -> bool:
     """Whether ``check`` has anything to say of a definition in a format."""
-    return fmt.dtype.itemsize == 2 and (definition.elementwise or has_enclosure(definition))
+    return fmt.dtype.itemsize <= 2 and (definition.elementwise or has_enclosure(definition))
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch) -> Verdict:
@@ -88,7 +89,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batc
 def judge(
     definition: Definition, contract: Contract, fmt: Format, batch: Batch, computed: NDArray[Any]
 ) -> Verdict:
-    """Judge a batch of a 16-bit format: by the exact values of rows, or else by the contract.
+    """Judge a batch of narrow numbers: by the exact values of rows, or else by the contract.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def judge(
     contract
         What the subject promises.
     fmt
-        A 16-bit format.
+        A narrow format.
     batch
         The rows, of any numbers.
     computed
@@ -133,12 +134,12 @@ def _widen(numbers: NDArray[Any]) -> Array:
 
 @functools.cache
 def _exponentials(name: str) -> tuple[Array, Array]:
-    """(M, n) with e^x = M 2^n, for all numbers x of a 16-bit format, by their bits.
+    """(M, n) with e^x = M 2^n, for all numbers x of a format of 8 or 16 bits, by their bits.
 
     At -inf M is 0; at other numbers that are not finite neither means anything.  Beyond 2^18 only
     n is right, and to 53 bits, which is enough: see (1).
     """
-    values = _widen(patterns(FORMATS[name]))
+    values = _widen(patterns(ARRAY_FORMATS[name]))
     near = np.abs(values) < 2.0**18
     with np.errstate(invalid="ignore", over="ignore"):
         exponent = np.floor(values / LOG_2)
@@ -160,7 +161,7 @@ with np.errstate(under="ignore"):  # whatever an importing program has set
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a 16-bit format, one a column: logits, their largest, and what (1) makes of them.
+    """Rows of narrow numbers, one a column: logits, their largest, and what (1) makes of them.
 
     ``lead`` is the index of the first maximum of each row; ``e`` are the e^(z_k - m), and ``scale``
     is the relative error that all results have.
@@ -229,7 +230,7 @@ def _encloses(name: str) -> Callable[[Enclosure], Enclosure]:
 def enclose(
     definition: Definition, fmt: Format, logits: NDArray[Any], labels: NDArray[np.int64] | None
 ) -> tuple[Array, Array]:
-    """Enclose the exact values of rows of a 16-bit format by v +- r.
+    """Enclose the exact values of rows of a format of 8 or 16 bits by v +- r.
 
     Parameters
     ----------
@@ -250,7 +251,8 @@ def enclose(
     """
     z = _widen(logits)
     mantissas, exponents = _exponentials(fmt.name)
-    mantissa, exponent = mantissas[logits.view(np.uint16)], exponents[logits.view(np.uint16)]
+    bits = logits.view(f"uint{8 * fmt.dtype.itemsize}")
+    mantissa, exponent = mantissas[bits], exponents[bits]
     lead = np.argmax(z, axis=0), np.arange(z.shape[1])
     below = np.minimum(exponent[lead] - exponent, len(_POWERS) - 1)
     e = mantissa / mantissa[lead] * _POWERS[below.astype(np.int16)]
@@ -341,13 +343,16 @@ def _decide(
         lower = promised * _ulp(fmt, np.maximum(np.abs(value) - radius, 0.0))
 
     # Where the result overflows, infinity is right, and a finite number is measured from the end of
-    # the range, 2^(emax + 1); beyond that only infinity is right.
-    end = 2.0 ** (fmt.emax + 1)
+    # the range, the next number if there were one; beyond that only infinity is right.
+    end = float(fmt.end)
     edge = end - 2.0 ** (fmt.emax - fmt.precision)
     low, high = np.abs(value) - radius, np.abs(value) + radius
     finite = np.isfinite(value)
     over, beyond = finite & (low >= edge), finite & (low >= end)
     unclear = finite & (((low < edge) & (high >= edge)) | ((low < end) & (high >= end)))
+    if over.any():
+        exact = np.where(over, np.copysign(np.inf, value), 0.0)
+        observed = overflow.read(observed, exact, fmt, contract.overflow)
     value = np.where(over, np.copysign(np.where(np.isinf(observed), np.inf, end), value), value)
     radius = np.where(over, 0.0, radius)
 
@@ -363,7 +368,7 @@ def ulp_errors(
 ) -> NDArray[np.float64]:
     """The ulp errors of results, those of `metrics.ulp_error` to about 2^-40 ulp, but much faster.
 
-    So fast that all numbers of a 16-bit format can be asked for.
+    So fast that all numbers of a format of 8 or 16 bits can be asked for.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition, Output
 from ..inputs.families import Batch
+from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.layouts import LAYOUTS
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
@@ -126,9 +127,27 @@ def is_refusal(fault: SubjectFault) -> bool:
     return isinstance(fault, SubjectRaised) and raised in REFUSALS and not caught
 
 
-def _takes(subject: LiveSubject, layout: str) -> bool:
-    """Whether a subject is to be asked for a layout, by its contract."""
-    declared = subject.subject.contract.layouts
+def takes(contract: Contract, layout: str) -> bool:
+    """Whether a subject is to be asked for a layout, by what it declares.
+
+    Parameters
+    ----------
+    contract
+        What the subject declares.
+    layout
+        One of ``subjects.layouts.LAYOUTS``.
+
+    Returns
+    -------
+    bool
+        True for every layout where nothing is declared.
+
+    Examples
+    --------
+    >>> takes(Contract(layouts="writable"), "strided"), takes(Contract(), "read_only")
+    (True, True)
+    """
+    declared = contract.layouts
     return not (
         (layout in ANY and declared in ("writable", "contiguous"))
         or (layout in WRITABLE and declared == "contiguous")
@@ -144,7 +163,7 @@ def _judge_layout(
     subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch, layout: str
 ) -> Verdict:
     """The verdict on rows in a layout; a refusal is none where nothing is declared of layouts."""
-    if not _takes(subject, layout):
+    if not takes(subject.subject.contract, layout):
         return NOTHING
     may_refuse = subject.subject.contract.layouts is None and layout in (*WRITABLE, *ANY)
     return _judge(subject, definition, fmt, batch, layout=layout, may_refuse=may_refuse)

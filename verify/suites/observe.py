@@ -64,6 +64,8 @@ def _ask(subject: LiveSubject, fmt: Format, axis: str) -> str | None:
             return _keeps_bits(subject, definition, fmt)
         if axis == "layouts":
             return layouts.way(subject, definition, fmt)
+        if axis in ("all_masked", "pos_inf") and not fmt.has_infinities:
+            return None
         if not special_values.is_free(definition, axis):
             return None
         if axis == "empty":

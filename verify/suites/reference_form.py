@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ALL_FORMATS, Format
 from ...derivations.arithmetic.systems import OBJECT, Arithmetic, ieee
 from ...derivations.definition import AS_PUBLISHED
 from ..subjects.contract import Contract
@@ -48,7 +48,7 @@ class _Reference(Arithmetic):
 @functools.cache
 def _arithmetic(fmt: Format, arithmetic: str, accumulator: str, summation: str) -> Arithmetic:
     between, sums = (
-        min((fmt, fmt if n == "input" else FORMATS[n]), key=lambda f: f.unit_roundoff)
+        min((fmt, fmt if n == "input" else ALL_FORMATS[n]), key=lambda f: f.unit_roundoff)
         for n in (arithmetic, accumulator)
     )
     plain = ieee(between)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, Output, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 
 FILE = Path(__file__).parents[1] / "data" / "regressions.toml"
 
@@ -38,7 +38,7 @@ CONTRACT = "contract"  # in place of expected numbers: what the subject's contra
 class Row:
     """Numbers in runs of equal ones: (number, how often) each.
 
-    >>> Row(((0.0, 3), (10.0, 1))).array(FORMATS["float16"])
+    >>> Row(((0.0, 3), (10.0, 1))).array(ARRAY_FORMATS["float16"])
     array([ 0.,  0.,  0., 10.], dtype=float16)
     """
 
@@ -184,14 +184,14 @@ def _probe(record: Mapping[str, Any], place: str) -> Probe:
     by_contract = numbers == CONTRACT
     expected = {} if by_contract else {d: _row(v, f"{place}, {d}") for d, v in numbers.items()}
     dtypes = tuple(record.get("dtypes", expected))
-    if not dtypes or not set(dtypes) <= set(FORMATS) or (expected and "dtypes" in record):
+    if not dtypes or not set(dtypes) <= set(ARRAY_FORMATS) or (expected and "dtypes" in record):
         raise ValueError(
-            f"{place}: dtypes {[*dtypes]} must be some of {', '.join(FORMATS)}, "
+            f"{place}: dtypes {[*dtypes]} must be some of {', '.join(ARRAY_FORMATS)}, "
             "and are the keys of expected where there are numbers"
         )
     outputs = _outputs(definition, record["property"], len(logits))
     for dtype, row in expected.items():
-        _demand_exact(row, FORMATS[dtype], outputs, f"{place}, expected {dtype}")
+        _demand_exact(row, ARRAY_FORMATS[dtype], outputs, f"{place}, expected {dtype}")
     label = record.get("label")
     if definition.labelled != isinstance(label, int):
         raise ValueError(f"{place}: label is {label}; {definition.name} takes {_takes(definition)}")

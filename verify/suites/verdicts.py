@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
 from ..inputs.families import Batch
+from ..oracle import overflow
 from ..oracle.limits import has_limit
 from ..oracle.metrics import histogram, signed_error, ulp_error
 from ..oracle.truth import Truth, truth
@@ -186,11 +187,11 @@ class Verdict:
 def _truth(
     name: str, fmt: str, data: bytes, label: int | None, gradient: bool, cross_check: bool
 ) -> Truth:
-    row = np.frombuffer(data, dtype=FORMATS[fmt].dtype)
+    row = np.frombuffer(data, dtype=ARRAY_FORMATS[fmt].dtype)
     return truth(
         lookup(name),
         row,
-        FORMATS[fmt],
+        ARRAY_FORMATS[fmt],
         label=label,
         gradient=gradient,
         cross_check=cross_check,
@@ -365,8 +366,8 @@ def _thresholds(
     ]
     source = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
     limits = np.empty((len(truths), *truths[0].rounded.shape))
-    for limit, error in zip(limits, honest, strict=True):
-        limit[...] = NON_INFERIORITY * max(1.0, error)
+    for i, error in enumerate(honest):
+        limits[i] = NON_INFERIORITY * max(1.0, error)
     return limits, source
 
 
@@ -418,7 +419,7 @@ def bounds_in_ulp(
         steps = np.stack([exact.ulp_exponent for exact in truths])
         limits = absolute.T / np.ldexp(1.0, steps)
     # Where the exact result is infinite, or far beyond the range, only infinity is right.
-    infinite = np.isinf(np.stack([exact.rounded for exact in truths]).astype(np.float64))
+    infinite = np.isinf(np.stack([exact.wide for exact in truths]))
     far = infinite & (steps != fmt.emax - fmt.precision + 1)
     return np.where(far, 0.0, limits)
 
@@ -552,7 +553,9 @@ def compare(
         return Verdict(0, 0.0, [])
     truths = [reference(definition, fmt, batch, i, gradient=gradient) for i in rows]
     judged = batch.rows(np.array(rows))
-    results = computed[rows]
+    exact = np.stack([truth.wide for truth in truths])
+    results = overflow.read(computed[rows], exact, fmt, contract.overflow)
+    way = overflow.observed(computed[rows], exact, fmt, contract.overflow)
     limits, source = _thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
     errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
@@ -575,8 +578,8 @@ def compare(
                 message=f"{'gradient' if gradient else 'value'} beyond its error bound",
                 detail=_told(admitted.get(int(n), ())),
                 index=k,
-                observed=float(np.asarray(results[n]).reshape(-1)[k]),
-                expected=float(truths[n].rounded.reshape(-1)[k]),
+                observed=float(np.asarray(computed[rows[n]]).reshape(-1)[k]),
+                expected=overflow.stored(float(exact[n].reshape(-1)[k]), fmt, contract.overflow),
                 error=float(error[k]),
                 threshold=float(limit[k]),
                 source=source,
@@ -591,6 +594,7 @@ def compare(
         histogram(errors),
         grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
         excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
+        observed={"overflow": way} if way else {},
     )
 
 
@@ -690,7 +694,7 @@ def _excess(
     for i, exact in enumerate(truths):
         counts = np.ones(errors[i].shape, dtype=bool)
         if contract.flush_to_zero == "yes":
-            counts = np.abs(exact.rounded.astype(np.float64)) >= 2.0**fmt.emin
+            counts = np.abs(exact.wide) >= 2.0**fmt.emin
         theirs = _reference_error(definition, contract, fmt, batch, i, exact, gradient)
         if math.isfinite(theirs) and counts.any():
             compared = True

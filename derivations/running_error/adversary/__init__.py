@@ -18,7 +18,7 @@ from ...arithmetic.arithmetic import decided_ranks
 from ...error_bounds.model import BLOCK
 from ..arrays import Arrays
 from ..constants import Array, quiet
-from ..model import Model, largest, unit_roundoff
+from ..model import Model, largest, rounded_to, unit_roundoff
 from ..numbers import constant
 from .numbers import ErringNumber
 
@@ -251,6 +251,22 @@ class Adversary(Arrays[ErringNumber]):
         unit = 2 * unit_roundoff(fmt)
         return np.asarray(value * (1 + unit * (1 - 2.0**-30) * self.signs(value.shape)))
 
+    def kept(self, x: Any) -> Any:
+        """A number of the forward pass, rounded as it is stored, unless the format holds it."""
+        fmt = self.model.result
+        narrower = self.model.stored_forward and unit_roundoff(fmt) > self.model.u
+        if not (narrower and isinstance(x, ErringNumber)):
+            return x
+        off = unit_roundoff(fmt) * (1 - 2.0**-30) * self.signs(x.value.shape)
+        off = np.where(rounded_to(fmt, x.value) == x.value, 0.0, off)
+        return ErringNumber(self, x.value * (1 + off))
+
+    def inner_of_weights(self, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
+        """The inner product of probabilities and cotangents, from the output that is stored."""
+        if not self.model.stored_forward:
+            return self.dot(p, dp)
+        return self.dot(g, self.kept(y)) if v.ndim == 2 else g * self.kept(y)
+
     def outer(self, a: Any, b: Any) -> ErringNumber:
         """All products of two vectors."""
         left, right = (self._operand(self.array(x).value) for x in (a, b))
@@ -306,6 +322,10 @@ class Adversary(Arrays[ErringNumber]):
         """z - max z."""
         value = self.array(z)
         return value - ErringNumber(self, np.max(value.value, axis=-1, keepdims=True))
+
+    def weighted_mean(self, scores: Any, v: Any) -> ErringNumber:
+        """The sum of rows v_j with the softmax of the scores as weights."""
+        return self.dot(self.softmax(scores), v)
 
     def softmax(self, z: Any) -> ErringNumber:
         """Softmax of a vector, in one of its forms."""

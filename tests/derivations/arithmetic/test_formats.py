@@ -13,11 +13,15 @@ from softproof.derivations.arithmetic.formats import (
     BINARY16,
     BINARY32,
     BINARY64,
+    FLOAT8_E4M3FN,
+    FLOAT8_E5M2,
     FORMATS,
+    TFLOAT32,
     exact,
     floor_log2,
     format_of,
 )
+from softproof.derivations.running_error.model import rounded_to
 
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 NARROW = (BINARY16, BFLOAT16, BINARY32)
@@ -167,3 +171,49 @@ def test_another_dtype_is_a_type_error_that_names_it_and_the_formats(dtype):
 @each_format
 def test_a_format_is_found_by_its_dtype(fmt):
     assert format_of(fmt.dtype) is fmt
+
+
+# --- eight bits ---
+
+eight_bits = pytest.mark.parametrize("fmt", [FLOAT8_E4M3FN, FLOAT8_E5M2], ids=lambda fmt: fmt.name)
+
+
+@eight_bits
+def test_a_format_of_eight_bits_is_what_ml_dtypes_has(fmt):
+    info = ml_dtypes.finfo(fmt.dtype)
+    assert fmt.largest == float(info.max)
+    assert 2.0**fmt.emin == float(info.smallest_normal)
+    assert 2.0**fmt.tiny_exponent == float(info.smallest_subnormal)
+    assert float(2 * fmt.unit_roundoff) == float(info.eps)
+
+
+@eight_bits
+def test_every_number_of_eight_bits_rounds_to_itself_and_the_middles_as_ml_dtypes_rounds(fmt):
+    with np.errstate(invalid="ignore"):
+        numbers = np.arange(256, dtype=np.uint8).view(fmt.dtype).astype(np.float64)
+    finite = np.unique(numbers[np.isfinite(numbers)])
+    middles = (finite[1:] + finite[:-1]) / 2
+    beyond = [float(fmt.end) * x for x in (1 - 2.0**-6, 1.0, 2.0)]
+    for x in (*finite, *middles, *(1.001 * middles), *beyond, *np.negative(beyond)):
+        rounded, theirs = fmt.round(Fraction(x)), np.float64(x).astype(fmt.dtype)
+        # (A Fraction has no -0.)
+        np.testing.assert_equal(float(rounded) + 0.0, float(theirs) + 0.0, err_msg=str(x))
+
+
+def test_beyond_the_range_of_float8_e4m3fn_is_nan_of_the_sign_and_of_float8_e5m2_infinity():
+    for sign in (1, -1):
+        nan = FLOAT8_E4M3FN.round(Fraction(sign * 465))
+        assert np.isnan(float(nan))
+        assert np.signbit(float(nan)) == (sign < 0)
+        assert float(FLOAT8_E5M2.round(Fraction(sign * 61440))) == sign * np.inf
+    assert float(FLOAT8_E4M3FN.round(Fraction(464))) == 448
+
+
+def test_tensorfloat32_rounds_as_a_float32_whose_last_13_bits_are_rounded_off():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal(100), [1 + 2.0**-11, 1 + 3 * 2.0**-11, 2.0**-140]])
+    bits = x.astype(np.float32).view(np.uint32).astype(np.int64)
+    kept, last = bits >> 13, bits & 0x1FFF
+    kept += (last > 0x1000) | ((last == 0x1000) & (kept & 1 == 1))
+    expected = (kept << 13).astype(np.uint32).view(np.float32)
+    np.testing.assert_array_equal(rounded_to(TFLOAT32, x.astype(np.float32)), expected)

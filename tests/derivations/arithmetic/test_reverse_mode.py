@@ -7,7 +7,7 @@ import flint
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations import Argument, Output, definitions_of_a_row, lookup
+from softproof.derivations import Output, definitions_of_a_row, lookup
 from softproof.derivations.arithmetic.derivative_rules import Slopes
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32, FORMATS
 from softproof.derivations.arithmetic.graph import Variable
@@ -274,7 +274,7 @@ def test_the_rules_are_proven_of_rms_norm():
 def test_products_are_those_of_the_declared_gradient(definition):
     row = BALLS.vector([0.5, -1.25, 2.0, -0.375])
     arguments = {"x": row}
-    if Argument.LABEL in definition.arguments:
+    if definition.labelled:
         arguments["label"] = 1
     jacobian = definition.gradient(*arguments.values(), BALLS)
     value = definition(*arguments.values(), BALLS)

@@ -19,7 +19,6 @@ from softproof.derivations.arithmetic.formats import (
     FORMATS,
 )
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
-from softproof.derivations.definition import Argument
 
 EVERY_FORMULA = [
     pytest.param(formula, definition, id=f"{definition.name}: {name}")
@@ -32,7 +31,7 @@ ROW = (0.5, -1.25, 2.0, -0.375)
 def evaluate(formula, definition, xp, row=ROW):
     """The outputs of a formula at a row, in an arithmetic, as a list."""
     logits = xp.vector(row)
-    arguments = [1 if a is Argument.LABEL else logits for a in definition.arguments]
+    arguments = [logits, 1] if definition.labelled else [logits]
     return list(np.atleast_1d(np.asarray(formula(*arguments, xp), dtype=object)))
 
 

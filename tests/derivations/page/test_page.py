@@ -10,8 +10,9 @@ from softproof.derivations import REGISTRY, Output, definitions_of_a_row, lookup
 from softproof.derivations import page as module
 from softproof.derivations.arithmetic.gaussian import D, Phi, phi
 from softproof.derivations.arithmetic.systems import big_floats
-from softproof.derivations.definition import Argument, Definition
+from softproof.derivations.definition import Definition
 from softproof.derivations.page import derive
+from softproof.derivations.signature import Signature, Vector
 
 EVERY = pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
 MP = mpmath.MPContext()
@@ -42,12 +43,9 @@ def page_of(name, size=3, style="text"):
 
 def output(definition, i, point):
     """Output i of the definition at a point of big floats."""
-    arguments = []
-    for argument in definition.arguments:
-        if argument is Argument.REAL:
-            arguments.append(XP.number(point[0]))
-        else:
-            arguments.append(0 if argument is Argument.LABEL else XP.vector(point))
+    arguments = [XP.number(point[0]) if definition.elementwise else XP.vector(point)]
+    if definition.labelled:
+        arguments.append(0)
     parameters = {name: XP.number(PARAMETERS[name]) for name in definition.parameters}
     value = definition(*arguments, XP, **parameters)
     return value[i] if definition.output is Output.VECTOR else value
@@ -306,8 +304,7 @@ def test_a_formula_without_weights_is_printed_all_the_same(formula, breakpoint, 
         name=formula.__name__,
         family="tests",
         source="tests",
-        arguments=(Argument.LOGITS,),
-        output=Output.VECTOR,
+        signature=Signature({"logits": Vector("K")}, {"value": ("K",)}),
         formula=formula,
         breakpoint_at_zero=breakpoint,
     )

@@ -9,7 +9,6 @@ import pytest
 import sympy
 from softproof.derivations import (
     REGISTRY,
-    Argument,
     Definition,
     Output,
     Parameter,
@@ -33,6 +32,7 @@ from softproof.derivations.proofs.facts import (
 )
 from softproof.derivations.proofs.prove import CONSTANT, NO_PROOF, SIZES, never_negative, vanishes
 from softproof.derivations.proofs.time_limit import OutOfTime, time_limit
+from softproof.derivations.signature import Real
 
 x, y = sympy.symbols("x y", positive=True)
 
@@ -41,8 +41,7 @@ def declare(formula, *facts, like, gradient=None, **changes):
     """A definition outside the registry, of the same kind as a registered one."""
     model = REGISTRY[like]
     kind = {
-        "arguments": model.arguments,
-        "output": model.output,
+        "signature": model.signature,
         "breakpoint_at_zero": model.breakpoint_at_zero,
         "parameters": model.parameters,
     }
@@ -437,7 +436,7 @@ def registry(monkeypatch):
     return copy
 
 
-REGISTRATION = {"family": "tests", "source": "tests", "arguments": (Argument.REAL,)}
+REGISTRATION = {"family": "tests", "source": "tests", "arguments": {"v": Real()}}
 
 
 def test_a_definition_is_registered_under_its_name(registry):

@@ -6,10 +6,10 @@ import flint
 import numpy as np
 import pytest
 from softproof.derivations.arithmetic.balls import balls
-from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, Format
+from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32, TFLOAT32, Format
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
-from softproof.derivations.running_error.model import TF32, rounded_to
+from softproof.derivations.running_error.model import rounded_to
 from softproof.derivations.running_error.thresholds import admissible
 
 BITS40 = Format("p40", 40, 1023, np.dtype(np.float64))
@@ -28,7 +28,7 @@ MODELS = {
     "float32, as tensor cores": Model.of(
         BINARY32,
         accumulator="input",
-        operands=TF32,
+        operands=TFLOAT32,
         faithful_sums=True,
         exponent_argument=2.0,
         division=2.5,
@@ -245,7 +245,7 @@ LARGER = {
         lambda x, xp: xp.sum(x),
         [ONES],
     ),
-    "operands": ({"operands": TF32}, lambda x, xp: xp.dot(x, x), [np.array([1 + 2.0**-20])]),
+    "operands": ({"operands": TFLOAT32}, lambda x, xp: xp.dot(x, x), [np.array([1 + 2.0**-20])]),
     "flushes": ({"flushes": True}, lambda x, xp: x * x, [np.array([2.0**-64])]),
 }
 

@@ -7,6 +7,7 @@ from softproof.derivations.arithmetic.formats import (
     BINARY16,
     BINARY32,
     BINARY64,
+    TFLOAT32,
     Format,
 )
 from softproof.derivations.running_error import (
@@ -19,7 +20,6 @@ from softproof.derivations.running_error import (
     threshold,
     verdict,
 )
-from softproof.derivations.running_error.model import TF32
 from softproof.derivations.running_error.numbers import finish
 
 OPTIONS = {
@@ -28,8 +28,9 @@ OPTIONS = {
     "online_block": 4,
     "absolute": 2.0,
     "division": 2.5,
-    "operands": TF32,
+    "operands": TFLOAT32,
     "stored_softmax": True,
+    "stored_forward": True,
     "faithful_sums": True,
     "faithful_result": True,
 }

@@ -18,6 +18,7 @@ MODELS = {
     "float32": PLAIN,
     "bfloat16": Model.of(BFLOAT16, accumulator="input"),
     "float32, pairwise": Model.of(BINARY32, accumulator="input", summation="pairwise"),
+    "stored in bfloat16": Model.of(BFLOAT16, arithmetic="float32", stored_forward=True),
 }
 K = 12
 # name: (the arguments that are numbers with their shapes, other arguments, the shape of the output)
@@ -98,7 +99,9 @@ def test_the_adversary_stays_within_and_comes_within_a_factor_ten(name, which):
                 assert np.all(error <= bound * (1 + 4 * 2.0**-53 / model.u) + 2.0**-1000)
                 known = np.isfinite(bound) & (bound > 0)
                 closest = max(closest, float(np.max(error[known] / bound[known], initial=0.0)))
-    assert closest > 0.1
+    # (Its backward pass reads a support, no numbers; and the adversary does not store the results.)
+    reads_nothing = (name, which) == ("sparsemax", "stored in bfloat16")
+    assert closest > (0.001 if reads_nothing else 0.1)
 
 
 # --- closed forms, as kernels have them, in float32 ---

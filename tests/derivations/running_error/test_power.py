@@ -7,9 +7,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from softproof.derivations.arithmetic.balls import balls
-from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32
+from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32, TFLOAT32
 from softproof.derivations.running_error import Model, Verdict, threshold, verdict
-from softproof.derivations.running_error.model import TF32, rounded_to
+from softproof.derivations.running_error.model import rounded_to
 from softproof.derivations.running_error.thresholds import admissible
 
 F4 = np.float32
@@ -119,11 +119,11 @@ def test_operands_in_tf32_are_seen_in_a_product():
     cut = lambda x: (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(F4)  # noqa: E731
     result = np.dot(cut(a), cut(b))
     assert ratio(result, dot, [a, b]) > 2
-    assert 0.1 < ratio(result, dot, [a, b], within(operands=TF32)) <= 1
+    assert 0.1 < ratio(result, dot, [a, b], within(operands=TFLOAT32)) <= 1
 
 
 def attention_inputs():
-    """Query, keys and values in bfloat16, which TF32 and float32 hold."""
+    """Query, keys and values in bfloat16, which TFLOAT32 and float32 hold."""
     generator = rng(5)
     shapes = ((64,), (64, 64), (64, 64))
     return [generator.standard_normal(s).astype(ml_dtypes.bfloat16).astype(F4) for s in shapes]

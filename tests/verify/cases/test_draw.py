@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, lookup
-from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, BINARY16, BINARY32, BINARY64
 from softproof.derivations.definition import define
 from softproof.derivations.signature import (
     Integer,
@@ -15,11 +15,11 @@ from softproof.derivations.signature import (
     Real,
     Vector,
 )
-from softproof.verify.cases.draw import SIZES, draw, draw_batch, families
+from softproof.verify.cases.draw import SIZES, draw, draw_batch, families, pairs
 from softproof.verify.cases.hazards import hazards, mask_hazards, squares_fit
 from softproof.verify.inputs.families import STANDARD
 
-each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+each_format = pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=lambda fmt: fmt.name)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_each_argument_takes_each_hazard_of_its_kind_and_each_parameter_its_valu
     assert names[-2:] == ("t=0.5", "t=4")
 
 
-@pytest.mark.parametrize("family", ["x: wide", "mask: one kept", "t=4"])
+@pytest.mark.parametrize("family", ["x: wide", "mask: one kept", "t=4", "x with mask"])
 def test_cases_follow_from_the_seed(every_kind, family):
     def keys(seed):
         batches = draw(every_kind, family, BINARY32, 8, seed)
@@ -170,3 +170,38 @@ def test_in_one_batch_of_each_family_all_axes_have_one_size():
         batches = draw(definition, family, BINARY32, 0, 0)
         sizes = [batch.cases[0].sizes(definition.signature) for batch in batches]
         assert any(s["K"] == s["d"] > 1 for s in sizes), family
+
+
+# --- pairs of hazards ---
+
+
+def test_each_argument_with_hazards_meets_each_other_and_each_parameter(every_kind):
+    names = ("x", "w", "share", "width", "mask")
+    expected = {f"{a} with {b}" for i, a in enumerate(names) for b in names[i + 1 :]}
+    assert set(pairs(every_kind)) == expected | {f"{name} with t" for name in names}
+    assert pairs(lookup("sparsemax")) == ()
+
+
+def magnitude(numbers):
+    return np.max(np.abs(numbers.astype(np.float64)))
+
+
+def test_in_a_pair_each_of_the_strongest_hazards_meets_each_other(every_kind):
+    batches = list(draw(every_kind, "x with w", BINARY32, 8, 0))
+    assert len(batches) == 9
+    assert {batch.family for batch in batches} == {"x with w"}
+    sizes = [tuple(magnitude(b.cases[0].values[n]) for n in ("x", "w")) for b in batches]
+    assert any(x > 2.0**40 and w < 2.0**-40 for x, w in sizes)
+    assert any(x < 2.0**-40 and w > 2.0**40 for x, w in sizes)
+    assert any(x > 2.0**40 and w > 2.0**40 for x, w in sizes)
+    kept = [b.cases[0].values["mask"] for b in draw(every_kind, "x with mask", BINARY32, 8, 0)]
+    assert any(mask.size > 2 and mask.sum() == 1 for mask in kept)
+    assert any(not mask[0] for mask in kept)
+    values = [batch.parameters for batch in draw(every_kind, "x with t", BINARY32, 8, 0)]
+    assert values == 3 * [{"t": 0.5}, {"t": 4.0}]
+
+
+def test_pairs_take_few_batches_of_a_quick_run_and_all_their_sizes_of_a_longer_one(every_kind):
+    few, many = (list(draw(every_kind, "x with w", BINARY32, rows, 0)) for rows in (8, STANDARD))
+    assert len(many) == 6 * len(few)  # in the last all axes have one size
+    assert {b.cases[0].values["x"].size for b in few} == {2, 3, 5, 8, 17}

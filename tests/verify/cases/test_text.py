@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, BINARY16, BINARY32
 from softproof.verify.cases.case import Case
 from softproof.verify.cases.draw import draw_batch, families
 from softproof.verify.cases.text import parse, to_text
@@ -27,7 +27,7 @@ weight[K=2, d=2] 0x0p+0 -0x1p+0 0x1p-149 -0x0p+0
 label 1"""
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_case_is_read_back_to_the_bit(name, fmt):
     definition = lookup(name)

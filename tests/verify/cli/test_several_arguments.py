@@ -208,7 +208,7 @@ def test_options_that_do_not_fit_are_usage_errors():
     told = usage_error("verify", "rms_norm", *MINE, "--row=1,2", "--case", "kernels_of_mine.py")
     assert "--case excludes --row and --logits" in told
     told = usage_error("verify", "rms_norm", "--subject", "./program")
-    assert "programs take logits and labels only" in told
+    assert "no program ./program that can be executed" in told
 
 
 def test_definitions_of_a_file_are_verified(here):

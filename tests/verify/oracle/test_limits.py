@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
-from softproof.derivations.definition import Argument, Definition, Output
+from softproof.derivations.definition import Definition
 from softproof.derivations.proofs.facts import Convex, Increasing, Range
+from softproof.derivations.signature import Real, Signature
 from softproof.verify.oracle.limits import has_limit
 from softproof.verify.oracle.truth import OracleError, truth
 
@@ -20,8 +21,7 @@ def of_one_real(formula, *facts, form=None, gradient=None):
         name="f",
         family="",
         source="",
-        arguments=(Argument.REAL,),
-        output=Output.REAL,
+        signature=Signature({"x": Real()}),
         formula=formula,
         facts=facts,
         forms={} if form is None else {"other": form},

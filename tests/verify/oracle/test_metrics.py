@@ -4,12 +4,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, BINARY16, BINARY32, BINARY64
 from softproof.verify.oracle.metrics import bits, hexadecimal, ulp_error
 from softproof.verify.oracle.truth import Truth, truth
 
 INF = float("inf")
-each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+each_format = pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=lambda fmt: fmt.name)
 
 
 def known(rounded, ulp_exponent, offset, dtype=np.float32):

@@ -28,7 +28,8 @@ from softproof.derivations.arithmetic.formats import (
     BINARY64,
     FORMATS,
 )
-from softproof.derivations.definition import Argument, Definition, Output
+from softproof.derivations.definition import Definition, Output
+from softproof.derivations.signature import Real, Signature
 from softproof.verify.inputs.families import FAMILIES, draw
 from softproof.verify.oracle import truth as oracle
 from softproof.verify.oracle.truth import OracleError, truth
@@ -131,8 +132,7 @@ def elementary(name):
         name=name,
         family="elementary",
         source="",
-        arguments=(Argument.REAL,),
-        output=Output.REAL,
+        signature=Signature({"x": Real()}),
         formula=lambda x, xp: getattr(xp, name)(x),
     )
 

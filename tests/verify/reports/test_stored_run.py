@@ -165,7 +165,7 @@ def test_another_case_of_the_user_is_told_as_such(tmp_path):
 
 
 def test_an_edited_definition_is_another_run(tmp_path, monkeypatch):
-    file, helper = tmp_path / "mine.py", tmp_path / "helper_of_mine.py"
+    file, helper = tmp_path / "definitions.py", tmp_path / "helper_of_mine.py"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(REGISTRY["rms_norm"], "declared_in", str(file))
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from rich.console import Console
-from softproof.derivations import REGISTRY, Argument, Output, define
+from softproof.derivations import REGISTRY, Real, Vector, define
 from softproof.derivations.proofs.facts import PermutationEquivariant
 from softproof.verify.inputs.families import Batch
 from softproof.verify.reports.html import html
@@ -27,17 +27,17 @@ HUMP = "hump_of_a_test"
 def definition():
     """Layer normalisation without an epsilon: 0 / 0 where all numbers are equal."""
 
-    def formula(z, xp):
+    def formula(logits, xp):
         """Layer normalisation."""
-        d = z - xp.sum(z) / len(z)
-        return d / xp.sqrt(xp.sum(d * d) / len(z))
+        d = logits - xp.sum(logits) / len(logits)
+        return d / xp.sqrt(xp.sum(d * d) / len(logits))
 
     formula.__name__ = NAME
     yield define(
         family="tests",
         source="tests",
-        arguments=(Argument.LOGITS,),
-        output=Output.VECTOR,
+        arguments={"logits": Vector("K")},
+        output=("K",),
         facts=(PermutationEquivariant(),),
     )(formula)
     del REGISTRY[NAME]
@@ -115,7 +115,7 @@ def hump():
         return xp.exp(-1 / (x * x))
 
     formula.__name__ = HUMP
-    yield define(family="tests", source="tests", arguments=(Argument.REAL,))(formula)
+    yield define(family="tests", source="tests", arguments={"x": Real()})(formula)
     del REGISTRY[HUMP]
 
 

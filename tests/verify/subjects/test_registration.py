@@ -149,5 +149,7 @@ def test_all_declare_what_would_else_be_observed():
         return any(isinstance(kind, Mask) for kind in definition.signature.arguments.values())
 
     for one in BUILT_IN:
-        free = {"layouts"} | (set() if has_mask(lookup(one.definition)) else {"masked_nan"})
+        free = {"layouts", "overflow"} | (
+            set() if has_mask(lookup(one.definition)) else {"masked_nan"}
+        )
         assert {*one.contract.undeclared} <= free, one.id

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from softproof.derivations import definitions_of_a_row, lookup
 from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
-from softproof.derivations.definition import Argument, Definition, Output
+from softproof.derivations.definition import Definition
 from softproof.derivations.proofs.facts import PermutationInvariant
+from softproof.derivations.signature import Signature, Vector
 from softproof.verify.inputs.families import STANDARD, draw
 from softproof.verify.oracle import truth as oracle
 from softproof.verify.oracle.truth import truth
@@ -55,7 +56,7 @@ def test_equal_numbers_may_be_counted_instead_of_summed(name, fmt, monkeypatch):
 @pytest.mark.parametrize("name", OF_LOGITS)
 def test_every_definition_in_the_catalogue_can_be_counted(name):
     definition = lookup(name)
-    assert oracle._sums_only(definition.formula, definition.arguments, definition.facts)
+    assert oracle._sums_only(definition.formula, definition.labelled, definition.facts)
 
 
 def test_a_formula_that_looks_at_the_length_of_the_row_is_not_counted():
@@ -67,12 +68,11 @@ def test_a_formula_that_looks_at_the_length_of_the_row_is_not_counted():
         name="mean",
         family="",
         source="",
-        arguments=(Argument.LOGITS,),
-        output=Output.REAL,
+        signature=Signature({"logits": Vector("K")}),
         formula=mean,
         facts=(PermutationInvariant(),),
     )
-    assert not oracle._sums_only(mean, definition.arguments, definition.facts)
+    assert not oracle._sums_only(mean, False, definition.facts)
     assert truth(definition, np.array([1.0, 1.0, 1.0, 5.0]), BINARY64).rounded == 2.0
 
 
@@ -81,8 +81,8 @@ def test_what_declares_no_symmetry_is_not_counted():
         """The sum."""
         return xp.sum(z)
 
-    assert not oracle._sums_only(plain, (Argument.LOGITS,), ())
-    assert oracle._sums_only(plain, (Argument.LOGITS,), (PermutationInvariant(),))
+    assert not oracle._sums_only(plain, False, ())
+    assert oracle._sums_only(plain, False, (PermutationInvariant(),))
 
 
 def test_the_truth_of_a_million_classes_takes_no_longer_than_a_second():

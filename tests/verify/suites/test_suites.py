@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
-from softproof.derivations.definition import REGISTRY, Argument, define
+from softproof.derivations.definition import REGISTRY, define
 from softproof.derivations.proofs import facts
+from softproof.derivations.signature import Label, Real, Vector
 from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.oracle.metrics import ulp_error
 from softproof.verify.runs.execute import execute
@@ -20,7 +21,7 @@ from softproof.verify.runs.plan import plan
 from softproof.verify.runs.results import Report
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load
-from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, Contract
+from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, USUAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised
 from softproof.verify.suites import SUITES, invariance
@@ -408,7 +409,7 @@ def test_a_sum_that_keeps_the_leader_fails_where_the_others_are_below_half_an_ul
 def unbounded():
     """A definition without a proven bound, under a name of its own."""
 
-    @define(family="test", source="none", arguments=(Argument.REAL,))
+    @define(family="test", source="none", arguments={"x": Real()})
     def swish_of_a_test(x, xp):
         """x / (1 + e^-x)."""
         return x / (1 + xp.exp(-x))
@@ -439,6 +440,40 @@ def test_without_a_proven_bound_a_subject_may_err_as_the_formula_does(unbounded)
         assert not result.passed
         assert result.failures[0].source.startswith("4 times the error of the definition's own")
         assert result.failures[0].threshold >= judge.NON_INFERIORITY
+
+
+@pytest.fixture
+def own_loss():
+    """A loss of the user's, declared as any function of named arguments."""
+
+    @define(family="test", source="none", arguments={"logits": Vector("K"), "label": Label("K")})
+    def margin_of_a_test(logits, label, xp):
+        """Square of (1 - z_label)."""
+        return (1 - logits[label]) * (1 - logits[label])
+
+    yield margin_of_a_test
+    del REGISTRY["margin_of_a_test"]
+
+
+def margin(logits, label):
+    return (1 - logits[np.arange(len(label)), label]) ** 2
+
+
+def margin_of_the_first(logits, label):
+    return (1 - logits[:, 0]) ** 2
+
+
+def test_a_loss_of_the_users_is_asked_by_the_suites_of_rows(own_loss):
+    given = given_row([0.5, 2.0, -4.0], "float32", label=1)
+    right, wrong = (
+        Subject(f"{__name__}:{f.__name__}", own_loss.name) for f in (margin, margin_of_the_first)
+    )
+    for suite in ("accuracy", "special-values", "gradient"):
+        assert run(right, suite, "float32", given=given).passed
+    (failure,) = run(wrong, "accuracy", "float32", given=given).failures
+    assert (failure.logits, failure.label) == (("0x1p-1", "0x1p+1", "-0x1p+2"), 1)
+    assert (failure.observed, failure.expected) == ("0x1p-2", "0x1p+0")
+    assert failure.threshold == judge.NON_INFERIORITY
 
 
 def test_a_promise_is_held_against_the_subject():
@@ -487,7 +522,8 @@ def test_every_choice_of_special_values_is_tested():
     tested = {setting for setting, _, _ in CONTRACTS}
     thresholds = {"accumulator", "summation", "arithmetic"}
     elsewhere = thresholds | {"flush_to_zero", "bitwise_batch", "collapse_free", "layouts"}
-    elsewhere |= {"masked_nan"}  # of functions of several arguments
+    elsewhere |= {"masked_nan", *USUAL}  # of functions of several arguments
+    elsewhere |= {"overflow"}  # test_eight_bits
     assert tested == {
         f"{name}={value}"
         for name, values in CHOICES.items()

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 
 from .... import kernels
 from ....derivations import REGISTRY, Definition
+from ....derivations.arithmetic.formats import ARRAY_FORMATS
 from ....kernels.runtime.declared import KERNELS
 from .. import implementations
 from ..contract import promising
 from ..isolation.program import as_subject, is_command
-from ..registration import ANY_FORMAT, REGISTERED
+from ..registration import REGISTERED
 from ..subject import LIBRARIES, Subject, SubjectError, matches
 from .library_functions import LIBRARY_FUNCTIONS
 
@@ -41,14 +42,28 @@ BUILT_IN = _all()
 
 
 def registered(subject_id: str, definition: str) -> Subject:
-    """The built-in subject of that name, or the user's as ``select`` makes it."""
+    """Return the built-in subject of a name, or the user's as ``select`` makes it.
+
+    Parameters
+    ----------
+    subject_id
+        The id, ``module:attribute``.
+    definition
+        The name of the definition that it implements.
+
+    Returns
+    -------
+    Subject
+        The one that is declared; else one of this name without a declared contract, for all
+        formats, which takes the arrays of the library that the module belongs to, or NumPy's.
+    """
     known = (s for s in BUILT_IN if (s.id, s.definition) == (subject_id, definition))
     module, _, _ = subject_id.partition(":")
     library = module.partition(".")[0]
     own = Subject(
         subject_id,
         definition,
-        dtypes=ANY_FORMAT,
+        dtypes=tuple(ARRAY_FORMATS),
         arrays=library if library in LIBRARIES else "numpy",
     )
     return next(known, own)
@@ -57,11 +72,32 @@ def registered(subject_id: str, definition: str) -> Subject:
 def select(
     pattern: str, definitions: Sequence[Definition], known: Sequence[Subject] = BUILT_IN
 ) -> list[Subject]:
-    """The known subjects that a pattern names, or else the user's.
+    """Return the known subjects that a pattern names, or else the user's.
 
     A pattern is an id, or a glob of ids; the user's own is ``module:attribute``, or the command
     line of a program.  Of several definitions it is held against the one in its name.  SubjectError
     where nothing matches, or where no definition, or no single one, is in that name.
+
+    Parameters
+    ----------
+    pattern
+        An id, or a glob of ids; the user's own is ``module:attribute``, or the command line of a
+        program.
+    definitions
+        Those that are asked about. The user's own subject is held against the only one of them, or
+        against the one in its name.
+    known
+        The subjects to choose from.
+
+    Returns
+    -------
+    list of Subject
+        One or more.
+
+    Raises
+    ------
+    SubjectError
+        If nothing matches, or if the name of the user's own holds no definition, or no single one.
     """
     names = [d.name for d in definitions]
     found = [s for s in known if s.definition in names and matches(pattern, s.id)]

@@ -42,7 +42,7 @@ def softmax(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``jax.nn.softmax``."""
+    """Call ``jax.nn.softmax``, operation by operation."""
     jax = jax_with_float64()
     return _with_gradient(
         lambda x: jax.nn.softmax(_scaled(x, scale), axis, where=where), x, cotangent
@@ -57,7 +57,7 @@ def log_softmax(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``jax.nn.log_softmax``."""
+    """Call ``jax.nn.log_softmax``, operation by operation."""
     jax = jax_with_float64()
     return _with_gradient(
         lambda x: jax.nn.log_softmax(_scaled(x, scale), axis, where=where), x, cotangent
@@ -148,7 +148,7 @@ def softmax_jit(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``softmax`` by ``jax.jit``."""
+    """Call ``jax.nn.softmax``, compiled by ``jax.jit``."""
     return _jit(softmax)(x, axis, where=where, scale=scale, cotangent=cotangent)
 
 
@@ -161,7 +161,7 @@ def log_softmax_jit(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``log_softmax`` by ``jax.jit``."""
+    """Call ``jax.nn.log_softmax``, compiled by ``jax.jit``."""
     return _jit(log_softmax)(x, axis, where=where, scale=scale, cotangent=cotangent)
 
 
@@ -175,7 +175,7 @@ def logsumexp_jit(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``logsumexp`` by ``jax.jit``."""
+    """Call ``jax.nn.logsumexp``, compiled by ``jax.jit``."""
     return _jit(logsumexp)(x, axis, where=where, b=b, scale=scale, cotangent=cotangent)
 
 
@@ -193,5 +193,5 @@ def cross_entropy_jit(
     scale: float | None = None,
     cotangent: Array | None = None,
 ) -> Any:
-    """``cross_entropy`` by ``jax.jit``: each loss, and the gradient."""
+    """Call the loss of optax, compiled by ``jax.jit``: each row's loss, and the gradient."""
     return _jit(cross_entropy)(x, labels, axis, where=where, scale=scale, cotangent=cotangent)

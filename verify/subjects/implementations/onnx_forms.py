@@ -39,19 +39,19 @@ def load_framework() -> None:
 
 @operator("softmax", 'operator("Softmax", x)')
 def softmax(x: Array, axis: int = -1) -> Array:
-    """Operator Softmax."""
+    """Run the operator Softmax."""
     return _run(f"Softmax <axis = {axis}> (x)", x=x)
 
 
 @operator("log_softmax", 'operator("LogSoftmax", x)')
 def log_softmax(x: Array, axis: int = -1) -> Array:
-    """Operator LogSoftmax."""
+    """Run the operator LogSoftmax."""
     return _run(f"LogSoftmax <axis = {axis}> (x)", x=x)
 
 
 @operator("logsumexp", 'operator("ReduceLogSumExp", x, np.array([-1]), rank=1, keepdims=0)')
 def logsumexp(x: Array, axis: int = -1) -> Array:
-    """Operator ReduceLogSumExp."""
+    """Run the operator ReduceLogSumExp."""
     return _run("ReduceLogSumExp <keepdims = 0> (x, axes)", x=x, axes=np.array([axis]))
 
 
@@ -59,7 +59,7 @@ def logsumexp(x: Array, axis: int = -1) -> Array:
     "cross_entropy", 'operator("SoftmaxCrossEntropyLoss", x, labels, rank=1, reduction="none")'
 )
 def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -> Array:
-    """Operator SoftmaxCrossEntropyLoss without reduction: each row's loss."""
+    """Run the operator SoftmaxCrossEntropyLoss without reduction: each row's loss."""
     ignored = "" if ignore_index is None else f", ignore_index = {ignore_index}"
     node = f'SoftmaxCrossEntropyLoss <reduction = "none"{ignored}> (x, labels)'
     return _run(node, x=x, labels=labels)
@@ -67,13 +67,13 @@ def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -
 
 @operator("sigmoid", 'operator("Sigmoid", x)')
 def sigmoid(x: Array) -> Array:
-    """Operator Sigmoid."""
+    """Run the operator Sigmoid."""
     return _run("Sigmoid (x)", x=x)
 
 
 @operator("softplus", 'operator("Softplus", x)', dtypes=("float16", "float32"))
 def softplus(x: Array) -> Array:
-    """Operator Softplus."""
+    """Run the operator Softplus."""
     return _run("Softplus (x)", x=x)
 
 

@@ -62,7 +62,7 @@ def log_softmax_shifted(x: Array) -> Array:
 
 @subject("logsumexp", contract=IN_FORMAT)
 def logsumexp_naive(x: Array) -> Array:
-    """Log sum e^x: overflows."""
+    """The textbook form log sum e^x: overflows."""
     return np.log(np.sum(np.exp(x), axis=-1))
 
 
@@ -104,13 +104,13 @@ def sigmoid_naive(x: Array) -> Array:
 
 @subject("softplus", contract=IN_FORMAT)
 def softplus_naive(x: Array) -> Array:
-    """Log (1 + e^x): 0 where 1 absorbs e^x, inf where e^x overflows."""
+    """The textbook form log(1 + e^x): 0 where 1 absorbs e^x, inf where e^x overflows."""
     return np.log(1 + np.exp(x))
 
 
 @subject("softplus", contract=IN_FORMAT)
 def softplus_logaddexp(x: Array) -> Array:
-    """numpy.logaddexp(0, x)."""
+    """The function ``numpy.logaddexp`` of 0 and x."""
     return np.logaddexp(x.dtype.type(0), x)
 
 
@@ -129,7 +129,7 @@ def normal_cdf_by_erf(x: Array) -> Array:
 
 @subject("ria", contract=IN_FORMAT)
 def ria_as_published(x: Array) -> Array:
-    """X Phi(x) + phi(x): the terms cancel on the left, to noise or below 0."""
+    """The published form x Phi(x) + phi(x): the terms cancel on the left, to noise or below 0."""
     return x * normal_cdf_by_erf(x) + _density(x)
 
 
@@ -142,5 +142,5 @@ def stablemax(x: Array) -> Array:
 
 @subject("stablemax_cross_entropy", contract=UNSHIFTED)
 def stablemax_cross_entropy(x: Array, labels: NDArray[np.integer[Any]]) -> Array:
-    """-log stablemax_label."""
+    """The loss -log stablemax_label, from the probabilities."""
     return -np.log(stablemax(x)[np.arange(len(x)), labels])

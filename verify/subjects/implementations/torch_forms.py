@@ -38,7 +38,7 @@ def load_framework() -> None:
 def softmax(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
-    """``functional.softmax``."""
+    """Call ``torch.nn.functional.softmax``, by default over the last axis."""
     return _with_gradient(_softmax, x, cotangent, dim, scale)
 
 
@@ -46,7 +46,7 @@ def softmax(
 def softmax_compiled(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
-    """``functional.softmax`` by ``torch.compile``."""
+    """Call ``torch.nn.functional.softmax``, compiled by ``torch.compile``."""
     return _with_gradient(_compiled(_softmax), x, cotangent, dim, scale)
 
 
@@ -54,7 +54,7 @@ def softmax_compiled(
 def log_softmax(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
-    """``functional.log_softmax``."""
+    """Call ``torch.nn.functional.log_softmax``, by default over the last axis."""
     return _with_gradient(_log_softmax, x, cotangent, dim, scale)
 
 
@@ -62,7 +62,7 @@ def log_softmax(
 def log_softmax_compiled(
     x: Tensor, dim: int = -1, *, scale: float | None = None, cotangent: Tensor | None = None
 ) -> Any:
-    """``functional.log_softmax`` by ``torch.compile``."""
+    """Call ``torch.nn.functional.log_softmax``, compiled by ``torch.compile``."""
     return _with_gradient(_compiled(_log_softmax), x, cotangent, dim, scale)
 
 
@@ -111,7 +111,7 @@ def cross_entropy_compiled(
 
 
 def sigmoid(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
-    """``torch.sigmoid``."""
+    """Call ``torch.sigmoid`` on an array of any shape."""
     import torch
 
     return _with_gradient(torch.sigmoid, x, cotangent)

@@ -23,7 +23,13 @@ def marked_environment() -> tuple[dict[str, str], str]:
 
 
 def end_marked(mark: str) -> None:
-    """Kill every process that carries a mark, other than this one."""
+    """Kill every process that carries a mark, other than this one.
+
+    Parameters
+    ----------
+    mark
+        The mark, as ``marked_environment`` returned it.
+    """
     for _ in range(MOST_SWEEPS):
         found = [process for process in psutil.process_iter() if _carries(process, mark)]
         if not found:

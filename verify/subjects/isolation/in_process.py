@@ -50,7 +50,18 @@ MOST_DEATHS = {Crashed: 50, OutOfMemory: 10, TimedOut: 3}
 
 
 def death_limit_reached(deaths: Counter[type[ProcessDied]]) -> ProcessDied | None:
-    """The exception in place of a further call, where a limit of deaths is reached; else None."""
+    """Return the exception that stands in place of a further call after too many deaths.
+
+    Parameters
+    ----------
+    deaths
+        How often the process of a subject has ended, by the kind of its end.
+
+    Returns
+    -------
+    ProcessDied or None
+        The exception; None as long as no limit of MOST_DEATHS is reached.
+    """
     for end, most in MOST_DEATHS.items():
         if deaths[end] >= most:
             return end(f"not called any more: {most} calls ended so ({end.kind})", called=False)
@@ -131,12 +142,14 @@ class LiveSubject(ABC):
         parameters: Mapping[str, float],
         out: Array | None = None,
         cotangents: int = 0,
+        layouts: Sequence[str] = (),
     ) -> list[Array]:
         """The results of a function of several arguments, one for each output.
 
         ``shapes``: those that the outputs must have, by name; ``dtype``: that of the numbers;
         ``out``: a buffer for the result, for functions that take one; ``cotangents``: how many of
-        the arguments, the last, are cotangents, where vector-Jacobian products are asked for.
+        the arguments, the last, are cotangents, where vector-Jacobian products are asked for;
+        ``layouts``: how each argument lies in memory.
         Raises as a call does.
         """
         defaults = {n: p.default for n, p in self.definition.parameters.items()}
@@ -148,6 +161,7 @@ class LiveSubject(ABC):
                 "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
                 "out": out,
                 "cotangents": cotangents,
+                "layouts": tuple(layouts),
             },
         )
         if len(arrays) != len(shapes):
@@ -424,7 +438,20 @@ class Process:
 
 
 def how_it_ended(status: int, stderr: IO[bytes]) -> str:
-    """A sentence on an exit status, with the last line of what was written to stderr."""
+    """Tell how a process ended, with the last line of what it wrote to stderr.
+
+    Parameters
+    ----------
+    status
+        Its exit status; negative for a signal.
+    stderr
+        The file that its stderr was written to.
+
+    Returns
+    -------
+    str
+        A sentence without a full stop.
+    """
     if status < 0:
         named = -status in set(signal.Signals)  # a real-time signal has no name
         how = f"killed by {signal.Signals(-status).name if named else f'signal {-status}'}"

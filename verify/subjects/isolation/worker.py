@@ -1,6 +1,6 @@
 """The process in which subjects run: ``python -m softproof.verify.subjects.isolation.worker FD``.
 
-It answers requests of ``hosts.Worker`` over an inherited pipe until that is closed.
+It answers requests of ``in_process.Worker`` over an inherited pipe until that is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ from .numba_cache import distrust_caches
 
 
 def answer(request: dict[str, Any]) -> tuple[str, Any]:
-    """The reply to a request to load or to call: how it ended, and its arrays or its message."""
+    """Load or call what a request names.
+
+    Parameters
+    ----------
+    request
+        The id of the subject; to call it, along with the arguments of ``call`` or of
+        ``call_with_arguments``. The id is taken out of it.
+
+    Returns
+    -------
+    tuple of str and object
+        "done" and the list of result arrays; or the name of the exception that ends the call, and
+        its message.
+    """
     try:
         loaded = load(request.pop("id"))
         if "arguments" in request:

@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, gradient, liveness, poison
+from . import accuracy, gradient, layouts, liveness, poison
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -36,11 +36,12 @@ class CaseSuite:
 CASE_SUITES: dict[str, CaseSuite] = {
     suite.name: suite
     for suite in (
-        CaseSuite("accuracy", draw.families, draw.draw, accuracy.check),
+        CaseSuite("accuracy", draw.families_and_pairs, draw.draw, accuracy.check),
         CaseSuite(
             "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
         ),
         CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
+        CaseSuite("layouts", layouts.families, layouts.draw, layouts.check),
     )
 }

@@ -14,9 +14,10 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
 from ...cases.case import Case, CaseBatch
 from ...cases.truth import output_shapes, truth_once
+from ...oracle import overflow
 from ...oracle.metrics import histogram, ulp_error
 from ...oracle.rounding import OracleError, Truth
-from ...subjects.contract import Contract, wider_contracts
+from ...subjects.contract import Contract, last_of, unusual, wider_contracts
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Undecided, Verdict, Violation
 from .thresholds import largest_errors, model_of
@@ -33,6 +34,7 @@ def call(
     fmt: Format,
     batch: CaseBatch,
     out: NDArray[Any] | None = None,
+    layouts: Sequence[str] = (),
 ) -> NDArray[Any]:
     """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
 
@@ -50,6 +52,8 @@ def call(
         Cases for one call.
     out
         A buffer for the result, of its shape, for subjects that take one.
+    layouts
+        How each argument lies in memory, one of ``subjects.layouts.LAYOUTS``; as usual when empty.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def call(
     shapes = {name: (count, *shape) for name, shape in inner.items()}
     arguments = batch.stacked(definition.signature)
     results = subject.of_arguments(
-        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out
+        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out, layouts=layouts
     )
     return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
 
@@ -105,12 +109,15 @@ def judge(
     errors: dict[int, int] = {}
     violations: list[Violation] = []
     undecided: list[Undecided] = []
+    seen: list[dict[str, str]] = []
     for row, case in enumerate(batch.cases):
         try:
             exact = truth_once(definition, case, fmt, cross_check=row == 0)
         except OracleError as reason:
             undecided.append(Undecided(row, str(reason)))
             continue
+        if way := overflow.observed(computed[row], exact.wide, fmt, contract.overflow):
+            seen.append({"overflow": way})
         held = hold(definition, contract, fmt, case, computed[row], exact)
         error, limits = held.error, held.limits
         known = np.isfinite(limits)
@@ -127,7 +134,9 @@ def judge(
             violations.append(
                 _violation(definition, contract, fmt, row, case, computed[row], exact, held, bad)
             )
-    return Verdict(checks, worst, violations, errors, undecided=tuple(undecided))
+    return Verdict(
+        checks, worst, violations, errors, undecided=tuple(undecided), observed=last_of(seen)
+    )
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,7 @@ def hold(
     Held
         Errors and limits, one for each result.
     """
+    computed = overflow.read(computed, exact.wide, fmt, contract.overflow)
     promised = contract.ulps.get(fmt.name)
     if promised is not None:
         limits = np.full(exact.rounded.shape, promised)
@@ -180,8 +190,8 @@ def hold(
     forms = ", ".join(("as published", *definition.forms))
     source = (
         f"running error of {definition.name} in {fmt.name}, accumulator {contract.accumulator}, "
-        f"summation {contract.summation}, arithmetic {contract.arithmetic}, the largest over its "
-        f"forms ({forms})"
+        f"summation {contract.summation}, arithmetic {contract.arithmetic}{unusual(contract)}, the "
+        f"largest over its forms ({forms})"
     )
     return Held(*_in_ulp(computed, absolute, exact, fmt), source)
 
@@ -199,11 +209,11 @@ def _in_ulp(
     with np.errstate(over="ignore", invalid="ignore"):
         limits = np.ldexp(absolute, -exact.ulp_exponent)
         beyond = np.isinf(limits) & np.isfinite(absolute)
-        distance = np.abs(computed.astype(np.float64) - exact.rounded.astype(np.float64))
+        distance = np.abs(computed.astype(np.float64) - exact.wide)
     most = np.finfo(np.float64).max
     error = np.where(beyond, np.where(distance <= absolute, np.minimum(error, most), np.inf), error)
     limits = np.where(beyond, most, limits)
-    infinite = np.isinf(exact.rounded.astype(np.float64))
+    infinite = np.isinf(exact.wide)
     far = infinite & (exact.ulp_exponent != fmt.emax - fmt.precision + 1)
     return error, np.where(far, 0.0, limits)
 
@@ -235,7 +245,7 @@ def _violation(
         detail=" ".join(detail),
         index=k,
         observed=float(computed[k]),
-        expected=float(exact.rounded[k]),
+        expected=overflow.stored(float(exact.wide[k]), fmt, contract.overflow),
         error=float(error[k]),
         threshold=float(limits[k]),
         source=held.source,

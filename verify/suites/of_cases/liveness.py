@@ -160,7 +160,7 @@ def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> boo
             exact = truth_once(definition, case, fmt)
         except OracleError:
             return False
-        results.append(exact.rounded.astype(np.float64))
+        results.append(exact.wide)
         limits.append(largest_errors(definition, case, model))
     with np.errstate(invalid="ignore"):
         difference = np.abs(results[1] - results[0])

@@ -178,10 +178,7 @@ def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -
         one, two = (truth_once(definition, c, fmt) for c in (case, other))
     except OracleError:
         return False
-    return bool(
-        np.array_equal(one.rounded.astype(np.float64), two.rounded.astype(np.float64))
-        and np.array_equal(one.offset, two.offset)
-    )
+    return bool(np.array_equal(one.wide, two.wide) and np.array_equal(one.offset, two.offset))
 
 
 def _into_a_buffer(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....derivations.arithmetic.formats import Format
+from ....derivations.arithmetic.formats import ALL_FORMATS, Format
 from ....derivations.definition import Definition, Formula
 from ....derivations.running_error.model import Model
 from ....derivations.running_error.thresholds import admissible, threshold
 from ...cases.case import Case, formula_call
-from ...subjects.contract import Contract
+from ...subjects.contract import ONLINE_BLOCK, Contract
 
 MOST_KEPT = 4096
 _kept: dict[Any, NDArray[np.float64]] = {}
@@ -39,6 +39,12 @@ def model_of(contract: Contract, fmt: Format) -> Model:
         arithmetic=contract.arithmetic,
         summation=contract.summation,
         flushes=contract.flush_to_zero == "yes",
+        faithful_sums=contract.addition == "truncating",
+        operands=None if contract.products == "input" else ALL_FORMATS[contract.products],
+        online_block=ONLINE_BLOCK if contract.normaliser == "online" else 0,
+        from_logsumexp=contract.normaliser == "lse",
+        stored_softmax=contract.probabilities == "rounded",
+        stored_forward=contract.saved == "rounded",
     )
 
 

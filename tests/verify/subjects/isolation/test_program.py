@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
-from softproof.verify.subjects.isolation import program
+from softproof.verify.subjects.isolation import program, program_process, program_protocol_1
 from softproof.verify.subjects.isolation.in_process import MOST_DEATHS
-from softproof.verify.subjects.isolation.program import Program, as_subject, is_command, parsed
+from softproof.verify.subjects.isolation.program import Program, as_subject, is_command
+from softproof.verify.subjects.isolation.program_arrays import parsed
 from softproof.verify.subjects.subject import (
     Crashed,
     NotApplicable,
@@ -59,7 +60,7 @@ def host(tmp_path):
         path = tmp_path / f"program_{len(hosts)}.py"
         path.write_text(READER + text)
         command = (sys.executable, "-S", "-E", str(path))
-        formats = tuple(FORMATS)
+        formats = tuple(ARRAY_FORMATS)
         subject = Subject(path.name, definition, dtypes=formats, command=command, **settings)
         hosts.append(Program(subject))
         return hosts[-1]
@@ -75,7 +76,7 @@ def impatient(monkeypatch):
 
     def be():
         monkeypatch.setattr(program, "FIRST_CALL", 0.0)
-        monkeypatch.setattr(program, "GRACE", 0.05)
+        monkeypatch.setattr(program_process, "GRACE", 0.05)
 
     return be
 
@@ -138,7 +139,7 @@ def test_a_mistake_in_c_is_found(tmp_path, right, wrong):
 
 
 def test_the_documented_conversation_is_what_the_example_says(in_c):
-    example = re.search(r"\*\*Example\*\*.*", program.__doc__, re.DOTALL).group()
+    example = re.search(r"\*\*Example\*\*.*", program_protocol_1.__doc__, re.DOTALL).group()
     said, heard = (re.findall(rf"^    {way} (.*)$", example, re.MULTILINE) for way in ("<", ">"))
     typed = "".join(line + "\n" for line in heard)
     printed = subprocess.run([in_c], input=typed, capture_output=True, text=True, check=True)
@@ -149,7 +150,7 @@ def test_the_documented_conversation_is_what_the_example_says(in_c):
 def test_the_example_says_what_it_does_not_do(in_c):
     live = Program(as_subject(in_c, "softmax"))
     with pytest.raises(NotApplicable, match="softmax in bfloat16"):
-        live(X.astype(FORMATS["bfloat16"].dtype))
+        live(X.astype(ARRAY_FORMATS["bfloat16"].dtype))
     np.testing.assert_array_equal(live(X).value.sum(axis=1), [1, 1])
     live.close()
 
@@ -187,7 +188,7 @@ for line in stdin:
 """
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=ARRAY_FORMATS)
 def test_numbers_go_there_and_back_unchanged(host, fmt):
     x = of_all_kinds(fmt)
     returned = host("greet()\nwhile True: echo()")(x).value
@@ -254,12 +255,12 @@ def test_a_gradient_arrives(host):
     ],
 )
 def test_every_way_to_print_a_number_in_hex_is_read(token, value):
-    assert parsed(token.encode(), FORMATS["float32"]) == value
+    assert parsed(token.encode(), ARRAY_FORMATS["float32"]) == value
 
 
 @pytest.mark.parametrize("token", ["nan", "-nan", "+NaN", "nan(0x7fff)"])
 def test_every_way_to_print_nan_is_read(token):
-    assert np.isnan(parsed(token.encode(), FORMATS["float32"]))
+    assert np.isnan(parsed(token.encode(), ARRAY_FORMATS["float32"]))
 
 
 @pytest.mark.parametrize(
@@ -268,18 +269,18 @@ def test_every_way_to_print_nan_is_read(token):
 )
 def test_what_is_no_number_of_the_format_is_refused(token):
     with pytest.raises(WrongResult, match=re.escape(f"wrote {token}, not a float32 number")):
-        parsed(token.encode(), FORMATS["float32"])
+        parsed(token.encode(), ARRAY_FORMATS["float32"])
 
 
 def test_a_long_double_is_no_float64():
     with pytest.raises(WrongResult, match="not a float64 number"):
-        parsed(b"0xc.ccccccccccccccdp-7", FORMATS["float64"])
+        parsed(b"0xc.ccccccccccccccdp-7", ARRAY_FORMATS["float64"])
 
 
 @pytest.mark.parametrize("token", ["0.5", "1", "1e3", "0x", "0x1", "1p3", "0x1p", "infinite", "é"])
 def test_what_is_not_in_hex_is_refused(token):
     with pytest.raises(WrongResult, match="not a number in hex"):
-        parsed(token.encode(), FORMATS["float32"])
+        parsed(token.encode(), ARRAY_FORMATS["float32"])
 
 
 # --- findings ---
@@ -292,7 +293,7 @@ MISBEHAVIOURS = {
         WrongResult,
         r"its first line is 'Hello!', not 'softproof 1 hex' or 'softproof 1 raw'",
     ),
-    "speaks another version": ('say("softproof 2 hex")', WrongResult, "'softproof 2 hex', not"),
+    "speaks another version": ('say("softproof 3 hex")', WrongResult, "'softproof 3 hex', not"),
     "exits at its start": (
         'print("no licence found", file=sys.stderr); sys.exit(3)',
         Crashed,
@@ -481,7 +482,7 @@ def test_a_program_that_cannot_be_executed_is_a_finding(tmp_path):
 
 
 def test_memory_of_the_program_and_its_children_is_limited(host, monkeypatch):
-    monkeypatch.setattr(program, "MEMORY_LIMIT", 128 << 20)
+    monkeypatch.setattr(program_process, "MEMORY_LIMIT", 128 << 20)
     hog = "data = b'x' * (300 << 20)\ntime.sleep(60)"
     for text in (
         GREETED + hog,
@@ -655,7 +656,7 @@ def test_a_command_line_is_split_as_in_a_shell():
     line = "./softmax --algorithm 'two pass'"
     subject = as_subject(line, "softmax")
     assert (subject.id, subject.command) == (line, ("./softmax", "--algorithm", "two pass"))
-    assert set(subject.dtypes) == set(FORMATS)
+    assert set(subject.dtypes) == set(ARRAY_FORMATS)
     for wrong in ("./softmax 'two pass", "  "):
         with pytest.raises(SubjectError, match=r"no closing quotation|is empty"):
             as_subject(wrong, "softmax")

@@ -97,8 +97,8 @@ def linear_cross_entropy(hidden, weight, label, cotangent, softcap=0.0):
 
 RIGHT = [rms_norm, attention, kl_divergence, linear_cross_entropy]
 FAMILIES = {
-    "rms_norm": ("x: normal", "x: wide", "gain: ties", "eps=0"),
-    "attention": ("q: normal", "mask: one kept", "softcap=2"),
+    "rms_norm": ("x: normal", "x: wide", "x: subnormal", "gain: constant", "eps=0"),
+    "attention": ("q: subnormal", "mask: one kept", "softcap=2"),
     "kl_divergence": ("student: normal", "teacher: zero", "temperature=4"),
     "linear_cross_entropy": ("hidden: normal", "softcap=30"),
 }

@@ -1,5 +1,6 @@
 """Suites on cases: right implementations pass, and each planted mistake is caught where it acts."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from softproof.derivations import REGISTRY, define, lookup
 from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
 from softproof.derivations.signature import Matrix, Vector
+from softproof.verify.cases.draw import draw, families, pairs
 from softproof.verify.cases.text import parse
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.results import Item
@@ -15,7 +17,7 @@ from softproof.verify.subjects.implementations import functions_of_arrays as rig
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.registration import REGISTERED
 from softproof.verify.subjects.subject import Subject
-from softproof.verify.suites.of_cases import CASE_SUITES
+from softproof.verify.suites.of_cases import CASE_SUITES, accuracy
 
 RIGHT = [s for s in REGISTERED if ".subjects.functions_of_arrays:" in s.id]
 
@@ -37,8 +39,9 @@ def of_user(name, **contract):
 @pytest.mark.parametrize("subject", RIGHT, ids=lambda s: s.definition)
 def test_right_implementations_pass(subject, dtype):
     definition = lookup(subject.definition)
-    first, *_, last = CASE_SUITES["accuracy"].families(definition)
+    first, *_, last = families(definition)
     asked = [("accuracy", first), ("accuracy", last), ("poison", first)]
+    asked += [("accuracy", pair) for pair in pairs(definition)[:1]]
     if dtype == "float32":
         asked += [("liveness", f) for f in CASE_SUITES["liveness"].families(definition)]
     for suite, family in asked:
@@ -156,6 +159,33 @@ def test_a_mistake_is_caught_and_can_be_seen_again(name, function, suite, family
         again = judge(subject, judged_by, "given", function, case=case)
         assert again.violations > 0
         assert again.failures[0].case == failure.case  # what the user gives stays as it is
+
+
+def prunes_weights(hidden, weight, label, softcap=0.0):
+    """Weights below 1e-9 are seen only where huge numbers multiply them."""
+    weight = np.where(np.abs(weight) < 1e-9, weight.dtype.type(0), weight)
+    return right.linear_cross_entropy(hidden, weight, label, softcap)
+
+
+def test_only_a_pair_of_hazards_finds_what_two_of_them_do_together():
+    definition = lookup("linear_cross_entropy")
+    subject = InProcess(of_user(definition.name, summation="any"), prunes_weights)
+
+    def violations(family, batches):
+        drawn = draw(definition, family, BINARY32, 8, 0)
+        judged = (
+            accuracy.check(subject, definition, BINARY32, batch)
+            for batch in itertools.islice(drawn, batches)
+        )
+        return sum(len(verdict.violations) for verdict in judged)
+
+    assert {f: violations(f, 4) for f in families(definition)} == dict.fromkeys(
+        families(definition), 0
+    )
+    assert violations("hidden with weight", None) > 0
+    found = judge(subject.subject, "accuracy", "hidden with weight", prunes_weights)
+    _, case = parse(found.failures[0].case, BINARY32)
+    assert np.abs(case.values["weight"]).min() < 1e-9
 
 
 def test_what_has_no_effect_is_said_so():
