@@ -39,7 +39,18 @@ QUOTIENT: tuple[Rule, Rule] = (lambda g, a, b: g / b, lambda g, a, b: -(g * a) /
 
 
 def power_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x."""
+    """Give the rules of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, x, y) to the cotangents of the base and of the exponent.
+    """
 
     def of_base(g: Any, x: Any, y: Any) -> Any:
         slope = y * xp.pow(x, y - 1)
@@ -50,7 +61,18 @@ def power_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def dot_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of a matrix product A B: G B^T and A^T G; the same for vectors, in their shapes."""
+    """Give the rules of a matrix product A B: G B^T and A^T G, for vectors in their shapes.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, a, b) to the cotangents of the left and of the right factor.
+    """
 
     def of_left(g: Any, a: Any, b: Any) -> Any:
         if np.ndim(b) == 1:
@@ -66,9 +88,25 @@ def dot_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def inner_of_weights(xp: Any, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
-    """<p, dp> of probabilities p and their cotangents dp = v g in y = p v.
+    """Compute <p, dp> of probabilities p and their cotangents dp = v g in y = p v.
 
     An arithmetic that knows of implementations that compute it as <g, y> has a rule of its own.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+    p, v
+        The probabilities, and what they weigh.
+    dp
+        The cotangents of the probabilities.
+    g, y
+        The cotangent of the result, and the result.
+
+    Returns
+    -------
+    number
+        The inner product.
     """
     if hasattr(xp, "inner_of_weights"):
         return xp.inner_of_weights(p, v, dp, g, y)
@@ -76,10 +114,24 @@ def inner_of_weights(xp: Any, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
 
 
 def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
-    """The slopes of the maximum along an axis in its entries, each with their index.
+    """Yield the slopes of the maximum along an axis in its entries, each with their index.
 
     Where m_k is the maximum of the first k + 1 entries, its slope in entry k is s_k = step(v_k -
     m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So the slopes add up to 1.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+    values
+        The array.
+    axis
+        The axis, counted from the front.
+
+    Yields
+    ------
+    tuple
+        An index into the array, and the slopes there.
     """
     before = (slice(None),) * axis
     entries = [values[(*before, k)] for k in range(np.shape(values)[axis])]

@@ -328,7 +328,7 @@ class Tape:
 
     @property
     def pi(self) -> Any:
-        """As in the arithmetic below."""
+        """The number pi of the arithmetic below."""
         return self.below.pi
 
     @property

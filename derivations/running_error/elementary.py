@@ -47,7 +47,30 @@ def function(
     underflow: float | None = None,
     evaluation: float = LIBM,
 ) -> RunningNumber:
-    """A function of x with its spread, off by ``units`` u in an implementation."""
+    """Make a function of x from its value and its spread.
+
+    Parameters
+    ----------
+    x
+        The argument.
+    value
+        The function at the values of x, in binary64.
+    spread
+        From (e, w), an upper bound of the change: see the module.
+    units
+        The error of an implementation, in u of the result.
+    absolute
+        Whether it errs besides by an absolute u, as functions with zeros do.
+    underflow
+        The absolute error below the normal range; by default that of the model.
+    evaluation
+        The error of ``value``, in h.
+
+    Returns
+    -------
+    RunningNumber
+        The result, of the shape of x.
+    """
     model = x.model
     lost = model.function_underflow if underflow is None else underflow
     with quiet():
@@ -64,7 +87,20 @@ def function(
 
 
 def growth(log_value: Any, w: Any, e: Any) -> Any:
-    """The spread of exp at log_value, by the lemma above."""
+    """Bound the spread of exp at log_value, by the lemma above.
+
+    Parameters
+    ----------
+    log_value
+        The exponent l.
+    w, e
+        How far a may be from l, and b from a.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound; infinite or NaN where there is none.
+    """
     with quiet():
         small = np.exp(log_value + w) * np.expm1(np.minimum(e, 1.0))
         change = np.where(e < 1, small, np.exp(log_value + w + e))
@@ -123,7 +159,20 @@ def expm1(x: RunningNumber) -> RunningNumber:
 
 
 def log_spread(e: Any, least: Any) -> Any:
-    """The spread of log at least: -log(1 - e / least), the worse side; infinite from 0 down."""
+    """Bound the spread of the logarithm: -log(1 - e / least), the worse side.
+
+    Parameters
+    ----------
+    e
+        How far b may be from a.
+    least
+        The least that a may be.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound; infinite where a or b may be 0 or negative.
+    """
     ratio = np.where(e > 0, e / (least * LOWER) * UPPER, 0.0)
     change = np.where((least > 0) & (ratio < 1), -np.log1p(-np.minimum(ratio, 1.0)), np.inf)
     return change * UP
@@ -224,6 +273,18 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
     |x|^y is e^(y log |x|), whose exponent is off by t: with log |x| off by s as in ``log``, t <=
     |y| s + |log |x|| e_y + s e_y.  For an exact x = 0 and y > 0 it is 0, and x^0 = 1, both exact;
     infinite where x may otherwise be 0 or of either sign.
+
+    Parameters
+    ----------
+    x
+        The base.
+    y
+        The exponent, which may be a plain number.
+
+    Returns
+    -------
+    RunningNumber
+        The power.
     """
     y = as_number(x.model, y)
     with quiet():
@@ -262,5 +323,18 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
 
 
 def least_modulus(x: RunningNumber, e: Any, w: Any) -> Array:
-    """The least modulus of all that is within w + e of x."""
+    """Return the least modulus of all that is within w + e of x.
+
+    Parameters
+    ----------
+    x
+        The number.
+    e, w
+        Distances, of its shape or numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        The moduli, 0 where x may be 0.
+    """
     return np.asarray(np.maximum(np.abs(x.value) * LOWER - (w + e) * UP, 0.0))

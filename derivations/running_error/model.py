@@ -25,6 +25,7 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``from_logsumexp``: softmax also as exp(z - L), L = max + log(sum), computed before.
 * ``operands``: the format that operands of matrix products are rounded to, such as tfloat32, or
   bfloat16 for the weights of attention.
+* ``stored_scores``: the scores of a softmax are rounded to the result's format before.
 * ``stored_softmax``: probabilities are rounded to the result's format before they are used.
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
@@ -67,8 +68,8 @@ class Model:
         Whether subnormal numbers may become 0.
     online_block
         Scores in a block of an online softmax; 0: it is not computed online.
-    from_logsumexp, stored_softmax
-        How probabilities may be computed, and whether they are stored.
+    from_logsumexp, stored_scores, stored_softmax
+        How probabilities may be computed, and whether scores, or they, are stored.
     operands
         The format of operands of matrix products; None: that of the operations.
     stored_forward
@@ -94,6 +95,7 @@ class Model:
     flushes: bool = False
     online_block: int = 0
     from_logsumexp: bool = False
+    stored_scores: bool = False
     stored_softmax: bool = False
     operands: Format | None = None
     faithful_sums: bool = False

@@ -47,7 +47,22 @@ def _summed(
 
 
 def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
-    """The sum over an axis, or of all; a list or iterable of numbers is an array of them."""
+    """Add the numbers of an axis, or all.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers; a list or iterable of them is an array.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The sum.
+    """
     if not isinstance(terms, RunningNumber):
         terms = stack(model, list(terms) if isinstance(terms, Iterable) else terms)
     count = terms.value.size if axis is None else terms.shape[axis]
@@ -76,6 +91,20 @@ def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
 
     A sum divided by n, or multiplied by a rounded 1 / n: one rounding more than the quotient.  The
     mean of one number is that number, as x / 1 and x times 1 are x.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers; a list of them is an array.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The mean.
     """
     if not isinstance(terms, RunningNumber):
         terms = stack(model, list(terms))
@@ -93,7 +122,20 @@ def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
 
 
 def cumsum(model: Model, terms: RunningNumber) -> RunningNumber:
-    """Partial sums along the last axis, by any trees: the k-th has k - 1 additions at most."""
+    """Partial sums along the last axis, by any trees: the k-th has k - 1 additions at most.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers.
+
+    Returns
+    -------
+    RunningNumber
+        The partial sums, of the shape of the terms.
+    """
     with quiet():
         count = terms.shape[-1]
         v, d, w, r = (np.cumsum(part, axis=-1) for part in terms.parts())
@@ -110,6 +152,18 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
     n products, each rounded in the accumulator at most once (a fused multiply-add rounds fewer),
     and their sum.  With |a| <= A, |b| <= B the references and s, t the errors, products are off by
     sum (A t + B s + s t).  Operands are rounded to ``model.operands`` first.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    a, b
+        Vectors or matrices, whose inner lengths agree.
+
+    Returns
+    -------
+    RunningNumber
+        The product, as ``numpy.dot`` has it.
     """
     a, b = operand(a), operand(b)
     count = a.shape[-1]
@@ -144,5 +198,18 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
 
 
 def outer(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """All products of the entries of two vectors, which are operands as those of ``dot``."""
+    """All products of the entries of two vectors, which are operands as those of ``dot``.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    a, b
+        Vectors.
+
+    Returns
+    -------
+    RunningNumber
+        The matrix of products.
+    """
     return operand(a)[:, None] * operand(b)[None, :]

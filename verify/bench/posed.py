@@ -55,6 +55,18 @@ class Posed:
 def axes_of(definition: Definition) -> tuple[str, ...]:
     """What a shape counts.
 
+    Parameters
+    ----------
+    definition
+        What is timed.
+
+    Returns
+    -------
+    tuple of str
+        The names, in the order of a shape.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> axes_of(lookup("attention"))
     ('cases', 'd', 'n', 'e')
@@ -63,7 +75,18 @@ def axes_of(definition: Definition) -> tuple[str, ...]:
 
 
 def default_shapes(definition: Definition) -> tuple[Shape, ...]:
-    """The shapes that are timed where none is named: in cache or beyond, and a call."""
+    """The shapes that are timed where none is named: in cache or beyond, and a call.
+
+    Parameters
+    ----------
+    definition
+        What is timed.
+
+    Returns
+    -------
+    tuple of shapes
+        At least one.
+    """
     if definition.of_a_row:
         return SHAPES
     axes = len(definition.signature.axes)
@@ -72,13 +95,43 @@ def default_shapes(definition: Definition) -> tuple[Shape, ...]:
 
 
 def trial_shape(definition: Definition) -> Shape:
-    """A small shape, on which each subject is called before anything is timed."""
+    """A small shape, on which each subject is called before anything is timed.
+
+    Parameters
+    ----------
+    definition
+        What is timed.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+    """
     return TRIAL if definition.of_a_row else (2, *[4] * len(definition.signature.axes))
 
 
 def parse_shape(definition: Definition, text: str) -> Shape:
-    """A shape from its numbers with x between them; ValueError for anything else.
+    """Read a shape from its numbers with x between them.
 
+    Parameters
+    ----------
+    definition
+        What is timed.
+    text
+        As 64x1024, or with 2^10.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+
+    Raises
+    ------
+    ValueError
+        The text is no shape of the definition.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> parse_shape(lookup("attention"), "8x64x2^20x32")
     (8, 64, 1048576, 32)
@@ -99,9 +152,23 @@ def parse_shape(definition: Definition, text: str) -> Shape:
 
 
 def demand_memory(definition: Definition, shapes: Sequence[Shape], dtype: str) -> None:
-    """ValueError, naming the shape, for one whose candidates together need more than is free.
+    """Refuse a shape whose candidates together need more memory than is free.
 
     What a subject makes on the way is not known: so many arrays as its arguments are counted.
+
+    Parameters
+    ----------
+    definition
+        What is timed.
+    shapes
+        The shapes.
+    dtype
+        The name of the format of the numbers.
+
+    Raises
+    ------
+    ValueError
+        A shape needs more; the message names it.
     """
     free = psutil.virtual_memory().available
     for shape in shapes:
@@ -126,6 +193,22 @@ def pose(definition: Definition, dtype: str, shape: Shape) -> Posed:
     Logits are normal with standard deviation STANDARD_DEVIATION; named arguments are plain: normal
     with standard deviation 1, or all over their domains.
 
+    Parameters
+    ----------
+    definition
+        What is timed.
+    dtype
+        The name of the format of the numbers.
+    shape
+        A shape.
+
+    Returns
+    -------
+    Posed
+        The arguments.
+
+    Examples
+    --------
     >>> from softproof.derivations import lookup
     >>> [a.shape for a in pose(lookup("rms_norm"), "float32", (2, 8)).arrays]
     [(2, 8), (8,)]
@@ -145,7 +228,18 @@ def pose(definition: Definition, dtype: str, shape: Shape) -> Posed:
 
 
 def told(definition: Definition) -> str:
-    """How the arguments are drawn, in a few words."""
+    """How the arguments are drawn, in a few words.
+
+    Parameters
+    ----------
+    definition
+        What is timed.
+
+    Returns
+    -------
+    str
+        The beginning of a sentence.
+    """
     if definition.of_a_row:
         return f"Arguments normal with standard deviation {STANDARD_DEVIATION:g}"
     return "Arguments normal with standard deviation 1, or in their domains"

@@ -15,10 +15,23 @@ MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
 
 
 def put_down(fault: SubjectFault, count: int, alone: Callable[[int], object]) -> Verdict:
-    """The verdict on a batch whose call failed: a violation at the one that fails alone, if any.
+    """Return the verdict on a batch whose call failed: a violation at the one that fails alone.
 
-    ``alone(i)`` asks the subject for number i of the batch alone, and raises what it does.  Where
-    nobody fails alone the violation is at the first, and says that it is in its batch only.
+    Where nobody fails alone the violation is at the first, and says that it is in its batch only.
+
+    Parameters
+    ----------
+    fault
+        What the call of the whole batch raised.
+    count
+        How many rows or cases the batch has.
+    alone
+        Asks the subject for number i of the batch alone, and raises what it does.
+
+    Returns
+    -------
+    Verdict
+        One violation.
     """
     found, row, in_batch = fault, 0, count > 1
     for i in range(min(count, MOST_ALONE)) if in_batch else ():

@@ -58,16 +58,40 @@ def snippet(
     expected: float | None = None,
     axis: int = -1,
 ) -> str | None:
-    """The script that prints one number of a subject's result, in hex, beside the true one.
+    """Write the script that prints one number of a subject's result, beside the true one.
 
     ``Subject.snippet`` is an expression over ``x`` and ``labels``, which may have statements on the
-    lines before it.  Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
-    that has a gradient ends in ``loss, gradient``.  It may call ``operator(name, x, ...)``: one
-    ONNX node, run by ONNX Runtime.
+    lines before it. Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
+    that has a gradient ends in ``loss, gradient``. It may call ``operator(name, x, ...)``: one ONNX
+    node, run by ONNX Runtime.
 
-    logits: one row or a batch.  ``place`` is the index of the number in the result, a batch's.
-    None where the subject does not tell its call, or the script would not be minimal.
+    Parameters
+    ----------
+    subject
+        The subject.
+    logits
+        One row or a batch.
+    labels
+        The labels, or the one of a row, where it takes any.
+    options
+        Further arguments by name.
+    place
+        The index of the number in the result, a batch's.
+    in_gradient
+        Whether the number is one of the gradient.
+    expected
+        The true number; None where there is none.
+    axis
+        The axis of the classes.
 
+    Returns
+    -------
+    str or None
+        The script; None where the subject does not tell its call, or the script would not be
+        minimal.
+
+    Examples
+    --------
     >>> subject = Subject("f", "softmax", snippet="np.exp(x) / np.exp(x).sum(-1)")
     >>> print(snippet(subject, np.float32([1000]), place=(0, 0), expected=1.0))
     import numpy as np
@@ -186,7 +210,7 @@ class Code:
         return f"{self.alias}.{make}({_numbers(array)}, dtype={home}.{self.dtype}{self._on()})"
 
     def exact_array(self, array: Array) -> str:
-        """The same, with its numbers in hex; a single index or whole number is an int."""
+        """An expression that makes an array from numbers in hex; a single index is an int."""
         if array.dtype.kind in "bi":
             return repr(int(array)) if array.ndim == 0 else self.array(array)
         make = "tensor" if self.library == "torch" else "array"
@@ -226,7 +250,18 @@ class Code:
 
 
 def names_in(code: str) -> set[str]:
-    """The names that code uses."""
+    """Find the names that some code uses.
+
+    Parameters
+    ----------
+    code
+        The code.
+
+    Returns
+    -------
+    set of str
+        The names.
+    """
     return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 

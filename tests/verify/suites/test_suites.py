@@ -24,8 +24,7 @@ from softproof.verify.subjects.call import load
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, USUAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised
-from softproof.verify.suites import SUITES, invariance
-from softproof.verify.suites import verdicts as judge
+from softproof.verify.suites import SUITES, invariance, thresholds
 
 TESTS = Path(__file__).parents[2]
 BROKEN = "softproof.verify.power.broken"
@@ -439,7 +438,7 @@ def test_without_a_proven_bound_a_subject_may_err_as_the_formula_does(unbounded)
         result = run(subject(name), "accuracy", "float32")
         assert not result.passed
         assert result.failures[0].source.startswith("4 times the error of the definition's own")
-        assert result.failures[0].threshold >= judge.NON_INFERIORITY
+        assert result.failures[0].threshold >= thresholds.NON_INFERIORITY
 
 
 @pytest.fixture
@@ -473,7 +472,7 @@ def test_a_loss_of_the_users_is_asked_by_the_suites_of_rows(own_loss):
     (failure,) = run(wrong, "accuracy", "float32", given=given).failures
     assert (failure.logits, failure.label) == (("0x1p-1", "0x1p+1", "-0x1p+2"), 1)
     assert (failure.observed, failure.expected) == ("0x1p-2", "0x1p+0")
-    assert failure.threshold == judge.NON_INFERIORITY
+    assert failure.threshold == thresholds.NON_INFERIORITY
 
 
 def test_a_promise_is_held_against_the_subject():
@@ -645,7 +644,7 @@ def test_a_mistake_that_only_the_batch_shows_says_so():
 
 def test_a_finite_result_for_what_just_overflows_is_measured_from_the_end_of_the_range():
     z = np.float16([65504, 65504, -15.99])  # exact -65520.7: rounds to -inf
-    exact = judge.reference(
+    exact = thresholds.reference(
         lookup("log_softmax"), FORMATS["float16"], Batch("", z[None, :], None), 0
     )
     near, wrong = np.float16([-0.6934, -0.6934, -65504]), np.float16([-0.6934, -0.6934, -6e4])
@@ -662,8 +661,8 @@ def test_a_function_whose_formula_has_no_value_at_infinity_is_judged_elsewhere(m
         forms={},
     )
     monkeypatch.setitem(REGISTRY, "swish", swish)
-    assert not judge.has_truth(swish, np.array([-np.inf]))
-    assert judge.has_truth(swish, np.array([np.inf]))
+    assert not thresholds.has_truth(swish, np.array([-np.inf]))
+    assert thresholds.has_truth(swish, np.array([np.inf]))
 
 
 # --- what the second review found ---
