@@ -99,11 +99,14 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
         for edge in range(1, len(shapes)):
             axes.axvline(edge - 0.5, color="0.9", linewidth=0.5, zorder=0)
         axes.set_xticks(range(len(shapes)), [_typeset(shape) for shape in shapes])
-        axes.set_xlabel("rows × classes", fontsize=TEXT)
+        counted_axes = chosen[0].get("axes", ("rows", "classes"))
+        axes.set_xlabel(" × ".join(counted_axes), fontsize=TEXT)
         dtype = chosen[0]["dtype"]
         time_axis(axes, f"{TITLES.get(kind, kind)}, {dtype}, {counted(threads)}")
     _legend(figure, grid)
     measured = "Time of one call over the number of logits; medians, bars between the quartiles."
+    if any(case.get("axes", ["rows"])[0] == "cases" for case in cases):
+        measured = measured.replace("of logits", "of entries of the arguments that are not shared")
     _caption(figure, about, measured)
     return figure
 
@@ -263,8 +266,8 @@ def nanoseconds(case: dict[str, Any], entry: dict[str, Any]) -> tuple[float, ...
     tuple of float
         First quartile, median and third quartile, in nanoseconds.
     """
-    rows, classes = case["shape"]
-    each = np.array(entry["seconds"]) * 1e9 / (rows * classes)
+    elements = case.get("elements", math.prod(case["shape"]))
+    each = np.array(entry["seconds"]) * 1e9 / elements
     return tuple(float(quartile) for quartile in np.quantile(each, (0.25, 0.5, 0.75)))
 
 

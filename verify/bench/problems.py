@@ -164,7 +164,7 @@ def parse_shape(text: str) -> Shape:
     ((4096, 32768), (1, 67108864))
     """
     try:
-        rows, classes = (_parse_count(part) for part in text.split("x"))
+        rows, classes = (parse_count(part) for part in text.split("x"))
     except ValueError:
         raise ValueError(
             f"shape must be ROWSxCLASSES, both at least 1, such as 4096x32768 or 1x2^26; "
@@ -173,7 +173,24 @@ def parse_shape(text: str) -> Shape:
     return rows, classes
 
 
-def _parse_count(text: str) -> int:
+def parse_count(text: str) -> int:
+    """Read a number of at least 1.
+
+    Parameters
+    ----------
+    text
+        The number, as 1024 or 2^10.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ValueError
+        The text is no such number.
+    """
     base, _, exponent = text.partition("^")
     count = int(base) ** int(exponent) if exponent else int(base)
     if not 1 <= count <= 1 << 40:

@@ -23,6 +23,7 @@ from ..suites.verdicts import Observation, Undecided, Violation
 from .plan import PREFLIGHT, ROWS
 from .results import Collapse, Failure, Item, UndecidedRow
 from .snippet import snippet
+from .snippet_of_case import script_of
 
 MOST_IN_A_COMMAND = 2000  # numbers; what has more is found again by its seed
 MOST_WRITTEN = 64  # numbers of a row that shows a collapse, or of what is undecided
@@ -76,7 +77,7 @@ def write_failure(item: Item, shown: Shown[Batch]) -> Failure:
 
 
 def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatch]) -> Failure:
-    """Write down a violation at a case, with the command that shows it again.
+    """Write down a violation at a case, with the command and the script that show it again.
 
     Parameters
     ----------
@@ -104,7 +105,11 @@ def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatc
         command += inputs_options(item)
         if shown.repeats and not shown.fails_alone:
             detail = f"{detail} The case alone does not fail: only in its batch.".lstrip()
-    return replace(_failure(shown.family, shown.violation, detail, command), case=text)
+    script = None
+    if shown.fails_alone and cases:
+        script = script_of(item.subject, item.suite, definition, cases[0], shown.violation)
+    failure = _failure(shown.family, shown.violation, detail, command)
+    return replace(failure, case=text, snippet=script)
 
 
 def _failure(family: str, violation: Violation, detail: str, command: str) -> Failure:

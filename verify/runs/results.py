@@ -238,7 +238,7 @@ class Report:
 # --- results as text ---
 
 RECORDS: dict[str, Any] = {
-    record.__name__: record for record in (Result, Failure, Collapse, Excess)
+    record.__name__: record for record in (Result, Failure, Collapse, UndecidedRow, Excess)
 }
 
 

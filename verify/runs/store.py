@@ -27,9 +27,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...derivations import lookup
+from ..cases.case import Case
 from ..inputs.families import Batch
 from .results import Item, Report, Result, decode, encode
-from .versions import code_files, digest_of, own_code, processor
+from .versions import code_files, digest_of, files_of_definitions, own_code, processor
 
 SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
 WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
@@ -307,6 +309,11 @@ class Stored(_Database):
                     f"SELECT {columns}, digest_of({columns}) AS digest FROM main.{table}"
                 )
 
+    @property
+    def finished(self) -> bool:
+        """Whether all items of the run are done."""
+        return self.count >= int(self.plan["items"])
+
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""
         with self._telling():
@@ -342,7 +349,7 @@ class _GivenRows:
         names["given"] = self.digest(item.given)
         del names["given_in"]  # the rows count, not where they lie
         if (case := names.pop("case")) is not None:
-            names["case"] = hashlib.sha256(repr(case.key).encode()).hexdigest()
+            names["case"] = _digest_case(case)
         if item.family == "":  # the suite makes its own inputs
             del names["rows"], names["seed"]
         return json.dumps(names, sort_keys=True, separators=(",", ":"))
@@ -353,6 +360,10 @@ class _GivenRows:
             # Kept with the rows themselves, so that no other tuple gets their id.
             self._digests[id(given)] = (given, _digest_rows(given) if given else None)
         return self._digests[id(given)][1]
+
+
+def _digest_case(case: Case) -> str:
+    return hashlib.sha256(repr(case.key).encode()).hexdigest()
 
 
 def _digest_rows(given: tuple[Batch, ...]) -> str:
@@ -395,17 +406,20 @@ def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
         if key == following:
             raise ValueError(f"the plan holds {key} twice; name each subject once")
     subjects = {(i.subject.definition, i.subject.id): i.subject for i in items}
+    declared_in = {lookup(name).declared_in for name, _ in subjects} - {""}
     described = {
         "seed": report.seed,
         "budget": report.budget,
         "dtypes": sorted({item.dtype for item in items}),
         "suites": sorted({item.suite for item in items}),
         "given rows": sorted({d for i in items if (d := rows.digest(i.given)) is not None}),
+        "given cases": sorted({_digest_case(i.case) for i in items if i.case is not None}),
         "versions": report.versions,
         "processor": processor(),
         "subjects": {f"{s.definition} {s.id}": asdict(s) for s in subjects.values()},
         "code": {"softproof": own_code()}
-        | {s.id: digest_of(files) for s in subjects.values() if (files := code_files(s))},
+        | {s.id: digest_of(files) for s in subjects.values() if (files := code_files(s))}
+        | {path: digest_of(files_of_definitions(path)) for path in sorted(declared_in)},
         "items": len(items),
         "plan": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
     }

@@ -96,10 +96,27 @@ def code_files(subject: Subject) -> list[Path]:
     endings = (".py", ".so", *EXTENSION_SUFFIXES)
     beside = root.rglob("*") if in_package else root.iterdir()
     found = {p for p in beside if p.is_file() and p.name.endswith(endings)}
-    return sorted(found | _imported(module))
+    return sorted(found | _imported([module]))
 
 
-def _imported(module: str) -> set[Path]:
+def files_of_definitions(path: str) -> list[Path]:
+    """Find a user's file of definitions, and what it imports that is no installed distribution.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    list of Path
+        The file itself, and then the others in order.
+    """
+    file = Path(path)
+    return [file, *sorted(_imported(_names_imported(file, "")))]
+
+
+def _imported(modules: Iterable[str]) -> set[Path]:
     """The files that a module imports, and those that these import, told from their text.
 
     Not of what is installed, nor of the standard library.  (A name that is made up when the code
@@ -108,7 +125,7 @@ def _imported(module: str) -> set[Path]:
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")]
     installed += [Path(sysconfig.get_path("platlib")).resolve()]
     found: dict[str, Path | None] = {}
-    waiting = [module]
+    waiting = [*modules]
     while waiting:
         name = waiting.pop()
         if name in found or name.partition(".")[0] in sys.stdlib_module_names:

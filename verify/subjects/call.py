@@ -318,7 +318,8 @@ def _results(
         raise
     except (Exception, SystemExit) as error:
         under = surroundings.errors if isinstance(error, FloatingPointError) else ""
-        raise SubjectRaised.of(error, f" under {under}" if under else "") from error
+        told = _told(arguments, keywords)
+        raise SubjectRaised.of(error, f" under {under}" if under else "", told) from error
     for array in arrays:
         # (And not unpickled elsewhere, which would run the subject's code there.)
         if array.dtype.hasobject or array.size > most:
@@ -337,6 +338,21 @@ def _results(
                 f"the input's {_form(dtype, shape, strides)} became {_form(*changed[:3])}"
             )
     return arrays
+
+
+def _told(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """What a function was called with, in a few words."""
+    words = [_argument_told(argument) for argument in arguments]
+    words += [f"{name}={_argument_told(value)}" for name, value in keywords.items()]
+    return ", ".join(words)
+
+
+def _argument_told(argument: Any) -> str:
+    """The dtype and the shape of an array; a number as it is."""
+    shape = getattr(argument, "shape", None)
+    if shape is None:
+        return repr(argument)
+    return f"{argument.dtype} {tuple(shape)}"
 
 
 def _seen(argument: Any) -> tuple[str, tuple[int, ...], tuple[int, ...], bytes]:
