@@ -36,7 +36,7 @@ from ..verdicts import Undecided, Verdict, Violation
 from . import accuracy, gradient
 from .thresholds import largest_errors, model_of
 
-HAZARDS = ("normal", "ties", "wide", "lognormal", "uniform")
+HAZARDS = ("normal", "wide", "lognormal", "uniform")
 MOST_NUMBERS = 300  # of a case: exact sums of more cost more than they find
 BITS = 2200  # of balls that hold sums and products of numbers of binary64
 
@@ -359,13 +359,13 @@ def families(definition: Definition) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Plain, tied and wide numbers of each argument.
+        Plain and wide numbers of each argument.
 
     Examples
     --------
     >>> from softproof.derivations import lookup
     >>> families(lookup("sparsemax"))
-    ('z: normal', 'z: ties', 'z: wide')
+    ('z: normal', 'z: wide')
     """
     if not definition.facts:
         return ()
