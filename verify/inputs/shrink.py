@@ -17,7 +17,7 @@ def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_
 
     Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
     then single numbers are replaced by simpler ones.  At most ``most_trials`` calls of ``fails``.
-    The candidates are not cross-checked, which of long rows takes most of the time: who shows what
+    The candidates are not cross-checked, nor graded, which takes most of the time: who shows what
     is left asks both oracles of it.
     """
     given = batch
