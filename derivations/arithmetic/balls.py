@@ -182,6 +182,8 @@ _UNDECIDED = flint.arb(0.5, 0.5)  # any number of [0, 1]
 
 
 def _number(value: Any) -> flint.arb:
+    if type(value) in (float, int):  # nearly all; to ask for a Fraction takes longer
+        return flint.arb(value)
     if isinstance(value, Fraction):
         return flint.arb(flint.fmpq(value.numerator, value.denominator))
     if isinstance(value, np.generic):

@@ -44,6 +44,16 @@ class Loaded:
     function: Callable[..., Any]
     surroundings: Surroundings
 
+    def keywords(self, library: str) -> tuple[str, ...]:
+        """``keywords_of`` the function, found once: that takes longer than many a call."""
+        if library not in self._keywords:
+            self._keywords[library] = keywords_of(self.function, library)
+        return self._keywords[library]
+
+    @functools.cached_property
+    def _keywords(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
 
 _surroundings: dict[str, Surroundings] = {}  # by the name of a module
 
@@ -190,7 +200,7 @@ def call(
     NotApplicable
         If it takes no such option, axis, layout or dtype.
     """
-    names = keywords_of(loaded.function, library)
+    names = loaded.keywords(library)
     keywords: dict[str, Any] = {}
     if axis is not None:
         keywords = {name: axis for name in ("axis", "dim") if name in names}
@@ -265,10 +275,11 @@ def call_with_arguments(
     SubjectRaised, EnvironmentChanged, InputChanged, WrongResult
         As ``call`` raises them.
     """
-    function = loaded.function
-    if cotangents:
-        function = getattr(function, "vjp", function)
-    names = keywords_of(function, library)
+    if cotangents and hasattr(loaded.function, "vjp"):
+        called = replace(loaded, function=loaded.function.vjp)
+    else:
+        called = loaded
+    names = called.keywords(library)
     keywords: dict[str, Any] = {n: v for n, v in defaults.items() if n in names}
     for name in (*parameters, *(() if out is None else ("out",))):
         if name not in names:
@@ -285,11 +296,12 @@ def call_with_arguments(
         int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
         for a in copies
     ]
-    if cotangents and function is loaded.function:
+    if cotangents and called is loaded:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]
-        function = differentiated(function, library, real, cotangents)
-    asked = replace(loaded, function=function)
-    return _results(asked, native, keywords, most, may_flush=may_flush)
+        called = replace(
+            loaded, function=differentiated(loaded.function, library, real, cotangents)
+        )
+    return _results(called, native, keywords, most, may_flush=may_flush)
 
 
 def _results(
@@ -355,11 +367,11 @@ def _argument_told(argument: Any) -> str:
     return f"{argument.dtype} {tuple(shape)}"
 
 
-def _seen(argument: Any) -> tuple[str, tuple[int, ...], tuple[int, ...], bytes]:
+def _seen(argument: Any) -> tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...], bytes]:
     """All of an array that a call may not change."""
     array = to_numpy(argument)
-    return str(array.dtype), array.shape, array.strides, array.tobytes()
+    return array.dtype, array.shape, array.strides, array.tobytes()
 
 
-def _form(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
+def _form(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
     return f"shape {shape}, strides {strides}, dtype {dtype}"

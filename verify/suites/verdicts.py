@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -264,8 +265,8 @@ def compare(
     Returns
     -------
     Verdict
-        Violations where an error is beyond its threshold; also the errors, the grade, and the
-        excess over the reference form.
+        Violations where an error is beyond its threshold; also the errors, and of a batch that is
+        cross-checked the grade, and the excess over the reference form.
 
     Raises
     ------
@@ -287,7 +288,7 @@ def compare(
     results = overflow.read(computed[rows], exact, fmt, contract.overflow)
     way = overflow.observed(computed[rows], exact, fmt, contract.overflow)
     limits, source = thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
-    errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
+    errors = ulp_error(results, _stacked(truths))
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
     bad = ~((errors <= limits) & np.isfinite(errors))
     failed = np.flatnonzero(bad.reshape(len(rows), -1).any(axis=1))
@@ -317,14 +318,29 @@ def compare(
                 admitted_by=admitted.get(int(n), ()),
             )
         )
-    return Verdict(
+    verdict = Verdict(
         errors.size,
         float(np.max(errors, initial=0.0)),
         violations,
         histogram(errors),
+        observed={"overflow": way} if way else {},
+    )
+    if not batch.cross_checked:
+        return verdict
+    return replace(
+        verdict,
         grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
         excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
-        observed={"overflow": way} if way else {},
+    )
+
+
+def _stacked(truths: Sequence[Truth]) -> Truth:
+    """The truths of the rows of a batch as one."""
+    return Truth(
+        np.stack([exact.rounded for exact in truths]),
+        np.stack([exact.ulp_exponent for exact in truths]),
+        np.stack([exact.offset for exact in truths]),
+        np.stack([np.broadcast_to(exact.doubt, exact.rounded.shape) for exact in truths]),
     )
 
 
@@ -356,7 +372,7 @@ def _grade(
         found = np.asarray(within.all(axis=1))
         if gradient or not found.any():
             return found
-        signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
+        signed = signed_error(results[rows], _stacked(exact))
         with np.errstate(over="ignore"):  # of a result far beyond the range
             ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
@@ -379,21 +395,39 @@ def _admitting(
     if fmt.name in contract.ulps and not gradient:
         return {}
     found: dict[int, tuple[str, ...]] = {}
-    tried = {model_of(contract, fmt)}
     left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]
-    for settings in wider_contracts(contract):
-        model = model_of(contract.with_settings(settings), fmt)
-        if model in tried or not left.size:
-            continue
-        tried.add(model)
+    asked = (contract.accumulator, contract.summation, contract.arithmetic)
+    for settings, model in _wider_models(fmt, contract.flush_to_zero, *asked):
+        if not left.size:
+            break
         exact = [truths[n] for n in left]
         limits = bounds_in_ulp(definition, model, fmt, batch.rows(left), exact, gradient=gradient)
         if limits is None:
             return {}
         admitted = (errors[left] <= limits).reshape(len(left), -1).all(axis=1)
-        found |= dict.fromkeys(map(int, left[admitted]), tuple(settings))
+        found |= dict.fromkeys(map(int, left[admitted]), settings)
         left = left[~admitted]
     return found
+
+
+@functools.cache  # asked for at every failure, and of each a hundred times when it is shrunk
+def _wider_models(
+    fmt: Format, flush_to_zero: str | None, accumulator: str, summation: str, arithmetic: str
+) -> tuple[tuple[tuple[str, ...], Model], ...]:
+    """Settings that make a contract admit more, the fewest changes first, each with its model.
+
+    Of settings with the same model, the first.
+    """
+    contract = Contract(
+        flush_to_zero=flush_to_zero,
+        accumulator=accumulator,
+        summation=summation,
+        arithmetic=arithmetic,
+    )
+    found: dict[Model, tuple[str, ...]] = {model_of(contract, fmt): ()}
+    for settings in wider_contracts(contract):
+        found.setdefault(model_of(contract.with_settings(settings), fmt), tuple(settings))
+    return tuple((settings, model) for model, settings in found.items() if settings)
 
 
 def _told(settings: Sequence[str]) -> str:

@@ -114,6 +114,16 @@ def test_a_constant_factor_of_the_exponential_cancels():
     assert compare(SOFTMAX, PLAIN, BINARY32, batch, wrong).grade == BLOCKED
 
 
+def test_what_is_only_tried_is_judged_as_all_else_and_not_graded():
+    batch = normal(10, 1, 8)
+    for results in (computed(batch, BINARY32), np.full_like(batch.logits, 0.5)):
+        shown = compare(SOFTMAX, PLAIN, BINARY32, batch, results)
+        tried = dataclasses.replace(batch, cross_checked=False)
+        found = compare(SOFTMAX, PLAIN, BINARY32, tried, results)
+        assert shown.grade is not None
+        assert found == dataclasses.replace(shown, grade=None, excess=None)
+
+
 def arithmetics(accumulator, summation, arithmetic):
     return Contract(accumulator=accumulator, summation=summation, arithmetic=arithmetic)
 

@@ -73,12 +73,7 @@ class LiveSubject(ABC):
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.observed: Mapping[str, str] = {}
-
-    @property
-    def contract(self) -> Contract:
-        """What the subject declares, and what was observed where it declares nothing."""
-        return replace(self.subject.contract, **self.observed)  # type: ignore[arg-type]
+        self.settle({})
 
     @property
     def declared(self) -> frozenset[str]:
@@ -87,7 +82,12 @@ class LiveSubject(ABC):
 
     def settle(self, observed: Mapping[str, str]) -> None:
         """Take what was observed, for some axes of the contract that are not declared."""
-        self.observed = dict(observed)
+        self.observed: Mapping[str, str] = dict(observed)
+        self.contract: Contract = replace(
+            self.subject.contract,
+            **self.observed,  # type: ignore[arg-type]
+        )
+        """What the subject declares, and what was observed where it declares nothing."""
 
     @property
     def definition(self) -> Definition:
