@@ -35,6 +35,18 @@ def big_floats(precision: int) -> Arithmetic:
     of error plots: + - * / and sqrt are rounded to nearest even, so that p = 24 reproduces
     binary32 bit for bit wherever binary32 neither overflows nor is subnormal.
 
+    Parameters
+    ----------
+    precision
+        The number of bits p.
+
+    Returns
+    -------
+    Arithmetic
+        One whose numbers are mpmath's, in a context of their own.
+
+    Examples
+    --------
     >>> xp = big_floats(4)
     >>> float(xp.number(1) / 3)  # 11 * 2^-5
     0.34375

@@ -38,6 +38,16 @@ def ieee(fmt: Format) -> Arithmetic:
     underflow and invalid operations give infinities, subnormals and NaN, without warnings:
     evaluate under ``np.errstate(all="ignore")``.  sigmoid, softplus, erf and the Gaussian functions
     are computed in binary64 and rounded to the format; rsqrt is 1 / sqrt(x), two roundings.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    Arithmetic
+        One whose numbers are NumPy scalars and arrays of the format.
     """
     scalar = fmt.dtype.type
 

@@ -243,10 +243,7 @@ class Tape:
         along = (axis or 0) % np.ndim(a)
 
         def pullback(g: Any) -> Any:
-            result = xp.zeros(np.shape(a))
-            for index, slope in attained(xp, a, along):
-                result = xp.put(result, index, g * slope)
-            return result
+            return xp.expand_dims(g, along) * attained(xp, a, along)
 
         return self.record(xp.max(a, along), (x, pullback))
 
@@ -335,7 +332,7 @@ class Tape:
 
     @property
     def pi(self) -> Any:
-        """As in the arithmetic below."""
+        """The number pi of the arithmetic below."""
         return self.below.pi
 
     @property

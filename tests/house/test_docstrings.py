@@ -104,11 +104,11 @@ def test_no_other_module_shows_code_that_is_not_run():
 
 
 def test_the_definition_shown_is_one(monkeypatch):
-    from softproof.derivations import definition, prove
+    from softproof.derivations import definition, prove, signature
     from softproof.derivations.proofs import facts
 
     monkeypatch.setattr(definition, "REGISTRY", {})
-    scope = {**vars(definition), **vars(facts)}
+    scope = {**vars(definition), **vars(facts), **vars(signature)}
     for code in code_blocks("softproof.derivations.definition"):
         exec(code, scope)
     assert all(proof.proven for proof in prove(scope["sigmoid"]))

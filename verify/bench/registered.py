@@ -105,7 +105,29 @@ def _unsuitable(subject: Subject, dtype: str) -> str | None:
 
 
 def candidate(subject: Subject, posed: Problem, labelled: bool, threads: int) -> Candidate:
-    """The call of a subject on a problem; Unsupported where it cannot use so many threads."""
+    """Make the call of a subject on a problem.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    posed
+        The problem.
+    labelled
+        Whether it takes labels.
+    threads
+        How many it may use.
+
+    Returns
+    -------
+    Candidate
+        The call, with a new result each time.
+
+    Raises
+    ------
+    Unsupported
+        If it cannot use so many threads.
+    """
     function = load(subject.id).function
     arguments = [to_native(posed.x, subject.arrays)]
     if labelled:
@@ -132,13 +154,36 @@ def run(
     tell: Tell = lambda what: None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, Any]]:
-    """Time the subjects of each kind, case by case; `tell` hears what comes next.
+    """Time the subjects of each kind, case by case.
 
-    `subjects` and `skipped` as of `kinds`. Each case is a dictionary for JSON, as of
-    `operations.run`, but that there are no limits, and ratios are to one of the candidates:
-    `reference` names it, the first of its kind, and `times_reference` of each are the quartiles of
-    the reference's seconds over its own, null where the reference cannot use so many threads.
-    Where nobody can, there is no case.
+    Where nobody can use so many threads, there is no case.
+
+    Parameters
+    ----------
+    definition
+        What they implement.
+    subjects, skipped
+        What `kinds` returned.
+    dtype
+        The name of the format.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each candidate is timed.
+    tell
+        Hears what comes next.
+    clock
+        Gives the seconds.
+
+    Yields
+    ------
+    dict
+        For JSON, as of `operations.run`, but that there are no limits, and ratios are to one of the
+        candidates: `reference` names it, the first of its kind, and `times_reference` of each are
+        the quartiles of the reference's seconds over its own, null where the reference cannot use
+        so many threads.
     """
     for kind, chosen in subjects.items():
         for shape in shapes:
@@ -195,7 +240,15 @@ def _case(
 
 
 def print_subjects(cases: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one table for each kind among the cases of `run`, and what to know about them."""
+    """Print one table for each kind among the cases of `run`, and what to know about them.
+
+    Parameters
+    ----------
+    cases
+        Those of `run`.
+    console
+        Where they are printed.
+    """
     for kind in dict.fromkeys(case["operation"] for case in cases):
         console.print(_table([case for case in cases if case["operation"] == kind]))
     rounds = max(len(e["seconds"]) for case in cases for e in case["candidates"])

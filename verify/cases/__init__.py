@@ -1,1 +1,1 @@
-"""Cases of definitions with named arguments: drawn, written, read, made small; their truth."""
+"""Cases of definitions: drawn, written, read, made small; their truth."""

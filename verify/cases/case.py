@@ -1,4 +1,4 @@
-"""A case: one point at which a definition with named arguments is asked, and batches of cases."""
+"""A case: one point at which a definition is asked, its arguments by name, and batches of cases."""
 
 from __future__ import annotations
 

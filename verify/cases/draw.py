@@ -41,6 +41,7 @@ MORE_SIZES = (4, 7, 33, 63, 65, 100, 127, 128, 129, 255, 256, 1000)
 SIZES_OF_PAIRS = (2, 5, 8, 3, 17)
 SQUARE = 3  # of all axes at once: only there is a transposed square matrix seen
 STRIDES = (1, 3, 7, 9)
+ROW_SIZES = (2, 5, 17)  # of a row: its values are asked at all sizes by suites of rows
 CASES = 3  # in a batch: the first place of a label, the last, one between
 WITH = " with "  # between the two that a pair is named by
 
@@ -128,7 +129,8 @@ def draw(
                 drawn = draw_batch(definition, WITH.join(both), fmt, sizes_of_pairs[j], rng)
                 yield replace(drawn, family=family)
         return
-    for i, sizes in enumerate(_sizes(definition, SIZES if few else (*SIZES, *MORE_SIZES))):
+    known = SIZES if few else (*SIZES, *MORE_SIZES)
+    for i, sizes in enumerate(_sizes(definition, ROW_SIZES if definition.of_a_row else known)):
         yield draw_batch(definition, family, fmt, sizes, np.random.default_rng([*seeds, i]))
 
 

@@ -97,6 +97,7 @@ def _products(definition: Definition, wrt: tuple[str, ...], count: int) -> Defin
         formula=_summed(definition, definition.formula, wrt, count),
         parameters=definition.parameters,
         forms={n: _summed(definition, f, wrt, count) for n, f in definition.forms.items()},
+        product_bound=definition.product_bound if count == 1 else None,
         declared_in=definition.declared_in,
     )
 

@@ -160,8 +160,6 @@ def _case(inputs: Inputs, tested: Sequence[Subject]) -> Callable[[Format], Case]
         definition, _ = parse(text, ARRAY_FORMATS["float64"])
     except ValueError as error:
         raise ValueError(f"{inputs.case}: {error}") from None
-    if definition.of_a_row:
-        raise ValueError(f"{definition.name} takes a row: give --row or --logits, not --case")
     if others := {s.definition for s in tested} - {definition.name}:
         raise ValueError(
             f"{inputs.case} is a case of {definition.name}, not of {min(others)}; name "

@@ -104,8 +104,7 @@ LabelOption = Annotated[
 CaseOption = Annotated[
     Path | None,
     typer.Option(
-        help="Verify on this one case of a function of several arguments: a file with an argument "
-        "a line, as reports print it.",
+        help="Verify on this one case: a file with an argument a line, as reports print it.",
         rich_help_panel=HOW_MUCH,
     ),
 ]

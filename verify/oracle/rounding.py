@@ -32,12 +32,14 @@ class Truth:
     2^-30.  Where the exact result is infinite or overflows, ``offset`` is 0.  One that lies within
     2^-30 ulp of a power of two has the ulp of that power, on whichever side it lies.  One that
     TIE_BITS bits do not tell from a tie, such as 1 - 2^-25 - e^-(10^30), is taken for the tie: both
-    neighbours are then half an ulp away, as far as any error measured in ulps can tell.
+    neighbours are then half an ulp away, as far as any error measured in ulps can tell.  ``doubt``:
+    how far the offset may be from the exact one, in ulp, where the fast oracle gave it.
     """
 
     rounded: NDArray[Any]
     ulp_exponent: NDArray[np.int64]
     offset: NDArray[np.float64]
+    doubt: NDArray[np.float64] | float = 0.0
 
     @property
     def wide(self) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Any
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ..inputs.families import draw
-from ..runs.execute import cases_of
+from ..runs.execute import asked_of, verdicts
 from ..runs.plan import plan
 from ..runs.results import Item
 from ..subjects.contract import Contract
@@ -184,7 +184,7 @@ def _grade(
         for item in plan(
             [live.subject], setting.suites, [setting.dtype], budget=setting.budget, seed=seed
         )
-        if item.family and SUITES[item.suite].name in GRADED
+        if item.family and SUITES[item.suite].name in GRADED and not item.on_cases
         for batch in draw(item.family, fmt, item.rows, item.seed, live.definition.labelled)
         if wrong_at(batch.logits.shape[1])
     )
@@ -247,13 +247,10 @@ def _suite_sees(
     chosen = SUITES[suite]
     items = plan([live.subject], [suite], [setting.dtype], budget=setting.budget, seed=seed)
     for item in items:
-        if wrong_at is not None and item.family:
+        if wrong_at is not None and item.family and not item.on_cases:
             if _sees_at(item, chosen, live, wrong_at):
                 return True
-        elif any(
-            verdict.violations
-            for _, verdict in cases_of(item, chosen, live, live.definition, FORMATS[setting.dtype])
-        ):
+        elif any(verdict.violations for _, verdict in verdicts(asked_of(item, live))):
             return True
     return False
 

@@ -16,17 +16,8 @@ from ..runs.results import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
 from ..suites.grades import weakest
-from .text import (
-    case_lines,
-    collapse_in_short,
-    collapse_told,
-    counted,
-    hex_and_decimal,
-    observed_told,
-    row_of_numbers,
-    skipped,
-    worst_first,
-)
+from .text import case_lines, counted, hex_and_decimal, row_of_numbers
+from .wording import collapse_in_short, collapse_told, observed_told, skipped, worst_first
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12
@@ -67,17 +58,22 @@ def print_table(report: Report, console: Console) -> None:
     heading = "definition, subject"
     lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
     names = max([len(heading), *lengths])
-    # Where it is narrow columns of suites fold first, to "pass"; then gaps shrink, and names fold.
+    # Where it is narrow columns of suites fold first, to "pass"; then gaps shrink, and names fold;
+    # then the format stands below the name.
     others = ["float32", *("pass" for _ in suites), "worst"]
     least = 2 + sum(map(len, others)) + len(others)
     is_narrow = least + len(others) + names > console.width
+    is_tight = least + len("definition,") > console.width
+    if is_tight:
+        least -= len("float32") + 1
     if is_narrow:
         names = max(len("definition,"), min(names, console.width - least))
     table = _table(
         f"softproof verify, budget {report.budget}, seed {report.seed}", 0 if is_narrow else 1
     )
     table.add_column(heading, overflow="fold", width=names)
-    table.add_column("dtype", no_wrap=True)
+    if not is_tight:
+        table.add_column("dtype", no_wrap=True)
     for suite in suites:
         table.add_column(suite, justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
@@ -92,9 +88,9 @@ def print_table(report: Report, console: Console) -> None:
         judged = [r for r in found if r is not None]
         worst = _worst(judged)
         grade = SHORT_GRADES.get(weakest(r.grade for r in judged) or "", "-")
+        name = f"  {escape(short_id(subject))}"
         table.add_row(
-            f"  {escape(short_id(subject))}",
-            dtype,
+            *([f"{name}\n  {dtype}"] if is_tight else [name, dtype]),
             *(_cell(result) for result in found),
             *([f"{worst}\n{grade}"] if is_narrow else [worst, grade]),
         )

@@ -177,9 +177,22 @@ class Comparison:
 
 
 def compare(before: str | Path, after: str | Path) -> Comparison:
-    """Hold the results of two stores against each other; they may still be written.
+    """Hold the results of two stores against each other, which may still be written.
 
-    StoreError where one of them cannot be read.
+    Parameters
+    ----------
+    before, after
+        The files of the stores.
+
+    Returns
+    -------
+    Comparison
+        In what the runs differ, and what changed for whom.
+
+    Raises
+    ------
+    StoreError
+        If one of them cannot be read.
     """
     paired: dict[Row, tuple[Tally, Tally]] = {}  # of items that both have done
     single: dict[Row, tuple[Tally, Tally]] = {}  # of items that one of them has done
@@ -278,7 +291,15 @@ def _is_told(difference: Difference) -> bool:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """In what the runs differ, what that means, a table of the changes, and a line to sum up."""
+    """Print in what the runs differ, what that means, a table of the changes, and a summary.
+
+    Parameters
+    ----------
+    comparison
+        What `compare` returned.
+    console
+        Where it is printed.
+    """
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -346,7 +367,18 @@ def _correct(tally: Tally) -> str:
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data; histograms are lists of (upper edge in ulp, count)."""
+    """Return a comparison as plain data, for JSON.
+
+    Parameters
+    ----------
+    comparison
+        What `compare` returned.
+
+    Returns
+    -------
+    dict
+        Its parts; histograms are lists of (upper edge in ulp, count).
+    """
     return {
         "schema": 1,
         "unit": UNIT,

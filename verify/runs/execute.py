@@ -1,32 +1,41 @@
-"""The execution of one item: ask the subject, judge what it gives, shrink the worst violation."""
+"""The execution of one item: ask the subject, judge what it gives, shrink the worst violation.
+
+What differs between rows and cases stands in ``on_rows`` and ``on_cases``.
+"""
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...derivations import Definition
 from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
-from ..inputs.families import Batch, draw, plainness
-from ..inputs.shrink import MAX_TRIALS, shrink
-from ..oracle.truth import OracleError
+from ..inputs.shrink import MAX_TRIALS
+from ..oracle.rounding import OracleError
 from ..subjects.contract import last_of
 from ..subjects.isolation.in_process import InProcess, LiveSubject
-from ..subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
+from ..subjects.subject import NotApplicable, ProcessDied, Subject, SubjectError, SubjectFault
 from ..subjects.surroundings import our_own
-from ..suites import SUITES, Suite
 from ..suites.observe import observe
-from ..suites.verdicts import Undecided, Verdict, Violation
-from .execute_cases import result_of_cases
-from .faults import DEADLY, MOST_TRIALS, put_down
-from .reproduce import Shown, write_collapse, write_failure, write_undecided
+from ..suites.verdicts import Undecided, Verdict, Violation, no_result
+from .asked import Asked
+from .on_cases import OnCases
+from .on_rows import OnRows
+from .plan import PREFLIGHT
+from .reproduce import B, Shown, write_collapse
 from .results import Item, Result
 
 Connect = Callable[[Subject], LiveSubject]
+
+MOST_ALONE = 100  # of a batch that fails, to see whether one of them fails alone
+DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
+# Trials of shrinking that may end a process: each costs a new one, or even a time limit.
+MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
 
 
 class GivenUp(Exception):
@@ -34,47 +43,84 @@ class GivenUp(Exception):
 
 
 def execute(item: Item, connect: Connect = InProcess) -> Result:
-    """Run one item.  Whatever the subject does is a finding; the worst violation is shrunk.
+    """Run one item: whatever the subject does is a finding; the worst violation is shrunk.
 
-    Raises GivenUp where a run does not call the subject any more.
+    Parameters
+    ----------
+    item
+        The item.
+    connect
+        What makes a subject callable, in this process or in one of its own.
+
+    Returns
+    -------
+    Result
+        What was found.
+
+    Raises
+    ------
+    GivenUp
+        If a run does not call the subject any more.
     """
     subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
     subject.settle({})  # forget what was observed in another format
     with our_own():
-        if subject.definition.of_a_row:
-            return _result(item, subject)
-        return result_of_cases(item, subject)
+        return _result(asked_of(item, subject))
 
 
-def _result(item: Item, subject: LiveSubject) -> Result:
+def asked_of(item: Item, subject: LiveSubject) -> Asked[Any]:
+    """Decide whether an item is asked on rows or on cases.
+
+    It is on rows also where the preflight of rows refuses the subject, whatever is to be asked of
+    it.
+
+    Parameters
+    ----------
+    item
+        The item.
+    subject
+        Its subject, connected.
+
+    Returns
+    -------
+    Asked
+        The item with its subject.
+    """
+    if not item.on_cases:
+        return OnRows(item, subject)
+    if subject.definition.of_a_row:
+        try:
+            if preflight(OnRows, subject, ARRAY_FORMATS[item.dtype]) is not None:
+                return OnRows(item, subject)
+        except NotApplicable:
+            return OnRows(item, subject)
+    return OnCases(item, subject)
+
+
+def _result(asked: Asked[B]) -> Result:
     """The result of an item whose subject is connected."""
-    fmt, suite = ARRAY_FORMATS[item.dtype], SUITES[item.suite]
-    result = Result(subject.definition.name, item.subject.id, item.suite, item.dtype)
-    cases: list[tuple[Batch, Verdict]] = []
-    try:
-        for case in cases_of(item, suite, subject, subject.definition, fmt):
-            cases.append(case)
-    except SubjectError as error:  # it could be used until now: a new process cannot load it
-        nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
-        cases.append((nothing, Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])))
-    seen = last_of([subject.observed, *(verdict.observed for _, verdict in cases)])
-    result = replace(result, observed=seen)
-    worst: tuple[Batch, Violation] | None = None
-    for batch, verdict in cases:
-        result = result.merge(_of_verdict(item, result, batch, verdict))
+    item = asked.item
+    result = Result(asked.definition.name, item.subject.id, item.suite, item.dtype)
+    observed: Mapping[str, str] = {}
+    worst: tuple[B, Violation] | None = None
+    most_telling = (-1, 0.0)
+    for batch, verdict in verdicts(asked):
+        result = result.merge(_of_verdict(asked, result, batch, verdict))
+        observed = last_of([observed, verdict.observed])
         for violation in verdict.violations:
-            if worst is None or _how_telling(batch, violation) > _how_telling(*worst):
-                worst = (batch, violation)
+            telling = (asked.plainness(batch, violation.row), violation.severity)
+            if worst is None or telling > most_telling:
+                worst, most_telling = (batch, violation), telling
+    result = replace(result, observed=last_of([asked.subject.observed, observed]))
     if worst is not None:
-        shown = _shrink(item, subject, fmt, *worst)
-        result = replace(result, failures=(write_failure(item, shown),))
+        result = replace(result, failures=(asked.write_failure(_shown(asked, *worst)),))
     return result
 
 
-def _of_verdict(item: Item, so_far: Result, batch: Batch, verdict: Verdict) -> Result:
-    """The result of one batch alone; an undecided row is written down if it is the item's first."""
+def _of_verdict(asked: Asked[B], so_far: Result, batch: B, verdict: Verdict) -> Result:
+    """The result of one batch alone; what is undecided is written down if it is the first."""
     first = () if so_far.undecided else verdict.undecided[:1]
     return replace(
         so_far,
@@ -82,79 +128,88 @@ def _of_verdict(item: Item, so_far: Result, batch: Batch, verdict: Verdict) -> R
         violations=len(verdict.violations),
         worst=verdict.worst,
         errors=verdict.errors,
-        collapses=tuple(write_collapse(item, seen) for seen in verdict.observations),
+        collapses=tuple(write_collapse(asked.item, seen) for seen in verdict.observations),
         grade=verdict.grade,
         excess=verdict.excess,
         undecided=len(verdict.undecided),
-        undecided_rows=tuple(write_undecided(batch, seen) for seen in first),
+        undecided_rows=tuple(asked.write_undecided(batch, seen) for seen in first),
     )
 
 
-def _how_telling(batch: Batch, violation: Violation) -> tuple[int, float]:
-    """Wrong numbers at ordinary input tell more than what becomes of no input at all."""
-    return plainness(batch.logits[violation.row]), violation.severity
+def verdicts(asked: Asked[B]) -> Iterator[tuple[B, Verdict]]:
+    """Yield the batches of an item with their verdicts.
 
+    Parameters
+    ----------
+    asked
+        The item with its subject.
 
-def cases_of(
-    item: Item, suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format
-) -> Iterator[tuple[Batch, Verdict]]:
-    """The batches of an item with their verdicts."""
+    Yields
+    ------
+    tuple
+        A batch and its verdict. Where the subject is refused beforehand there is one batch; where
+        it does not do the format, none.
+    """
     try:
-        refusal = preflight(subject, fmt)
+        refusal = preflight(type(asked), asked.subject, asked.fmt)
     except NotApplicable:
         return  # it does not do this format, and says so
     if refusal is not None:
         batch, violation = refusal
         yield batch, Verdict(1, 0.0, [violation])
         return
-    subject.settle(observe(subject, fmt, suite.observes))
-    if item.family == "" and suite.check_own is not None:
-        try:
-            yield from suite.check_own(subject, definition, fmt)
-        except OracleError as error:
-            nothing = Batch("", np.empty((1, 0), fmt.dtype), None)
-            yield nothing, Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
-    else:
-        batches = item.given or draw(item.family, fmt, item.rows, item.seed, definition.labelled)
-        for batch in batches:
-            verdict = _judge(suite, subject, definition, fmt, batch)
+    try:
+        asked.subject.settle(observe(asked.subject, asked.fmt, asked.observes))
+        for batch, known in asked.batches():
+            verdict = known or judged(asked, batch)
             yield batch, verdict
-            if any(v.kind in DEADLY for v in verdict.violations):
+            if known is None and any(v.kind in DEADLY for v in verdict.violations):
                 break  # every further death costs a start, or a time limit
+    except OracleError as error:  # none of its batches are to be had
+        yield asked.nothing(), Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
+    except SubjectError as error:  # it could be used until now: a new process cannot load it
+        yield asked.nothing(), Verdict(1, 0.0, [Violation(0, str(error), kind="raised")])
 
 
-def _judge(
-    suite: Suite, subject: LiveSubject, definition: Definition, fmt: Format, batch: Batch
-) -> Verdict:
-    """Check a batch; a call of the subject that fails is a violation, at the row that fails.
+def judged(asked: Asked[B], batch: B) -> Verdict:
+    """Check a batch; a call of the subject that fails is a violation, at the one that fails.
 
-    Where the oracle cannot decide a row, the others are judged one by one; where a function of one
+    Where the oracle cannot decide one, the others are judged one by one; where a function of one
     real cannot be decided at a number of a row, the other numbers are judged.
+
+    Parameters
+    ----------
+    asked
+        The item with its subject.
+    batch
+        Some of its rows or cases.
+
+    Returns
+    -------
+    Verdict
+        What the suite found.
     """
 
-    def check(part: Batch) -> Verdict:
-        assert suite.check is not None  # the plan gives such suites no rows
+    def check(part: B) -> Verdict:
         try:
-            return suite.check(subject, definition, fmt, part)
+            return asked.check(part)
         except NotApplicable:
             return Verdict(0, 0.0, [])
         except OracleError as error:
-            if len(part.logits) == 1:
-                middle = part.logits.shape[1] // 2 if definition.elementwise else 0
-                if not middle:
-                    return Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
-                left, right = (
-                    check(replace(part, logits=part.logits[:, half]))
-                    for half in (slice(middle), slice(middle, None))
-                )
-                return Verdict.merge([left, _at_column(right, middle)])
-            singly = [check(part.row(i)) for i in range(len(part.logits))]
-            return Verdict.merge(map(_at_row, singly, itertools.count()))
+            count, _ = asked.size(part)
+            if count > 1:
+                singly = (check(asked.alone(part, i)) for i in range(count))
+                return Verdict.merge(map(_at_row, singly, itertools.count()))
+            if (halves := asked.halves(part)) is None:
+                return Verdict(0, 0.0, [], undecided=(Undecided(0, str(error)),))
+            left, right, middle = halves
+            return Verdict.merge([check(left), _at_column(check(right), middle)])
 
     try:
         return check(batch)
     except SubjectFault as fault:
-        return put_down(fault, len(batch.logits), lambda i: check(batch.row(i)))
+        count, _ = asked.size(batch)
+        return _put_down(fault, count, lambda i: check(asked.alone(batch, i)))
 
 
 def _at_column(verdict: Verdict, column: int) -> Verdict:
@@ -166,7 +221,7 @@ def _at_column(verdict: Verdict, column: int) -> Verdict:
 
 
 def _at_row(verdict: Verdict, row: int) -> Verdict:
-    """The verdict on a single row, as one on that row of a batch."""
+    """The verdict on a single row or case, as one on that number of a batch."""
     return replace(
         verdict,
         violations=[replace(violation, row=row) for violation in verdict.violations],
@@ -174,66 +229,100 @@ def _at_row(verdict: Verdict, row: int) -> Verdict:
     )
 
 
-@functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
-def preflight(subject: LiveSubject, fmt: Format) -> tuple[Batch, Violation] | None:
-    """Import, call, shape, dtype, input untouched, determinism: the first that fails, or None.
+def _put_down(fault: SubjectFault, count: int, alone: Callable[[int], object]) -> Verdict:
+    """The verdict on a batch whose call failed: a violation at the one that fails alone, if any.
 
-    NotApplicable where the subject says that it cannot be asked.
-    Where one of these fails no other suite is run, so that one defect makes one message.
+    ``alone(i)`` asks the subject for number i of the batch alone, and raises what it does.  Where
+    nobody fails alone the violation is at the first, and says that it is in its batch only.
     """
-    row = np.array([[0.5, -1.0, 2.0], [1.0, 1.0, -3.0]]).astype(fmt.dtype)
-    labels = np.array([0, 2]) if subject.definition.labelled else None
-    batch = Batch("preflight", row, labels)
+    found, row, in_batch = fault, 0, count > 1
+    for i in range(min(count, MOST_ALONE)) if in_batch else ():
+        try:
+            alone(i)
+        except SubjectFault as again:
+            if not isinstance(again, ProcessDied) or again.called:
+                found, row, in_batch = again, i, False
+            break
+    verdict = no_result(found, row=row)
+    violations = [replace(violation, only_in_batch=in_batch) for violation in verdict.violations]
+    return replace(verdict, violations=violations)
 
-    def refuse(message: str, kind: str) -> tuple[Batch, Violation]:
-        return batch.row(0), Violation(0, f"preflight: {message}", kind=kind)
+
+@functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
+def preflight(way: type[Asked[B]], subject: LiveSubject, fmt: Format) -> tuple[B, Violation] | None:
+    """Ask what no suite can do without, and return the first that fails.
+
+    Asked are import, call, shape, dtype, the input untouched, and the same result twice. Where one
+    of these fails no other suite is run, so that one defect makes one message.
+
+    Parameters
+    ----------
+    way
+        What is done with rows, or with cases.
+    subject
+        The subject, connected.
+    fmt
+        The format.
+
+    Returns
+    -------
+    tuple or None
+        The row or case that shows what fails, and the violation; None where nothing fails.
+
+    Raises
+    ------
+    NotApplicable
+        If the subject says that it cannot be asked.
+    """
+    batch = way.plain(subject.definition, fmt)
+
+    def refuse(message: str, kind: str) -> tuple[B, Violation]:
+        return way.alone(batch, 0), Violation(0, f"preflight: {message}", kind=kind)
 
     try:
-        outcome = subject(row, labels)
-        again = subject(row, labels)
+        first, again = (way.call(subject, fmt, batch) for _ in range(2))
     except SubjectFault as fault:
         return refuse(str(fault), fault.kind)
     except SubjectError as error:
         return refuse(str(error), "raised")
-    if not outcome.equals(again):
+    if len(first) != len(again) or not all(map(_same_numbers, first, again)):
         return refuse("two calls on the same input gave different results", "not deterministic")
     return None
 
 
-def _shrink(
-    item: Item, subject: LiveSubject, fmt: Format, batch: Batch, violation: Violation
-) -> Shown:
-    """Make the row of a violation as small as it can be while the subject fails in the same way."""
-    suite, definition = SUITES[item.suite], subject.definition
-    row = batch.row(violation.row)
+def _same_numbers(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays hold the same numbers; NaN equals NaN."""
+    return np.array_equal(one.astype(np.float64), other.astype(np.float64), equal_nan=True)
 
-    def violations(candidate: Batch) -> list[Violation]:
+
+def _shown(asked: Asked[B], batch: B, violation: Violation) -> Shown[B]:
+    """Make what fails as small as it can be while the subject fails in the same way."""
+    one = asked.alone(batch, violation.row)
+
+    def violations(candidate: B) -> list[Violation]:
         try:
-            found = _judge(suite, subject, definition, fmt, candidate).violations
-        except SubjectError:  # a new process cannot load it: no smaller case is to be had
+            found = judged(asked, candidate).violations
+        except SubjectError:  # a new process cannot load it: nothing smaller is to be had
             return []
         return [v for v in found if _way_of_failing(v) == _way_of_failing(violation)]
 
-    def fails(candidate: Batch) -> bool:
-        return bool(violations(candidate))
-
-    has_row = suite.check is not None and not violation.message.startswith("preflight")
+    repeats = asked.repeats and batch.family != PREFLIGHT
     trials = MOST_TRIALS.get(violation.kind, MAX_TRIALS)
-    # (What makes it hang was found by asking for this row alone, or is known of the batch only.)
-    may_fail = has_row and row.logits.size > 0 and not violation.only_in_batch
-    fails_alone = may_fail and (trials == 0 or fails(row))
-    if fails_alone and not item.has_one_given_row:
-        row = shrink(row, fails, trials)
+    # (What makes it hang was found by asking for it alone, or is known of the batch only.)
+    may_fail = repeats and asked.size(one)[1] > 0 and not violation.only_in_batch
+    fails_alone = may_fail and (trials == 0 or bool(violations(one)))
+    if fails_alone and not asked.item.has_one_given:
+        one = asked.shrunk(one, lambda candidate: bool(violations(candidate)), trials)
         violation = max(
-            violations(row),
+            violations(one),
             key=lambda v: v.severity,
             default=violation,  # a subject that does not fail again
         )
-    return Shown(batch.family, row, violation, has_row, fails_alone)
+    return Shown(batch.family, one, violation, repeats, fails_alone)
 
 
 def _way_of_failing(violation: Violation) -> tuple[str, str, tuple[str, ...]]:
-    """What stays the same of a violation while its row is shrunk.
+    """What stays the same of a violation while what fails is shrunk.
 
     Of a fault the kind, and the exception's class: its message may name a shape or an address.
     Of a value the contract that would admit it: a smaller error may need less.

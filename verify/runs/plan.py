@@ -17,6 +17,7 @@ from .results import Item
 # Families of many shapes, one row length after the other.
 OF_MANY_LENGTHS = ("every_length", "drawn_lengths", "tails")
 GIVEN = "given"  # the family of what the user gives
+PREFLIGHT = "preflight"  # the family of what every subject is asked first
 ROWS = {"quick": 8, "standard": 64, "exhaustive": 64}  # of each input family, by budget
 
 
@@ -31,20 +32,41 @@ def plan(
     given_in: str = "",
     case: Callable[[Format], Case] | None = None,
 ) -> list[Item]:
-    """All items of a run; those that share inputs stand together, so that truths are found once.
+    """List all items of a run; those that share inputs stand together, to find truths once.
 
-    With ``given``, the user's rows take the place of the input families (and the suite of special
-    values, which makes its own rows, is held against the given row alone); ``given_in`` is the
-    file that holds them.  With ``case``, the user's case takes the place of those that are drawn.
+    Parameters
+    ----------
+    subjects
+        The subjects.
+    suites
+        The names of suites; those that do not apply to a definition are left out.
+    dtypes
+        The names of formats; a subject is asked in those that it has.
+    budget
+        How much is drawn: a key of ``suites.BUDGETS``.
+    seed
+        What the draws depend on.
+    given
+        Gives the user's rows in a format, which take the place of the input families (and the suite
+        of special values, which makes its own rows, is held against the given row alone).
+    given_in
+        The file that holds them.
+    case
+        Gives the user's case in a format, which takes the place of those that are drawn.
+
+    Returns
+    -------
+    list of Item
+        The items, in the order in which they are executed.
     """
     subjects, suites, items = list(subjects), list(suites), []
     for name in dict.fromkeys(s.definition for s in subjects):
         definition = lookup(name)
         for dtype in dtypes:
-            if not definition.of_a_row:
-                if given is None:
-                    found = case(ARRAY_FORMATS[dtype]) if case else None
-                    items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
+            if given is None:
+                found = case(ARRAY_FORMATS[dtype]) if case else None
+                items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
+            if not definition.of_a_row or case is not None:
                 continue
             rows_given = given(definition, ARRAY_FORMATS[dtype]) if given else ()
             for suite in (SUITES[s] for s in suites):
@@ -71,9 +93,11 @@ def _of_cases(
     seed: int,
     case: Case | None,
 ) -> list[Item]:
-    """The items of a definition with named arguments, in a format."""
+    """The items of the suites on cases, in a format."""
     items = []
     for suite in (CASE_SUITES[name] for name in suites if name in CASE_SUITES):
+        if case is None and definition.of_a_row and not suite.of_rows:
+            continue
         families = suite.families(definition) if case is None else (GIVEN,)
         for family in families if case is None or _takes(suite, definition, case) else ():
             items += [

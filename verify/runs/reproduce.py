@@ -1,4 +1,4 @@
-"""What is written down of a finding: the row, the numbers, and how to see them again.
+"""What is written down of a finding: the row or case, the numbers, and how to see them again.
 
 A finding is shown again by a command of softproof, and where the subject states its call, by a
 script without softproof (snippet.py).
@@ -7,55 +7,115 @@ script without softproof (snippet.py).
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
-from ...derivations import Output, lookup
+from ...derivations import Definition, Output, lookup
+from ..cases.case import Case, CaseBatch
+from ..cases.text import to_text
 from ..inputs.families import Batch
 from ..oracle.metrics import hexadecimal
 from ..subjects.built_in import registered
 from ..subjects.subject import Subject
 from ..suites import BUDGETS, SUITES
+from ..suites.of_cases import CASE_SUITES
 from ..suites.verdicts import Observation, Undecided, Violation
-from .plan import ROWS
+from .plan import PREFLIGHT, ROWS
 from .results import Collapse, Failure, Item, UndecidedRow
 from .snippet import snippet
 
-MOST_IN_A_COMMAND = 2000  # logits; a longer row is found again by its seed
-MOST_WRITTEN = 64  # logits of a row that shows a collapse: a longer one is made of two numbers
+MOST_IN_A_COMMAND = 2000  # numbers; what has more is found again by its seed
+MOST_WRITTEN = 64  # numbers of a row that shows a collapse, or of what is undecided
+B = TypeVar("B", Batch, CaseBatch)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A violation with the row that shows it, after shrinking."""
+class Shown(Generic[B]):
+    """A violation with the row or case that shows it, after shrinking."""
 
     family: str
-    row: Batch
+    one: B
     violation: Violation
-    has_row: bool  # False where the suite makes its rows itself, or the preflight failed
-    fails_alone: bool  # the row was seen to fail without the rest of its batch
+    repeats: bool  # False where the suite cannot judge it again, or the preflight failed
+    fails_alone: bool  # it was seen to fail without the rest of its batch
 
 
-def write_failure(item: Item, shown: Shown) -> Failure:
-    """Write a violation down, with the command and the script that show it again."""
-    row, violation = shown.row, shown.violation
+def write_failure(item: Item, shown: Shown[Batch]) -> Failure:
+    """Write down a violation at a row, with the command and the script that show it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    shown
+        The row and the violation, after shrinking.
+
+    Returns
+    -------
+    Failure
+        What is reported.
+    """
+    row, violation = shown.one, shown.violation
     logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = _label(row)
     command, detail = base_command(item), violation.detail
-    if (shown.fails_alone or item.has_one_given_row) and len(logits) <= MOST_IN_A_COMMAND:
+    if (shown.fails_alone or item.has_one_given) and len(logits) <= MOST_IN_A_COMMAND:
         command += _row_option(logits, label)
-    elif item.given or (item.family and shown.has_row):
-        only_in_batch = violation.only_in_batch or not item.has_one_given_row
-        if shown.has_row and not shown.fails_alone and only_in_batch:
+    elif item.given or (item.family and shown.repeats):
+        only_in_batch = violation.only_in_batch or not item.has_one_given
+        if shown.repeats and not shown.fails_alone and only_in_batch:
             detail = f"{detail} The row alone does not fail: only in its batch.".lstrip()
         command += inputs_options(item)
     has_script = shown.fails_alone and violation.observed is not None
+    return replace(
+        _failure(shown.family or item.family, violation, detail, command),
+        logits=logits,
+        label=label,
+        snippet=_snippet(item.subject, row, violation) if has_script else None,
+    )
+
+
+def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatch]) -> Failure:
+    """Write down a violation at a case, with the command that shows it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    definition
+        The definition of its subject.
+    shown
+        The case and the violation, after shrinking.
+
+    Returns
+    -------
+    Failure
+        What is reported.
+    """
+    cases, detail, judges = shown.one.cases, shown.violation.detail, item.suite
+    if not CASE_SUITES[item.suite].takes_cases:
+        judges = "accuracy"  # of a suite that compares cases, one is judged so
+    command = base_command(replace(item, suite=judges))
+    text = to_text(definition, cases[0]) if cases else None
+    alone = shown.fails_alone or item.has_one_given or judges != item.suite
+    if alone and shown.family != PREFLIGHT and text and _size(cases[0]) <= MOST_IN_A_COMMAND:
+        command += f" --case /dev/stdin <<'END'\n{text}\nEND"
+    else:
+        command += inputs_options(item)
+        if shown.repeats and not shown.fails_alone:
+            detail = f"{detail} The case alone does not fail: only in its batch.".lstrip()
+    return replace(_failure(shown.family, shown.violation, detail, command), case=text)
+
+
+def _failure(family: str, violation: Violation, detail: str, command: str) -> Failure:
+    """What is written of a violation, wherever it was seen."""
     return Failure(
-        family=shown.family or item.family,
+        family=family,
         kind=violation.kind,
         message=violation.message,
         detail=detail,
-        logits=logits,
-        label=label,
+        logits=(),
+        label=None,
         index=violation.index,
         observed=_hexadecimal(violation.observed),
         expected=_hexadecimal(violation.expected),
@@ -63,12 +123,25 @@ def write_failure(item: Item, shown: Shown) -> Failure:
         threshold=violation.threshold,
         source=violation.source,
         reproduce=command,
-        snippet=_snippet(item.subject, row, violation) if has_script else None,
+        snippet=None,
     )
 
 
 def write_collapse(item: Item, seen: Observation) -> Collapse:
-    """Write a collapse down, with the command that shows it again."""
+    """Write down a collapse, with the command that shows it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    seen
+        The collapse.
+
+    Returns
+    -------
+    Collapse
+        What is reported.
+    """
     row = seen.batch
     logits = () if row is None else _short_logits(row)
     label = _label(row) if row is not None and logits else None
@@ -91,9 +164,49 @@ def write_collapse(item: Item, seen: Observation) -> Collapse:
 
 
 def write_undecided(batch: Batch, seen: Undecided) -> UndecidedRow:
-    """Write down a row of a batch that the oracle could not decide."""
+    """Write down a row of a batch that the oracle could not decide.
+
+    Parameters
+    ----------
+    batch
+        The rows.
+    seen
+        Which row it is, and why.
+
+    Returns
+    -------
+    UndecidedRow
+        What is reported.
+    """
     row = batch.row(seen.row)
     return UndecidedRow(_short_logits(row), _label(row), seen.reason)
+
+
+def write_undecided_case(definition: Definition, batch: CaseBatch, seen: Undecided) -> UndecidedRow:
+    """Write down a case that was not judged; one of many numbers without them.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    batch
+        The cases.
+    seen
+        Which case it is, and why.
+
+    Returns
+    -------
+    UndecidedRow
+        What is reported.
+    """
+    text = None
+    if batch.cases and _size(batch.cases[seen.row]) <= MOST_WRITTEN:
+        text = to_text(definition, batch.cases[seen.row])
+    return UndecidedRow((), None, seen.reason, text)
+
+
+def _size(case: Case) -> int:
+    return sum(value.size for value in case.values.values())
 
 
 def _short_logits(row: Batch) -> tuple[str, ...]:
@@ -112,7 +225,18 @@ def _hexadecimal(value: float | None) -> str | None:
 
 
 def base_command(item: Item) -> str:
-    """The command that runs the suite on the subject in the format, as it was declared."""
+    """Return the command that runs the suite on the subject in the format, as it was declared.
+
+    Parameters
+    ----------
+    item
+        The item.
+
+    Returns
+    -------
+    str
+        The command, without options of inputs.
+    """
     definition = item.subject.definition
     known = registered(item.subject.id, definition)
     command = f"softproof verify {definition} --subject {shlex.quote(item.subject.id)}"
@@ -137,7 +261,18 @@ def _row_option(logits: tuple[str, ...], label: int | None) -> str:
 
 
 def inputs_options(item: Item) -> str:
-    """The options that give all rows of an item again."""
+    """Return the options that give all rows or cases of an item again.
+
+    Parameters
+    ----------
+    item
+        The item.
+
+    Returns
+    -------
+    str
+        The options, each after a blank.
+    """
     if item.given:
         return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""
     budgets = (b for b in BUDGETS if ROWS[b] == item.rows)

@@ -55,16 +55,40 @@ def snippet(
     expected: float | None = None,
     axis: int = -1,
 ) -> str | None:
-    """The script that prints one number of a subject's result, in hex, beside the true one.
+    """Write the script that prints one number of a subject's result, beside the true one.
 
     ``Subject.snippet`` is an expression over ``x`` and ``labels``, which may have statements on the
-    lines before it.  Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
-    that has a gradient ends in ``loss, gradient``.  It may call ``operator(name, x, ...)``: one
-    ONNX node, run by ONNX Runtime.
+    lines before it. Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
+    that has a gradient ends in ``loss, gradient``. It may call ``operator(name, x, ...)``: one ONNX
+    node, run by ONNX Runtime.
 
-    logits: one row or a batch.  ``place`` is the index of the number in the result, a batch's.
-    None where the subject does not tell its call, or the script would not be minimal.
+    Parameters
+    ----------
+    subject
+        The subject.
+    logits
+        One row or a batch.
+    labels
+        The labels, or the one of a row, where it takes any.
+    options
+        Further arguments by name.
+    place
+        The index of the number in the result, a batch's.
+    in_gradient
+        Whether the number is one of the gradient.
+    expected
+        The true number; None where there is none.
+    axis
+        The axis of the classes.
 
+    Returns
+    -------
+    str or None
+        The script; None where the subject does not tell its call, or the script would not be
+        minimal.
+
+    Examples
+    --------
     >>> subject = Subject("f", "softmax", snippet="np.exp(x) / np.exp(x).sum(-1)")
     >>> print(snippet(subject, np.float32([1000]), place=(0, 0), expected=1.0))
     import numpy as np

@@ -185,8 +185,20 @@ class Contract:
 
 
 def unusual(contract: Contract) -> str:
-    """What a contract declares otherwise than is usual, for the source of a threshold.
+    """Say what a contract declares otherwise than is usual, for the source of a threshold.
 
+    Parameters
+    ----------
+    contract
+        The contract.
+
+    Returns
+    -------
+    str
+        The declared choices, each after a comma; "" where there are none.
+
+    Examples
+    --------
     >>> unusual(Contract(products="tfloat32", saved="rounded")), unusual(Contract())
     (', products tfloat32, saved rounded', '')
     """

@@ -23,6 +23,7 @@ LIBRARIES = ("numpy", "torch", "jax", "cupy")  # of arrays
 CXX = "a C++ compiler with Python.h"  # a requirement that is no distribution
 
 
+KERNELS = "softproof.kernels:"  # what ids of our kernels begin with
 MOST_TEXT = 300  # characters of an exception's message
 
 
@@ -210,6 +211,11 @@ class Subject:
     def declaring(self, settings: list[str]) -> Subject:
         """Change settings ``name=value`` of the subject's contract."""
         return replace(self, contract=self.contract.with_settings(settings))
+
+    @property
+    def is_our_kernel(self) -> bool:
+        """Whether it is one of our kernels, on whose exponential the fast oracle stands as well."""
+        return self.id.startswith(KERNELS)
 
     def missing(self) -> str | None:
         """The word that says why the subject cannot be run here; None where it can."""

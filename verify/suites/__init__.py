@@ -144,7 +144,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "gradient",
             "every gradient within its error bound of the exact one: returned with a value; of "
-            "functions of several arguments by autograd, jax.vjp, or f.vjp(*arguments, cotangent)",
+            "arrays by autograd, jax.vjp, or f.vjp(*arguments, cotangent)",
             values.check_gradient,
             ("normal", "wide", "dominant", "ties", "spike", "beyond_exp", "masks", "tails"),
             applies=_may_come_with_a_gradient,
@@ -179,12 +179,12 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "liveness",
-            "each argument and parameter of a function of several arguments acts as defined",
+            "each argument and parameter acts as defined",
             None,
         ),
         Suite(
             "poison",
-            "what such a function does not depend on changes no bit: masked entries, other cases",
+            "what a result does not depend on changes no bit: masked entries, other rows or cases",
             None,
         ),
         Suite(

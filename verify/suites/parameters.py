@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations import lookup
 from ...derivations.arithmetic.formats import Format, exact
 from ...derivations.definition import Definition, Output
 from ...derivations.error_bounds.bounds import bound
@@ -29,6 +28,7 @@ from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth, truth
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Outcome, SubjectFault, SubjectRaised
+from .of_cases.thresholds import declared_products
 from .verdicts import Verdict, Violation, compare, no_result
 
 Case = tuple[Batch, Verdict]
@@ -442,26 +442,10 @@ def _cotangents(asked: Asked) -> Iterator[Case]:
 
 
 def _product(asked: Asked, batch: Batch, i: int, g: Numbers, computed: Numbers) -> Verdict:
-    """One row of a vector-Jacobian product, within the bound that its definition declares.
-
-    It rests on probabilities right to r relative, and K u for sums of K terms.
-    """
-    row = batch.logits[i]
-    softmax = lookup("softmax")
-    true = truth(softmax, row, asked.fmt)
-    p = [
-        exact(v) + Fraction(float(o)) * Fraction(2) ** int(q)
-        for v, o, q in zip(true.rounded, true.offset, true.ulp_exponent, strict=True)
-    ]
-    weights = [exact(v) for v in g]
-    model = Model.of(asked.fmt, asked.subject.contract.accumulator)
-    of_p = bound("softmax", row, model)
-    assert of_p is not None
-    relative = max(Fraction(float(b)) / v for b, v in zip(of_p, p, strict=True))
+    """One row of a vector-Jacobian product, within the bound that its definition declares."""
+    accumulator = asked.subject.contract.accumulator
+    known = declared_products(asked.definition, batch.logits[i], g, asked.fmt, accumulator)
     u = Fraction(asked.fmt.unit_roundoff)
-    relative += (len(row) + 4) * u
-    assert asked.definition.product_bound is not None
-    known = asked.definition.product_bound(p, weights, relative, u)
     violations = []
     for k, (value, (right, allowed)) in enumerate(zip(computed, known, strict=True)):
         number = float(value)

@@ -162,11 +162,21 @@ def test_a_case_in_a_file_is_judged_alone(here):
     assert outcome.exit_code == 0, outcome.output
 
 
+def test_a_case_of_a_row_is_judged_as_any_other(here):
+    (here / "case.txt").write_text("softmax\nlogits[K=2] 0x0p+0 0x1p+7")
+    run = ("verify", "softmax", "--dtype", "float32", "--case", here / "case.txt")
+    outcome = softproof(*run, "--subject", "softproof.kernels:softmax")
+    assert outcome.exit_code == 0, outcome.output
+    outcome = softproof(*run, "--subject", "softproof.kernels:naive")
+    assert outcome.exit_code == 1, outcome.output
+    assert "softmax\n    logits[K=2] 0x0p+0 0x1p+7" in outcome.output
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("rms_norm\nx[K=1] 0.5\ngain[K=1] 0x1p+0", "line 2: '0.5' is no number in hex"),
-        ("softmax\nlogits[K=1] 0x1p+0", "softmax takes a row: give --row or --logits, not --case"),
+        ("softmax\nlogits[K=1] 0x1p+0", "is a case of softmax, not of rms_norm"),
         ("sparsemax\nz[K=1] 0x1p+0", "is a case of sparsemax, not of rms_norm"),
         ("", "case.txt: the text of a case is empty"),
         (

@@ -67,11 +67,14 @@ def test_a_plan_holds_what_a_subject_can_do():
         "mean_absolute_error",
     }
     losses = {"logsumexp", "cross_entropy", "stablemax_cross_entropy", *comp_sums}
+    of_vectors = {"softmax", "log_softmax", "stablemax"}
     of_arguments = {name for name, definition in REGISTRY.items() if not definition.of_a_row}
-    assert with_gradient == losses | of_arguments
+    assert with_gradient == losses | of_vectors | of_arguments
     assert {i.family for i in items if i.suite == "special-values"} == {""}
     real = [i for i in items if i.subject.definition == "sigmoid"]
-    assert {i.family for i in real} == {"reals", "far_reals", "tall", "gaps_below_zero", ""}
+    of_rows = {"reals", "far_reals", "tall", "gaps_below_zero", ""}
+    assert {i.family for i in real if not i.on_cases} == of_rows
+    assert {i.family for i in real if i.on_cases} == {"x", "x: normal"}
 
 
 def test_items_that_share_inputs_stand_together():

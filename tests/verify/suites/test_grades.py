@@ -23,7 +23,8 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites.grades import BEYOND, GRADES
 from softproof.verify.suites.reference_form import evaluate
-from softproof.verify.suites.verdicts import compare, reference, threshold
+from softproof.verify.suites.thresholds import reference, threshold
+from softproof.verify.suites.verdicts import compare
 from typer.testing import CliRunner
 
 SOFTMAX = lookup("softmax")

@@ -151,6 +151,8 @@ class LiveSubject(ABC):
         Raises as a call does.
         """
         defaults = {n: p.default for n, p in self.definition.parameters.items()}
+        if self.definition.of_a_row and not self.definition.elementwise:
+            defaults |= {"axis": -1, "dim": -1}
         arrays = self._call_with_arguments(
             arguments,
             {

@@ -1,4 +1,4 @@
-"""The suites of definitions with named arguments: what is checked, and on which cases."""
+"""The suites on cases: what is checked of any definition, and on which cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, gradient, layouts, liveness, poison
+from . import accuracy, facts, gradient, layouts, liveness, poison
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -22,7 +22,8 @@ class CaseSuite:
 
     ``families`` are those of a definition, ``draw`` gives the batches of one of them, and ``check``
     judges a subject on a batch.  ``takes_cases``: whether it judges a case of the user's;
-    ``with_cotangents``: of those that have cotangents, which no other suite takes.
+    ``with_cotangents``: of those that have cotangents, which no other suite takes.  ``of_rows``:
+    whether it draws cases of definitions of a row, too, which have suites of their own.
     """
 
     name: str
@@ -31,17 +32,19 @@ class CaseSuite:
     check: Callable[[LiveSubject, Definition, Format, CaseBatch], Verdict]
     takes_cases: bool = True
     with_cotangents: bool = False
+    of_rows: bool = True
 
 
 CASE_SUITES: dict[str, CaseSuite] = {
     suite.name: suite
     for suite in (
-        CaseSuite("accuracy", draw.families_and_pairs, draw.draw, accuracy.check),
+        CaseSuite("accuracy", draw.families_and_pairs, draw.draw, accuracy.check, of_rows=False),
         CaseSuite(
             "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
         ),
+        CaseSuite("invariance", facts.families, facts.draw, facts.check),
         CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
-        CaseSuite("layouts", layouts.families, layouts.draw, layouts.check),
+        CaseSuite("layouts", layouts.families, layouts.draw, layouts.check, of_rows=False),
     )
 }

@@ -11,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
-from ....derivations.definition import Definition
+from ....derivations.definition import Definition, Output
 from ...cases.case import Case, CaseBatch
 from ...cases.truth import output_shapes, truth_once
+from ...inputs.families import Batch
 from ...oracle import overflow
 from ...oracle.metrics import histogram, ulp_error
 from ...oracle.rounding import OracleError, Truth
 from ...subjects.contract import Contract, last_of, unusual, wider_contracts
 from ...subjects.isolation.in_process import LiveSubject
-from ..verdicts import Undecided, Verdict, Violation
+from ...subjects.subject import NotApplicable
+from ..verdicts import Undecided, Verdict, Violation, compare
 from .thresholds import largest_errors, model_of
 
+MOST_WITNESSED = (
+    1000  # numbers in a case: the second oracle is far slower, and as independent there
+)
 NO_BOUND = (
     "no bound is known of what a right implementation may give there, for what it computes on the "
     "way may leave the range of the format"
@@ -38,7 +43,8 @@ def call(
 ) -> NDArray[Any]:
     """What a subject gives for a batch: a row of numbers for each case, all outputs in it.
 
-    It raises what a call of the subject does.
+    A subject of a row is called as one: with an axis, where it takes one, and what it returns
+    besides the value is not looked at.  It raises what a call of the subject does.
 
     Parameters
     ----------
@@ -61,6 +67,8 @@ def call(
         Of shape (cases, numbers), in the dtype of the format.
     """
     count = len(batch.cases)
+    if definition.of_a_row:
+        return _rows(subject, definition, batch, out, layouts).reshape(count, -1)
     inner = output_shapes(definition, batch.cases[0])
     shapes = {name: (count, *shape) for name, shape in inner.items()}
     arguments = batch.stacked(definition.signature)
@@ -70,12 +78,36 @@ def call(
     return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
 
 
+def _rows(
+    subject: LiveSubject,
+    definition: Definition,
+    batch: CaseBatch,
+    out: NDArray[Any] | None,
+    layouts: Sequence[str],
+) -> NDArray[Any]:
+    """The value that a subject of a row gives: of a function of one real, at a row of cases."""
+    numbers, *labels = batch.stacked(definition.signature)
+    options: dict[str, Any] = dict(batch.parameters)
+    if definition.elementwise:
+        numbers, out = numbers[None], out if out is None else out[None]
+    if out is not None:
+        if definition.labelled:
+            raise NotApplicable("the buffer of a loss may be for its gradient")
+        options["out"] = out
+    layout, *of_labels = layouts or ["contiguous"]
+    if set(of_labels) - {"contiguous"}:
+        raise NotApplicable("labels lie as usual")
+    return subject(numbers, *labels, layout=layout, options=options).value
+
+
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
     """Hold the results of a batch against the truth, number by number.
 
     Where the oracle decides nothing, or no bound is known, the case is undecided.
     """
-    return judge(definition, subject.contract, fmt, batch, call(subject, definition, fmt, batch))
+    computed = call(subject, definition, fmt, batch)
+    fast = not subject.subject.is_our_kernel
+    return judge(definition, subject.contract, fmt, batch, computed, fast=fast)
 
 
 def judge(
@@ -84,8 +116,13 @@ def judge(
     fmt: Format,
     batch: CaseBatch,
     computed: NDArray[Any],
+    *,
+    fast: bool = False,
 ) -> Verdict:
     """The verdict on computed results, a row of numbers for each case of a batch.
+
+    Definitions of a row have the thresholds that suites of rows have, but where a parameter has not
+    its default.
 
     Parameters
     ----------
@@ -99,12 +136,17 @@ def judge(
         The cases.
     computed
         Results of shape (cases, numbers), as ``call`` gives them.
+    fast
+        Whether the fast oracle may tell the truth: not of our kernels, on whose exponential it
+        stands.
 
     Returns
     -------
     Verdict
         A violation for each case with a result beyond its threshold, and what was not decided.
     """
+    if definition.of_a_row and not batch.parameters:
+        return compare(definition, contract, fmt, *_as_rows(definition, batch, computed))
     checks, worst = 0, 0.0
     errors: dict[int, int] = {}
     violations: list[Violation] = []
@@ -112,7 +154,8 @@ def judge(
     seen: list[dict[str, str]] = []
     for row, case in enumerate(batch.cases):
         try:
-            exact = truth_once(definition, case, fmt, cross_check=row == 0)
+            witnessed = row == 0 and _is_small(case)
+            exact = truth_once(definition, case, fmt, cross_check=witnessed, fast=fast)
         except OracleError as reason:
             undecided.append(Undecided(row, str(reason)))
             continue
@@ -137,6 +180,22 @@ def judge(
     return Verdict(
         checks, worst, violations, errors, undecided=tuple(undecided), observed=last_of(seen)
     )
+
+
+def _as_rows(
+    definition: Definition, batch: CaseBatch, computed: NDArray[Any]
+) -> tuple[Batch, NDArray[Any]]:
+    """Cases as rows, those of one real as rows of one number, with the results at them."""
+    numbers, *labels = batch.stacked(definition.signature)
+    rows = numbers.reshape(len(batch.cases), -1)
+    asked = Batch(batch.family, rows, labels[0] if labels else None)
+    several = definition.output is Output.VECTOR or definition.elementwise
+    return asked, computed if several else computed[:, 0]
+
+
+def _is_small(case: Case) -> bool:
+    """Whether a case has so few numbers that the second oracle is asked of it, too."""
+    return sum(value.size for value in case.values.values()) <= MOST_WITNESSED
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ the one-sided derivatives, and all in it is admissible.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
-from ....derivations.definition import Definition
+from ....derivations.definition import Definition, Output
 from ....derivations.signature import Numbers
 from ...cases.case import CaseBatch
 from ...cases.draw import draw as draw_cases
@@ -31,6 +32,7 @@ from ...cases.products import cotangents, joined, products
 from ...inputs.families import STANDARD
 from ...subjects.contract import Contract
 from ...subjects.isolation.in_process import LiveSubject
+from ...subjects.subject import NotApplicable
 from ..verdicts import Verdict, Violation
 from . import accuracy
 
@@ -39,11 +41,15 @@ LEFT_OUT = ("huge",)
 # Of these a quick run draws three batches, one with each kind of cotangent.
 THINNED = ("constant", "ordered", "tiny", "subnormal")
 FEW = (1, 5, 9)
+OF_A_ROW = ("normal", "ties", "spike")  # hazards that rows are asked at
 COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
 
 
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that products are asked at: those of the values but for LEFT_OUT.
+
+    Of definitions of a row those that give vectors are asked: the gradients that come with a loss
+    are judged on rows, and functions of one real have no products to sum.
 
     Parameters
     ----------
@@ -62,6 +68,9 @@ def families(definition: Definition) -> tuple[str, ...]:
     ['z: wide']
     """
     named = hazard_families(definition)
+    if definition.of_a_row:
+        vector = definition.output is Output.VECTOR
+        return tuple(n for n in named if n.rpartition(": ")[2] in OF_A_ROW) if vector else ()
     return tuple(name for name in named if name.rpartition(": ")[2] not in LEFT_OUT)
 
 
@@ -145,8 +154,15 @@ def call(
     for name in asked.signature.outputs:
         shape = batch.cases[0].values[name].shape
         shapes[name] = shape if kinds[name].shared else (len(batch.cases), *shape)
+    arguments = batch.stacked(asked.signature)
+    if definition.of_a_row:
+        with contextlib.suppress(NotApplicable):  # few take a cotangent by this name
+            *given, cotangent = arguments
+            found = subject(*given, options={"cotangent": cotangent, **batch.parameters}).gradient
+            if found is not None:
+                return {next(iter(shapes)): found}
     results = subject.of_arguments(
-        batch.stacked(asked.signature),
+        arguments,
         {f"the gradient in {name}": shape for name, shape in shapes.items()},
         fmt.dtype,
         parameters=batch.parameters,
@@ -161,26 +177,32 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     kinds = definition.signature.arguments
     # What a contract promises in ulp is the accuracy of values.
     contract = replace(subject.contract, ulps={})
+    fast = not subject.subject.is_our_kernel
     count = len(batch.cases)
     verdicts = []
     if own := [name for name in found if not kinds[name].shared]:
         rows = np.concatenate([found[name].reshape(count, -1) for name in own], axis=1)
-        verdicts.append(_judged(products(definition, own), contract, fmt, batch, rows))
+        verdicts.append(_judged(products(definition, own), contract, fmt, batch, rows, fast))
     if shared := [name for name in found if kinds[name].shared]:
         row = np.concatenate([found[name].reshape(-1) for name in shared])[None]
         whole = replace(batch, cases=(joined(definition, batch.cases),))
         summed = products(definition, shared, count)
-        verdicts.append(_judged(summed, contract, fmt, whole, row))
+        verdicts.append(_judged(summed, contract, fmt, whole, row, fast))
         if count > 1 and verdicts[-1].violations:
             verdicts[-1] = _of_one_case(subject, definition, fmt, batch, verdicts[-1])
     return Verdict.merge(verdicts)
 
 
 def _judged(
-    asked: Definition, contract: Contract, fmt: Format, batch: CaseBatch, rows: NDArray[Any]
+    asked: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    rows: NDArray[Any],
+    fast: bool,
 ) -> Verdict:
     """A verdict on products as on values, that says it is about gradients, and where."""
-    verdict = accuracy.judge(asked, contract, fmt, batch, rows)
+    verdict = accuracy.judge(asked, contract, fmt, batch, rows, fast=fast)
 
     def told(violation: Violation) -> Violation:
         at = f"At {accuracy.place(asked, batch.cases[violation.row], violation.index or 0)}."

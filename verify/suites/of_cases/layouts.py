@@ -88,9 +88,9 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     whole = replace(batch, cases=batch.cases * 2) if single else batch
     found = []
     for family in (batch.family,) if batch.family in families(definition) else families(definition):
-        if family == NO_CASES:
+        if family == NO_CASES and not definition.of_a_row:
             found.append(_without_cases(subject, definition, fmt, whole))
-        elif takes(subject.subject.contract, family):
+        elif family != NO_CASES and takes(subject.subject.contract, family):
             found += _in_layout(subject, definition, fmt, whole, family)
     verdict = Verdict.merge(found)
     violations = [replace(v, row=0) if single else v for v in verdict.violations]

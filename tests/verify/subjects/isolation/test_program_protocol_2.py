@@ -16,6 +16,7 @@ from softproof.verify.runs.plan import plan
 from softproof.verify.runs.results import Item
 from softproof.verify.subjects.isolation import program, program_protocol_2
 from softproof.verify.subjects.isolation.program import Program, as_subject
+from softproof.verify.subjects.isolation.program_arrays import parsed
 from softproof.verify.subjects.subject import (
     Crashed,
     NoSuchSubject,
@@ -91,7 +92,8 @@ def every_kind():
 
 def arguments_of_every_kind(fmt):
     """Two cases with K = 3 and n = 2."""
-    special = np.array([[0.0, -0.0, np.inf], [-np.inf, np.nan, 2.0**fmt.tiny_exponent]])
+    end = np.inf if fmt.has_infinities else fmt.largest
+    special = np.array([[0.0, -0.0, end], [-end, np.nan, 2.0**fmt.tiny_exponent]])
     return [
         special.astype(fmt.dtype),
         np.arange(6).reshape(2, 3).astype(fmt.dtype),
@@ -243,6 +245,14 @@ def test_a_call_has_its_arguments_by_name_with_their_shapes_and_types(host, ever
     )
 
 
+@pytest.mark.parametrize("token", ["inf", "-inf", "0x1.ep+8", "0x1p+9", "0x1p-10", "0x1.1p+0"])
+def test_what_is_no_number_of_eight_bits_is_refused(token):
+    fmt = ARRAY_FORMATS["float8_e4m3fn"]
+    assert parsed(b"0x1.cp+8", fmt) == 448
+    with pytest.raises(WrongResult, match=rf"wrote {re.escape(token)}, .*float8_e4m3fn"):
+        parsed(token.encode(), fmt)
+
+
 def test_derivatives_are_asked_for_with_cotangents(host, every_kind):
     live = host(TELLS, "of_every_kind")
     weights = [np.float32([[1, 2], [3, 4]]), np.float32([5, 6])]
@@ -260,13 +270,13 @@ SIZE |= {"float8_e4m3fn": 1, "float8_e5m2": 1}
 _, _, dtype, cases = stdin.readline().decode().split()
 read = {}
 while (words := stdin.readline().decode().split()) != ["end"]:
-    count = SIZE[words[2]]
+    count = SIZE.get(words[2], 1)
     for size in words[3:]: count *= int(size)
     read[words[1]] = stdin.read(count)
 def result(name, data, *sizes):
     stdout.write(" ".join(["result", name, dtype, *sizes]).encode() + b"\\n" + data)
 result("total", read["width"], cases)
-result("scores", read["w"][:4 * SIZE[dtype]], cases, "2")
+result("scores", read["w"][:4 * SIZE.get(dtype, 1)], cases, "2")
 stdout.write(b"end\\n")
 stdout.flush()
 """
