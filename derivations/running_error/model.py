@@ -30,8 +30,9 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
 * ``stored_forward``: what the backward pass reads of the forward pass (the output of attention,
-  probabilities, the inverse root of a norm) has been rounded to the result's format; that of
-  attention may replace the inner product of probabilities and their cotangents.
+  probabilities, means and roots of a norm) has been rounded to the result's format, and so is what
+  it makes of means and roots again; the output of attention may replace the inner product of
+  probabilities and their cotangents.
 
 What no option describes is found out, such as exponentials that overflow inside of a sigmoid.
 """

@@ -86,7 +86,7 @@ class Contract:
     * ``scores``, ``probabilities``: whether those of a softmax inside of a function, as of
       attention, are rounded to the input format before they are used.
     * ``saved``: whether what a backward pass reads of the forward pass (the output of attention,
-      probabilities, the inverse root of a norm) has been rounded to the input format.
+      probabilities, means and roots of a norm) has been rounded to the input format.
     * ``overflow``: what is beyond the largest number becomes an infinity, NaN, or that number.
       Where nothing is declared, it is an infinity, but any of these in formats of eight bits.
     * ``flush_to_zero``: whether results below the normal range may be 0.

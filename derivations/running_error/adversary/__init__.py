@@ -258,6 +258,11 @@ class Adversary(Arrays[ErringNumber]):
         unit = 2 * unit_roundoff(fmt)
         return np.asarray(value * (1 + unit * (1 - 2.0**-30) * self.signs(value.shape)))
 
+    @property
+    def stores_forward(self) -> bool:
+        """Whether a backward pass reads numbers of the forward pass as they are stored."""
+        return self.model.stored_forward
+
     def kept(self, x: Any) -> Any:
         """A number of the forward pass, rounded as it is stored, unless the format holds it."""
         fmt = self.model.result
