@@ -253,9 +253,9 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         e = self.exp(self.shifted(z))
         return e / self.expand_dims(self.sum(e, axis=-1), -1)
 
-    def weighted_mean(self, scores: Any, v: Any) -> Enclosure:
-        """The sum of softmax(scores)_j v_j over the scores."""
-        return self.dot(self.softmax(scores), v)
+    def weighted_mean(self, scores: Any, values: Any) -> Enclosure:
+        """The mean of values, weighted by the softmax of scores."""
+        return self.dot(self.softmax(scores), values)
 
     def step(self, x: Any) -> Enclosure:
         """1 where x > 0 and 0 where x < 0; nothing is known at 0."""
@@ -280,8 +280,5 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         found: Enclosure = self.where(below, negative(left), nonnegative(right))
         return found
 
-    def _absent(self, *_: Any) -> NoReturn:
-        raise NotEnclosed("a function is not among those that are enclosed in binary64")
-
-    erf = normal_cdf = normal_pdf = scaled_cylinder = sin = cos = atan = acos = _absent
-    root = solve = singular = singular_values = _absent
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotEnclosed(f"{name} is not among what is enclosed in binary64")

@@ -38,7 +38,7 @@ UP = 1 + 2.0**-40  # for the roundings of a bound
 Array = NDArray[np.float64]
 
 
-class NotEnclosed(ArithmeticError):
+class NotEnclosed(ArithmeticError, AttributeError):
     """What these numbers do not have, or do not decide: only balls can tell."""
 
 

@@ -23,7 +23,8 @@ LIBRARIES = ("numpy", "torch", "jax", "cupy")  # of arrays
 CXX = "a C++ compiler with Python.h"  # a requirement that is no distribution
 
 
-KERNELS = "softproof.kernels:"  # what ids of our kernels begin with
+# What ids of our kernels, and of functions that call them, begin with.
+KERNELS = ("softproof.kernels", "softproof.verify.subjects.comp_sum_members")
 # Where functions of users are called.
 _CALLERS = {Path(__file__).resolve().with_name(f"{name}.py") for name in ("call", "differentiate")}
 MOST_TEXT = 300  # characters of an exception's message
@@ -222,7 +223,13 @@ class Subject:
 
     @property
     def is_our_kernel(self) -> bool:
-        """Whether it is one of our kernels, on whose exponential the fast oracle stands as well."""
+        """Whether it is one of our kernels, on whose exponential the fast oracle stands as well.
+
+        >>> Subject("softproof.kernels:online", "softmax").is_our_kernel
+        True
+        >>> Subject("mine:f", "softmax").is_our_kernel
+        False
+        """
         return self.id.startswith(KERNELS)
 
     def missing(self) -> str | None:
