@@ -127,9 +127,12 @@ class Definition:
 
     ``relations``: its values by those of other definitions.  ``gradient_forms``: other ways to
     compute the gradient.  ``loss(values, *arguments, xp)``: the cross-entropy of a label, from the
-    values at the logits.  ``two_class_case_of``: at x the function is an output of that definition
-    at the logits (x, 0).  ``collapse_parts``: what is lost in softmax
-    collapse, where no other fact tells.  ``declared_in``: the file of a user's own definition.
+    values at the logits.  ``charts(size)`` yields, for a piecewise function, arguments in positive
+    symbols by name that together cover its domain, with so many entries along each axis; on each,
+    every comparison of the formula is decided by proof.  ``two_class_case_of``: at x the function
+    is an output of that definition at the logits (x, 0).  ``collapse_parts``: what is lost in
+    softmax collapse, where no other fact tells.  ``declared_in``: the file of a user's own
+    definition.
     """
 
     name: str
@@ -157,6 +160,7 @@ class Definition:
     gradient_forms: dict[str, Formula] = field(default_factory=dict)
     relations: list[Relation] = field(default_factory=list)
     loss: Formula | None = None
+    charts: Formula | None = None
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -232,6 +236,11 @@ class Definition:
             return formula
 
         return register
+
+    def chart(self, formula: Formula) -> Formula:
+        """Decorate what gives the charts of a piecewise function, for a size of all axes."""
+        self.charts = formula
+        return formula
 
     def label_loss(self, formula: Formula) -> Formula:
         """Decorate how the cross-entropy of a label follows from the values at the logits."""

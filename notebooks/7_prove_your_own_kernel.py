@@ -176,3 +176,6 @@ assert told == "conforms"
 # or on the command line, where a crash or a hang is a finding, too:
 #
 #     softproof verify softmax --subject mykernels:softmax --html report.html
+#
+# **Next:** and if it is no softmax at all? [From a formula to a
+# verdict](8_from_a_formula_to_a_verdict.ipynb)

@@ -139,44 +139,51 @@ def _sum(numbers):
 
 
 def _decimal_rows(x):
-    """Of each row its leader, the differences to that, and the powers; None where it is special."""
+    """Of each row its numbers, the place of its leader, the differences to that, and the powers.
+
+    Both by number: of thousands of classes few numbers differ.  None where the row is special.
+    """
     for row in x.astype(np.float64).tolist():
         if not row or max(row) in (math.inf, -math.inf) or any(map(math.isnan, row)):
             yield None
             continue
-        exact = [decimal.Decimal(value) for value in row]
         lead = row.index(max(row))
-        d = [DIGITS.subtract(v, exact[lead]) if v.is_finite() else v for v in exact]
-        yield exact[lead], lead, d, [_power(value) for value in d]
+        exact = {value: decimal.Decimal(value) for value in row}
+        leader = exact[row[lead]]
+        d = {v: DIGITS.subtract(e, leader) if e.is_finite() else e for v, e in exact.items()}
+        yield row, lead, d, {value: _power(difference) for value, difference in d.items()}
 
 
-def _rounded(rows, x):
-    return np.array([[float(v) for v in row] for row in rows]).reshape(x.shape).astype(x.dtype)
+def _sum_but_one(row, place, powers):
+    return _sum(powers[value] for k, value in enumerate(row) if k != place)
+
+
+def _shares(row, powers):
+    total = _sum(powers[value] for value in row)
+    share = {value: float(DIGITS.divide(power, total)) for value, power in powers.items()}
+    return [share[value] for value in row], total
 
 
 @_remembered
 def decimal_softmax(x):
-    def shares(row):
-        if row is None:
-            return [math.nan] * x.shape[1]
-        *_, powers = row
-        total = _sum(powers)
-        return [DIGITS.divide(power, total) for power in powers]
-
-    return _rounded(map(shares, _decimal_rows(x)), x)
+    nothing = [math.nan] * x.shape[1]
+    shares = [_shares(row[0], row[3])[0] if row else nothing for row in _decimal_rows(x)]
+    return np.array(shares).reshape(x.shape).astype(x.dtype)
 
 
 def _decimal_logs(row):
     """The logarithms of a row's probabilities, leader and all."""
-    _, lead, d, powers = row
-    rest = _log_of_1_plus(_sum(powers[:lead] + powers[lead + 1 :]))
-    return [DIGITS.subtract(value, rest) for value in d]
+    values, lead, d, powers = row
+    rest = _log_of_1_plus(_sum_but_one(values, lead, powers))
+    logs = {value: float(DIGITS.subtract(difference, rest)) for value, difference in d.items()}
+    return [logs[value] for value in values]
 
 
 @_remembered
 def decimal_log_softmax(x):
     nothing = [math.nan] * x.shape[1]
-    return _rounded((_decimal_logs(row) if row else nothing for row in _decimal_rows(x)), x)
+    logs = [_decimal_logs(row) if row else nothing for row in _decimal_rows(x)]
+    return np.array(logs).reshape(x.shape).astype(x.dtype)
 
 
 @_remembered
@@ -186,9 +193,9 @@ def decimal_logsumexp(x):
         if row is None:
             results.append(np.max(given, initial=-np.inf))  # NaN of NaN
             continue
-        leader, lead, _, powers = row
-        rest = _log_of_1_plus(_sum(powers[:lead] + powers[lead + 1 :]))
-        results.append(float(DIGITS.add(leader, rest)))
+        values, lead, _, powers = row
+        rest = _log_of_1_plus(_sum_but_one(values, lead, powers))
+        results.append(float(DIGITS.add(decimal.Decimal(values[lead]), rest)))
     return np.array(results).astype(x.dtype)
 
 
@@ -200,10 +207,10 @@ def decimal_cross_entropy(x, labels):
             losses.append(math.nan)
             slopes.append([math.nan] * x.shape[1])
             continue
-        *_, powers = row
-        total = _sum(powers)
-        losses.append(float(-_decimal_logs(row)[label]))
-        slope = [DIGITS.divide(power, total) for power in powers]
-        slope[label] = -DIGITS.divide(_sum(powers[:label] + powers[label + 1 :]), total)
+        values, _, _, powers = row
+        losses.append(0.0 - _decimal_logs(row)[label])
+        slope, total = _shares(values, powers)
+        slope[label] = float(-DIGITS.divide(_sum_but_one(values, label, powers), total))
         slopes.append(slope)
-    return np.array(losses).astype(x.dtype), _rounded(slopes, x)
+    loss = np.array(losses).astype(x.dtype)
+    return loss, np.array(slopes).reshape(x.shape).astype(x.dtype)

@@ -278,6 +278,7 @@ def sample():
         "arithmetic": "float32",
         "products": "input",
         "normaliser": "sum",
+        "scores": "unrounded",
         "probabilities": "unrounded",
         "saved": "unrounded",
         "overflow": None,

@@ -16,7 +16,8 @@ from ..derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from .inputs.families import Batch
 from .oracle.metrics import hexadecimal
 from .reports.hints import hints
-from .reports.text import counted, observed_told, quantities, row_of_numbers, worst_first
+from .reports.text import counted, row_of_numbers
+from .reports.wording import observed_told, quantities, worst_first
 from .runs.execute import Connect
 from .runs.plan import ROWS, plan
 from .runs.results import Failure, Report, Result

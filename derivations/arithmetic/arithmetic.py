@@ -299,7 +299,18 @@ class Arithmetic:
 
 
 def elementwise(function: Unary) -> Unary:
-    """Apply a function of numbers to a number, or to each entry of an array of objects."""
+    """Apply a function of numbers to a number, or to each entry of an array of objects.
+
+    Parameters
+    ----------
+    function
+        A function of one number.
+
+    Returns
+    -------
+    function
+        One of a number or an array, whose result has its shape.
+    """
 
     def apply(x: Any) -> Any:
         if not isinstance(x, np.ndarray) or x.dtype != OBJECT:
@@ -312,7 +323,18 @@ def elementwise(function: Unary) -> Unary:
 
 
 def elementwise_binary(function: Binary) -> Binary:
-    """The same for a function of two numbers; arrays broadcast."""
+    """Apply a function of two numbers to numbers, or to the entries of arrays of objects.
+
+    Parameters
+    ----------
+    function
+        A function of two numbers.
+
+    Returns
+    -------
+    function
+        One of numbers or arrays, which are broadcast.
+    """
 
     def apply(a: Any, b: Any) -> Any:
         if not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray):
@@ -329,17 +351,52 @@ def elementwise_binary(function: Binary) -> Binary:
 def of_order(
     function: Callable[[Fraction, Any], Any], lift: Callable[[Unary], Unary] = elementwise
 ) -> Callable[[Fraction, Any], Any]:
-    """The same for a function of an order and a number."""
+    """Apply a function of an order and a number to a number, or to each entry of an array.
+
+    Parameters
+    ----------
+    function
+        A function of an order and a number.
+    lift
+        What makes a function of arrays of one of numbers.
+
+    Returns
+    -------
+    function
+        One of an order and a number or an array.
+    """
     return lambda order, x: lift(lambda v: function(order, v))(x)
 
 
 def descending_order(a: Any) -> Any:
-    """The indices of a vector of comparable numbers, largest first; equal ones in their order."""
+    """Sort the indices of a vector of comparable numbers, largest first.
+
+    Parameters
+    ----------
+    a
+        The vector.
+
+    Returns
+    -------
+    numpy.ndarray
+        The indices; equal numbers stay in their order.
+    """
     return np.array(sorted(range(len(a)), key=lambda i: a[i], reverse=True), dtype=np.intp)
 
 
 def decided_ranks(a: Any) -> tuple[Any, Any]:
-    """``Arithmetic.ranks`` where every comparison decides."""
+    """Return ``Arithmetic.ranks`` where every comparison decides.
+
+    Parameters
+    ----------
+    a
+        The vector.
+
+    Returns
+    -------
+    first, last
+        The place of each entry in descending order, twice.
+    """
     places = np.empty(len(a), dtype=np.intp)
     places[descending_order(a)] = np.arange(len(a))
     return places, places

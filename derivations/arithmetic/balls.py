@@ -23,8 +23,20 @@ Exact = float | Fraction  # a number without an error
 
 
 def ball(x: Exact) -> flint.arb:
-    """A float as it is, a Fraction with its rounding error.
+    """Make a ball of a number without an error.
 
+    Parameters
+    ----------
+    x
+        A float, which is taken as it is, or a Fraction.
+
+    Returns
+    -------
+    flint.arb
+        The ball; that of a Fraction holds its rounding error.
+
+    Examples
+    --------
     >>> ball(0.5).is_exact(), ball(Fraction(1, 3)).is_exact()
     (True, False)
     """
@@ -32,8 +44,20 @@ def ball(x: Exact) -> flint.arb:
 
 
 def power_of_two(exponent: int) -> flint.arb:
-    """2^exponent, exactly.
+    """Make the exact ball 2^exponent.
 
+    Parameters
+    ----------
+    exponent
+        Any integer.
+
+    Returns
+    -------
+    flint.arb
+        The ball.
+
+    Examples
+    --------
     >>> print(power_of_two(-1))
     0.500000000000000
     """
@@ -41,8 +65,20 @@ def power_of_two(exponent: int) -> flint.arb:
 
 
 def to_text(x: flint.arb) -> str:
-    """An exact ball as mantissa p exponent, the mantissa hexadecimal.
+    """Write an exact ball as mantissa p exponent, the mantissa hexadecimal.
 
+    Parameters
+    ----------
+    x
+        A ball of radius 0.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
     >>> to_text(flint.arb(10))
     '0x5p1'
     """
@@ -51,8 +87,20 @@ def to_text(x: flint.arb) -> str:
 
 
 def from_text(text: str) -> flint.arb:
-    """The exact ball that ``to_text`` wrote.
+    """Read the exact ball that ``to_text`` wrote.
 
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    flint.arb
+        The ball.
+
+    Examples
+    --------
     >>> print(from_text("0x5p1"))
     10.0000000000000
     """
@@ -61,8 +109,22 @@ def from_text(text: str) -> flint.arb:
 
 
 def shortened(x: flint.arb, bits: int) -> flint.arb:
-    """The middle of a ball rounded to so many bits: an exact ball.
+    """Round the middle of a ball to so many bits, to an exact ball.
 
+    Parameters
+    ----------
+    x
+        The ball.
+    bits
+        The precision.
+
+    Returns
+    -------
+    flint.arb
+        The rounded middle.
+
+    Examples
+    --------
     >>> shortened(flint.arb.pi(), 3).man_exp()
     (3, 0)
     """
@@ -71,8 +133,20 @@ def shortened(x: flint.arb, bits: int) -> flint.arb:
 
 
 def float_below(x: flint.arb) -> float:
-    """The largest float that no number of the ball x is below, or the one before it.
+    """Return the largest float that no number of a ball is below, or the one before it.
 
+    Parameters
+    ----------
+    x
+        The ball.
+
+    Returns
+    -------
+    float
+        The float; -inf where there is no finite one.
+
+    Examples
+    --------
     >>> float_below(flint.arb(1) / 3) <= 1 / 3, float_below(flint.arb(10) ** 400)
     (True, 1.7976931348623157e+308)
     """
@@ -83,8 +157,20 @@ def float_below(x: flint.arb) -> float:
 
 
 def float_above(x: flint.arb) -> float:
-    """The least float that no number of the ball x is above, or the one after it.
+    """Return the least float that no number of a ball is above, or the one after it.
 
+    Parameters
+    ----------
+    x
+        The ball.
+
+    Returns
+    -------
+    float
+        The float; inf where there is no finite one.
+
+    Examples
+    --------
     >>> float_above(flint.arb(10) ** 400)
     inf
     """
@@ -96,6 +182,8 @@ _UNDECIDED = flint.arb(0.5, 0.5)  # any number of [0, 1]
 
 
 def _number(value: Any) -> flint.arb:
+    if type(value) in (float, int):  # nearly all; to ask for a Fraction takes longer
+        return flint.arb(value)
     if isinstance(value, Fraction):
         return flint.arb(flint.fmpq(value.numerator, value.denominator))
     if isinstance(value, np.generic):

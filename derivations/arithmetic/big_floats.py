@@ -23,6 +23,7 @@ from .equations import root_in_floats, solve_floats
 from .singular_values import singular_values_of_floats
 
 GUARD_BITS = 20
+MOST_KEPT = 4096  # results of a function: long rows are made of few numbers, which come again
 
 
 @functools.lru_cache
@@ -35,6 +36,18 @@ def big_floats(precision: int) -> Arithmetic:
     of error plots: + - * / and sqrt are rounded to nearest even, so that p = 24 reproduces
     binary32 bit for bit wherever binary32 neither overflows nor is subnormal.
 
+    Parameters
+    ----------
+    precision
+        The number of bits p.
+
+    Returns
+    -------
+    Arithmetic
+        One whose numbers are mpmath's, in a context of their own.
+
+    Examples
+    --------
     >>> xp = big_floats(4)
     >>> float(xp.number(1) / 3)  # 11 * 2^-5
     0.34375
@@ -42,10 +55,16 @@ def big_floats(precision: int) -> Arithmetic:
     context = mpmath.MPContext()
     context.prec = precision
 
+    @functools.lru_cache(maxsize=MOST_KEPT)
+    def of_float(value: float) -> Any:
+        # `+` rounds to p bits: the constructor keeps a binary64 whole.
+        return +context.mpf(value)
+
     def number(value: Any) -> Any:
+        if isinstance(value, float):
+            return of_float(value)
         if isinstance(value, Fraction):
             return context.mpf(value.numerator) / context.mpf(value.denominator)
-        # `+` rounds to p bits: the constructor keeps a binary64 whole.
         return +context.mpf(value.item() if isinstance(value, np.generic) else value)
 
     def kept(value: Any) -> Any:
@@ -93,7 +112,7 @@ def big_floats(precision: int) -> Arithmetic:
     xp = Arithmetic(
         name=f"p={precision}",
         number=number,
-        exp=elementwise(context.exp),
+        exp=elementwise(functools.lru_cache(maxsize=MOST_KEPT)(context.exp)),
         log=elementwise(real(context.log)),
         log1p=elementwise(real(context.log1p)),
         expm1=elementwise(context.expm1),

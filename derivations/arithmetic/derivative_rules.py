@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,18 @@ QUOTIENT: tuple[Rule, Rule] = (lambda g, a, b: g / b, lambda g, a, b: -(g * a) /
 
 
 def power_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x."""
+    """Give the rules of x^y: y x^(y-1), which is 0 for y = 0 also where x is 0, and x^y log x.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, x, y) to the cotangents of the base and of the exponent.
+    """
 
     def of_base(g: Any, x: Any, y: Any) -> Any:
         slope = y * xp.pow(x, y - 1)
@@ -50,7 +61,18 @@ def power_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def dot_rules(xp: Any) -> tuple[Rule, Rule]:
-    """Of a matrix product A B: G B^T and A^T G; the same for vectors, in their shapes."""
+    """Give the rules of a matrix product A B: G B^T and A^T G, for vectors in their shapes.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    tuple
+        From (g, a, b) to the cotangents of the left and of the right factor.
+    """
 
     def of_left(g: Any, a: Any, b: Any) -> Any:
         if np.ndim(b) == 1:
@@ -66,29 +88,72 @@ def dot_rules(xp: Any) -> tuple[Rule, Rule]:
 
 
 def inner_of_weights(xp: Any, p: Any, v: Any, dp: Any, g: Any, y: Any) -> Any:
-    """<p, dp> of probabilities p and their cotangents dp = v g in y = p v.
+    """Compute <p, dp> of probabilities p and their cotangents dp = v g in y = p v.
 
     An arithmetic that knows of implementations that compute it as <g, y> has a rule of its own.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+    p, v
+        The probabilities, and what they weigh.
+    dp
+        The cotangents of the probabilities.
+    g, y
+        The cotangent of the result, and the result.
+
+    Returns
+    -------
+    number
+        The inner product.
     """
     if hasattr(xp, "inner_of_weights"):
         return xp.inner_of_weights(p, v, dp, g, y)
     return xp.dot(p, dp)
 
 
-def attained(xp: Any, values: Any, axis: int) -> Iterator[tuple[Any, Any]]:
-    """The slopes of the maximum along an axis in its entries, each with their index.
+def attained(xp: Any, values: Any, axis: int) -> Any:
+    """Compute the slopes of the maximum along an axis in its entries.
 
     Where m_k is the maximum of the first k + 1 entries, its slope in entry k is s_k = step(v_k -
-    m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So the slopes add up to 1.
+    m_(k-1)), and in an earlier one 1 - s_k times that of m_(k-1).  So entry k has the slope s_k
+    times the product of 1 - s_j over the later ones, with s_0 = 1, and the slopes add up to 1.
+    Maxima and products are made of those of half as many entries, in log2 n steps.
+
+    Parameters
+    ----------
+    xp
+        The arithmetic.
+    values
+        The array.
+    axis
+        The axis, counted from the front.
+
+    Returns
+    -------
+    array
+        The slopes, in the shape of the array.
     """
+    count = np.shape(values)[axis]
     before = (slice(None),) * axis
-    entries = [values[(*before, k)] for k in range(np.shape(values)[axis])]
-    largest, steps = entries[0], []
-    for entry in entries[1:]:
-        steps.append(xp.step(entry - largest))
-        largest = xp.maximum(largest, entry)
-    rest: Any = 1
-    for k in range(len(steps), 0, -1):
-        yield (*before, k), steps[k - 1] * rest
-        rest = (1 - steps[k - 1]) * rest
-    yield (*before, 0), rest
+
+    def part(first: int | None, end: int | None) -> Any:
+        return (*before, slice(first, end))
+
+    if count == 1:
+        return xp.broadcast(xp.number(1), np.shape(values))
+    largest, distance = values, 1
+    while distance < count:
+        joined = xp.maximum(largest[part(distance, None)], largest[part(None, -distance)])
+        largest = xp.put(largest, part(distance, None), joined)
+        distance *= 2
+    steps = xp.step(values[part(1, None)] - largest[part(None, -1)])
+    later, distance = 1 - steps, 1
+    while distance < count - 1:
+        product = later[part(None, -distance)] * later[part(distance, None)]
+        later = xp.put(later, part(None, -distance), product)
+        distance *= 2
+    slopes = xp.put(values, part(None, 1), later[part(None, 1)])
+    slopes = xp.put(slopes, part(-1, None), steps[part(-1, None)])
+    return xp.put(slopes, part(1, -1), steps[part(None, -1)] * later[part(1, None)])

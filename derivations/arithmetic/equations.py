@@ -19,7 +19,20 @@ REFINEMENTS = 12  # halvings of the part of a bracket where a ball does not deci
 
 
 def root_in_balls(f: Function, low: Any, high: Any) -> flint.arb:
-    """An enclosure of the zero of f between low and high; see ``Arithmetic.root``."""
+    """Enclose the zero of f between low and high; see ``Arithmetic.root``.
+
+    Parameters
+    ----------
+    f
+        A continuous function of a ball, with one zero.
+    low, high
+        Points on both sides of it, numbers or balls.
+
+    Returns
+    -------
+    flint.arb
+        The enclosure; all between low and high where no sign is decided.
+    """
     low, high = flint.arb(low), flint.arb(high)
     below, above = low.lower(), high.upper()
     sign = _sign(f(above)) or -_sign(f(below))
@@ -51,7 +64,20 @@ def _sign(x: flint.arb) -> int:
 
 
 def root_in_floats(f: Function, low: Any, high: Any) -> Any:
-    """The middle of the last bracket between neighbouring numbers, or where f is 0."""
+    """Find the zero of f between low and high by bisection.
+
+    Parameters
+    ----------
+    f
+        A function of a number, with one change of sign.
+    low, high
+        Points on both sides of it.
+
+    Returns
+    -------
+    number
+        The middle of the last bracket between neighbouring numbers, or where f is 0.
+    """
     top = f(high)
     if top == 0:
         return high
@@ -65,12 +91,41 @@ def root_in_floats(f: Function, low: Any, high: Any) -> Any:
 
 
 def root_in_symbols(f: Function, low: Any, high: Any) -> Any:
-    """ValueError: the zero of a function is no expression."""
+    """Refuse: the zero of a function is no expression.
+
+    Parameters
+    ----------
+    f, low, high
+        What the other arithmetics take.
+
+    Returns
+    -------
+    never
+        It always raises.
+
+    Raises
+    ------
+    ValueError
+        Always.
+    """
     raise ValueError("a zero of a function is no expression; evaluate it in balls")
 
 
 def solve_balls(a: Any, b: Any) -> Any:
-    """Enclosures of the solution; NaN where the matrix is not proven to be regular."""
+    """Enclose the solution of a system of linear equations.
+
+    Parameters
+    ----------
+    a
+        The matrix, (n, n) balls.
+    b
+        The right-hand side, (n,) or (n, m).
+
+    Returns
+    -------
+    numpy.ndarray
+        Balls of the shape of b; NaN where the matrix is not proven to be regular.
+    """
     columns = b if b.ndim == 2 else b[:, None]
     try:
         entries = flint.arb_mat(a.tolist()).solve(flint.arb_mat(columns.tolist())).entries()
@@ -82,14 +137,42 @@ def solve_balls(a: Any, b: Any) -> Any:
 
 
 def solve_symbols(a: Any, b: Any) -> Any:
-    """By SymPy's LU factorisation."""
+    """Solve a system of linear equations by SymPy's LU factorisation.
+
+    Parameters
+    ----------
+    a
+        The matrix, (n, n) expressions.
+    b
+        The right-hand side, (n,) or (n, m).
+
+    Returns
+    -------
+    numpy.ndarray
+        Expressions of the shape of b.
+    """
     columns = b if b.ndim == 2 else b[:, None]
     solution = sympy.Matrix(a.tolist()).LUsolve(sympy.Matrix(columns.tolist()))
     return np.array(solution.tolist(), dtype=object).reshape(b.shape)
 
 
 def solve_floats(a: Any, b: Any, nan: Any) -> Any:
-    """Gaussian elimination with the largest pivot of each column; NaN where all are 0."""
+    """Solve a system of linear equations by elimination with the largest pivot of each column.
+
+    Parameters
+    ----------
+    a
+        The matrix, (n, n) numbers.
+    b
+        The right-hand side, (n,) or (n, m).
+    nan
+        The NaN of the arithmetic.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the shape of b; NaN where all pivots of a column are 0.
+    """
     a, b = a.copy(), b.copy()
     n = len(a)
     for k in range(n):

@@ -54,7 +54,7 @@ class Format:
 
     @property
     def largest(self) -> float:
-        """The largest number.
+        """The largest finite number of the format.
 
         >>> BINARY16.largest, FLOAT8_E5M2.largest, FLOAT8_E4M3FN.largest
         (65504.0, 57344.0, 448.0)
@@ -125,8 +125,20 @@ class Format:
 
 
 def floor_log2(value: Fraction) -> int:
-    """The exponent e with 2^e <= value < 2^(e+1), for value > 0.
+    """Return the exponent e with 2^e <= value < 2^(e+1).
 
+    Parameters
+    ----------
+    value
+        A positive number.
+
+    Returns
+    -------
+    int
+        The exponent.
+
+    Examples
+    --------
     >>> floor_log2(Fraction(1)), floor_log2(Fraction(7, 8)), floor_log2(Fraction(9, 2))
     (0, -1, 2)
     """
@@ -138,10 +150,20 @@ def floor_log2(value: Fraction) -> int:
 
 
 def exact(number: Any) -> Fraction:
-    """The exact rational value of a finite floating-point number of any supported format.
+    """Return the exact rational value of a finite floating-point number.
 
-    Every format converts to binary64 without rounding.
+    Parameters
+    ----------
+    number
+        A number of any supported format; every one converts to binary64 without rounding.
 
+    Returns
+    -------
+    Fraction
+        The value.
+
+    Examples
+    --------
     >>> exact(np.float32(0.1)) == Fraction(13421773, 2**27)
     True
     """
@@ -169,8 +191,25 @@ ALL_FORMATS = ARRAY_FORMATS | {TFLOAT32.name: TFLOAT32}
 
 
 def format_of(dtype: Any) -> Format:
-    """The format of a NumPy dtype; TypeError, naming the dtype, where it is none of ARRAY_FORMATS.
+    """Return the format of a NumPy dtype.
 
+    Parameters
+    ----------
+    dtype
+        The dtype, or what NumPy makes one of.
+
+    Returns
+    -------
+    Format
+        One of ARRAY_FORMATS.
+
+    Raises
+    ------
+    TypeError
+        If it is none of them; the message names the dtype.
+
+    Examples
+    --------
     >>> format_of(np.float32).name
     'float32'
     """

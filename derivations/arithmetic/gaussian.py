@@ -105,24 +105,57 @@ class D(Opaque):
 
 
 def is_infinity(x: flint.arb) -> bool:
-    """Whether a ball is +inf or -inf alone (not an unbounded one)."""
+    """Tell whether a ball is +inf or -inf alone, not an unbounded one.
+
+    Parameters
+    ----------
+    x
+        The ball.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
     return not x.is_finite() and not x.is_nan() and bool(x.rad() == 0)
 
 
 def ball_normal_cdf(x: flint.arb) -> flint.arb:
-    """Phi = erfc(-x / sqrt 2) / 2: no cancellation on either side; 0 and 1 at the infinities."""
+    """Enclose Phi = erfc(-x / sqrt 2) / 2, without cancellation on either side.
+
+    Parameters
+    ----------
+    x
+        The ball.
+
+    Returns
+    -------
+    flint.arb
+        The enclosure; 0 and 1 at the infinities.
+    """
     if is_infinity(x):
         return flint.arb(1 if x > 0 else 0)
     return (-x / flint.arb(2).sqrt()).erfc() / 2
 
 
 def ball_normal_pdf(x: flint.arb) -> flint.arb:
-    """phi, from its formula."""
+    """Enclose phi by its formula e^(-x^2 / 2) / sqrt(2 pi).
+
+    Parameters
+    ----------
+    x
+        The ball.
+
+    Returns
+    -------
+    flint.arb
+        The enclosure.
+    """
     return (-x * x / 2).exp() / (2 * flint.arb.pi()).sqrt()
 
 
 def ball_scaled_cylinder(nu: Fraction, x: flint.arb) -> flint.arb:
-    """e^(-x^2/4) D_nu(x), by Kummer's functions U for x > 0 and M else.
+    """Enclose e^(-x^2/4) D_nu(x), by Kummer's functions U for x > 0 and M else.
 
     2^(nu/2) e^(-x^2/2) U(-nu/2, 1/2, x^2/2) for x > 0 (DLMF 12.7.14); for every x, with Kummer's
     transformation of DLMF 12.7.12 and 12.7.13,
@@ -131,6 +164,18 @@ def ball_scaled_cylinder(nu: Fraction, x: flint.arb) -> flint.arb:
                   - sqrt(2 pi) x / Gamma(-nu/2) M(1 + nu/2, 3/2, -x^2/2)).
 
     At infinity it is 0, the limit (for nu < 1).
+
+    Parameters
+    ----------
+    nu
+        The order.
+    x
+        The ball.
+
+    Returns
+    -------
+    flint.arb
+        The enclosure; at infinity 0, the limit (for nu < 1).
     """
     if is_infinity(x):
         return flint.arb(0)
@@ -167,7 +212,7 @@ def _far_cylinder(context: mpmath.MPContext, nu: Fraction, x: Any) -> Any:
 
 
 def _near_cylinder(context: mpmath.MPContext, order: Any, x: Any) -> Any:
-    """The same around 0: the second formula of ``ball_scaled_cylinder``."""
+    """e^(-x^2/4) D_nu(x) around 0, by the second formula of ``ball_scaled_cylinder``."""
     square, half = -x * x / 2, context.mpf(1) / 2
     even = context.rgamma((1 - order) / 2) * context.hyp1f1((1 + order) / 2, half, square)
     odd = context.rgamma(-order / 2) * context.hyp1f1(1 + order / 2, 3 * half, square)
@@ -176,7 +221,18 @@ def _near_cylinder(context: mpmath.MPContext, order: Any, x: Any) -> Any:
 
 
 def big_normal_cdf(context: mpmath.MPContext) -> Callable[[Any], Any]:
-    """Phi in mpmath, whose erfc overflows at arguments beyond 10^150."""
+    """Make Phi of big floats, also where mpmath's erfc overflows, beyond 10^150.
+
+    Parameters
+    ----------
+    context
+        What gives the precision.
+
+    Returns
+    -------
+    function
+        Phi of a number.
+    """
 
     def normal_cdf(x: Any) -> Any:
         if abs(x) < FAR or not context.isfinite(x):
@@ -188,12 +244,36 @@ def big_normal_cdf(context: mpmath.MPContext) -> Callable[[Any], Any]:
 
 
 def big_normal_pdf(context: mpmath.MPContext) -> Callable[[Any], Any]:
-    """phi in mpmath, from its formula."""
+    """Make phi of big floats, by its formula.
+
+    Parameters
+    ----------
+    context
+        What gives the precision.
+
+    Returns
+    -------
+    function
+        The density at a number.
+    """
     return lambda x: context.exp(-x * x / 2) / context.sqrt(2 * context.pi)
 
 
 def big_scaled_cylinder(context: mpmath.MPContext) -> Callable[[Fraction, Any], Any]:
-    """e^(-x^2/4) D_nu(x): by mpmath's own D_nu, but for 0 (where that is slow) and far away."""
+    """Make e^(-x^2/4) D_nu(x) of big floats.
+
+    mpmath's own D_nu is used but for 0 (where that is slow) and far away.
+
+    Parameters
+    ----------
+    context
+        What gives the precision.
+
+    Returns
+    -------
+    function
+        One of the order and a number.
+    """
 
     def scaled_cylinder(nu: Fraction, x: Any) -> Any:
         if context.isinf(x):
@@ -216,15 +296,50 @@ WIDE.prec = 64
 
 
 def float_normal_cdf(x: float) -> float:
-    """Phi by the C library."""
+    """Compute Phi in binary64 by the C library's erfc.
+
+    Parameters
+    ----------
+    x
+        The number.
+
+    Returns
+    -------
+    float
+        The probability.
+    """
     return 0.5 * math.erfc(-x / math.sqrt(2))
 
 
 def float_normal_pdf(x: float) -> float:
-    """phi by the C library."""
+    """Compute phi in binary64 by the C library's exponential.
+
+    Parameters
+    ----------
+    x
+        The number.
+
+    Returns
+    -------
+    float
+        The density.
+    """
     return math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
 def float_scaled_cylinder(nu: Fraction, x: float) -> float:
-    """e^(-x^2/4) D_nu(x) rounded from 64 bits."""
+    """Compute e^(-x^2/4) D_nu(x), rounded from 64 bits to binary64.
+
+    Parameters
+    ----------
+    nu
+        The order.
+    x
+        The number.
+
+    Returns
+    -------
+    float
+        The value; NaN for NaN.
+    """
     return math.nan if math.isnan(x) else float(big_scaled_cylinder(WIDE)(nu, WIDE.mpf(x)))

@@ -48,7 +48,7 @@ class Variable:
 
     @property
     def T(self) -> Any:
-        """The transposed array."""
+        """Return the transposed array, recorded on the tape."""
         return self.tape.record(self.value.T, (self, lambda g: g.T))
 
     def __len__(self) -> int:
@@ -124,6 +124,18 @@ def sweep(results: Sequence[tuple[Variable, Any]], wrt: Sequence[Variable]) -> l
     that each is made from earlier ones, and let G_j be the derivative of sum_i g_i y_i in v_j with
     all later ones dependent on it.  Then G_j = sum_k G_k dv_k / dv_j over the k made from v_j, and
     each such k > j.  Going from m down, G_j is complete when j is reached.
+
+    Parameters
+    ----------
+    results
+        Variables of one tape, each with its cotangent, which has its shape.
+    wrt
+        The variables.
+
+    Returns
+    -------
+    list
+        For each of ``wrt`` an array of its shape; zeros where no result depends on it.
     """
     cotangents: dict[int, Any] = {}
     variables: dict[int, Variable] = {}

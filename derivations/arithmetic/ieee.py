@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 from typing import Any
@@ -38,12 +39,28 @@ def ieee(fmt: Format) -> Arithmetic:
     underflow and invalid operations give infinities, subnormals and NaN, without warnings:
     evaluate under ``np.errstate(all="ignore")``.  sigmoid, softplus, erf and the Gaussian functions
     are computed in binary64 and rounded to the format; rsqrt is 1 / sqrt(x), two roundings.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+
+    Returns
+    -------
+    Arithmetic
+        One whose numbers are NumPy scalars and arrays of the format.
     """
     scalar = fmt.dtype.type
+
+    @functools.lru_cache(maxsize=64)  # formulas name the same few for every entry of an array
+    def whole(value: int) -> Any:
+        return fmt.round(Fraction(value))
 
     def number(value: Any) -> Any:
         if isinstance(value, scalar):
             return value
+        if type(value) is int:
+            return whole(value)
         value = value.item() if isinstance(value, np.generic) else value
         finite = isinstance(value, Fraction) or np.isfinite(value)
         return fmt.round(Fraction(value)) if finite else scalar(value)

@@ -16,11 +16,25 @@ MOST_SWEEPS = 64
 
 
 def singular_values_of_balls(a: Any, descending: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """The roots of the eigenvalues of A^T A, which the library encloses by proof.
+    """Enclose singular values by the roots of the eigenvalues of A^T A.
 
     The eigenvalues are real and not negative, so of their enclosures in the plane only that part
     counts.  Of an eigenvalue that is isolated, the eigenvector is a complex multiple of v_k; its
     quotient by one of its entries is real.  Where eigenvalues are not isolated, V is NaN.
+
+    Parameters
+    ----------
+    a
+        The matrix A, of at least as many rows as columns.
+    descending
+        Sorts balls: ``Arithmetic.descending``.
+
+    Returns
+    -------
+    values
+        Enclosures of sigma_1, sigma_2, ...
+    vectors
+        Enclosures of the columns of V; NaN where eigenvalues are not isolated.
     """
     matrix = flint.arb_mat(a.tolist())
     gram, size = matrix.transpose() * matrix, a.shape[1]
@@ -55,9 +69,26 @@ def _roots(eigenvalues: Any) -> Any:
 
 
 def singular_values_of_floats(a: Any, xp: Any, roundoff: Any) -> tuple[Any, Any]:
-    """One-sided Jacobi rotations, until all columns are orthogonal to rounding.
+    """Compute singular values by one-sided Jacobi rotations.
 
-    Golub, Van Loan 2013, Matrix Computations, section 8.6.3.
+    The columns are rotated until all are orthogonal to rounding (Golub, Van Loan 2013, Matrix
+    Computations, section 8.6.3).
+
+    Parameters
+    ----------
+    a
+        The matrix A, of at least as many rows as columns.
+    xp
+        The arithmetic.
+    roundoff
+        Its unit roundoff.
+
+    Returns
+    -------
+    values
+        The singular values sigma_1, sigma_2, ...
+    vectors
+        The columns of V.
     """
     columns, v = list(a.T), list(xp.array(np.eye(a.shape[1])))
     for _ in range(MOST_SWEEPS):
@@ -83,5 +114,21 @@ def singular_values_of_floats(a: Any, xp: Any, roundoff: Any) -> tuple[Any, Any]
 
 
 def no_singular_values(a: Any) -> tuple[Any, Any]:
-    """Of symbols they are no expressions in general: ValueError."""
+    """Refuse: singular values of symbols are no expressions in general.
+
+    Parameters
+    ----------
+    a
+        The matrix.
+
+    Returns
+    -------
+    never
+        It always raises.
+
+    Raises
+    ------
+    ValueError
+        Always.
+    """
     raise ValueError("singular values are no expressions in general; evaluate them in balls")

@@ -17,8 +17,20 @@ from .singular_values import no_singular_values
 
 
 def number(value: Any) -> sympy.Expr:
-    """An exact value as a rational number, an expression as it is.
+    """Make a symbol of an exact value, and leave an expression as it is.
 
+    Parameters
+    ----------
+    value
+        A float, an integer, a Fraction or an expression.
+
+    Returns
+    -------
+    sympy.Expr
+        A rational number, or the expression.
+
+    Examples
+    --------
     >>> number(0.375)
     3/8
     """

@@ -106,7 +106,8 @@ class Tape:
         def recorded(x: Any) -> Any:
             a = self.value_of(x)
             y = function(a)
-            return self.record(y, (x, lambda g: g * slope(xp, self._kept(a), self._kept(y))))
+            found = self.record(y, (x, lambda g: g * slope(xp, self._kept(a), self._kept(y))))
+            return self._statistic(found) if name in ("sqrt", "rsqrt") else found
 
         return recorded
 
@@ -134,7 +135,13 @@ class Tape:
     def mean(self, a: Any, axis: int | None = None) -> Any:
         """The sum over the number of terms."""
         terms = np.prod(np.shape(a)) if axis is None else np.shape(a)[axis]
-        return self.sum(a, axis) / self.number(int(terms))
+        return self._statistic(self.sum(a, axis) / self.number(int(terms)))
+
+    def _statistic(self, x: Any) -> Any:
+        """A mean or a root: where the backward pass reads it as stored, all made from it does."""
+        if not getattr(self.below, "stores_forward", False):
+            return x
+        return self.record(self._kept(self.value_of(x)), (x, lambda g: g))
 
     def cumsum(self, a: Any) -> Any:
         """Term k is in all sums from k on."""
@@ -236,10 +243,7 @@ class Tape:
         along = (axis or 0) % np.ndim(a)
 
         def pullback(g: Any) -> Any:
-            result = xp.zeros(np.shape(a))
-            for index, slope in attained(xp, a, along):
-                result = xp.put(result, index, g * slope)
-            return result
+            return xp.expand_dims(g, along) * attained(xp, a, along)
 
         return self.record(xp.max(a, along), (x, pullback))
 
@@ -328,7 +332,7 @@ class Tape:
 
     @property
     def pi(self) -> Any:
-        """As in the arithmetic below."""
+        """The number pi of the arithmetic below."""
         return self.below.pi
 
     @property

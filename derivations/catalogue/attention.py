@@ -1,6 +1,8 @@
 """Attention: means of values, weighted by the softmax of scores."""
 
 from ..definition import Parameter, define
+from ..proofs.facts import PermutationInvariant, ShiftInvariant
+from ..proofs.facts_of_arguments import At, Between, Homogeneous, Limit
 from ..signature import Mask, Matrix, Vector
 
 SOFTCAP = Parameter(0.0, 0.0, 1e4, values=(2.0, 30.0))
@@ -31,6 +33,13 @@ def _scale(q, scale, xp):
         "scale": Parameter(None, 2.0**-16, 2.0**16, values=(1.0,), depends="1 / sqrt(d)"),
         "softcap": SOFTCAP,
     },
+    facts=(
+        At(ShiftInvariant("k", along="n"), softcap=0),
+        PermutationInvariant("n"),
+        Homogeneous("v", 1),
+        Between("v", "n", mask="mask"),
+        Limit("softcap", reached_at=0),
+    ),
 )
 def attention(q, k, v, mask, xp, scale=None, softcap=0.0):
     """Attention of one query, sum_j softmax(scale k q)_j v_j over the keys that the mask keeps.

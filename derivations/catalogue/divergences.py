@@ -1,6 +1,8 @@
 """Divergences between the distributions of two vectors of logits."""
 
 from ..definition import Parameter, define
+from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ..proofs.facts_of_arguments import ZeroWhereEqual
 from ..signature import Vector
 
 
@@ -23,6 +25,15 @@ def _log_probabilities(student, teacher, temperature, xp):
     ),
     arguments={"student": Vector("K"), "teacher": Vector("K")},
     parameters={"temperature": Parameter(1.0, 2.0**-4, 2.0**6, values=(0.5, 4.0))},
+    facts=(
+        Range(lower=0),
+        ZeroWhereEqual("student", "teacher"),
+        ShiftInvariant("student"),
+        ShiftInvariant("teacher"),
+        Convex("student"),
+        GradientSumsTo(0, "student"),
+        PermutationInvariant("K"),
+    ),
 )
 def kl_divergence(student, teacher, xp, temperature=1.0):
     """Distillation loss T^2 KL(softmax(teacher / T) || softmax(student / T)), T the temperature."""

@@ -1,6 +1,8 @@
 """Losses of a hidden state: the logits are its products with the rows of a weight matrix."""
 
 from ..definition import define
+from ..proofs.facts import PermutationInvariant, Range
+from ..proofs.facts_of_arguments import At, Limit, ReducesTo
 from ..signature import Label, Matrix, Vector
 from .attention import SOFTCAP, capped
 
@@ -17,6 +19,22 @@ from .attention import SOFTCAP, capped
         "label": Label("K"),
     },
     parameters={"softcap": SOFTCAP},
+    facts=(
+        Range(lower=0),
+        PermutationInvariant("K"),
+        At(
+            ReducesTo(
+                "cross_entropy",
+                lambda xp, hidden, weight, label: {
+                    "logits": xp.dot(weight, hidden),
+                    "label": label,
+                },
+                "weight hidden, label",
+            ),
+            softcap=0,
+        ),
+        Limit("softcap", reached_at=0),
+    ),
 )
 def linear_cross_entropy(hidden, weight, label, xp, softcap=0.0):
     """Cross-entropy log sum_k e^z_k - z_label of the logits z = weight hidden.

@@ -3,7 +3,14 @@
 from fractions import Fraction
 
 from ..definition import Parameter, define
-from ..proofs.facts import Range
+from ..proofs.facts import (
+    GradientSumsTo,
+    PermutationEquivariant,
+    Range,
+    ShiftInvariant,
+    SumsTo,
+)
+from ..proofs.facts_of_arguments import At, GradientOrthogonalTo, Homogeneous, ReducesTo
 from ..signature import Real, Vector
 
 HALF = Fraction(1, 2)
@@ -43,6 +50,12 @@ def _(v, xp, width=1.0):
     arguments={"x": Vector("K"), "gain": Vector("K", shared=True)},
     output=("K",),
     parameters={"eps": Parameter(1e-6, 0.0, 1.0, values=(0.0, 2.0**-4))},
+    facts=(
+        At(Homogeneous("x", 0), eps=0),
+        Homogeneous("gain", 1),
+        PermutationEquivariant("K"),
+        At(GradientOrthogonalTo("x"), eps=0),
+    ),
 )
 def rms_norm(x, gain, xp, eps=1e-6):
     """RMSNorm gain x / sqrt(mean x^2 + eps)."""
@@ -69,6 +82,21 @@ def _(x, gain, xp, eps=1e-6):
     },
     output=("K",),
     parameters={"eps": Parameter(1e-5, 0.0, 1.0, values=(0.0, 2.0**-4))},
+    facts=(
+        ShiftInvariant("x"),
+        At(Homogeneous("x", 0), eps=0),
+        At(SumsTo(0), gain=1, bias=0),
+        PermutationEquivariant("K"),
+        GradientSumsTo(0, "x"),
+        At(
+            ReducesTo(
+                "rms_norm",
+                lambda xp, x, gain, bias: {"x": x - xp.mean(x), "gain": gain},
+                "x - mean x, gain",
+            ),
+            bias=0,
+        ),
+    ),
 )
 def layer_norm(x, gain, bias, xp, eps=1e-5):
     """Layer norm gain c / sqrt(mean c^2 + eps) + bias, c = x - mean x."""

@@ -22,6 +22,9 @@ from . import (
     sao2026_activations as ghosts_activations,
 )
 from . import (
+    sao2026_bounds as ghosts_bounds,
+)
+from . import (
     sao2026_curvature as ghosts_curvature,
 )
 from . import (
@@ -43,6 +46,7 @@ __all__ = [
     "collapse",
     "comp_sum",
     "ghosts_activations",
+    "ghosts_bounds",
     "ghosts_curvature",
     "ghosts_divergence",
     "ghosts_radius",

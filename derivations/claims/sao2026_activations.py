@@ -29,7 +29,8 @@ from .register import (
     refuted,
     require,
 )
-from .sao2026_radius import GHOSTS, as_ball, softplus_series
+from .sao2026_bounds import softplus_series
+from .sao2026_radius import GHOSTS, as_ball
 
 BITS = 128
 DENSITY_AT_0 = 1 / sympy.sqrt(2 * sympy.pi)

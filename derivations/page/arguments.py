@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import sympy
 from ..arithmetic.reverse_mode import vector_jacobian_product
 from ..arithmetic.symbols import symbols
 from ..definition import Definition
+from ..proofs.prove import REFUTED, Proof, prove
 from ..proofs.time_limit import OutOfTime, time_limit
 from ..signature import Integer, Kind, Label, Labels, Mask, Numbers
 from .sections import Equation, Section, parameters_of
@@ -36,8 +37,8 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
     Yields
     ------
     Section
-        The formula, the gradient or vector-Jacobian product, the arguments, other forms, and
-        parameters.
+        The formula, the gradient or vector-Jacobian product, the arguments, facts, other forms,
+        and parameters.
     """
     signature = definition.signature
     values = {name: _symbolic(name, kind) for name, kind in signature.arguments.items()}
@@ -63,9 +64,37 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
         yield _gradient(definition, values, parameters, outputs)
     items = [(name, _kind_told(kind)) for name, kind in signature.arguments.items()]
     yield Section("Arguments", items=items)
+    if definition.facts:
+        yield _facts(definition)
     if definition.forms:
         yield Section("Other forms", items=[(form, "") for form in definition.forms])
     yield from parameters_of(definition)
+
+
+def _facts(definition: Definition) -> Section:
+    """What became of each declared fact: proven, certified at points, refuted, or says nothing."""
+    proofs: dict[str, list[Proof]] = {}
+    for proof in prove(definition):
+        proofs.setdefault(proof.statement, []).append(proof)
+    return Section("Facts", items=[(text, _outcome(found)) for text, found in proofs.items()])
+
+
+def _outcome(proofs: Sequence[Proof]) -> str:
+    """What became of a statement at all sizes, in words.
+
+    >>> _outcome([Proof("softmax", "f = 1", 2, False, "no proof was found", 8)])
+    'certified at 8 points (no proof was found)'
+    """
+    failed = [proof for proof in proofs if not proof.proven]
+    if not failed:
+        sizes = ", ".join(str(proof.size) for proof in proofs)
+        return f"proven for axes of {sizes}"
+    reason = failed[0].reason
+    if failed[0].points:
+        return f"certified at {failed[0].points} points ({reason})"
+    if reason.startswith(REFUTED):
+        return f"REFUTED{reason.removeprefix(REFUTED)}"
+    return f"NOT PROVEN ({reason})"
 
 
 def _gradient(

@@ -23,6 +23,7 @@ import sympy
 
 from ..arithmetic.systems import symbols
 from ..definition import Definition, Output
+from .points import transpositions
 
 XP = symbols()
 
@@ -41,6 +42,7 @@ class Symbolic:
     point: tuple[sympy.Expr, ...]
     label: int | None = None
     signs: tuple[int, ...] = ()  # of an orthant
+    symbolic = True
 
     @classmethod
     def plain(cls, definition: Definition, size: int, label: int | None = None) -> Symbolic:
@@ -111,12 +113,27 @@ class Symbolic:
         label = self.label if label is None else label
         return list(self.apply(self.definition.formula, point or self.point, label).reshape(-1))
 
+    def shift(self, argument: str = "", along: str = "") -> tuple[list[sympy.Expr], sympy.Expr]:
+        """The outputs where an offset is added to all logits, and the offset: a logarithm."""
+        c = sympy.log(sympy.Symbol("y", positive=True))
+        return self.value([z + c for z in self.point]), c
+
+    def permutations(
+        self, axis: str, equivariant: bool
+    ) -> Iterator[tuple[list[sympy.Expr], list[sympy.Expr]]]:
+        """The outputs where logits are permuted, with what they have to be: transpositions."""
+        value, z = self.value(), self.point
+        for order in transpositions(self.size):
+            label = None if self.label is None else order.index(self.label)
+            moved = self.value([z[k] for k in order], label)
+            yield moved, [value[k] for k in order] if equivariant else value
+
     def differentiate(self, expression: sympy.Expr, k: int) -> sympy.Expr:
         """The partial derivative in z_k."""
         x = self.coordinates[k]
         return sympy.diff(expression, x) / sympy.diff(self.point[k], x)
 
-    def derivatives(self) -> np.ndarray:
+    def derivatives(self, argument: str = "") -> np.ndarray:
         """Matrix of d output_i / d z_j, differentiated by SymPy."""
         rows = [[self.differentiate(f, k) for k in range(self.size)] for f in self.value()]
         return np.array(rows, dtype=object)
@@ -138,7 +155,7 @@ class Symbolic:
             )
         return gradient.reshape(outputs, self.size)
 
-    def hessians(self) -> list[sympy.Matrix]:
+    def hessians(self, argument: str = "") -> list[sympy.Matrix]:
         """The Hessian matrix of each output."""
         return [
             sympy.Matrix(

@@ -1,7 +1,11 @@
 """The facts that a definition declares: each states claims that ``prove`` settles symbolically.
 
 ``verify`` turns the same facts into tests of implementations, so that nobody writes a property
-twice.  A claim is an expression over symbolic arguments that must vanish, or must not be negative.
+twice.  A claim is an expression over the arguments that must vanish, or must not be negative.
+
+Definitions with named arguments say of which argument, and along which axis, a fact is meant; a
+definition of a row has one argument of numbers, and says nothing.  More kinds of facts, which speak
+of named arguments alone, stand in ``facts_of_arguments``.
 """
 
 from __future__ import annotations
@@ -14,13 +18,19 @@ from typing import Any
 import sympy
 
 from .charts import Symbolic
+from .points import Point
+
+Case = Symbolic | Point
 
 
 @dataclass(frozen=True)
 class Claim:
-    """``expression`` in positive symbols vanishes, or (``nonnegative``) is never negative."""
+    """``expression`` vanishes, or (``nonnegative``) is never negative.
 
-    expression: sympy.Expr
+    It is in symbols, or a ball that encloses its value at a point.
+    """
+
+    expression: Any
     nonnegative: bool = False
 
 
@@ -35,75 +45,95 @@ class SumsTo:
         """The property in a line."""
         return f"outputs sum to {self.total}"
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
+    def claims(self, case: Case) -> Iterator[Claim]:
         """sum_i f_i - total = 0."""
         yield Claim(sum(case.value()) - self.total)
 
 
 @dataclass(frozen=True)
 class ShiftInvariant:
-    """A common offset of all logits changes nothing."""
+    """A common offset of all logits, or of all entries of an argument, changes nothing.
 
-    text: str = "f(z + c) = f(z)"
+    ``along`` an axis of a matrix, the offset is a vector: it is added to each of the rows.
+    """
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
-        """f_i(z + c) - f_i(z) = 0, with c = log of a positive symbol."""
-        yield from _shift(case, 0)
+    argument: str = ""
+    along: str = ""
+
+    @property
+    def text(self) -> str:
+        """The property in a line."""
+        z = self.argument or "z"
+        meant = f", c the same for all {self.along}" if self.along else ""
+        return f"f({z} + c) = f({z}){meant}"
+
+    def claims(self, case: Case) -> Iterator[Claim]:
+        """f_i(z + c) - f_i(z) = 0."""
+        yield from _shift(case, self.argument, self.along, 0)
 
 
 @dataclass(frozen=True)
 class ShiftEquivariant:
-    """A common offset of all logits is added to the value."""
+    """A common offset of all logits, or of all entries of an argument, is added to the value."""
 
-    text: str = "f(z + c) = f(z) + c"
+    argument: str = ""
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
-        """f(z + c) - f(z) - c = 0, with c = log of a positive symbol."""
-        yield from _shift(case, 1)
+    @property
+    def text(self) -> str:
+        """The property in a line."""
+        z = self.argument or "z"
+        return f"f({z} + c) = f({z}) + c"
+
+    def claims(self, case: Case) -> Iterator[Claim]:
+        """f(z + c) - f(z) - c = 0."""
+        yield from _shift(case, self.argument, "", 1)
 
 
-def _shift(case: Symbolic, gain: int) -> Iterator[Claim]:
-    c = sympy.log(sympy.Symbol("y", positive=True))
-    moved = case.value([z + c for z in case.point])
+def _shift(case: Case, argument: str, along: str, gain: int) -> Iterator[Claim]:
+    moved, c = case.shift(argument, along)
     for before, after in zip(case.value(), moved, strict=True):
-        yield Claim(after - before - gain * c)
+        yield Claim(after - before - gain * c if gain else after - before)
 
 
 @dataclass(frozen=True)
 class PermutationEquivariant:
-    """Permuting the logits permutes the outputs."""
+    """Permuting the logits, or an axis of all arguments that have it, permutes the outputs."""
 
-    text: str = "f(Pz) = P f(z)"
+    axis: str = ""
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
+    @property
+    def text(self) -> str:
+        """The property in a line."""
+        return f"f(P .) = P f(.), P permutes {self.axis}" if self.axis else "f(Pz) = P f(z)"
+
+    def claims(self, case: Case) -> Iterator[Claim]:
         """Adjacent transpositions, which generate all permutations."""
-        value, z = case.value(), case.point
-        for order in _transpositions(case.size):
-            permuted = case.value([z[k] for k in order])
-            for i, k in enumerate(order):
-                yield Claim(permuted[i] - value[k])
+        yield from _permutations(case, self.axis, equivariant=True)
 
 
 @dataclass(frozen=True)
 class PermutationInvariant:
-    """Permuting the logits, and the label with them, changes nothing."""
+    """Permuting the logits, and the label with them, changes nothing.
 
-    text: str = "f(Pz) = f(z)"
+    So an axis of all arguments that have it, with the labels into it.
+    """
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
+    axis: str = ""
+
+    @property
+    def text(self) -> str:
+        """The property in a line."""
+        return f"f(P .) = f(.), P permutes {self.axis}" if self.axis else "f(Pz) = f(z)"
+
+    def claims(self, case: Case) -> Iterator[Claim]:
         """Adjacent transpositions, which generate all permutations."""
-        value, z = case.value(), case.point
-        for order in _transpositions(case.size):
-            label = None if case.label is None else order.index(case.label)
-            for before, after in zip(value, case.value([z[k] for k in order], label), strict=True):
-                yield Claim(after - before)
+        yield from _permutations(case, self.axis, equivariant=False)
 
 
-def _transpositions(size: int) -> Iterator[list[int]]:
-    for k in range(size - 1):
-        order = list(range(size))
-        order[k], order[k + 1] = order[k + 1], order[k]
-        yield order
+def _permutations(case: Case, axis: str, *, equivariant: bool) -> Iterator[Claim]:
+    for found, wanted in case.permutations(axis, equivariant):
+        for after, before in zip(found, wanted, strict=True):
+            yield Claim(after - before)
 
 
 @dataclass(frozen=True)
@@ -134,17 +164,30 @@ class Increasing:
 
 @dataclass(frozen=True)
 class Convex:
-    """The Hessian is positive semidefinite."""
+    """The Hessian, in the logits or in an argument, is positive semidefinite."""
 
-    text: str = "f is convex"
+    argument: str = ""
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
-        """All principal minors of the Hessian are nonnegative (Sylvester's criterion)."""
+    @property
+    def text(self) -> str:
+        """The property in a line."""
+        return f"f is convex in {self.argument}" if self.argument else "f is convex"
+
+    def claims(self, case: Case) -> Iterator[Claim]:
+        """All principal minors of the Hessian are nonnegative (Sylvester's criterion).
+
+        At a point of numbers: the value in the middle of two points is below the chord.
+        """
+        if isinstance(case, Point) and not case.symbolic:
+            a, b, middle = case.chord(self.argument)
+            for fa, fb, fm in zip(a, b, middle, strict=True):
+                yield Claim((fa + fb) / 2 - fm, nonnegative=True)
+            return
         if case.definition.breakpoint_at_zero:
             # Orthant by orthant nothing is said of the kink between them: not proven this way.
             yield Claim(sympy.Integer(-1), nonnegative=True)
             return
-        (hessian,) = case.hessians()
+        (hessian,) = case.hessians(self.argument)
         indices = range(hessian.rows)
         for size in range(1, hessian.rows + 1):
             for chosen in itertools.combinations(indices, size):
@@ -154,18 +197,23 @@ class Convex:
 
 @dataclass(frozen=True)
 class GradientSumsTo:
-    """The components of the gradient add up to a constant."""
+    """The components of the gradient, in the logits or in an argument, add up to a constant.
+
+    Of several results, those of the gradient of their sum, each times any number.
+    """
 
     total: int
+    argument: str = ""
 
     @property
     def text(self) -> str:
         """The property in a line."""
-        return f"gradient components sum to {self.total}"
+        where = f" in {self.argument}" if self.argument else ""
+        return f"gradient components{where} sum to {self.total}"
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
+    def claims(self, case: Case) -> Iterator[Claim]:
         """sum_k d f / d z_k - total = 0."""
-        for row in case.derivatives():
+        for row in case.derivatives(self.argument):
             yield Claim(sum(row) - self.total)
 
 
@@ -183,7 +231,7 @@ class Range:
         high = "" if self.upper is None else f" <= {self.upper}"
         return f"{low}f{high}"
 
-    def claims(self, case: Symbolic) -> Iterator[Claim]:
+    def claims(self, case: Case) -> Iterator[Claim]:
         """f_i - lower >= 0 and upper - f_i >= 0."""
         for f in case.value():
             if self.lower is not None:

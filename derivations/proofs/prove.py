@@ -8,9 +8,9 @@ normalisation of two, which is +-1.  Nor is one that takes longer than TIME_LIMI
   factored arguments first, after which those of different irreducible factors stand for themselves.
   So do square roots, but for their squares, and Gaussian functions (``gaussian``) of one argument.
 * ``never_negative``: after cancelling, numerator and denominator are polynomials with nonnegative
-  coefficients in positive symbols.  sum c_i log A_i >= 0 is prod A_i^(c_i m) - 1 >= 0 for any m > 0
-  that clears the denominators of c.  An expression affine in a parameter is nonnegative on an
-  interval when it is at both ends.
+  coefficients in positive symbols and even powers of real ones.  sum c_i log A_i >= 0 is
+  prod A_i^(c_i m) - 1 >= 0 for any m > 0 that clears the denominators of c.  An expression affine
+  in a parameter is nonnegative on an interval when it is at both ends.
 """
 
 from __future__ import annotations
@@ -22,16 +22,30 @@ from dataclasses import dataclass
 import sympy
 
 from ..arithmetic.gaussian import Opaque, Phi
-from ..definition import Definition, Parameter
+from ..definition import Definition, Fact, Parameter
 from .charts import Symbolic
+from .chosen_points import symbolic_points
+from .decided import decided_symbols
+from .examine import examine
+from .exponentials import (
+    Names,
+    exponents_as_logarithms,
+    logarithms_as_exponents,
+    name_exponentials,
+)
 from .facts import Claim
+from .facts_of_arguments import OF_ARGUMENTS
 from .time_limit import OutOfTime, time_limit
 
 SIZES = (2, 3, 4)
+SIZES_OF_AXES = (2, 3)
+AXES_LIMIT = 20.0  # seconds, where arguments are named
 TIME_LIMIT = 120.0  # seconds for a statement at one size; those of the catalogue take a few
 NO_CLAIM = "it claims nothing there"
 NO_PROOF = "no proof was found"
 CONSTANT = "the function is constant there"
+IDLE = "it says nothing"
+REFUTED = "refuted"
 DISCONTINUOUS = "no proof of continuity at 0 was found"
 
 
@@ -44,6 +58,7 @@ class Proof:
     size: int
     proven: bool
     reason: str = ""  # why it is not proven
+    points: int = 0  # at which it was certified, where it is not proven
 
 
 def vanishes(expression: sympy.Expr) -> bool:
@@ -65,7 +80,8 @@ def vanishes(expression: sympy.Expr) -> bool:
     >>> vanishes(sympy.log(x**2 + x * y) - sympy.log(x) - sympy.log(x + y)), vanishes(x - y)
     (True, False)
     """
-    expression = _expand_logs(_name_functions(expression))
+    expression, exponentials = _name_functions(expression)
+    expression = logarithms_as_exponents(_expand_logs(expression), exponentials)
     if _indefinite(expression):
         return False
     expression = expression.xreplace({log: sympy.Dummy() for log in expression.atoms(sympy.log)})
@@ -109,7 +125,7 @@ def never_negative(
         for symbol, parameter in (parameters or {}).items()
     }
     parameters = {known[symbol]: parameter for symbol, parameter in (parameters or {}).items()}
-    expression = _name_functions(sympy.sympify(expression).xreplace(known))
+    expression, exponentials = _name_functions(sympy.sympify(expression).xreplace(known))
     for symbol, parameter in parameters.items():
         if expression.has(symbol):
             if not (math.isfinite(parameter.lower) and math.isfinite(parameter.upper)):
@@ -119,7 +135,10 @@ def never_negative(
             ends = (sympy.Rational(parameter.lower), sympy.Rational(parameter.upper))
             rest = {s: p for s, p in parameters.items() if s is not symbol}
             return all(never_negative(expression.subs(symbol, e), rest) for e in ends)
-    expression = _expand_logs(expression)
+    if exponentials:
+        expression = exponents_as_logarithms(_expand_logs(expression), exponentials)
+    else:
+        expression = _expand_logs(expression)
     if _indefinite(expression):
         return False
     logs = expression.atoms(sympy.log)
@@ -140,27 +159,28 @@ def never_negative(
     fraction = _fraction(expression)
     if fraction is None:
         return False
-    positive = all(symbol.is_positive for symbol in expression.free_symbols)
-    coefficients = [*fraction.numer.coeffs(), *fraction.denom.coeffs()]
-    return positive and all(c >= 0 for c in coefficients)
+    return all(
+        c >= 0 and all(map(_power_is_not_negative, fraction.numer.ring.symbols, powers))
+        for powers, c in [*fraction.numer.terms(), *fraction.denom.terms()]
+    )
 
 
-def _name_functions(expression: sympy.Expr) -> sympy.Expr:
+def _power_is_not_negative(symbol: sympy.Symbol, exponent: int) -> bool:
+    return bool(exponent == 0 or symbol.is_positive or (symbol.is_real and exponent % 2 == 0))
+
+
+def _name_functions(expression: sympy.Expr) -> tuple[sympy.Expr, Names]:
     """Put symbols for Gaussian functions and exponentials, positive ones where these are positive.
 
     What holds for all values of independent symbols holds for the functions.  Phi, which lies
-    between 0 and 1, is p / (1 + p) with p > 0.  Exponentials whose exponents are the same once
-    their logarithms are expanded have one name.
+    between 0 and 1, is p / (1 + p) with p > 0.  What the names of exponentials stand for is given.
     """
     expression = sympy.sympify(expression)
     names = {}
-    known: dict[sympy.Expr, sympy.Symbol] = {}
-    for function in expression.atoms(Opaque, sympy.exp):
+    for function in expression.atoms(Opaque):
         name = sympy.Dummy(real=True, positive=function.is_positive or None)
-        if isinstance(function, sympy.exp):
-            name = known.setdefault(_expand_logs(function.args[0]), name)
         names[function] = name / (1 + name) if isinstance(function, Phi) else name
-    return expression.xreplace(names)
+    return name_exponentials(expression.xreplace(names), _expand_logs)
 
 
 def _indefinite(expression: sympy.Expr) -> bool:
@@ -188,6 +208,8 @@ def _name_roots(
         for factor in sympy.Mul.make_args(sympy.sqrt(sympy.factor(power.base))):
             if factor.is_Pow and factor.exp == sympy.Rational(1, 2):
                 factor = roots.setdefault(factor.base, sympy.Dummy())
+            elif isinstance(factor, sympy.Abs):  # the root of a square
+                factor = roots.setdefault(factor.args[0] ** 2, sympy.Dummy())
             result *= factor
         return result ** (2 * power.exp)
 
@@ -300,7 +322,7 @@ def _everywhere(claims: Callable[[Symbolic], Iterator[Claim]], charts: Iterable[
 
 
 def prove(
-    definition: Definition, sizes: tuple[int, ...] = SIZES, seconds: float = TIME_LIMIT
+    definition: Definition, sizes: tuple[int, ...] | None = None, seconds: float = TIME_LIMIT
 ) -> list[Proof]:
     """Prove every declared fact, and the gradient, for the given numbers of classes.
 
@@ -309,14 +331,16 @@ def prove(
     definition
         The definition.
     sizes
-        The numbers of classes; they do not count for a function of one real.
+        The numbers of classes; they do not count for a function of one real.  Of a definition with
+        named arguments, the sizes of all axes.  If None, SIZES or SIZES_OF_AXES.
     seconds
         The most time for a statement at one size; what takes longer is not proven.
 
     Returns
     -------
     list of Proof
-        One for each statement and size, proven or with the reason why not.
+        One for each statement and size, proven or with the reason why not, which for named
+        arguments may be that a point refutes it.
 
     Examples
     --------
@@ -324,11 +348,14 @@ def prove(
     >>> all(p.proven for p in prove(lookup("softplus")))
     True
     """
-    statements = {fact.text: fact.claims for fact in definition.facts}
+    if not definition.of_a_row:
+        return [*_of_arguments(definition, definition.facts, sizes, seconds)]
+    apart = [fact for fact in definition.facts if isinstance(fact, OF_ARGUMENTS)]
+    statements = {fact.text: fact.claims for fact in definition.facts if fact not in apart}
     if definition.gradient is not None:
         statements["closed-form gradient = derivative"] = gradient_claims
     proofs = []
-    for size in (1,) if definition.elementwise else sizes:
+    for size in (1,) if definition.elementwise else sizes or SIZES:
         charts = list(Symbolic.charts(definition, size))
         try:
             with time_limit(seconds):
@@ -342,7 +369,45 @@ def prove(
             else:
                 reason = _proof(claims, charts, seconds) if is_continuous else DISCONTINUOUS
             proofs.append(Proof(definition.name, statement, size, not reason, reason))
-    return proofs
+    return [*proofs, *_of_arguments(definition, apart, sizes, seconds)]
+
+
+def _of_arguments(
+    definition: Definition, facts: Iterable[Fact], sizes: tuple[int, ...] | None, seconds: float
+) -> Iterator[Proof]:
+    """The proofs of facts of named arguments, by points first (``examine``)."""
+    for fact in facts:
+        points, stated = 0, ""
+        try:
+            seen = examine(definition, fact)
+        except (ArithmeticError, IndexError, LookupError, TypeError, ValueError) as error:
+            stated = f"it cannot be stated: {error}"
+        else:
+            points = seen.points
+            stated = seen.idle and f"{IDLE}: {seen.idle}"
+            stated = stated or (seen.counterexample and f"{REFUTED} {seen.counterexample}")
+        for size in sizes or SIZES_OF_AXES:
+            limit = min(seconds, AXES_LIMIT)
+            reason = stated or _proof_of_arguments(definition, fact, size, limit)
+            kept = 0 if stated else points
+            yield Proof(definition.name, fact.text, size, not reason, reason, kept)
+
+
+def _proof_of_arguments(definition: Definition, fact: Fact, size: int, seconds: float) -> str:
+    """Why a fact is not proven at a size of all axes; "" if it is."""
+    claimed = False
+    try:
+        with time_limit(seconds):
+            for point in symbolic_points(definition, size, decided_symbols(never_negative)):
+                for claim in fact.claims(point):
+                    claimed = True
+                    if not holds(claim, definition):
+                        return NO_PROOF
+    except OutOfTime:
+        return f"not decided within {seconds:g} s"
+    except (ArithmeticError, NotImplementedError, TypeError, ValueError):
+        return NO_PROOF  # a decision on a symbol, or a size that has no value
+    return "" if claimed else NO_CLAIM
 
 
 def _proof(

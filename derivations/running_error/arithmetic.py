@@ -75,6 +75,11 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         underflow = self.model.half_subnormal
         return rounded(self.model, *number.parts(), underflow=underflow, evaluation=0.0)
 
+    @property
+    def stores_forward(self) -> bool:
+        """Whether a backward pass reads numbers of the forward pass as they are stored."""
+        return self.model.stored_forward
+
     def kept(self, x: Any) -> Any:
         """A number of the forward pass as the backward pass reads it; constants as they are."""
         return kept(x) if isinstance(x, RunningNumber) else x

@@ -47,7 +47,30 @@ def function(
     underflow: float | None = None,
     evaluation: float = LIBM,
 ) -> RunningNumber:
-    """A function of x with its spread, off by ``units`` u in an implementation."""
+    """Make a function of x from its value and its spread.
+
+    Parameters
+    ----------
+    x
+        The argument.
+    value
+        The function at the values of x, in binary64.
+    spread
+        From (e, w), an upper bound of the change: see the module.
+    units
+        The error of an implementation, in u of the result.
+    absolute
+        Whether it errs besides by an absolute u, as functions with zeros do.
+    underflow
+        The absolute error below the normal range; by default that of the model.
+    evaluation
+        The error of ``value``, in h.
+
+    Returns
+    -------
+    RunningNumber
+        The result, of the shape of x.
+    """
     model = x.model
     lost = model.function_underflow if underflow is None else underflow
     with quiet():
@@ -64,7 +87,20 @@ def function(
 
 
 def growth(log_value: Any, w: Any, e: Any) -> Any:
-    """The spread of exp at log_value, by the lemma above."""
+    """Bound the spread of exp at log_value, by the lemma above.
+
+    Parameters
+    ----------
+    log_value
+        The exponent l.
+    w, e
+        How far a may be from l, and b from a.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound; infinite or NaN where there is none.
+    """
     with quiet():
         small = np.exp(log_value + w) * np.expm1(np.minimum(e, 1.0))
         change = np.where(e < 1, small, np.exp(log_value + w + e))
@@ -123,7 +159,20 @@ def expm1(x: RunningNumber) -> RunningNumber:
 
 
 def log_spread(e: Any, least: Any) -> Any:
-    """The spread of log at least: -log(1 - e / least), the worse side; infinite from 0 down."""
+    """Bound the spread of the logarithm: -log(1 - e / least), the worse side.
+
+    Parameters
+    ----------
+    e
+        How far b may be from a.
+    least
+        The least that a may be.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound; infinite where a or b may be 0 or negative.
+    """
     ratio = np.where(e > 0, e / (least * LOWER) * UPPER, 0.0)
     change = np.where((least > 0) & (ratio < 1), -np.log1p(-np.minimum(ratio, 1.0)), np.inf)
     return change * UP
@@ -182,17 +231,19 @@ def log1p(x: RunningNumber) -> RunningNumber:
 def sqrt(x: RunningNumber) -> RunningNumber:
     """Square root: |sqrt b - sqrt a| <= e / (sqrt L + sqrt(L - e)), L = v - w; one operation.
 
-    Infinite where the argument may be negative.
+    Infinite where the argument may be negative.  Of what is known to be at least M > 0, as of a
+    sum of squares and a constant, b >= M, so that max(L - e, M) stands for L - e.
     """
+    floor = max(x.at_least, 0.0) * LOWER
 
     def spread(e: Any, w: Any) -> Any:
-        least = np.maximum(x.value - w, 0.0) * np.where(w > 0, LOWER, 1.0)
-        roots = np.sqrt(least) + np.sqrt(np.maximum(least - e, 0.0))
+        least = np.maximum(x.value - w, floor) * np.where(w > 0, LOWER, 1.0)
+        roots = np.sqrt(least) + np.sqrt(np.maximum(least - e, floor))
         change = np.where(e > 0, e / np.maximum(roots, 2.0**-537) * UP, 0.0)
-        return np.where((e <= least) & (x.value >= w), change, np.inf)
+        return np.where(((e <= least) & (x.value >= w)) | (floor > 0), change, np.inf)
 
     with quiet():
-        return rounded(
+        root = rounded(
             x.model,
             np.sqrt(x.value),
             spread(x.radius, 0.0 * x.radius),
@@ -200,19 +251,27 @@ def sqrt(x: RunningNumber) -> RunningNumber:
             spread(x.error, x.reference_radius),
             underflow=x.model.half_subnormal,
         )
+    if floor > 0:
+        root.at_least = max(np.sqrt(floor) * (1 - 4 * x.model.u) - x.model.half_subnormal, 0.0)
+        root.at_least *= root.at_least >= x.model.flushed
+    return root
 
 
 def rsqrt(x: RunningNumber) -> RunningNumber:
     """1 / sqrt(x): at most (1 / sqrt L) (1 / s - 1), s = sqrt(1 - e / L), L = v - w.
 
-    With q = e / L, 1 / s - 1 = q / (s (1 + s)), which has no cancellation.
+    With q = e / L, 1 / s - 1 = q / (s (1 + s)), which has no cancellation.  Of what is known to be
+    at least M > 0 both are at most 1 / sqrt M, and so is their difference.
     """
+    floor = max(x.at_least, 0.0) * LOWER
 
     def spread(e: Any, w: Any) -> Any:
         least = np.maximum(x.value - w, 0.0) * LOWER
         q = np.where(e > 0, e / least * UPPER, 0.0)
         s = np.sqrt(1 - np.minimum(q, 1.0))
-        return np.where((q < 1) & (least > 0), q / (np.sqrt(least) * s * (1 + s)) * UP, np.inf)
+        most = UP / np.sqrt(floor) if floor > 0 else np.inf
+        change = np.where((q < 1) & (least > 0), q / (np.sqrt(least) * s * (1 + s)) * UP, np.inf)
+        return np.minimum(change, most)
 
     with quiet():
         return function(x, 1 / np.sqrt(x.value), spread, x.model.roots)
@@ -224,6 +283,18 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
     |x|^y is e^(y log |x|), whose exponent is off by t: with log |x| off by s as in ``log``, t <=
     |y| s + |log |x|| e_y + s e_y.  For an exact x = 0 and y > 0 it is 0, and x^0 = 1, both exact;
     infinite where x may otherwise be 0 or of either sign.
+
+    Parameters
+    ----------
+    x
+        The base.
+    y
+        The exponent, which may be a plain number.
+
+    Returns
+    -------
+    RunningNumber
+        The power.
     """
     y = as_number(x.model, y)
     with quiet():
@@ -262,5 +333,18 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
 
 
 def least_modulus(x: RunningNumber, e: Any, w: Any) -> Array:
-    """The least modulus of all that is within w + e of x."""
+    """Return the least modulus of all that is within w + e of x.
+
+    Parameters
+    ----------
+    x
+        The number.
+    e, w
+        Distances, of its shape or numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        The moduli, 0 where x may be 0.
+    """
     return np.asarray(np.maximum(np.abs(x.value) * LOWER - (w + e) * UP, 0.0))

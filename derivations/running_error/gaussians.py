@@ -71,13 +71,25 @@ def normal_cdf(x: RunningNumber) -> RunningNumber:
 def scaled_cylinder(order: Fraction, x: RunningNumber) -> RunningNumber:
     """e^(-x^2 / 4) D_order(x), order < 0; its slope is minus that of order + 1 (DLMF 12.8.3).
 
-    The slope is bounded by a ball around all of v +- (w + e).  Implementations err as in
+    The slope is bounded by a ball around all of v +- (w + e). Implementations err as in
     ``error_bounds``: by [3 x^2 / 2] for x >= 0 and [5 / 4] for x < 0.
+
+    Parameters
+    ----------
+    order
+        The order, which is negative.
+    x
+        The argument.
+
+    Returns
+    -------
+    RunningNumber
+        The function, of the shape of x.
 
     Raises
     ------
     ValueError
-        The order is not negative: then there are zeros, and no relative error is bounded.
+        If the order is not negative: then there are zeros, and no relative error is bounded.
     """
     if order >= 0:
         raise ValueError(f"order is {order}; bounds are proven for negative orders")

@@ -25,12 +25,14 @@ The further options describe what known kernels do otherwise; each makes the cla
 * ``from_logsumexp``: softmax also as exp(z - L), L = max + log(sum), computed before.
 * ``operands``: the format that operands of matrix products are rounded to, such as tfloat32, or
   bfloat16 for the weights of attention.
+* ``stored_scores``: the scores of a softmax are rounded to the result's format before.
 * ``stored_softmax``: probabilities are rounded to the result's format before they are used.
 * ``faithful_sums``, ``faithful_result``: additions, or the rounding of the result, are only
   faithful: off by less than a whole ulp, as truncation and stochastic rounding are.
 * ``stored_forward``: what the backward pass reads of the forward pass (the output of attention,
-  probabilities, the inverse root of a norm) has been rounded to the result's format; that of
-  attention may replace the inner product of probabilities and their cotangents.
+  probabilities, means and roots of a norm) has been rounded to the result's format, and so is what
+  it makes of means and roots again; the output of attention may replace the inner product of
+  probabilities and their cotangents.
 
 What no option describes is found out, such as exponentials that overflow inside of a sigmoid.
 """
@@ -67,8 +69,8 @@ class Model:
         Whether subnormal numbers may become 0.
     online_block
         Scores in a block of an online softmax; 0: it is not computed online.
-    from_logsumexp, stored_softmax
-        How probabilities may be computed, and whether they are stored.
+    from_logsumexp, stored_scores, stored_softmax
+        How probabilities may be computed, and whether scores, or they, are stored.
     operands
         The format of operands of matrix products; None: that of the operations.
     stored_forward
@@ -94,6 +96,7 @@ class Model:
     flushes: bool = False
     online_block: int = 0
     from_logsumexp: bool = False
+    stored_scores: bool = False
     stored_softmax: bool = False
     operands: Format | None = None
     faithful_sums: bool = False

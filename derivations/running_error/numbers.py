@@ -26,7 +26,8 @@ Proofs of the four operations.  For a, b the references and a' = a + s, b' = b +
 * a' / b' - a / b = (s - (a / b) t) / b', with |b'| >= |v_b| - w_b - r_b; infinite if that is <= 0.
 
 Then the operation rounds: by ``units`` u of the computed result at most, whose modulus is at most
-|v| + w + the difference, and by an absolute error below the normal range.
+|v| + w + the difference, and by an absolute error below the normal range.  A factor, or a divisor,
+that is exactly 1 or -1 rounds nothing.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class RunningNumber:
     """
 
     __slots__ = (
+        "at_least",
         "error",
         "exponent",
         "holds_zero",
@@ -86,6 +88,7 @@ class RunningNumber:
     def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
         self.model = model
         self.is_shifted = self.holds_zero = False
+        self.at_least = -np.inf
         self.most_log_probability: float | None = None
         self.made_of: tuple[str, RunningNumber] | None = None
         self.exponent: RunningNumber | None = None
@@ -108,6 +111,7 @@ class RunningNumber:
         """
         moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
         moved.holds_zero, moved.made_of = False, None
+        moved.at_least = self.at_least
         moved.most_log_probability = self.most_log_probability
         moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
         moved.exponent = None if self.exponent is None else self.exponent.map(function)
@@ -392,7 +396,30 @@ def _add(a: RunningNumber, b: RunningNumber) -> RunningNumber:
         bounds = (x + y for x, y in zip(a.parts(), b.parts(), strict=True))
         total = rounded(a.model, *bounds)
         infinite = (_is_infinity(a) & _is_bounded(b)) | (_is_infinity(b) & _is_bounded(a))
-    return without_error(total, infinite) if infinite.any() else total
+    total = without_error(total, infinite) if infinite.any() else total
+    if max(a.at_least, b.at_least) > -np.inf:
+        total.at_least = _least_of_result(a.model, _lowest(a) + _lowest(b), 0.0)
+    return total
+
+
+def _lowest(x: RunningNumber) -> float:
+    """What no entry is below, by ``at_least`` or by its bounds; computed, exact, or reference."""
+    with quiet():
+        ends = x.value - (x.reference_radius + x.error) * UP
+        low = max(x.at_least, float(np.min(ends * (1 - np.sign(ends) * 2.0**-50), initial=np.inf)))
+    return low if low < np.inf else -np.inf  # of no entries nothing is said
+
+
+def _least_of_result(model: Model, exact: float, underflow: float) -> float:
+    """What an operation whose exact result is at least so much is computed as at least.
+
+    Rounding is off by u relative, and by so much below the normal range; a number that may be
+    flushed may become 0.
+    """
+    if np.isnan(exact):
+        return -np.inf
+    low = exact - 2 * model.u * abs(exact) - underflow
+    return min(low, 0.0) if low < model.flushed else low
 
 
 def _is_infinity(x: RunningNumber) -> NDArray[np.bool_]:
@@ -427,7 +454,7 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
 
     with quiet():
         x, y = np.abs(a.value), np.abs(b.value)
-        return rounded(
+        product = rounded(
             a.model,
             a.value * b.value,
             off(x, a.radius, y, b.radius) + SMALLEST,
@@ -435,21 +462,48 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
             off(a.above, a.error, b.above, b.error),
             underflow=a.model.half_subnormal,
         )
+    found = _kept(_kept(product, a, _is_unit(b)), b, _is_unit(a))
+    if a is b:
+        least = max(a.at_least, 0.0) ** 2
+        found.at_least = _least_of_result(a.model, least, a.model.half_subnormal)
+    return found
+
+
+def _is_unit(x: RunningNumber) -> NDArray[np.bool_]:
+    """Where a number is exactly 1 or -1, a factor or divisor that nothing is rounded by."""
+    return np.asarray((np.abs(x.value) == 1) & x.is_exact)
+
+
+def _kept(result: RunningNumber, operand: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
+    """A product or quotient that is its first operand, but for its sign, at some places.
+
+    Where subnormal numbers may be flushed they may be so here.
+    """
+    if not where.any():
+        return result
+    model, (d, w, r) = result.model, operand.parts()[1:]
+    with quiet():
+        bounds = zip((d, w, r + model.flushed), result.parts()[1:], strict=True)
+        return RunningNumber(model, result.value, *(np.where(where, k, f) for k, f in bounds))
 
 
 def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """Where quotients are products with a reciprocal, 1 / b' may be subnormal: |a'| half more."""
+    """Where quotients are products with a reciprocal, 1 / b' may be subnormal: |a'| half more.
 
-    def off(s: Array, t: Array, above: Array, below: Array) -> Array:
-        ratio = np.where(t > 0, above / below * t, 0.0)
-        return np.where(t < below, (s + ratio) / (below - t), np.inf)
+    A divisor that is known to be at least L > 0, computed or not, has |b'| >= L as well.
+    """
+
+    def off(s: Array, t: Array, above: Array, below: Array, floor: float = 0.0) -> Array:
+        ratio = np.where(t > 0, above / np.maximum(below, floor) * t, 0.0)
+        least = np.maximum(below - t, floor)
+        return np.where(least > 0, (s + ratio) / least, np.inf)
 
     with quiet():
         x, y = np.abs(a.value), np.abs(b.value)
-        r = off(a.error, b.error, a.above, b.below)
+        r = off(a.error, b.error, a.above, b.below, max(b.at_least, 0.0))
         if a.model.division > 1:
             r = r + (a.above + a.error) * a.model.half_subnormal
-        return rounded(
+        quotient = rounded(
             a.model,
             a.value / b.value,
             off(a.radius, b.radius, x, y) + SMALLEST,
@@ -458,6 +512,13 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
             units=a.model.division,
             underflow=a.model.half_subnormal,
         )
+    if a.model.division > 1:
+        return quotient
+    found = _kept(quotient, a, _is_unit(b))
+    if a.at_least > -np.inf and (low := _lowest(b)) > 0:
+        exact = a.at_least / (low if a.at_least < 0 else float(np.max(b.above + b.error)))
+        found.at_least = _least_of_result(a.model, exact, a.model.half_subnormal)
+    return found
 
 
 def _compare(a: RunningNumber, b: RunningNumber) -> Any:

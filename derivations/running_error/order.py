@@ -53,6 +53,18 @@ def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:
     The maximum of a vector remembers that vector z, so that z - max z is known to be computed as at
     most 0, and as exactly 0 where z is largest: the computed maximum is one of the computed
     entries, and a difference that is 0, or negative, is rounded to one that is.
+
+    Parameters
+    ----------
+    x
+        The numbers.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The largest.
     """
     top = np.max(x.value, axis=axis, keepdims=True)
     distance = _difference(x.value, top)
@@ -78,7 +90,20 @@ def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:
 
 
 def min(x: RunningNumber, axis: int | None = None) -> RunningNumber:
-    """The least over an axis, or of all."""
+    """Return the least over an axis, or of all.
+
+    Parameters
+    ----------
+    x
+        The numbers.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The least.
+    """
     return -max(-x, axis)
 
 
@@ -134,6 +159,18 @@ def by_sign(
 
     Where the sign of x is not the same for all that it stands for, the exact value, the reference
     and what is computed may each be in either branch: all are within the hull of both.
+
+    Parameters
+    ----------
+    x
+        The numbers that decide.
+    nonnegative, negative
+        The functions.
+
+    Returns
+    -------
+    RunningNumber
+        The results, of the shape of x.
     """
     with quiet():
         reach = (x.reference_radius + x.error) * UP
@@ -194,6 +231,18 @@ def ranks(z: RunningNumber) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The first and the last place that each entry of a vector may have in descending order.
 
     Exact entries that are equal keep their order, as a stable sort does.
+
+    Parameters
+    ----------
+    z
+        A vector.
+
+    Returns
+    -------
+    first
+        The first place of each entry, counted from 0.
+    last
+        The last one.
     """
     with quiet():
         reach = (z.reference_radius + z.error) * UP

@@ -47,6 +47,7 @@ import numpy as np
 from .constants import SMALLEST, UP, Array, H, quiet
 from .model import Model, largest, underflow, unit_roundoff
 from .numbers import RunningNumber, finish
+from .storage import stored_scores
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class _Row:
 def softmax(z: RunningNumber) -> RunningNumber:
     """Probabilities of the last axis, e^(z - max z) / sum e^(z - max z); see the module."""
     model = z.model
+    z = stored_scores(z)
     with quiet():
         row = _row(z)
         d = _moved(row, np.max(z.radius, axis=-1, keepdims=True))
@@ -261,6 +263,16 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
 
     Nothing may overflow.  What is less its computed maximum is computed as at most 0, so S is at
     most n e^[c]; otherwise S is at most n e^(max v + w + r), which the accumulator must hold.
+
+    Parameters
+    ----------
+    z
+        The exponents.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        d, w and r, without the last axis.
     """
     model, count = z.model, z.shape[-1]
     if not count:
@@ -284,12 +296,22 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
 
 
 def most_log_probability(d: RunningNumber) -> float | None:
-    """What d - log sum e^d is computed as at most, d a vector less its largest; None for others.
+    """Bound from above what d - log sum e^d is computed as, d a vector less its largest.
 
     Each entry of d is computed as at most 0, and one as exactly 0, so the sum of exponentials as at
     least e^-s: s = [c] of the exponential, the additions, the conversion, and what exponentials
     below the normal range lose.  The logarithm is then computed as at least -l, l = s (1 + c u) and
     the absolute errors, and the difference as at most l (1 + u).
+
+    Parameters
+    ----------
+    d
+        The vector.
+
+    Returns
+    -------
+    float or None
+        The bound; None for what is no vector less its largest, and where errors are not finite.
     """
     model, count = d.model, d.size
     if not d.holds_zero or d.ndim != 1:

@@ -13,7 +13,7 @@ import numpy as np
 from ..arithmetic.formats import Format
 from .constants import UP, quiet
 from .model import Model, largest, rounded_to, underflow, unit_roundoff
-from .numbers import RunningNumber, finish
+from .numbers import RunningNumber
 
 
 def operand(a: RunningNumber) -> RunningNumber:
@@ -56,6 +56,25 @@ def kept(a: RunningNumber) -> RunningNumber:
     return _rounded_into(fmt, a, units, underflow(fmt, units / 2, model.flushes))
 
 
+def stored_scores(z: RunningNumber) -> RunningNumber:
+    """The scores of a softmax, rounded to the format of results where the class says so.
+
+    Parameters
+    ----------
+    z
+        Scores; masked ones are -inf, which is exact.
+
+    Returns
+    -------
+    RunningNumber
+        The same where the class does not say so, or where the format of results is not narrower.
+    """
+    model, fmt = z.model, z.model.result
+    if not model.stored_scores:
+        return z
+    return _rounded_into(fmt, z, 1.0, underflow(fmt, 0.5, model.flushes))
+
+
 def either(a: RunningNumber, b: RunningNumber) -> RunningNumber:
     """A number that is computed in one of two ways, which have one exact value and one reference.
 
@@ -81,4 +100,4 @@ def _rounded_into(fmt: Format, a: RunningNumber, units: float, below: float) -> 
         reach = a.above + a.error
         off = units * unit_roundoff(fmt) * reach * UP + below
         off = np.where(reach > largest(fmt), np.inf, off)
-        return finish(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
+        return RunningNumber(model, *a.parts()[:3], np.where(held, a.error, a.error + off))

@@ -47,7 +47,22 @@ def _summed(
 
 
 def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
-    """The sum over an axis, or of all; a list or iterable of numbers is an array of them."""
+    """Add the numbers of an axis, or all.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers; a list or iterable of them is an array.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The sum.
+    """
     if not isinstance(terms, RunningNumber):
         terms = stack(model, list(terms) if isinstance(terms, Iterable) else terms)
     count = terms.value.size if axis is None else terms.shape[axis]
@@ -58,6 +73,9 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         moduli = np.sum(np.abs(terms.value), axis=axis)
         heights = model.heights(count, count - zeros)
         total = _summed(model, max(count - 1, 0), heights, v, d, w, r + flushed, moduli)
+    if terms.at_least > -np.inf:  # moduli of what is below 0 may grow by (1 + v)^h <= 2
+        low = min(terms.at_least, 0.0) * count * 2
+        total.at_least = low - flushed - model.half_subnormal if model.v * count < 0.5 else -np.inf
     if terms.exponent is not None:
         last = -1 if axis is None else axis
         total.summed_exponents = terms.exponent.map(
@@ -76,6 +94,20 @@ def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
 
     A sum divided by n, or multiplied by a rounded 1 / n: one rounding more than the quotient.  The
     mean of one number is that number, as x / 1 and x times 1 are x.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers; a list of them is an array.
+    axis
+        The axis; None for all of them.
+
+    Returns
+    -------
+    RunningNumber
+        The mean.
     """
     if not isinstance(terms, RunningNumber):
         terms = stack(model, list(terms))
@@ -89,11 +121,27 @@ def mean(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         r = r + model.u * (np.abs(v) + w + r) * UP
         if count > 2.0**-model.operations.emin:  # 1 / n is subnormal
             r = r + (total.above + total.error) * model.half_subnormal
-    return finish(model, v, d, w, r)
+    found = finish(model, v, d, w, r)
+    if quotient.at_least > -np.inf:
+        found.at_least = 2 * min(quotient.at_least, 0.0) - model.half_subnormal
+    return found
 
 
 def cumsum(model: Model, terms: RunningNumber) -> RunningNumber:
-    """Partial sums along the last axis, by any trees: the k-th has k - 1 additions at most."""
+    """Partial sums along the last axis, by any trees: the k-th has k - 1 additions at most.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    terms
+        The numbers.
+
+    Returns
+    -------
+    RunningNumber
+        The partial sums, of the shape of the terms.
+    """
     with quiet():
         count = terms.shape[-1]
         v, d, w, r = (np.cumsum(part, axis=-1) for part in terms.parts())
@@ -110,6 +158,18 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
     n products, each rounded in the accumulator at most once (a fused multiply-add rounds fewer),
     and their sum.  With |a| <= A, |b| <= B the references and s, t the errors, products are off by
     sum (A t + B s + s t).  Operands are rounded to ``model.operands`` first.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    a, b
+        Vectors or matrices, whose inner lengths agree.
+
+    Returns
+    -------
+    RunningNumber
+        The product, as ``numpy.dot`` has it.
     """
     a, b = operand(a), operand(b)
     count = a.shape[-1]
@@ -144,5 +204,18 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
 
 
 def outer(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
-    """All products of the entries of two vectors, which are operands as those of ``dot``."""
+    """All products of the entries of two vectors, which are operands as those of ``dot``.
+
+    Parameters
+    ----------
+    model
+        The class of arithmetic.
+    a, b
+        Vectors.
+
+    Returns
+    -------
+    RunningNumber
+        The matrix of products.
+    """
     return operand(a)[:, None] * operand(b)[None, :]

@@ -143,7 +143,7 @@ def gradient_threshold(
     ...     lambda x, xp: xp.exp(x), {"x": 0.0}, 1.0, Model.of(BINARY32), wrt=["x"]
     ... )
     >>> float(found["x"].value), float(found["x"].error / 2.0**-24)
-    (1.0, 9.0000...)
+    (1.0, 8.0000...)
     """
     xp = RunningErrorArithmetic(model)
     lifted = {name: _lifted(value, xp) for name, value in arguments.items()}

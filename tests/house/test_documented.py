@@ -14,13 +14,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ROOMS = (
+    "derivations/arithmetic",
     "derivations/check_certificate.py",
     "derivations/claims",
     "derivations/error_bounds",
     "derivations/h_consistency",
     "derivations/page",
     "derivations/proofs",
+    "derivations/running_error",
     "derivations/step_radius",
+    "verify/bench",
     "verify/claims",
     "verify/inputs",
     "verify/oracle",
@@ -28,22 +31,9 @@ ROOMS = (
     "verify/power",
     "verify/pytest_plugin.py",
     "verify/reports",
+    "verify/runs",
     "verify/studies",
-    "verify/subjects/arrays.py",
-    "verify/subjects/built_in",
-    "verify/subjects/call.py",
-    "verify/subjects/contract.py",
-    "verify/subjects/differentiate.py",
-    "verify/subjects/implementations",
-    "verify/subjects/isolation/descendants.py",
-    "verify/subjects/isolation/in_process.py",
-    "verify/subjects/isolation/numba_cache.py",
-    "verify/subjects/isolation/worker.py",
-    "verify/subjects/isolation/worker_pool.py",
-    "verify/subjects/layouts.py",
-    "verify/subjects/registration.py",
-    "verify/subjects/subject.py",
-    "verify/subjects/surroundings.py",
+    "verify/subjects",
     "verify/suites",
     "verify/testing.py",
 )
@@ -107,6 +97,12 @@ def is_registered(function: ast.FunctionDef) -> bool:
     return bool(decorators(function) & REGISTRIES) or names in BY_A_TABLE
 
 
+def is_operation(function: ast.FunctionDef) -> bool:
+    """Whether it makes a number of numbers with running errors: its types say what they are."""
+    kinds = [x.annotation for x in function.args.args] + [function.returns]
+    return all(isinstance(kind, ast.Name) and kind.id == "RunningNumber" for kind in kinds)
+
+
 def raises(function: ast.FunctionDef) -> bool:
     """Whether the body itself raises, rather than a function that it calls or defines."""
     inner = {
@@ -161,7 +157,7 @@ def test_public_functions_say_what_they_take_return_and_raise(path):
         node.name: missing(node)
         for node, is_method in public(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and not is_method
-        if not is_registered(node) and not is_implementation(path)
+        if not (is_registered(node) or is_implementation(path) or is_operation(node))
     }
     assert {name: what for name, what in found.items() if what} == {}
 
@@ -233,6 +229,19 @@ def test_what_is_missing_is_found(old, new, what):
 def test_nothing_is_demanded_of_what_is_not_there():
     assert missing(function('def f() -> int:\n    """Return the largest number."""')) == []
     assert missing(function('def f(x) -> None:\n    """Print."""')) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [
+        ("def f(a: RunningNumber, b: RunningNumber) -> RunningNumber: ...", True),
+        ("def f(a: RunningNumber, axis: int) -> RunningNumber: ...", False),
+        ("def f(a: RunningNumber) -> float: ...", False),
+        ("def f(a) -> RunningNumber: ...", False),
+    ],
+)
+def test_operations_are_told_by_their_types(source, is_one):
+    assert is_operation(function(source)) is is_one
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,40 @@ NORMAL = "normal"
 
 
 def hostile(dtype: str) -> list[str]:
-    """The distributions but the normal one, of those that the format holds."""
+    """List the distributions but the normal one, of those that the format holds.
+
+    Parameters
+    ----------
+    dtype
+        The name of the format.
+
+    Returns
+    -------
+    list of str
+        Keys of `problems.DISTRIBUTIONS`.
+    """
     return [name for name in DISTRIBUTIONS if name != NORMAL and is_representable(name, dtype)]
 
 
 def plan(operation: str, dtype: str, shapes: Sequence[Shape], threads: Sequence[int]) -> int:
-    """How many entries `run` has."""
+    """Count the entries that `run` has with these arguments.
+
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    dtype
+        The name of the format.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
     return len(OPERATIONS[operation]) * len(shapes) * len(threads) * len(hostile(dtype))
 
 
@@ -42,12 +70,32 @@ def run(
     tell: Tell = lambda what: None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, Any]]:
-    """Measure an operation on each hostile distribution; `tell` hears what comes next.
+    """Measure an operation on each hostile distribution.
 
-    Each entry is a dictionary for JSON: `operation`, `dtype`, `shape` ([rows, classes]),
-    `threads`, `distribution`; `nanoseconds_per_element`; `times_normal`, our seconds over our
-    seconds on normal rows; `times_pytorch`, the seconds of PyTorch on the same rows over ours
-    (null without PyTorch). Both are first quartile, median and third quartile over the rounds.
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    dtype
+        The name of the format.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each candidate is timed.
+    tell
+        Hears what comes next.
+    clock
+        Gives the seconds.
+
+    Yields
+    ------
+    dict
+        For JSON: `operation`, `dtype`, `shape` ([rows, classes]), `threads`, `distribution`;
+        `nanoseconds_per_element`; `times_normal`, our seconds over our seconds on normal rows;
+        `times_pytorch`, the seconds of PyTorch on the same rows over ours (null without PyTorch).
+        Both are first quartile, median and third quartile over the rounds.
     """
     for kind in OPERATIONS[operation]:
         for shape in shapes:
@@ -83,8 +131,20 @@ def _group(entry: dict[str, Any]) -> tuple[tuple[int, ...], int]:
 
 
 def is_good(entry: dict[str, Any]) -> bool:
-    """Whether an entry of `run` is within what is asked of it: see the constants.
+    """Tell whether an entry of `run` is within MOST_TIMES_NORMAL and LEAST_TIMES_PYTORCH.
 
+    Parameters
+    ----------
+    entry
+        The entry.
+
+    Returns
+    -------
+    bool
+        Whether the medians of both ratios are; without PyTorch, of the first.
+
+    Examples
+    --------
     >>> is_good({"times_normal": (1.0, 1.5, 1.6), "times_pytorch": (0.7, 0.8, 0.9)})
     False
     """
@@ -96,7 +156,15 @@ def is_good(entry: dict[str, Any]) -> bool:
 
 
 def print_bad_days(entries: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one table for each kind of operation; what misses its aim is marked."""
+    """Print one table for each kind of operation; what misses its aim is marked.
+
+    Parameters
+    ----------
+    entries
+        Those of `run`.
+    console
+        Where they are printed.
+    """
     for kind in dict.fromkeys(entry["operation"] for entry in entries):
         chosen = [entry for entry in entries if entry["operation"] == kind]
         table = Table(title=f"{kind}, {chosen[0]['dtype']}, on bad days")

@@ -37,10 +37,24 @@ class ChildError(Exception):
 
 
 def plan_with_pages_kept(operation: str, shapes: Sequence[Shape], threads: Sequence[int]) -> int:
-    """How many cases `run_with_pages_kept` has.
+    """Count the cases that `run_with_pages_kept` has with these arguments.
 
     None but for operations that reduce rows, for which PyTorch needs temporaries; and none without
     PyTorch, or without GNU's C library, which reads `ENVIRONMENT`.
+
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads.
+
+    Returns
+    -------
+    int
+        How many there are.
     """
     if not reduces(operation) or find_spec("torch") is None:
         return 0
@@ -56,9 +70,32 @@ def run_with_pages_kept(
     *,
     tell: Tell = lambda what: None,
 ) -> Iterator[dict[str, Any]]:
-    """Cases as of `kernels.run`, of ours and PyTorch alone, whose `allocator` is `KEPT`.
+    """Measure ours and PyTorch in a process that keeps the memory that is freed.
 
-    Raises `ChildError`.
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    dtype
+        The name of the format.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each candidate is timed.
+    tell
+        Hears what comes next.
+
+    Yields
+    ------
+    dict
+        Cases as of `operations.run`, whose `allocator` is `KEPT`.
+
+    Raises
+    ------
+    ChildError
+        If the process fails.
     """
     if not plan_with_pages_kept(operation, shapes, threads):
         return

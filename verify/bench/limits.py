@@ -62,11 +62,24 @@ def second_level_cache() -> int:
 
 
 def traffic(operation: str, row_bytes: int) -> tuple[int, int]:
-    """Elements read and written for every logit by our kernel of an operation.
+    """Count the elements that our kernel reads and writes for every logit.
 
-    `row_bytes`: of the logits of one row. Longer rows than the cache holds are counted as those of
-    `two_pass`, the least there is.
+    Longer rows than the cache holds are counted as those of `two_pass`, the least there is.
 
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`, or one of their kinds.
+    row_bytes
+        The size of the logits of one row.
+
+    Returns
+    -------
+    tuple of int
+        Elements read, and elements written.
+
+    Examples
+    --------
     >>> traffic("softmax", 1 << 12), traffic("softmax", 1 << 30), traffic("logsumexp", 1 << 30)
     ((1, 1), (2, 1), (1, 0))
     """
@@ -78,10 +91,22 @@ def traffic(operation: str, row_bytes: int) -> tuple[int, int]:
 def limit(
     seconds: Mapping[str, NDArray[np.float64]], reads: int, writes: int
 ) -> NDArray[np.float64]:
-    """Least seconds for so many reads and writes of the array, in each round.
+    """Compute the least seconds for so many reads and writes of the array, in each round.
 
-    `seconds` are those of the candidates of `limits`; the fastest way by its median counts.
+    Parameters
+    ----------
+    seconds
+        Those of the candidates of `limits`, shape (rounds,); the fastest way by its median counts.
+    reads, writes
+        How often the array is read, and how often written, at most as often.
 
+    Returns
+    -------
+    numpy.ndarray
+        Seconds, shape (rounds,).
+
+    Examples
+    --------
     >>> seconds = {name: np.array([1.0, 2.0]) for name in READS}
     >>> seconds |= {name: np.array([3.0, 3.0]) for name in COPIES}
     >>> limit(seconds, reads=2, writes=1)
@@ -96,9 +121,21 @@ def limit(
 
 
 def limits(problem: Problem, threads: int) -> list[Candidate]:
-    """Reads of the logits and, where the result has their shape, copies of them to `out`.
+    """Make the candidates that read the logits and, where the result has their shape, copy them.
 
     Each thread takes its part, of equal size.
+
+    Parameters
+    ----------
+    problem
+        What gives the logits, and the memory to copy to.
+    threads
+        How many there are; each takes its part, of equal size.
+
+    Returns
+    -------
+    list of Candidate
+        Ways to read, and ways to copy.
     """
     x = _float32(problem.x)
     calls: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {

@@ -13,10 +13,28 @@ IDENTIFIER = b"TFL3"
 
 
 def interpreter(operation: str, shape: tuple[int, int], threads: int) -> Any:
-    """An interpreter of one operator on float32 over the last axis, its memory allocated.
+    """Make an interpreter of one operator on float32 over the last axis, its memory allocated.
 
-    `operation` is a key of `OPERATORS`. LiteRT hands Softmax to XNNPACK and has LogSoftmax itself.
-    ImportError where LiteRT or flatbuffers is not installed.
+    LiteRT hands Softmax to XNNPACK and has LogSoftmax itself.
+
+    Parameters
+    ----------
+    operation
+        A key of `OPERATORS`.
+    shape
+        (rows, classes) of the logits.
+    threads
+        How many it may use.
+
+    Returns
+    -------
+    interpreter
+        One of LiteRT, which takes input 0 and gives output 1.
+
+    Raises
+    ------
+    ImportError
+        If LiteRT or flatbuffers is not installed.
     """
     from ai_edge_litert.interpreter import Interpreter
 

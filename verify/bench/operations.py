@@ -34,8 +34,24 @@ Seconds = Mapping[str, NDArray[np.float64]]
 
 
 def plan(operation: str, shapes: Sequence[Shape], threads: Sequence[int]) -> int:
-    """How many cases `run` has.
+    """Count the cases that `run` has with these arguments.
 
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads.
+
+    Returns
+    -------
+    int
+        How many there are.
+
+    Examples
+    --------
     >>> plan("cross_entropy", [(1, 8)], [1, 2])
     4
     """
@@ -54,24 +70,46 @@ def run(
     tell: Tell = lambda what: None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, Any]]:
-    """Measure an operation, a key of `OPERATIONS`, case by case; `tell` hears what comes next.
-
-    `only` names the peers to compare with; all that are installed if it is empty. `warm_ups` is how
-    often each candidate runs before it is timed, at least once. Each case is a
-    dictionary for JSON:
-
-    * `operation`, `dtype`, `shape` ([rows, classes]), `threads`, and `allocator`: `INSTALLED`.
-    * `candidates`: for each its `name`; `threads`, null where the library decides; `allocates`,
-      whether each call makes its result's memory; `page_faults` of one call; `seconds` of each
-      round; their median as `nanoseconds_per_element`; `times_pytorch`, the seconds of PyTorch
-      over its own; and for ours `times_ufunc`, its seconds over those of one ufunc call, and
-      `share_of_limit`, the least seconds for its `traffic` (elements read and written for every
-      logit) over its own. Ratios are first quartile, median and third quartile over the rounds,
-      null where the other side was not measured.
-    * `limits`: seconds of each round of reading the logits, and copying them, in several ways.
-    * `skipped`: peers left out, and why.
+    """Measure an operation beside its peers, case by case.
 
     A peer that raises is skipped; what our kernel raises is raised.
+
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    dtype
+        The name of the format.
+    shapes
+        Each (rows, classes).
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each candidate is timed.
+    only
+        The peers to compare with; all that are installed if it is empty.
+    warm_ups
+        How often each candidate runs before it is timed, at least once.
+    tell
+        Hears what comes next.
+    clock
+        Gives the seconds.
+
+    Yields
+    ------
+    dict
+        A case, for JSON:
+
+        * `operation`, `dtype`, `shape` ([rows, classes]), `threads`, and `allocator`: `INSTALLED`.
+        * `candidates`: for each its `name`; `threads`, null where the library decides; `allocates`,
+          whether each call makes its result's memory; `page_faults` of one call; `seconds` of each
+          round; their median as `nanoseconds_per_element`; `times_pytorch`, the seconds of PyTorch
+          over its own; and for ours `times_ufunc`, its seconds over those of one ufunc call, and
+          `share_of_limit`, the least seconds for its `traffic` (elements read and written for every
+          logit) over its own. Ratios are first quartile, median and third quartile over the rounds,
+          null where the other side was not measured.
+        * `limits`: seconds of each round of reading the logits, and copying them, in several ways.
+        * `skipped`: peers left out, and why.
     """
     for kind in OPERATIONS[operation]:
         for shape in shapes:
@@ -159,8 +197,22 @@ def _found(candidate: Candidate, posed: Problem, seconds: Seconds) -> dict[str, 
 def over(
     numerator: NDArray[np.float64] | None, denominator: NDArray[np.float64]
 ) -> tuple[float, float, float] | None:
-    """Quartiles of a ratio within rounds; None where there is no numerator.
+    """Compute the quartiles of a ratio within rounds.
 
+    Parameters
+    ----------
+    numerator
+        Seconds of each round; None where they were not measured.
+    denominator
+        Seconds of each round.
+
+    Returns
+    -------
+    tuple of float or None
+        First quartile, median and third quartile; None without a numerator.
+
+    Examples
+    --------
     >>> over(np.array([2.0, 6.0, 8.0]), np.array([1.0, 2.0, 4.0]))
     (2.0, 2.0, 2.5)
     """
@@ -176,8 +228,20 @@ def _page_faults(call: Callable[[], Any]) -> int:
 
 
 def described(shape: Iterable[int]) -> str:
-    """A shape for people.
+    """Write a shape for people.
 
+    Parameters
+    ----------
+    shape
+        Its lengths.
+
+    Returns
+    -------
+    str
+        The lengths; powers of two from 2^20 on as such.
+
+    Examples
+    --------
     >>> described((1, 1 << 26)), described((64, 1024))
     ('1 x 2^26', '64 x 1024')
     """
@@ -187,8 +251,20 @@ def described(shape: Iterable[int]) -> str:
 
 
 def counted(threads: int) -> str:
-    """A number of threads for people.
+    """Write a number of threads for people.
 
+    Parameters
+    ----------
+    threads
+        How many there are.
+
+    Returns
+    -------
+    str
+        The number and the word.
+
+    Examples
+    --------
     >>> counted(1), counted(2)
     ('1 thread', '2 threads')
     """
@@ -196,8 +272,20 @@ def counted(threads: int) -> str:
 
 
 def quartiles_told(ratio: Sequence[float] | None) -> tuple[str, str]:
-    """The median, and the quartiles about it, for people.
+    """Write a median, and the quartiles about it, for people.
 
+    Parameters
+    ----------
+    ratio
+        First quartile, median and third quartile, or None.
+
+    Returns
+    -------
+    tuple of str
+        The median and the quartiles; both empty for None.
+
+    Examples
+    --------
     >>> quartiles_told((1.0, 1.256, 2.0)), quartiles_told(None)
     (('1.26', '1.00 ... 2.00'), ('', ''))
     """
@@ -211,7 +299,15 @@ def quartiles_told(ratio: Sequence[float] | None) -> tuple[str, str]:
 
 
 def print_cases(cases: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one table for each kind of operation among the cases, and what to know about them."""
+    """Print one table for each kind of operation among the cases, and what to know about them.
+
+    Parameters
+    ----------
+    cases
+        Those of `run` and of `allocator.run_with_pages_kept`.
+    console
+        Where they are printed.
+    """
     kept = {_key(case): case for case in cases if case["allocator"] == KEPT}
     for kind in dict.fromkeys(case["operation"] for case in cases):
         chosen = [c for c in cases if c["operation"] == kind and c["allocator"] == INSTALLED]

@@ -32,7 +32,7 @@ UFUNC = "NumPy exp"
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is timed.
+    """One call that is timed, and what it may use.
 
     * `name`: of the library.
     * `call`: does the operation; returns its result, for a gradient (losses, gradient).
@@ -51,7 +51,20 @@ class Unsupported(Exception):
 
 
 def ours(problem: Problem, threads: int) -> Candidate:
-    """The kernel of this package, as its default arguments choose the algorithm."""
+    """Make the candidate of this package, as its default arguments choose the algorithm.
+
+    Parameters
+    ----------
+    problem
+        What is computed.
+    threads
+        How many it may use.
+
+    Returns
+    -------
+    Candidate
+        The call of the kernel.
+    """
     x, labels, out = problem.x, problem.labels, problem.out
     calls: dict[str, Callable[[], Any]] = {
         "softmax": lambda: softmax(x, out=out, threads=threads),
@@ -68,9 +81,23 @@ def ours(problem: Problem, threads: int) -> Candidate:
 def candidates(
     problem: Problem, threads: int, only: tuple[str, ...] = ()
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """Ours and the peers (of these names, if any are given), and why others are left out.
+    """Make our candidate and those of the peers, and say why others are left out.
 
-    A tiny problem has `UFUNC` among its candidates.
+    Parameters
+    ----------
+    problem
+        What is computed; one of at most `TINY` elements has `UFUNC` among its candidates.
+    threads
+        How many each may use.
+    only
+        The names of the peers; all of them if it is empty.
+
+    Returns
+    -------
+    found
+        The candidates, ours first.
+    skipped
+        By the name of each peer that is left out, the reason.
     """
     found = [ours(problem, threads)]
     skipped = {}
@@ -93,7 +120,18 @@ def candidates(
 
 @contextmanager
 def pytorch_threads(threads: int) -> Iterator[None]:
-    """PyTorch, if it is installed, with so many threads, and with as many as before at the end."""
+    """Give PyTorch, if it is installed, so many threads, and as many as before at the end.
+
+    Parameters
+    ----------
+    threads
+        How many there are.
+
+    Yields
+    ------
+    None
+        While it has them.
+    """
     if find_spec("torch") is None:
         yield
         return

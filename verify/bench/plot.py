@@ -36,10 +36,21 @@ LIMITS = ("--", "-.", ":")
 
 
 def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure:
-    """Nanoseconds per element of every candidate at every shape: cases of `operations.run`.
+    """Draw the nanoseconds per element of every candidate at every shape.
 
-    One panel for each kind of operation and number of threads; bars span the quartiles. `about` as
-    of `machine.about`.
+    One panel for each kind of operation and number of threads; bars span the quartiles.
+
+    Parameters
+    ----------
+    cases
+        Those of `operations.run`.
+    about
+        What `machine.about` says.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     panels = list(dict.fromkeys((case["operation"], case["threads"]) for case in cases))
     figure, grid = _figure(len(panels), 2.6)
@@ -88,19 +99,34 @@ def draw_cases(cases: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure
         for edge in range(1, len(shapes)):
             axes.axvline(edge - 0.5, color="0.9", linewidth=0.5, zorder=0)
         axes.set_xticks(range(len(shapes)), [_typeset(shape) for shape in shapes])
-        axes.set_xlabel("rows × classes", fontsize=TEXT)
+        counted_axes = chosen[0].get("axes", ("rows", "classes"))
+        axes.set_xlabel(" × ".join(counted_axes), fontsize=TEXT)
         dtype = chosen[0]["dtype"]
         time_axis(axes, f"{TITLES.get(kind, kind)}, {dtype}, {counted(threads)}")
     _legend(figure, grid)
     measured = "Time of one call over the number of logits; medians, bars between the quartiles."
+    if any(case.get("axes", ["rows"])[0] == "cases" for case in cases):
+        measured = measured.replace("of logits", "of entries of the arguments that are not shared")
     _caption(figure, about, measured)
     return figure
 
 
 def draw_bad_days(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure:
-    """Both ratios of every distribution: entries of `bad_days.run`.
+    """Draw both ratios of every hostile distribution.
 
     One panel for each kind of operation and number of threads, one marker for each shape.
+
+    Parameters
+    ----------
+    entries
+        Those of `adversarial_inputs.run`.
+    about
+        What `machine.about` says.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     panels = list(dict.fromkeys((entry["operation"], entry["threads"]) for entry in entries))
     figure = style.new_figure(0.6 + 2.9 * len(panels), style.PAGE_WIDTH)
@@ -146,10 +172,22 @@ def draw_bad_days(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> F
 
 
 def draw_row_lengths(entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> Figure:
-    """Nanoseconds per element against the length of the row: entries of `row_length.run`.
+    """Draw the nanoseconds per element against the length of the row.
 
-    One panel for each number of threads; the limits of two algorithms with the same traffic are
-    one line.
+    One panel for each number of threads; the limits of two algorithms with the same traffic are one
+    line.
+
+    Parameters
+    ----------
+    entries
+        Those of `row_length.run`.
+    about
+        What `machine.about` says.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     threads = sorted({entry["threads"] for entry in entries})
     figure, grid = _figure(len(threads), 3.4)
@@ -214,14 +252,38 @@ def _label(case: dict[str, Any], entry: dict[str, Any]) -> str:
 
 
 def nanoseconds(case: dict[str, Any], entry: dict[str, Any]) -> tuple[float, ...]:
-    """Quartiles of the time per element of a candidate."""
-    rows, classes = case["shape"]
-    each = np.array(entry["seconds"]) * 1e9 / (rows * classes)
+    """Compute the quartiles of the time per element of a candidate.
+
+    Parameters
+    ----------
+    case
+        A case of `operations.run`.
+    entry
+        One of its candidates.
+
+    Returns
+    -------
+    tuple of float
+        First quartile, median and third quartile, in nanoseconds.
+    """
+    elements = case.get("elements", math.prod(case["shape"]))
+    each = np.array(entry["seconds"]) * 1e9 / elements
     return tuple(float(quartile) for quartile in np.quantile(each, (0.25, 0.5, 0.75)))
 
 
 def limit_of(entry: dict[str, Any]) -> float:
-    """Nanoseconds per element that memory takes for the traffic of our kernel."""
+    """Compute the nanoseconds per element that memory takes for the traffic of our kernel.
+
+    Parameters
+    ----------
+    entry
+        The candidate of ours in a case of `operations.run`.
+
+    Returns
+    -------
+    float
+        The median.
+    """
     return float(entry["nanoseconds_per_element"] * entry["share_of_limit"][1])
 
 
@@ -230,7 +292,15 @@ def _typeset(shape: Sequence[int]) -> str:
 
 
 def time_axis(axes: Axes, title: str) -> None:
-    """Make y a logarithmic axis of nanoseconds per element."""
+    """Make y a logarithmic axis of nanoseconds per element.
+
+    Parameters
+    ----------
+    axes
+        Where it is drawn.
+    title
+        What stands above.
+    """
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -75,8 +75,20 @@ class Problem:
 
 
 def reduces(operation: str) -> bool:
-    """Whether an operation writes one number for each row.
+    """Tell whether an operation writes one number for each row.
 
+    Parameters
+    ----------
+    operation
+        The name of a definition, or a kind of an operation.
+
+    Returns
+    -------
+    bool
+        Whether it does; False for what is no definition of a row.
+
+    Examples
+    --------
     >>> reduces("logsumexp"), reduces("softmax"), reduces("cross_entropy_with_gradient")
     (True, False, False)
     >>> reduces("sigmoid")
@@ -89,10 +101,33 @@ def reduces(operation: str) -> bool:
 
 
 def problem(operation: str, dtype: str, shape: Shape, distribution: str = "normal") -> Problem:
-    """The logits of a distribution, the same at every call, and what goes with them.
+    """Draw the logits of a distribution, the same at every call, and what goes with them.
 
-    KeyError for an unknown distribution; ValueError for one that the format cannot hold.
+    Parameters
+    ----------
+    operation
+        A kind of an operation, or the name of a definition.
+    dtype
+        The name of the format.
+    shape
+        (rows, classes).
+    distribution
+        A key of `DISTRIBUTIONS`.
 
+    Returns
+    -------
+    Problem
+        The logits, the labels and memory for the result.
+
+    Raises
+    ------
+    KeyError
+        If there is no such distribution.
+    ValueError
+        If the format cannot hold it.
+
+    Examples
+    --------
     >>> problem("logsumexp", "float32", (2, 8)).out.shape
     (2,)
     """
@@ -106,13 +141,30 @@ def problem(operation: str, dtype: str, shape: Shape, distribution: str = "norma
 
 
 def parse_shape(text: str) -> Shape:
-    """Rows and classes from ROWSxCLASSES; ValueError for anything else.
+    """Read rows and classes from ROWSxCLASSES.
 
+    Parameters
+    ----------
+    text
+        The text, such as 4096x32768 or 1x2^26.
+
+    Returns
+    -------
+    tuple of int
+        (rows, classes).
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
     >>> parse_shape("4096x32768"), parse_shape("1x2^26")
     ((4096, 32768), (1, 67108864))
     """
     try:
-        rows, classes = (_parse_count(part) for part in text.split("x"))
+        rows, classes = (parse_count(part) for part in text.split("x"))
     except ValueError:
         raise ValueError(
             f"shape must be ROWSxCLASSES, both at least 1, such as 4096x32768 or 1x2^26; "
@@ -121,7 +173,24 @@ def parse_shape(text: str) -> Shape:
     return rows, classes
 
 
-def _parse_count(text: str) -> int:
+def parse_count(text: str) -> int:
+    """Read a number of at least 1.
+
+    Parameters
+    ----------
+    text
+        The number, as 1024 or 2^10.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ValueError
+        The text is no such number.
+    """
     base, _, exponent = text.partition("^")
     count = int(base) ** int(exponent) if exponent else int(base)
     if not 1 <= count <= 1 << 40:
@@ -130,8 +199,22 @@ def _parse_count(text: str) -> int:
 
 
 def demand_memory(shapes: Iterable[Shape], dtype: str) -> None:
-    """ValueError, naming the shape, for one whose candidates together need more than is free.
+    """Refuse shapes whose candidates together need more memory than is free.
 
+    Parameters
+    ----------
+    shapes
+        Each (rows, classes).
+    dtype
+        The name of the format.
+
+    Raises
+    ------
+    ValueError
+        For the first shape that does not fit, by its name.
+
+    Examples
+    --------
     >>> demand_memory([(64, 1024)], "float32")
     """
     free = psutil.virtual_memory().available
@@ -145,8 +228,22 @@ def demand_memory(shapes: Iterable[Shape], dtype: str) -> None:
 
 
 def is_representable(distribution: str, dtype: str) -> bool:
-    """Whether the format holds the logits of a distribution.
+    """Tell whether the format holds the logits of a distribution.
 
+    Parameters
+    ----------
+    distribution
+        A key of `DISTRIBUTIONS`.
+    dtype
+        The name of the format.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+
+    Examples
+    --------
     >>> is_representable("half -1e9", "float16")
     False
     """

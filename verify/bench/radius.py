@@ -28,7 +28,7 @@ SCALE = 2.0
 """Standard deviation of the logits; slopes have 1."""
 
 SHAPES = ((20_000, 10), (500, 1000), (10, 50_000))
-"""Samples and classes of the rungs' table: some 10 to 100 ms of work for the slowest rung."""
+"""Samples and classes of the table of bounds: some 10 to 100 ms of work for the slowest one."""
 
 ROUNDS = 15
 
@@ -45,24 +45,43 @@ Solver = Callable[[Logits, Logits, float], float]
 
 
 def problems(samples: int, classes: int) -> tuple[Logits, Logits]:
-    """Gaussian logits (standard deviation `SCALE`) and Gaussian slopes, the same at every call."""
+    """Draw Gaussian logits and slopes, the same at every call.
+
+    Parameters
+    ----------
+    samples, classes
+        The shape of both.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Logits of standard deviation `SCALE`, and slopes of standard deviation 1.
+    """
     rng = np.random.default_rng(SEED)
     return SCALE * rng.standard_normal((samples, classes)), rng.standard_normal((samples, classes))
 
 
 def bench(tell: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
-    """Time the rungs and the solvers in processor seconds; `tell` hears what is being timed.
+    """Time the bounds and the solvers in processor seconds.
 
-    Returns a dictionary for JSON: `machine`, `threads` (1: nothing here uses more), `rungs` (one
-    entry for each shape and bound) and `solvers` (one for each number of classes and solver).
+    Parameters
+    ----------
+    tell
+        Hears what is being timed.
+
+    Returns
+    -------
+    dict
+        For JSON: `machine`, `threads` (1: nothing here uses more), `bounds` (one entry for each
+        shape and bound) and `solvers` (one for each number of classes and solver).
     """
-    rungs: list[dict[str, Any]] = []
+    bounds: list[dict[str, Any]] = []
     for samples, classes in SHAPES:
-        tell(f"rungs, {samples} x {classes}")
-        rungs += _rungs("Gaussian", *problems(samples, classes))
-    tell("rungs, digits")
+        tell(f"bounds, {samples} x {classes}")
+        bounds += _bounds("Gaussian", *problems(samples, classes))
+    tell("bounds, digits")
     with np.load(str(files("softproof.verify").joinpath("data/digits.npz"))) as digits:
-        rungs += _rungs("digits", digits["logits"], digits["slopes"])
+        bounds += _bounds("digits", digits["logits"], digits["slopes"])
     solvers: list[dict[str, Any]] = []
     for classes in PEER_CLASSES:
         tell(f"solvers, {PEER_SAMPLES} x {classes}")
@@ -71,12 +90,12 @@ def bench(tell: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
         "machine": f"{platform.machine()} {platform.system()}",
         "threads": 1,
         "scale": SCALE,
-        "rungs": rungs,
+        "bounds": bounds,
         "solvers": solvers,
     }
 
 
-def _rungs(data: str, z: Logits, a: Logits) -> Iterator[dict[str, Any]]:
+def _bounds(data: str, z: Logits, a: Logits) -> Iterator[dict[str, Any]]:
     samples, classes = z.shape
     candidates = {bound: partial(safe_radius, z, a, bound) for bound in BOUNDS}
     seconds = interleaved(candidates, ROUNDS, time.process_time)
@@ -173,20 +192,28 @@ def _cxroots(z: Logits, a: Logits, upper: float) -> float:
 
 
 def print_bench(found: dict[str, Any], console: Console) -> None:
-    """Print what `bench` found as two tables."""
+    """Print what `bench` found as two tables.
+
+    Parameters
+    ----------
+    found
+        What `bench` returned; files of version 0.1 name the bounds `rungs`.
+    console
+        Where it is printed.
+    """
     table = Table(title="Proven lower bounds, one thread, one call for all samples")
     for heading in ("problems", "bound", "samples / s", "time / spread", "quartiles", "flagged"):
         table.add_column(heading, justify="left" if heading == "bound" else "right")
-    for rung in found["rungs"]:
-        low, middle, high = rung["times_spread"]
+    for entry in found.get("bounds") or found["rungs"]:  # as files of before have it
+        low, middle, high = entry["times_spread"]
         table.add_row(
-            f"{rung['data']}, {rung['samples']} x {rung['classes']}",
-            rung["bound"],
-            f"{rung['samples_per_second']:,.0f}",
+            f"{entry['data']}, {entry['samples']} x {entry['classes']}",
+            entry["bound"],
+            f"{entry['samples_per_second']:,.0f}",
             f"{middle:.1f}",
             f"{low:.1f} ... {high:.1f}",
-            "" if rung["flagged"] is None else str(rung["flagged"]),
-            end_section=rung["bound"] == BOUNDS[-1],
+            "" if entry["flagged"] is None else str(entry["flagged"]),
+            end_section=entry["bound"] == BOUNDS[-1],
         )
     console.print(table)
     table = Table(title="The nearest zero, one thread, one sample at a time")

@@ -17,20 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 from ...derivations import Definition
+from ...derivations.arithmetic.formats import FORMATS
 from ..subjects.arrays import jax_with_float64, to_native
 from ..subjects.call import keywords_of, load
 from ..subjects.isolation.in_process import InProcess
 from ..subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault, short_id
 from .operations import INSTALLED, SHORTEST, Clock, Tell, counted, described, over, quartiles_told
 from .peers import Candidate, Unsupported, pytorch_threads
-from .problems import STANDARD_DEVIATION, Problem, Shape, problem
+from .posed import Posed, Shape, pose, told, trial_shape
 from .timing import interleaved, quiet
-
-SHAPES = ((4096, 1024), (64, 1024), (1, 8))
-"""Rows and classes: out of cache, in cache, a call."""
-
-TRIAL = (2, 8)
-"""The shape on which each subject is called before anything is timed."""
 
 WITH_GRADIENT = "{}, with its gradient"
 
@@ -56,11 +51,6 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
         Subjects by what they return: the value, or the value with its gradient; at least two of
         each. And for each subject that is left out the reason.
 
-    Raises
-    ------
-    ValueError
-        The definition takes other arguments than logits, a label or one real.
-
     >>> from softproof.derivations import lookup
     >>> from softproof.verify.subjects.built_in import BUILT_IN
     >>> of_numpy = [subject for subject in BUILT_IN if subject.arrays == "numpy"]
@@ -68,13 +58,7 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
     >>> [subject.id for subject in found["ria"]]
     ['softproof.kernels:ria', 'softproof.verify.textbook:ria_as_published']
     """
-    if not definition.of_a_row:
-        raise ValueError(
-            f"{definition.name} takes other arguments than logits, a label or one real, and no "
-            "benchmark draws them yet"
-        )
-    posed = problem(definition.name, dtype, TRIAL)
-    labels = posed.labels if definition.labelled else None
+    posed = pose(definition, dtype, trial_shape(definition))
     found: Kinds = {}
     skipped: Skipped = {}
     for subject in (s for s in subjects if s.definition == definition.name):
@@ -82,12 +66,10 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
         why = subject.missing() or _unsuitable(subject, dtype)
         if why is None:
             try:
-                outcome = InProcess(subject)(posed.x, labels)
+                kind = _kind(InProcess(subject), posed)
             except (SubjectFault, SubjectError, NotApplicable) as fault:
                 why = str(fault)
             else:
-                kind = definition.name
-                kind = kind if outcome.gradient is None else WITH_GRADIENT.format(kind)
                 found.setdefault(kind, []).append(subject)
         if why is not None:
             skipped[name] = why
@@ -97,6 +79,23 @@ def kinds(definition: Definition, dtype: str, subjects: Sequence[Subject]) -> tu
     return found, skipped
 
 
+def _kind(live: InProcess, posed: Posed) -> str:
+    """What a subject returns for arguments; it raises what the call does."""
+    definition = live.definition
+    if definition.of_a_row:
+        outcome = live(*posed.arrays)
+        return (
+            definition.name if outcome.gradient is None else WITH_GRADIENT.format(definition.name)
+        )
+    sizes = dict(zip(posed.axes, posed.shape, strict=True))
+    shapes = {
+        name: (sizes["cases"], *(sizes[axis] for axis in axes))
+        for name, axes in definition.signature.outputs.items()
+    }
+    live.of_arguments(posed.arrays, shapes, FORMATS[posed.dtype].dtype, parameters={})
+    return definition.name
+
+
 def _unsuitable(subject: Subject, dtype: str) -> str | None:
     """Why a subject cannot be timed; None where it can."""
     if subject.device:
@@ -104,19 +103,44 @@ def _unsuitable(subject: Subject, dtype: str) -> str | None:
     return None if dtype in subject.dtypes else f"no {dtype}"
 
 
-def candidate(subject: Subject, posed: Problem, labelled: bool, threads: int) -> Candidate:
-    """The call of a subject on a problem; Unsupported where it cannot use so many threads."""
+def candidate(
+    subject: Subject, posed: Posed, threads: int, parameters: Mapping[str, float]
+) -> Candidate:
+    """Make the call of a subject with arguments.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    posed
+        The arguments.
+    threads
+        How many it may use.
+    parameters
+        Of these it is given those that it takes.
+
+    Returns
+    -------
+    Candidate
+        The call, with a new result each time.
+
+    Raises
+    ------
+    Unsupported
+        If it cannot use so many threads.
+    """
     function = load(subject.id).function
-    arguments = [to_native(posed.x, subject.arrays)]
-    if labelled:
-        arguments.append(to_native(posed.labels, subject.arrays))
+    arguments = [to_native(array, subject.arrays) for array in posed.arrays]
+    taken = keywords_of(function, subject.arrays)
+    keywords: dict[str, Any] = {name: v for name, v in parameters.items() if name in taken}
     name = short_id(subject.id)
     if subject.arrays == "jax":
         wait = jax_with_float64().block_until_ready
-        return Candidate(name, lambda: wait(function(*arguments)), None, allocates=True)
-    keywords = {"threads": threads} if "threads" in keywords_of(function, subject.arrays) else {}
-    if threads > 1 and not keywords and subject.arrays != "torch":
+        return Candidate(name, lambda: wait(function(*arguments, **keywords)), None, allocates=True)
+    takes_threads = "threads" in taken
+    if threads > 1 and not takes_threads and subject.arrays != "torch":
         raise Unsupported("one thread only, timed with threads=1")
+    keywords |= {"threads": threads} if takes_threads else {}
     return Candidate(name, lambda: function(*arguments, **keywords), threads, allocates=True)
 
 
@@ -132,34 +156,65 @@ def run(
     tell: Tell = lambda what: None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, Any]]:
-    """Time the subjects of each kind, case by case; `tell` hears what comes next.
+    """Time the subjects of each kind, case by case.
 
-    `subjects` and `skipped` as of `kinds`. Each case is a dictionary for JSON, as of
-    `operations.run`, but that there are no limits, and ratios are to one of the candidates:
-    `reference` names it, the first of its kind, and `times_reference` of each are the quartiles of
-    the reference's seconds over its own, null where the reference cannot use so many threads.
-    Where nobody can, there is no case.
+    Where nobody can use so many threads, there is no case.
+
+    Parameters
+    ----------
+    definition
+        What they implement.
+    subjects, skipped
+        What `kinds` returned.
+    dtype
+        The name of the format.
+    shapes
+        As of `posed.pose`.
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each candidate is timed.
+    tell
+        Hears what comes next.
+    clock
+        Gives the seconds.
+
+    Yields
+    ------
+    dict
+        For JSON, as of `operations.run`, but that `axes` names what `shape` counts, `elements` is
+        what times are divided by, and `drawn` says how arguments are drawn. There are no limits,
+        and ratios are to one of the candidates: `reference` names it, the first of its kind, and
+        `times_reference` of each are the quartiles of the reference's seconds over its own, null
+        where the reference cannot use so many threads.
     """
+    defaults = {n: p.default for n, p in definition.parameters.items() if p.default is not None}
+    parameters = {} if definition.of_a_row else defaults  # as `verify` calls them
     for kind, chosen in subjects.items():
         for shape in shapes:
             posed = None  # so that the one before is gone while the next is made
-            posed = problem(definition.name, dtype, shape)
+            posed = pose(definition, dtype, shape)
             for count in threads:
                 tell(f"{kind} {dtype}, {described(shape)}, {counted(count)}")
                 timed, left_out = [], dict(skipped)
                 for subject in chosen:
                     try:
-                        timed.append(candidate(subject, posed, definition.labelled, count))
+                        timed.append(candidate(subject, posed, count, parameters))
                     except Unsupported as error:
                         left_out[short_id(subject.id)] = str(error)
                 if timed:
                     reference = short_id(chosen[0].id)
                     found = _case(posed, count, timed, reference, rounds, clock)
-                    yield {"operation": kind, **found, "skipped": left_out}
+                    yield {
+                        "operation": kind,
+                        **found,
+                        "drawn": told(definition),
+                        "skipped": left_out,
+                    }
 
 
 def _case(
-    posed: Problem,
+    posed: Posed,
     threads: int,
     timed: Sequence[Candidate],
     reference: str,
@@ -175,8 +230,10 @@ def _case(
             settle=quiet if threads > 1 else None,
         )
     return {
-        "dtype": posed.x.dtype.name,
-        "shape": list(posed.x.shape),
+        "dtype": posed.dtype,
+        "axes": list(posed.axes),
+        "shape": list(posed.shape),
+        "elements": posed.elements,
         "threads": threads,
         "allocator": INSTALLED,
         "reference": reference,
@@ -186,7 +243,7 @@ def _case(
                 "threads": c.threads,
                 "allocates": c.allocates,
                 "seconds": seconds[c.name].tolist(),
-                "nanoseconds_per_element": 1e9 * float(np.median(seconds[c.name])) / posed.x.size,
+                "nanoseconds_per_element": 1e9 * float(np.median(seconds[c.name])) / posed.elements,
                 "times_reference": over(seconds.get(reference), seconds[c.name]),
             }
             for c in timed
@@ -195,12 +252,20 @@ def _case(
 
 
 def print_subjects(cases: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one table for each kind among the cases of `run`, and what to know about them."""
+    """Print one table for each kind among the cases of `run`, and what to know about them.
+
+    Parameters
+    ----------
+    cases
+        Those of `run`.
+    console
+        Where they are printed.
+    """
     for kind in dict.fromkeys(case["operation"] for case in cases):
         console.print(_table([case for case in cases if case["operation"] == kind]))
     rounds = max(len(e["seconds"]) for case in cases for e in case["candidates"])
     lines = [
-        f"Arguments normal with standard deviation {STANDARD_DEVIATION:g}; medians and quartiles "
+        f"{cases[0]['drawn']}; medians and quartiles "
         f"of ratios within {rounds} interleaved rounds of wall-clock time. Each makes new memory "
         "for its result. A ratio is the time of the one it names over the subject's own, so more "
         "is faster."
@@ -214,7 +279,14 @@ def print_subjects(cases: Sequence[dict[str, Any]], console: Console) -> None:
 def _table(cases: Sequence[dict[str, Any]]) -> Table:
     reference = cases[0]["reference"]
     table = Table(title=f"{cases[0]['operation']}, {cases[0]['dtype']}")
-    for heading in ("shape", "subject", "threads", "ns / element", f"x {reference}", "quartiles"):
+    for heading in (
+        " x ".join(cases[0]["axes"]),
+        "subject",
+        "threads",
+        "ns / element",
+        f"x {reference}",
+        "quartiles",
+    ):
         table.add_column(heading, justify="left" if heading == "subject" else "right")
     for case in cases:
         for entry in case["candidates"]:

@@ -38,13 +38,31 @@ def run(
     tell: Tell = lambda what: None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[dict[str, Any]]:
-    """Measure the algorithms of `limits.TRAFFIC` on one row of each length: shapes (1, classes).
+    """Measure the algorithms of `limits.TRAFFIC` on one row of each length.
 
-    Each entry is a dictionary for JSON: `dtype`, `classes`, `threads`; `nanoseconds_per_element`
-    by algorithm; `limits`, the nanoseconds per element that its traffic takes at the bandwidth
-    measured in the same rounds, by algorithm (empty where rows are too short for the threads);
-    `gain`, the seconds of the better three-pass algorithm over those of `two_pass`, less 1: first
-    quartile, median and third quartile over the rounds.
+    Parameters
+    ----------
+    dtype
+        The name of the format.
+    shapes
+        Each (1, classes).
+    threads
+        Numbers of threads, each measured.
+    rounds
+        How often each algorithm is timed.
+    tell
+        Hears what comes next.
+    clock
+        Gives the seconds.
+
+    Yields
+    ------
+    dict
+        For JSON: `dtype`, `classes`, `threads`; `nanoseconds_per_element` by algorithm; `limits`,
+        the nanoseconds per element that its traffic takes at the bandwidth measured in the same
+        rounds, by algorithm (empty where rows are too short for the threads); `gain`, the seconds
+        of the better three-pass algorithm over those of `two_pass`, less 1: first quartile, median
+        and third quartile over the rounds.
     """
     for shape in shapes:
         posed = None  # so that the one before is gone while the next is made
@@ -86,8 +104,20 @@ def run(
 
 
 def crossover(entries: Sequence[dict[str, Any]]) -> int | None:
-    """The row length from which on two passes are always faster, of entries of `run`; or None.
+    """Find the row length from which on two passes are always faster.
 
+    Parameters
+    ----------
+    entries
+        Those of `run`, in any order.
+
+    Returns
+    -------
+    int or None
+        The length; None where the longest row is no faster.
+
+    Examples
+    --------
     >>> crossover([{"classes": 8, "gain": [0, 0.1, 0.2]}, {"classes": 4, "gain": [-0.2, -0.1, 0]}])
     8
     """
@@ -100,7 +130,15 @@ def crossover(entries: Sequence[dict[str, Any]]) -> int | None:
 
 
 def print_row_lengths(entries: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one table for each number of threads, and where two passes begin to pay."""
+    """Print one table for each number of threads, and where two passes begin to pay.
+
+    Parameters
+    ----------
+    entries
+        Those of `run`.
+    console
+        Where they are printed.
+    """
     for threads in sorted({entry["threads"] for entry in entries}):
         chosen = [entry for entry in entries if entry["threads"] == threads]
         title = f"softmax of one row, {chosen[0]['dtype']}, {counted(threads)}: ns / element"

@@ -38,14 +38,37 @@ def plot(
     peers: Sequence[str] = (),
     progress: Progress = ignore,
 ) -> Plot:
-    """Nanoseconds per logit of rows of up to 1024 classes, by the number of logits.
+    """Draw the nanoseconds per logit of rows of up to 1024 classes, by the number of logits.
 
     Measured anew on this machine as ``softproof bench`` does, interleaved: medians, and quartiles
-    as a band.  The dotted line is the time in which memory serves what our kernel reads and writes.
+    as a band. The dotted line is the time in which memory serves what our kernel reads and writes.
 
-    operation: a key of `softproof.verify.bench.problems.OPERATIONS`.  peers: their names; none for
-    all that are installed.  ValueError for what is not one of these, and for sizes that the memory
-    does not hold.
+    Parameters
+    ----------
+    operation
+        A key of `problems.OPERATIONS`.
+    dtype
+        The name of the format.
+    threads
+        How many each may use.
+    sizes
+        Numbers of logits.
+    rounds
+        How often each candidate is timed.
+    peers
+        The names of the peers; all that are installed if it is empty.
+    progress
+        Is told how many cases of how many are measured.
+
+    Returns
+    -------
+    Plot
+        The figure with its data and its command.
+
+    Raises
+    ------
+    ValueError
+        For what is not one of these, and for sizes that the memory does not hold.
     """
     if operation not in OPERATIONS:
         raise ValueError(f"operation is {operation!r}; use one of {', '.join(OPERATIONS)}")
@@ -75,7 +98,22 @@ def plot(
 
 
 def draw(cases: Sequence[dict[str, Any]], measured: dict[str, Any], command: str) -> Plot:
-    """Draw cases of `bench.operations.run`, measured where `machine.about` says."""
+    """Draw cases of `operations.run` against the number of logits.
+
+    Parameters
+    ----------
+    cases
+        The cases, with the limits of memory.
+    measured
+        What `machine.about` says.
+    command
+        What makes the figure, which its caption names.
+
+    Returns
+    -------
+    Plot
+        The figure with its data and its command.
+    """
     kinds = list(dict.fromkeys(case["operation"] for case in cases))
     figure = style.new_figure(1.2 + 2.5 * len(kinds))
     panels = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]

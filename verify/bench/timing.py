@@ -23,21 +23,43 @@ def interleaved(
     shortest: float = 0.0,
     settle: Callable[[], None] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Seconds of one call of each candidate in each round, shape (rounds,).
+    """Time one call of each candidate in each round.
 
-    Every candidate runs `warm_ups` times before (compilation, caches). Then each round runs all in
-    turn, so that a noisy neighbour or a falling clock meets all alike, and ratios within a round
-    say more than seconds. Every other round runs in the opposite order, so that nobody is always
-    the one who finds the caches cold. The garbage collector is off while the clock runs. For
-    candidates that use one thread `time.process_time` is the better clock: it stands still while
-    others have the processor.
+    Every candidate runs before it is timed (compilation, caches). Then each round runs all in turn,
+    so that a noisy neighbour or a falling clock meets all alike, and ratios within a round say more
+    than seconds. Every other round runs in the opposite order, so that nobody is always the one who
+    finds the caches cold. The garbage collector is off while the clock runs.
 
-    A candidate faster than `shortest` seconds is called so often in a row that all calls together
-    last as long, in every round; seconds are those of one of them. `settle` runs before each
-    candidate, and an untimed call after it: for threads that must end, and others that must wake.
+    Parameters
+    ----------
+    candidates
+        The calls, by name.
+    rounds
+        How many there are.
+    clock
+        Gives the seconds. For candidates that use one thread `time.process_time` is the better
+        clock: it stands still while others have the processor.
+    warm_ups
+        How often each candidate runs before.
+    shortest
+        A faster candidate is called so often in a row that all calls together last so many seconds,
+        in every round; seconds are those of one of them.
+    settle
+        Runs before each candidate, and an untimed call after it: for threads that must end, and
+        others that must wake.
 
-    ValueError when there is no candidate or rounds is not positive.
+    Returns
+    -------
+    dict
+        The seconds of each candidate, shape (rounds,).
 
+    Raises
+    ------
+    ValueError
+        If there is no candidate or rounds is not positive.
+
+    Examples
+    --------
     >>> seconds = interleaved({"sum": lambda: sum(range(10)), "nothing": lambda: None}, rounds=3)
     >>> {name: len(each) for name, each in seconds.items()}
     {'sum': 3, 'nothing': 3}
@@ -94,6 +116,11 @@ def quiet(nap: float = 0.005) -> None:
 
     Threads of PyTorch's and ONNX Runtime's pools spin for 10 to 50 ms after their work, on the
     processors that the next candidate is to use.
+
+    Parameters
+    ----------
+    nap
+        Seconds between looks.
     """
     for _ in range(MOST_NAPS):
         start = time.process_time()
@@ -105,8 +132,22 @@ def quiet(nap: float = 0.005) -> None:
 def ratios(
     seconds: Mapping[str, NDArray[np.float64]], reference: str
 ) -> dict[str, tuple[float, float, float]]:
-    """First quartile, median and third quartile over the rounds of seconds / seconds[reference].
+    """Compute the quartiles over the rounds of seconds / seconds[reference].
 
+    Parameters
+    ----------
+    seconds
+        By name, shape (rounds,).
+    reference
+        The name of the candidate to compare with.
+
+    Returns
+    -------
+    dict
+        First quartile, median and third quartile, by name.
+
+    Examples
+    --------
     >>> ratios({"a": np.array([2.0, 4.0, 6.0]), "b": np.array([1.0, 1.0, 2.0])}, "b")["a"]
     (2.5, 3.0, 3.5)
     """

@@ -1,8 +1,9 @@
 """The exact results of a definition at a case, rounded once into a format.
 
 As in ``oracle/truth.py``: balls, raised in precision until every number rounds uniquely, and big
-floats as the second oracle.  Every form of a definition is the same function, so that whichever
-decides first tells the truth; the second oracle evaluates the published one.
+floats as the second oracle; the fast oracle (``oracle/fast.py``) where a caller admits it.  Every
+form of a definition is the same function, so that whichever decides first tells the truth; the
+second oracle evaluates the published one.
 
 At a kink a derivative is a hull of several values: its ball does not shrink with the precision.
 Then the middle stands for the truth, and the second oracle, which has no hulls, is not asked.  The
@@ -13,6 +14,7 @@ threshold of running errors encloses the hull, so it holds around the middle for
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import flint
@@ -23,6 +25,9 @@ from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
 from ...derivations.definition import Definition, Formula
+from ..oracle.enclosure_arithmetic import EnclosureArithmetic
+from ..oracle.enclosures import Enclosure
+from ..oracle.fast import demand_same, fast_truth, is_checked
 from ..oracle.rounding import (
     GUARD_BITS,
     TIE_BITS,
@@ -44,6 +49,16 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
     OracleError where an output has not the shape that is declared, a finding about the definition,
     and where the formula has no value, as an attention to no keys.
     """
+    flat: list[Any] = []
+    for output in _outputs(definition, formula, case, xp):
+        flat += np.asarray(output, dtype=object).reshape(-1).tolist()
+    array = np.empty(len(flat), dtype=object)
+    array[:] = flat
+    return array
+
+
+def _outputs(definition: Definition, formula: Formula, case: Case, xp: Any) -> list[Any]:
+    """The outputs of a formula in numbers of an arithmetic, each in its declared shape."""
     arguments, parameters = formula_call(definition, case)
     for name in definition.signature.numbers:
         arguments[name] = xp.array(arguments[name])
@@ -51,21 +66,15 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
         result = formula(*arguments.values(), xp, **parameters)
     except NoValue as reason:
         raise OracleError(f"{definition.name} has no value there: {reason}") from reason
-    several = len(definition.signature.outputs) > 1
-    found = result if several else (result,)
-    flat: list[Any] = []
     shapes = output_shapes(definition, case)
+    found = list(result) if len(shapes) > 1 else [result]
     for output, (name, shape) in zip(found, shapes.items(), strict=True):
-        numbers = np.asarray(output, dtype=object)
-        if numbers.shape != shape:
+        if np.shape(output) != shape:
             raise OracleError(
-                f"the formula of {definition.name} gives {name} of shape {numbers.shape}; its "
+                f"the formula of {definition.name} gives {name} of shape {np.shape(output)}; its "
                 f"signature says {shape}"
             )
-        flat += numbers.reshape(-1).tolist()
-    array = np.empty(len(flat), dtype=object)
-    array[:] = flat
-    return array
+    return found
 
 
 def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
@@ -75,7 +84,14 @@ def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ..
     return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
 
 
-def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool = False) -> Truth:
+def truth(
+    definition: Definition,
+    case: Case,
+    fmt: Format,
+    *,
+    cross_check: bool = False,
+    fast: bool = False,
+) -> Truth:
     """The exact results at a case, all outputs in one vector, each rounded once.
 
     Parameters
@@ -86,6 +102,9 @@ def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool 
         The format to round to.
     cross_check
         Whether the second oracle is asked, too.
+    fast
+        Whether the fast oracle may answer, where it decides; a hundredth of its answers, and all
+        that are to be cross-checked, are held against balls.
 
     Returns
     -------
@@ -104,6 +123,42 @@ def truth(definition: Definition, case: Case, fmt: Format, *, cross_check: bool 
     >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
     array([0.6931472], dtype=float32)
     """
+    found = enclosed_truth(definition, case, fmt) if fast else None
+    if found is None:
+        return _by_balls(definition, case, fmt, cross_check)
+    if cross_check or is_checked((definition.name, fmt.name, case.key)):
+        exact = _by_balls(definition, case, fmt, cross_check)
+        demand_same(found, exact, f"{definition.name} in {fmt.name}")
+        return exact
+    return found
+
+
+def enclosed_truth(definition: Definition, case: Case, fmt: Format) -> Truth | None:
+    """The truth by the fast oracle, from the first form that decides it; None where none does.
+
+    Parameters
+    ----------
+    definition, case, fmt
+        As for ``truth``.
+
+    Returns
+    -------
+    Truth or None
+        All outputs in one vector.
+    """
+    for formula in (definition.formula, *definition.forms.values()):
+
+        def flat(xp: EnclosureArithmetic, formula: Formula = formula) -> Enclosure:
+            parts = [xp.array(output) for output in _outputs(definition, formula, case, xp)]
+            return xp.concatenate([part.map(lambda array: array.reshape(-1)) for part in parts])
+
+        if (found := fast_truth(flat, fmt)) is not None:
+            return found
+    return None
+
+
+def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool) -> Truth:
+    """The truth by balls, as ``truth`` has it."""
     formulas = (definition.formula, *definition.forms.values())
     precision = fmt.precision + GUARD_BITS + 24
     before: list[NDArray[Any]] = []  # the balls of each formula at a lower precision
@@ -173,22 +228,43 @@ def _bits_before_the_point(case: Case) -> int:
 
 
 MOST_KEPT = 4096  # truths, for the other subjects of a run
-_truths: dict[Any, Truth | OracleError] = {}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A truth or why there is none, and whether balls, or both oracles, were asked for it."""
+
+    found: Truth | OracleError
+    fast: bool
+    cross_checked: bool
+
+
+_truths: dict[Any, _Kept] = {}
 
 
 def truth_once(
-    definition: Definition, case: Case, fmt: Format, *, cross_check: bool = False
+    definition: Definition,
+    case: Case,
+    fmt: Format,
+    *,
+    cross_check: bool = False,
+    fast: bool = False,
 ) -> Truth:
-    """``truth``, kept for the other subjects of a run and for shrinking."""
+    """``truth``, kept for the other subjects of a run and for shrinking.
+
+    One that was not cross-checked, or that the fast oracle gave, is not kept for who asks for more.
+    """
     key = (definition.name, id(definition), fmt.name, case.key)
-    if key not in _truths:
+    kept = _truths.get(key)
+    if kept is None or (kept.fast and not fast) or (cross_check and not kept.cross_checked):
         if len(_truths) >= MOST_KEPT:
             _truths.clear()
+        found: Truth | OracleError
         try:
-            _truths[key] = truth(definition, case, fmt, cross_check=cross_check)
+            found = truth(definition, case, fmt, cross_check=cross_check, fast=fast)
         except OracleError as error:
-            _truths[key] = error
-    found = _truths[key]
-    if isinstance(found, OracleError):
-        raise found
-    return found
+            found = error
+        kept = _truths[key] = _Kept(found, fast and not cross_check, cross_check)
+    if isinstance(kept.found, OracleError):
+        raise kept.found
+    return kept.found

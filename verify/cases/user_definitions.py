@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from ...derivations import REGISTRY, Definition
 from ...derivations.arithmetic.formats import BINARY32
 from ...derivations.arithmetic.systems import balls, big_floats
 from ...derivations.definition import Formula
+from ...derivations.proofs.time_limit import OutOfTime, time_limit
 from ...derivations.running_error import Model, RunningErrorArithmetic
 from ..oracle.rounding import OracleError
 from .case import Case
@@ -26,6 +29,7 @@ from .truth import evaluate
 
 SIZES = (3, 1)  # of every axis of the cases at which each formula is tried
 BITS = 64  # of balls and big floats there
+MOST_SECONDS = 60.0  # for the file, and for each formula at these cases
 ADVICE = "a formula takes axes of every size, and computes with xp alone"
 
 
@@ -42,8 +46,9 @@ def load_definitions(path: Path) -> list[Definition]:
     Raises
     ------
     ValueError
-        The file raises an exception, defines nothing, or a formula of it does, gives what are no
-        numbers, or has no value at plain cases: the message has the file, the line and the reason.
+        The file raises an exception, takes longer than MOST_SECONDS, or defines nothing; or a
+        formula of it raises, takes so long, gives what are no numbers, or has no value at plain
+        cases: the message has the file, the line and the reason.
     OSError
         The file cannot be read.
     """
@@ -56,10 +61,8 @@ def load_definitions(path: Path) -> list[Definition]:
     module = importlib.util.module_from_spec(spec)
     if (folder := str(path.absolute().parent)) not in sys.path:
         sys.path.insert(0, folder)
-    try:
+    with _slips_told(path, "the file"):
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(_told(path, error)) from error
     own = [definition for name, definition in REGISTRY.items() if name not in before]
     if not own:
         raise ValueError(
@@ -69,6 +72,50 @@ def load_definitions(path: Path) -> list[Definition]:
         definition.declared_in = str(path)
         _try_formulas(path, definition)
     return own
+
+
+@contextlib.contextmanager
+def _slips_told(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Raise what a user's code raises, or that it takes too long, as a ValueError with its line.
+
+    A Ctrl-C of the user and an OracleError pass through.
+    """
+    of = "" if what == "the file" else f"{what}: "
+    after = f"; {advice}" if advice else ""
+    with _interrupts_counted() as interrupts:
+        try:
+            with time_limit(MOST_SECONDS):
+                yield
+        except OracleError:
+            raise
+        except OutOfTime as error:
+            at = _told(path, error).partition(": OutOfTime")[0]
+            raise ValueError(
+                f"{of}{at}: {what} takes more than {MOST_SECONDS:g} s; does it loop for ever?"
+            ) from None
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if interrupts:
+                raise
+            raise ValueError(f"{of}{_told(path, error)}{after}") from error
+
+
+@contextlib.contextmanager
+def _interrupts_counted() -> Iterator[list[int]]:
+    """How often Ctrl-C was pressed: user code may raise KeyboardInterrupt by itself."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -84,7 +131,7 @@ def errors_of_definitions() -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         passed = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
         for definition in REGISTRY.values():
             path = Path(definition.declared_in)
@@ -104,11 +151,10 @@ def _try_formulas(path: Path, definition: Definition) -> None:
     for name, formula in forms.items():
         of = f"form {name!r} of " if name else ""
         try:
-            values = [x for case in cases for x in _tried(definition, formula, case)]
+            with _slips_told(path, f"{of}{definition.name}", ADVICE):
+                values = [x for case in cases for x in _tried(definition, formula, case)]
         except OracleError as error:
             raise ValueError(f"{path}: {of}{definition.name}: {error}") from error
-        except Exception as error:
-            raise ValueError(f"{of}{definition.name}: {_told(path, error)}; {ADVICE}") from error
         if values and not any(x.is_finite() or x > 0 or x < 0 for x in values):
             at = "; ".join(to_text(definition, cases[0]).splitlines()[1:])
             raise ValueError(

@@ -15,6 +15,7 @@ from ...derivations.h_consistency.conditional_regret import Point, minimizabilit
 from ...derivations.h_consistency.transform import transform_ball
 from ..studies import h_consistency
 from ..studies.h_consistency import Check
+from ..studies.h_consistency_instances import BITS
 
 TAUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -63,7 +64,7 @@ def consistency_bound_with_gaps(scale: float = 1.0) -> Verdict:
 def minimizability_gaps(blocks: int = 6) -> Verdict:
     """Up to six points, each with a block of its own; in one block the gap is positive."""
     cases = 0
-    with flint.ctx.workprec(h_consistency.BITS):
+    with flint.ctx.workprec(BITS):
         for shares in _distributions():
             weight = Fraction(1, len(shares))
             points = [Point(weight, k % blocks, p) for k, p in enumerate(shares)]

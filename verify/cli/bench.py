@@ -135,15 +135,20 @@ def _bench_subjects(
     plot: Path | None,
 ) -> None:
     """What the commands have in common that time the built-in subjects of a definition."""
-    from ..bench import registered
+    from ..bench import posed, registered
     from ..bench.plot import draw_cases
     from ..subjects.built_in import BUILT_IN
 
-    # Most of them have one thread: a second is measured where it is asked for.
-    shapes, counts = _asked(shape, registered.SHAPES, dtype, threads or ["1"], json, plot)
     of_name = definition(name)
+    _demand_files(json, plot)
     with usage_errors(ValueError):
-        kinds, skipped = registered.kinds(of_name, dtype, BUILT_IN)
+        texts = shape or ()
+        shapes = [posed.parse_shape(of_name, text) for text in texts]
+        shapes = shapes or list(posed.default_shapes(of_name))
+        posed.demand_memory(of_name, shapes, dtype)
+        # Most of them have one thread: a second is measured where it is asked for.
+        counts = _counts(threads or ["1"])
+    kinds, skipped = registered.kinds(of_name, dtype, BUILT_IN)
     if not kinds:
         reasons = "; ".join(f"{subject}: {why}" for subject, why in skipped.items()) or "none"
         fail(
@@ -174,15 +179,22 @@ def _asked(
 ) -> tuple[list[tuple[int, int]], list[int]]:
     """The shapes and the numbers of threads; a usage error for what cannot be measured or kept."""
     from ..bench.problems import demand_memory, parse_shape
-    from ..plots.plot import demand_ending
 
-    demand_folders(json, plot)
+    _demand_files(json, plot)
     with usage_errors(ValueError):
-        if plot:
-            demand_ending(plot)
         shapes = [parse_shape(text) for text in shape] if shape else list(default)
         demand_memory(shapes, dtype)
         return shapes, _counts(threads)
+
+
+def _demand_files(json: Path | None, plot: Path | None) -> None:
+    """A usage error for what cannot be written."""
+    from ..plots.plot import demand_ending
+
+    demand_folders(json, plot)
+    if plot:
+        with usage_errors(ValueError):
+            demand_ending(plot)
 
 
 def _measure(
@@ -302,8 +314,13 @@ def _add_kernel_command(operation: str) -> None:
 
 
 def _add_subject_command(name: str) -> None:
+    of_arrays = not REGISTRY[name].of_a_row
+
     def command(
-        shape: Shapes = None,
+        shape: Annotated[
+            list[str] | None,
+            typer.Option(metavar="SIZES", help="Which arrays, e.g. 64x1024; may be repeated."),
+        ] = None,
         dtype: Format = FLOAT32,
         threads: Annotated[
             list[str] | None, typer.Option(help="How many threads, e.g. 1,2; default 1.")
@@ -315,6 +332,9 @@ def _add_subject_command(name: str) -> None:
         _bench_subjects(name, shape, dtype.value, threads, rounds, json, plot)
 
     what = f"Time the built-in subjects of {name} beside each other."
+    if of_arrays:
+        axes = "x".join(("CASES", *REGISTRY[name].signature.axes))
+        what += f" --shape takes {axes}: the number of cases, and the size of each axis."
     bench_app.command(name, help=f"{what}\n\n{HOW}")(command)
 
 

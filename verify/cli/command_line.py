@@ -56,19 +56,7 @@ def definition(name: str) -> Definition:
     try:
         return lookup(name)
     except KeyError as error:
-        fail(error.args[0])
-
-
-def definition_of_a_row(name: str, command: str) -> Definition:
-    """The definition of that name; a usage error where the command does not do it yet."""
-    found = definition(name)
-    if not found.of_a_row:
-        arguments = ", ".join(found.signature.arguments)
-        fail(
-            f"{command} does not do functions of several arguments yet, and {name} takes "
-            f"{arguments}; `softproof verify` and `softproof derive` do"
-        )
-    return found
+        fail(f"{error.args[0]} One of your own is loaded with --definitions FILE.")
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:

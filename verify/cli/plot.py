@@ -10,8 +10,16 @@ import typer
 from rich.progress import MofNCompleteColumn
 
 from ...derivations.arithmetic.formats import FORMATS
+from ..cases.user_definitions import errors_of_definitions
 from ..subjects.subject import SubjectError
-from .command_line import definition_of_a_row, demand_folders, fail, progress_bar
+from .command_line import demand_folders, fail, progress_bar
+from .definition_options import (
+    CaseOption,
+    DefinitionsOption,
+    ParameterOption,
+    definition_among,
+    parameters_of,
+)
 
 if TYPE_CHECKING:  # Matplotlib is slow to import, and `--help` does not need it
     from ..plots.plot import Plot, Progress
@@ -43,7 +51,7 @@ def _draw(output: Path, data: Path | None, make: Callable[[Progress], Plot]) -> 
         fail(str(error))
     demand_folders(output, data)
     try:
-        with progress_bar(MofNCompleteColumn()) as bar:
+        with progress_bar(MofNCompleteColumn()) as bar, errors_of_definitions():
             task = bar.add_task("plot", total=None)
             plot = make(lambda done, total: bar.update(task, completed=done, total=total))
         write_each((output, plot.save), (data, plot.write_csv))
@@ -59,13 +67,26 @@ def precision(
     output: Output,
     name: Name = "softmax",
     subject: Chosen = None,
+    parameter: ParameterOption = None,
+    case: CaseOption = None,
+    definitions: DefinitionsOption = None,
     data: Data = None,
 ) -> None:
-    """Error against precision: the forms of a definition, the formats, the proven bound."""
+    """Error against precision: the forms of a definition, the formats, the proven bound.
+
+    At drawn points, or at a case. Of a function of several arguments the error is relative to the
+    largest entry of the result.
+    """
     from ..plots.precision import plot
 
-    definition_of_a_row(name, "plot")
-    _draw(output, data, lambda progress: plot(name, subject or (), progress=progress))
+    parameters = parameters_of(definition_among(name, definitions), parameter)
+    _draw(
+        output,
+        data,
+        lambda progress: plot(
+            name, subject or (), case=case, parameters=parameters, progress=progress
+        ),
+    )
 
 
 @plot_app.command()
@@ -138,16 +159,40 @@ def ordinals(
     inputs: Annotated[
         int | None, typer.Option(min=1, help="How many; default all of 16 bits, else 8192.")
     ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARGUMENT[INDEX]",
+            help="Which number of a function of several arguments, e.g. x or x[1]; default the "
+            "first.",
+        ),
+    ] = None,
+    parameter: ParameterOption = None,
+    case: CaseOption = None,
+    definitions: DefinitionsOption = None,
     data: Data = None,
 ) -> None:
-    """Error in bits over all inputs, in the order of their bit patterns."""
+    """Error in bits over all inputs, in the order of their bit patterns.
+
+    A function of one row is called at [x, 0]; of several arguments, at a case of which one number
+    is x: the one that --vary names.
+    """
     from ..plots.ordinals import plot
 
-    definition_of_a_row(name, "plot")
+    parameters = parameters_of(definition_among(name, definitions), parameter)
     _draw(
         output,
         data,
-        lambda progress: plot(name, subject or (), dtype=dtype, inputs=inputs, progress=progress),
+        lambda progress: plot(
+            name,
+            subject or (),
+            dtype=dtype,
+            inputs=inputs,
+            vary=vary,
+            case=case,
+            parameters=parameters,
+            progress=progress,
+        ),
     )
 
 

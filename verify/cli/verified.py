@@ -56,17 +56,18 @@ def regressions(
 
 @verified_app.command()
 def compare(
-    before: Annotated[Path, typer.Argument(help="A store that `verify --store` wrote.")],
-    after: Annotated[Path, typer.Argument(help="A later one.")],
+    before: Annotated[Path, typer.Argument(help="What `verify --store` or `verify --json` wrote.")],
+    after: Annotated[Path, typer.Argument(help="A later one, of either kind.")],
     json: Annotated[Path | None, typer.Option(help="Write the comparison to this file.")] = None,
 ) -> None:
-    """Compare two stores: what got better, what got worse."""
+    """Compare two runs, stores or reports: what got better, what got worse."""
+    from ..reports.stored_run import opened
     from ..runs.compare import as_dict, print_comparison
     from ..runs.compare import compare as hold_against
     from ..runs.store import StoreError
 
     try:
-        comparison = hold_against(before, after)
+        comparison = hold_against(*opened(before, after))
     except StoreError as error:
         fail(str(error))
     print_comparison(comparison, make_console())

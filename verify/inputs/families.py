@@ -31,7 +31,8 @@ class Batch:
     """Rows of one length, with labels where the definition takes them.
 
     ``period``: row i is row i - period once more, with its label; 0 where rows do not repeat.
-    ``cross_checked``: the truth of the first row is asked of the second oracle, too.
+    ``cross_checked``: the truth of the first row is asked of the second oracle, too.  What is not,
+    is only tried, as in shrinking: its results are neither graded nor held beside others.
     """
 
     family: str

@@ -16,8 +16,8 @@ def shrink(batch: Batch, fails: Callable[[Batch], bool], most_trials: int = MAX_
     """Simplify a failing row as long as it still fails.
 
     Greedy and deterministic: halves, quarters, ... of the classes are dropped (Zeller's ddmin),
-    then single numbers are replaced by simpler ones. The candidates are not cross-checked, which of
-    long rows takes most of the time: who shows what is left asks both oracles of it.
+    then single numbers are replaced by simpler ones. The candidates are not cross-checked, nor
+    graded, which takes most of the time: who shows what is left asks both oracles of it.
 
     Parameters
     ----------

@@ -120,8 +120,9 @@ def _rounded(token: str, fmt: Format) -> Any:
 def given_file(path: Path) -> tuple[Given, str]:
     """Read the rows of a .npy or .npz file.
 
-    All formats are taken; two raw bytes, as which NumPy stores it, are bfloat16. An entry "labels"
-    of an archive is read as well; without it the labels are the classes in turn.
+    Formats of 16 bits and more are taken; two raw bytes, as which NumPy stores it, are bfloat16.
+    (Numbers of eight bits are given as float32.) An entry "labels" of an archive is read as well;
+    without it the labels are the classes in turn.
 
     Parameters
     ----------

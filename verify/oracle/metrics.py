@@ -36,6 +36,7 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
         Infinity that is the correctly rounded result counts 0; NaN, or any other infinity, inf.
         Finite results for exact ones that just overflow, below what would be the next number after
         the largest, are measured from there.
+        What the truth leaves in doubt is not counted as an error.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def ulp_error(computed: NDArray[Any], truth: Truth) -> NDArray[np.float64]:
     with np.errstate(all="ignore"):
         # Scaled first: the difference of two finite numbers may overflow, in ulps it does not.
         steps = np.ldexp(value, -truth.ulp_exponent) - np.ldexp(rounded, -truth.ulp_exponent)
-        error = np.abs(steps - truth.offset)
+        error = np.maximum(np.abs(steps - truth.offset) - truth.doubt, 0.0)
         fmt = format_of(truth.rounded.dtype)
         just_over = np.isinf(rounded) & (truth.ulp_exponent == fmt.emax - fmt.precision + 1)
         above = float(fmt.end / Fraction(2) ** (fmt.emax - fmt.precision + 1))

@@ -2,7 +2,8 @@
 
 First oracle: arb balls (python-flint), raised in precision until every output rounds uniquely
 (Ziv's strategy).  Second oracle: mpmath; where both are asked they must agree.
-Inputs are exact: a floating-point number stands for the real number that it is.
+Inputs are exact: a floating-point number stands for the real number that it is.  Where a caller
+admits it, and values of a row are wanted, the fast oracle (``fast``) is asked before both.
 
 What the agreement is worth.  The second oracle has another arithmetic, by another author, without
 error bars.  Of a value it takes the logits as they stand, where the first subtracts the largest by
@@ -33,6 +34,9 @@ from ...derivations.proofs.facts import (
     ShiftEquivariant,
     ShiftInvariant,
 )
+from .enclosure_arithmetic import EnclosureArithmetic
+from .enclosures import Enclosure
+from .fast import demand_same, fast_truth, is_checked
 from .limits import ContradictoryLimits, ball_limit, big_float_limit
 from .rounding import GUARD_BITS as GUARD_BITS
 from .rounding import TIE_BITS, assemble, demand_agreement, round_ball
@@ -52,6 +56,7 @@ def truth(
     label: int | None = None,
     gradient: bool = False,
     cross_check: bool = False,
+    fast: bool = False,
     **parameters: float,
 ) -> Truth:
     """The exact value (or gradient) of a definition at one row of logits, rounded once.
@@ -73,6 +78,9 @@ def truth(
         Whether the truth is that of the gradient.
     cross_check
         Whether the second oracle is asked, too.
+    fast
+        Whether the fast oracle may answer, for values at finite logits, where it decides; a
+        hundredth of its answers, and all that are to be cross-checked, are held against balls.
     **parameters
         Those of the definition, where they have not their defaults.
 
@@ -116,6 +124,19 @@ def truth(
     formula = definition.gradient if gradient else definition.formula
     if formula is None:
         raise ValueError(f"{definition.name} declares no gradient")
+    shift, restore = _shift(definition, float(np.max(values)), gradient)
+    quick: Truth | None = None
+    if fast and not gradient and np.isfinite(values).all():
+
+        def enclosed(xp: EnclosureArithmetic) -> Enclosure:
+            row = xp.array(values) - shift
+            given = [row, label] if definition.labelled else [row]
+            return xp.array(formula(*given, xp, **parameters)) + restore
+
+        quick = fast_truth(enclosed, fmt)
+        asked_again = is_checked((definition.name, fmt.name, label, values.tobytes()))
+        if quick is not None and not (cross_check or asked_again):
+            return quick
     groups = _Groups.of(values, label)
     # Of a function of one real, the formula is asked where the argument is finite.
     asked = np.isfinite(values) | (not definition.elementwise)
@@ -127,7 +148,6 @@ def truth(
         or not _sums_only(formula, definition.labelled, definition.facts)
     ):
         groups = _Groups.apart(values, label)
-    shift, restore = _shift(definition, float(np.max(values)), gradient)
 
     def evaluate(
         groups: _Groups, formula: Formula, xp: Arithmetic, shift: float, restore: float
@@ -161,7 +181,10 @@ def truth(
                 grouped = witness.size > len(decided)  # one for each class, not for each group
                 each = [decided[k] for k in groups.members] if grouped else decided
                 demand_agreement(witness, each, fmt)
-            return groups.spread(assemble(decided, result.shape, fmt))
+            exact = groups.spread(assemble(decided, result.shape, fmt))
+            if quick is not None:
+                demand_same(quick, exact, f"{definition.name} in {fmt.name}")
+            return exact
         precision *= 2
     raise OracleError(
         f"{definition.name} at {[v.hex() for v in values.tolist()]} does not round uniquely to "

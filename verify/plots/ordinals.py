@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectError, SubjectFault, short_id
 from ..suites.exhaustive import has_enclosure, ulp_errors
 from . import style
+from .line_of_cases import Line, largest_ulp_errors, line, results
 from .plot import Cell, Plot, Progress, ignore
 from .subject_values import connected
 
@@ -72,6 +74,9 @@ def plot(
     *,
     dtype: str = FORMAT,
     inputs: int | None = None,
+    vary: str | None = None,
+    case: Path | None = None,
+    parameters: Mapping[str, float] | None = None,
     progress: Progress = ignore,
 ) -> Plot:
     """Error of implementations at all numbers x of a format, or at some of each stretch of them.
@@ -80,18 +85,29 @@ def plot(
     is the largest of the outputs, in bits, log2(1 + ulp error), against the exact value. Points are
     inputs; lines are the median and the maximum of blocks of equally many inputs.
 
+    A function of several arguments is called at a case of which one number is x: a plain small
+    case, or one from a file.  Numbers x outside of the domain of the argument, or where the
+    definition has no exact value, are left out.
+
     Parameters
     ----------
     name
         The definition.
     subjects
-        Patterns as of ``verify --subject``; none for our kernel and the textbook's forms.
+        Patterns as of ``verify --subject``; none for our kernel and the textbook's forms, or
+        else for what is known.
     dtype
         The name of the format.
     inputs
         How many inputs, at least 1: one is drawn at random from each of as many equal stretches of
         the bit patterns. None for all numbers of a 16-bit format where that is quick, SAMPLED
         elsewhere.
+    vary
+        Which number of a case is x: an argument, or an entry as ``x[0]``; the first one when None.
+    case
+        A file with the case; a plain one with axes of two entries when None.
+    parameters
+        Values of parameters of the definition at the plain case.
     progress
         ``progress(done, total)`` counts inputs and subjects.
 
@@ -105,7 +121,10 @@ def plot(
     KeyError
         If no definition has the name.
     ValueError
-        For another dtype, or fewer inputs.
+        For another dtype, fewer inputs, what is no number of a case, and where no number in the
+        domain has an exact value.
+    OSError
+        If the file of the case cannot be read.
     SubjectError
         For a subject that there is not, or that gives no result in this format.
     """
@@ -115,11 +134,31 @@ def plot(
     if inputs is not None and inputs < 1:
         raise ValueError(f"inputs is {inputs}; it must be at least 1")
     fmt = FORMATS[dtype]
+    if definition.of_a_row and (vary or case or parameters):
+        raise ValueError(
+            f"{name} takes one row [x, {PARTNER:g}] here; leave out what varies of a case"
+        )
+    if case is not None and parameters:
+        raise ValueError(f"{case} has the parameters of its case; give a case or parameters")
+    along = None if definition.of_a_row else line(definition, fmt, vary, case, parameters)
     ordinals = _ordinals(definition, fmt, inputs)
     x = _numbers(ordinals, fmt)
+    if along is not None:
+        lower, upper = along.domain
+        inside = (x.astype(np.float64) >= lower) & (x.astype(np.float64) <= upper)
+        ordinals, x = ordinals[inside], x[inside]
+        if not len(x):
+            raise ValueError(f"no number x of these lies in the domain [{lower}, {upper}]")
     with connected([definition], subjects or _default(definition, fmt)) as live:
-        outputs = [_called(subject, x, fmt) for subject in live]
-    ulps = _ulp_errors(definition, fmt, x, outputs, progress)
+        outputs = [_called(subject, along, x, fmt) for subject in live]
+    if along is not None:
+        ulps = largest_ulp_errors(along, fmt, x, outputs, progress)
+        known = ~np.isnan(ulps[0])
+        if not known.any():
+            raise ValueError(f"{name} has no exact value at any of these numbers of {fmt.name}")
+        ordinals, x, ulps = ordinals[known], x[known], [each[known] for each in ulps]
+    else:
+        ulps = _ulp_errors(definition, fmt, x, outputs, progress)
     found = []
     for subject, each in zip(live, ulps, strict=True):
         bits = np.log2(1 + each)
@@ -140,18 +179,28 @@ def plot(
         subject=subjects,
         dtype=dtype if dtype != FORMAT else None,
         inputs=inputs,
+        vary=vary,
+        **style.definition_options(definition, parameters, case),
     )
-    style.caption(figure, _described(definition, fmt, len(x)), command)
+    style.caption(figure, _described(definition, along, fmt, len(x)), command)
     rows = list(_rows(x, ordinals, found))
     return Plot(figure, command, ("series", "subject", "x", "ordinal", "bits"), rows)
 
 
 def _default(definition: Definition, fmt: Format) -> list[str]:
-    """Our kernel and the textbook's forms, as far as there are any."""
+    """Our kernel and the textbook's forms; where there are none, what else is known.
+
+    SubjectError where nothing is.
+    """
     known = [s for s in BUILT_IN if s.definition == definition.name and fmt.name in s.dtypes]
     kernels = [s.id for s in known if s.id.startswith("softproof.kernels:")][:1]
     textbook = [s.id for s in known if s.id.startswith("softproof.verify.textbook:")]
-    return [*kernels, *textbook][:MOST_SHOWN]
+    others = [s.id for s in known if s.missing() is None and not s.slow]
+    if not known:
+        raise SubjectError(
+            f"no implementation of {definition.name} in {fmt.name} is known; name one"
+        )
+    return ([*kernels, *textbook] or others)[:MOST_SHOWN]
 
 
 def _ordinals(definition: Definition, fmt: Format, inputs: int | None) -> NDArray[np.int64]:
@@ -177,9 +226,11 @@ def _numbers(ordinals: NDArray[np.int64], fmt: Format) -> NDArray[Any]:
     return np.where(ordinals < 0, -magnitude, magnitude).astype(fmt.dtype)
 
 
-def _called(subject: LiveSubject, x: NDArray[Any], fmt: Format) -> NDArray[Any]:
+def _called(subject: LiveSubject, along: Line | None, x: NDArray[Any], fmt: Format) -> NDArray[Any]:
     """Results at the inputs, (inputs, outputs)."""
     try:
+        if along is not None:
+            return results(subject, along, x, fmt)
         if subject.definition.elementwise:
             padded = np.resize(x, (-(-len(x) // ROW), ROW))
             return subject(padded).value.reshape(-1)[: len(x), None]
@@ -271,15 +322,18 @@ def _legend(found: Sequence[_Errors], fmt: Format) -> Iterator[Line2D]:
         yield Line2D([], [], label="result not finite", **{**NOT_FINITE, "markersize": 7})
 
 
-def _described(definition: Definition, fmt: Format, count: int) -> str:
+def _described(definition: Definition, along: Line | None, fmt: Format, count: int) -> str:
     most = 2 * _most(fmt) + 1
     which = f"all {count} finite numbers" if count == most else f"{count} of {most} finite numbers"
     at = "x" if definition.elementwise else f"[x, {PARTNER:g}]"
     label = f", label {LABEL}" if definition.labelled else ""
-    return (
-        f"{definition.name} at {at}{label}, for {which} x of {fmt.name}. Error in bits: log2(1 + "
-        "ulp error), the largest of the outputs, against the exact value."
+    measured = (
+        f"for {which} x of {fmt.name}. Error in bits: log2(1 + ulp error), the largest of the "
+        "outputs, against the exact value."
     )
+    if along is None:
+        return f"{definition.name} at {at}{label}, {measured}"
+    return f"The case {along.described}, but {along.place} = x, {measured}"
 
 
 def _rows(

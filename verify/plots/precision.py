@@ -6,6 +6,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from matplotlib.ticker import LogFormatterMathtext, LogLocator, MultipleLocator
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS
 from ...derivations.definition import AS_PUBLISHED
+from ..studies.points import drawn_points, point_of_file
 from ..studies.precision import (
     PRECISIONS,
     PUBLISHED,
     PrecisionErrors,
-    inputs_described,
     precision_errors,
     subject_errors,
 )
@@ -59,6 +60,8 @@ def plot(
     name: str = "softmax",
     subjects: Sequence[str] = (),
     *,
+    case: Path | None = None,
+    parameters: Mapping[str, float] | None = None,
     precisions: Sequence[int] = PRECISIONS,
     progress: Progress = ignore,
 ) -> Plot:
@@ -70,12 +73,19 @@ def plot(
     Blanchard, Higham and Higham compare (2021, IMA J. Numer. Anal. 41(4)): unshifted, shifted and
     division-free.
 
+    Of a function of several arguments the error is relative to the largest entry of the result, and
+    the bound is that of ``verify``, the running error of whoever computes any of the forms.
+
     Parameters
     ----------
     name
         The definition.
     subjects
         Patterns as of ``verify --subject``.
+    case
+        A file with the case at which errors are taken; drawn points when None.
+    parameters
+        Values of parameters of the definition at drawn points; a case has its own.
     precisions
         Significand bits p.
     progress
@@ -91,22 +101,38 @@ def plot(
     KeyError
         If no definition has the name.
     ValueError
-        For a precision that has no truth here.
+        For a precision that has no truth here, a file without a case of the definition, and points
+        at which no precision has an exact value.
+    OSError
+        If the file of the case cannot be read.
     SubjectError
         For a subject that there is not, or that gives no result in any format.
     """
+    definition = lookup(name)
+    if case is not None and parameters:
+        raise ValueError(f"{case} has the parameters of its case; give a case or parameters")
+    points = point_of_file(definition, case) if case else drawn_points(definition, parameters)
     observed = {}
-    with connected([lookup(name)], subjects) as found:
+    with connected([definition], subjects) as found:
         for subject in found:
-            errors, failures = subject_errors(subject)
+            errors, failures = subject_errors(subject, points)
             if not errors:
                 told = "; ".join(f"{fmt}: {why}" for fmt, why in failures.items())
                 raise SubjectError(f"{subject.subject.id} gives no result ({told})")
             observed[subject.subject.id] = errors
-    return draw(precision_errors(name, precisions, progress=progress), observed, subjects)
+    data = precision_errors(name, precisions, progress, points)
+    if all(np.isnan(errors).all() for errors in data.errors.values()):
+        raise ValueError(f"{name} has no exact value at {points.described}; give another case")
+    options = style.definition_options(definition, parameters, case)
+    return draw(data, observed, subjects, options)
 
 
-def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str] = ()) -> Plot:  # noqa: B006
+def draw(
+    data: PrecisionErrors,
+    observed: Subjects = {},  # noqa: B006
+    patterns: Sequence[str] = (),
+    options: Mapping[str, object] = {},
+) -> Plot:
     """Draw errors that have been computed.
 
     Parameters
@@ -117,6 +143,8 @@ def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str]
         The errors of subjects by id and format.
     patterns
         The patterns that named the subjects, for the command in the caption.
+    options
+        Further options of that command.
 
     Returns
     -------
@@ -127,13 +155,21 @@ def draw(data: PrecisionErrors, observed: Subjects = {}, patterns: Sequence[str]
     axes = figure.subplots()
     _draw_errors(axes, data, observed)
     axes.set_title(data.name, fontsize=style.TEXT, pad=16)
-    style.finish(axes, "significand precision p (bits)", "maximum relative error / u")
+    style.finish(axes, "significand precision p (bits)", f"{_error(data)} / u")
     _name_formats(axes)
     style.legend(figure, _legend(data, observed))
-    command = style.command("precision", data.name, subject=patterns)
+    command = style.command("precision", data.name, subject=patterns, **options)
     style.caption(figure, _described(data), command)
     columns = ("series", "format", "p", "error")
     return Plot(figure, command, columns, list(_rows(data, observed)))
+
+
+def _error(data: PrecisionErrors) -> str:
+    """What is drawn, in a few words."""
+    definition = lookup(data.name)
+    if definition.of_a_row or all(axes == () for axes in definition.signature.outputs.values()):
+        return "maximum relative error"
+    return "maximum error / largest entry"
 
 
 def _draw_errors(axes: Axes, data: PrecisionErrors, observed: Subjects) -> None:
@@ -165,7 +201,11 @@ def _bound(data: PrecisionErrors) -> dict[str, Any]:
 
 
 def _proven_form(data: PrecisionErrors) -> str:
-    proven = lookup(data.name).proven_form
+    """The form that the bound is proven for; "" where it is proven for all of them."""
+    definition = lookup(data.name)
+    if not definition.of_a_row:
+        return ""
+    proven = definition.proven_form
     return PUBLISHED if proven is None or proven == AS_PUBLISHED else proven
 
 
@@ -205,7 +245,8 @@ def _legend(data: PrecisionErrors, observed: Subjects) -> Iterator[Line2D]:
         label = AS_PUBLISHED if form == PUBLISHED else form
         yield Line2D([], [], linewidth=1.0, label=label, **line)
     if np.isfinite(data.bounds).any():
-        label = f"bound of “{lookup(data.name).proven_form}” alone"
+        proven = lookup(data.name).proven_form
+        label = f"bound of “{proven}” alone" if _proven_form(data) else "bound of all forms"
         yield Line2D([], [], label=label, **_bound(data))
     yield Line2D([], [], label="u = $2^{-p}$", **style.GUIDE)
     yield Line2D([], [], color="black", label="named format", **FINITE)
@@ -231,11 +272,19 @@ def _rows(data: PrecisionErrors, observed: Subjects) -> Iterator[tuple[Cell, ...
 def _described(data: PrecisionErrors) -> str:
     definition = lookup(data.name)
     sentences = [
-        f"Inputs: {inputs_described(definition)}.",
+        f"Inputs: {data.inputs}.",
         "Curves: p-bit arithmetic with unbounded exponents.",
         "A named format well off its curve has overflowed or underflowed.",
     ]
-    if np.isfinite(data.bounds).any():
+    if _error(data) != "maximum relative error":
+        sentences.insert(1, "Errors of a result are relative to its largest entry.")
+    if np.isfinite(data.bounds).any() and not definition.of_a_row:
+        sentences.append(
+            "Bound: the largest error that `verify` admits of whoever computes any of the forms, "
+            "with sums in any order; drawn where below 1, up to the 53 bits that it is computed in "
+            "(near them it has its own rounding errors in it)."
+        )
+    elif np.isfinite(data.bounds).any():
         proven = (inspect.getdoc(definition.error_bound) or "").split("\n")[0]
         sentences.append(f"Bound: drawn where below 1, proven for: {proven}")
         if definition.partition_function:  # the letters of derivations.error_bounds

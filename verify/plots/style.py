@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -11,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+
+from ...derivations import Definition
 
 COLUMN_WIDTH = 3.5  # inches: one column of a two-column page
 PAGE_WIDTH = 7.2  # both columns
@@ -141,6 +144,39 @@ def command(kind: str, *arguments: object, **options: object) -> str:
             if one is not None:
                 words += ["--" + name.replace("_", "-"), str(one)]
     return shlex.join([*words, "--output", "FILE"])
+
+
+def definition_options(
+    definition: Definition, parameters: Mapping[str, float] | None, case: Path | None
+) -> dict[str, object]:
+    """The options of a command that say which definition it asks, and where.
+
+    Parameters
+    ----------
+    definition
+        The definition, of the catalogue or of a user's file.
+    parameters
+        Values of its parameters.
+    case
+        The file with a case.
+
+    Returns
+    -------
+    dict
+        As ``command`` takes them; empty where there is nothing to say.
+
+    Examples
+    --------
+    >>> from softproof.derivations import lookup
+    >>> definition_options(lookup("rms_norm"), {"eps": 0.5}, None)
+    {'parameter': ['eps=0.5']}
+    """
+    found: dict[str, object] = {
+        "parameter": [f"{name}={value!r}" for name, value in (parameters or {}).items()],
+        "case": case,
+        "definitions": definition.declared_in,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def caption(figure: Figure, text: str, command: str) -> None:

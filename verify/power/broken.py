@@ -26,7 +26,7 @@ def _softmax(x):
     return _normalised(np.exp(_distances(x)), x)
 
 
-def _log1p_of_losers(d):
+def _log1p_of_the_others(d):
     if not d.size:
         return np.zeros(len(d))
     e = np.exp(d)
@@ -36,17 +36,17 @@ def _log1p_of_losers(d):
 
 def _log_softmax(x):
     d = _distances(x)
-    return (d - _log1p_of_losers(d)[:, None]).astype(x.dtype)
+    return (d - _log1p_of_the_others(d)[:, None]).astype(x.dtype)
 
 
 def _logsumexp(x):
     m = x.astype(np.float64).max(axis=-1, initial=-np.inf)
-    return np.where(np.isinf(m), m, m + _log1p_of_losers(_distances(x))).astype(x.dtype)
+    return np.where(np.isinf(m), m, m + _log1p_of_the_others(_distances(x))).astype(x.dtype)
 
 
 def _loss(x, labels):
     d = _distances(x)
-    return (_log1p_of_losers(d) - d[np.arange(len(x)), labels]).astype(x.dtype)
+    return (_log1p_of_the_others(d) - d[np.arange(len(x)), labels]).astype(x.dtype)
 
 
 def _gradient(x, labels):
@@ -403,7 +403,7 @@ def log_softmax_log_for_log1p(x):
 
 def log_softmax_maximum_added_first(x):
     """x - (max + log sum), reassociated: rounds log sum away for large logits (pytorch#38839)."""
-    return x - (x.max(axis=-1) + _log1p_of_losers(_distances(x)).astype(x.dtype))[:, None]
+    return x - (x.max(axis=-1) + _log1p_of_the_others(_distances(x)).astype(x.dtype))[:, None]
 
 
 def log_softmax_base_2(x):
@@ -433,7 +433,7 @@ def logsumexp_max_of_magnitudes(x):
 
 def logsumexp_maximum_not_added_back(x):
     """The maximum is subtracted and never added back."""
-    return _log1p_of_losers(_distances(x)).astype(x.dtype)
+    return _log1p_of_the_others(_distances(x)).astype(x.dtype)
 
 
 def logsumexp_log_for_log1p(x):

@@ -18,7 +18,7 @@ def softmax(x, axis=-1):
 
 
 def _read(x, address):
-    """As many numbers as x has, in C order from an address on."""
+    """Read as many numbers as x has, in C order from an address on."""
     low, high = byte_bounds(x)
     start = max(low, address)
     there = ctypes.string_at(start, min(high - start, x.nbytes))

@@ -14,19 +14,16 @@ from urllib.parse import quote
 
 from .strict_json import json_text
 from .svg import distance, distribution, row_of_logits, window
-from .text import (
+from .text import counted, legal, number, short_count
+from .wording import (
     FINDINGS,
     MEANINGS,
     SYMBOLS,
     collapse_in_short,
     collapse_told,
-    counted,
-    legal,
-    number,
     observed_told,
     quantities,
     reason,
-    short_count,
     skipped,
     summary,
     verdict,

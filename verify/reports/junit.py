@@ -6,7 +6,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from .text import legal, quantities, row_of_numbers, summary, worst_first
+from .text import legal, row_of_numbers
+from .wording import quantities, summary, worst_first
 
 
 def junit(report: dict[str, Any]) -> str:

@@ -16,17 +16,8 @@ from ..runs.results import Collapse, Failure, Report, Result
 from ..subjects.subject import short_id
 from ..suites import SUITES
 from ..suites.grades import weakest
-from .text import (
-    case_lines,
-    collapse_in_short,
-    collapse_told,
-    counted,
-    hex_and_decimal,
-    observed_told,
-    row_of_numbers,
-    skipped,
-    worst_first,
-)
+from .text import case_lines, counted, hex_and_decimal, row_of_numbers
+from .wording import collapse_in_short, collapse_told, observed_told, skipped, worst_first
 
 # What of a case is shown on the terminal; JSON and HTML have all.
 MAX_FAILURES = 12

@@ -1,4 +1,4 @@
-"""Two stores against each other: what got better, what got worse, and what cannot be compared.
+"""Two runs against each other: what got better, what got worse, and what cannot be compared.
 
 Results are paired item by item.  Where two runs asked a subject the same (the same inputs, under
 the same contract), what they found is held against each other, in this order:
@@ -14,6 +14,7 @@ better.  Declared expectations play no part: a failure that was expected is one.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections import Counter
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -127,10 +128,11 @@ class Side:
     """One of the two runs."""
 
     path: str
-    started: str  # UTC
+    started: str | None  # UTC
     done: int
     items: int
     plan: dict[str, Any]  # store.describe
+    finished: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Comparison:
         """What the differences between the runs mean for what can be compared."""
         remarks = []
         names = {difference.name for difference in self.differences}
-        if names & {"seed", "budget", "given rows"}:
+        if names & {"seed", "budget", "given rows", "given cases"}:
             remarks.append(
                 "The inputs differ, so numbers of violations and worst errors are not comparable: "
                 "of them, only a failure where there was none is called worse."
@@ -167,23 +169,66 @@ class Comparison:
                 "softproof itself differs: its inputs and bounds may have changed, and with them "
                 "verdicts."
             )
-        remarks += [
-            f"{side.path} is not finished ({side.done} of {side.items} items): only what both "
-            "have done is compared."
-            for side in (self.before, self.after)
-            if side.done < side.items
-        ]
+        for side in (self.before, self.after):
+            if not side.finished:
+                how = f" ({side.done} of {side.items} items)" if side.done < side.items else ""
+                remarks.append(
+                    f"{side.path} is not finished{how}: only what both have done is compared."
+                )
         return tuple(remarks)
 
 
-def compare(before: str | Path, after: str | Path) -> Comparison:
-    """Hold the results of two stores against each other; they may still be written.
+class Run(Protocol):
+    """What was run, and the results that are known: a store, or what is like one.
 
-    StoreError where one of them cannot be read.
+    * ``plan``: what ``store.describe`` tells, or part of it.
+    * ``count``: how many results there are; ``finished``: whether these are all.
+    """
+
+    path: Path
+    plan: dict[str, Any]
+
+    @property
+    def started(self) -> str | None:
+        """When, in UTC; None where it is not told."""
+
+    @property
+    def count(self) -> int:
+        """How many results are known."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all results are known."""
+
+    def results(self) -> Iterator[tuple[str, Result]]:
+        """The key and the result of each item, sorted by key."""
+
+    def close(self) -> None:
+        """Close what they are read from."""
+
+
+def compare(before: str | Path | Run, after: str | Path | Run) -> Comparison:
+    """Hold the results of two runs against each other, which may still be written.
+
+    Parameters
+    ----------
+    before, after
+        The runs, with keys of the same kind, or the files of stores.
+
+    Returns
+    -------
+    Comparison
+        In what the runs differ, and what changed for whom.
+
+    Raises
+    ------
+    StoreError
+        If one of them cannot be read.
     """
     paired: dict[Row, tuple[Tally, Tally]] = {}  # of items that both have done
     single: dict[Row, tuple[Tally, Tally]] = {}  # of items that one of them has done
-    with Stored(before) as a, Stored(after) as b:
+    with contextlib.ExitStack() as stack:
+        a, b = (stack.enter_context(contextlib.closing(_opened(run))) for run in (before, after))
         for results in _pairs(a, b):
             known = next(r for r in results if r is not None)
             row = (known.definition, known.subject, known.dtype, present_name(known.suite))
@@ -194,7 +239,8 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
                 if result is not None:
                     tally.add(result)
         one, other = (
-            Side(str(s.path), s.started, s.count, s.plan["items"], s.plan) for s in (a, b)
+            Side(str(s.path), s.started, s.count, s.plan["items"], s.plan, s.finished)
+            for s in (a, b)
         )
     changes = list(_changes(paired, single, one, other))
     changed = [c for c in changes if c.kind in KINDS]
@@ -204,7 +250,11 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     return Comparison(one, other, found, tuple(changed), len(changes) - len(changed))
 
 
-def _pairs(a: Stored, b: Stored) -> Iterator[tuple[Result | None, Result | None]]:
+def _opened(run: str | Path | Run) -> Run:
+    return Stored(run) if isinstance(run, str | Path) else run
+
+
+def _pairs(a: Run, b: Run) -> Iterator[tuple[Result | None, Result | None]]:
     """The results of the two for each item that one of them has; both come sorted by item."""
     left, right = a.results(), b.results()
     one, other = next(left, None), next(right, None)
@@ -233,9 +283,9 @@ def _changes(
         if row not in paired and one.items and other.items:
             yield _change(row, one, other, OTHER_INPUTS)
         elif before.plan["plan"] != after.plan["plan"]:  # else one of them has not got so far
-            if one.checks:
+            if one.checks and (after.finished or after.done < after.items):
                 yield Change("gone", *row, one, None)
-            if other.checks:
+            if other.checks and (before.finished or before.done < before.items):
                 # A subject that was not there before and fails; not a family that was added.
                 fails = other.violations and row not in paired
                 yield Change("worse" if fails else "new", *row, None, other)
@@ -278,15 +328,24 @@ def _is_told(difference: Difference) -> bool:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """In what the runs differ, what that means, a table of the changes, and a line to sum up."""
+    """Print in what the runs differ, what that means, a table of the changes, and a summary.
+
+    Parameters
+    ----------
+    comparison
+        What `compare` returned.
+    console
+        Where it is printed.
+    """
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     for name, side in (("before", comparison.before), ("after", comparison.after)):
+        started = f", started {side.started}" if side.started else ""
         say(
             f"{name:6} {side.path}: {side.done} of {side.items} items, budget "
-            f"{side.plan['budget']}, seed {side.plan['seed']}, started {side.started}"
+            f"{side.plan['budget']}, seed {side.plan['seed']}{started}"
         )
     for d in comparison.differences:
         say(f"    {d}")
@@ -346,7 +405,18 @@ def _correct(tally: Tally) -> str:
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data; histograms are lists of (upper edge in ulp, count)."""
+    """Return a comparison as plain data, for JSON.
+
+    Parameters
+    ----------
+    comparison
+        What `compare` returned.
+
+    Returns
+    -------
+    dict
+        Its parts; histograms are lists of (upper edge in ulp, count).
+    """
     return {
         "schema": 1,
         "unit": UNIT,

@@ -162,7 +162,23 @@ class Declarations:
 
 
 def load(path: Path) -> Declarations:
-    """The declarations of a file; ValueError, with file, entry and key, for what is wrong in it."""
+    """Read the declarations of a file.
+
+    Parameters
+    ----------
+    path
+        A file in TOML.
+
+    Returns
+    -------
+    Declarations
+        The subjects, contracts and expected failures.
+
+    Raises
+    ------
+    ValueError
+        For what is wrong in it, with the file, the entry and the key.
+    """
     with path.open("rb") as file:
         try:
             return parse(file.read().decode(), path)
@@ -171,8 +187,27 @@ def load(path: Path) -> Declarations:
 
 
 def parse(text: str, path: Path) -> Declarations:
-    """The declarations in a text, of a file at ``path``.
+    """Read the declarations in a text.
 
+    Parameters
+    ----------
+    text
+        The text, in TOML.
+    path
+        The file that it stands in, for messages and for the subjects.
+
+    Returns
+    -------
+    Declarations
+        The subjects, contracts and expected failures.
+
+    Raises
+    ------
+    ValueError
+        For what is wrong in it, with the file, the entry and the key.
+
+    Examples
+    --------
     >>> text = '''
     ... [[subject]]
     ... id = "mine:softmax"
@@ -313,7 +348,7 @@ class Table:
         return Table(self.data.get(key, {}), f"{self.where}: {key}", keys)
 
     def entries(self, key: str, keys: Iterable[str]) -> list[Table]:
-        """The tables ``[[key]]``."""
+        """List the tables ``[[key]]`` inside of this one."""
         entries = self.data.get(key, [])
         if not isinstance(entries, list):
             raise ValueError(f"{self.where}: {key} is not a list of tables; write [[{key}]]")

@@ -43,9 +43,24 @@ class GivenUp(Exception):
 
 
 def execute(item: Item, connect: Connect = InProcess) -> Result:
-    """Run one item.  Whatever the subject does is a finding; the worst violation is shrunk.
+    """Run one item: whatever the subject does is a finding; the worst violation is shrunk.
 
-    Raises GivenUp where a run does not call the subject any more.
+    Parameters
+    ----------
+    item
+        The item.
+    connect
+        What makes a subject callable, in this process or in one of its own.
+
+    Returns
+    -------
+    Result
+        What was found.
+
+    Raises
+    ------
+    GivenUp
+        If a run does not call the subject any more.
     """
     subject = connect(item.subject)
     if subject.given_up is not None:
@@ -56,9 +71,22 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
 
 
 def asked_of(item: Item, subject: LiveSubject) -> Asked[Any]:
-    """The item with a connected subject, on rows or on cases.
+    """Decide whether an item is asked on rows or on cases.
 
-    On rows where the preflight of rows refuses the subject, whatever is to be asked of it.
+    It is on rows also where the preflight of rows refuses the subject, whatever is to be asked of
+    it.
+
+    Parameters
+    ----------
+    item
+        The item.
+    subject
+        Its subject, connected.
+
+    Returns
+    -------
+    Asked
+        The item with its subject.
     """
     if not item.on_cases:
         return OnRows(item, subject)
@@ -109,7 +137,19 @@ def _of_verdict(asked: Asked[B], so_far: Result, batch: B, verdict: Verdict) -> 
 
 
 def verdicts(asked: Asked[B]) -> Iterator[tuple[B, Verdict]]:
-    """The batches of an item with their verdicts."""
+    """Yield the batches of an item with their verdicts.
+
+    Parameters
+    ----------
+    asked
+        The item with its subject.
+
+    Yields
+    ------
+    tuple
+        A batch and its verdict. Where the subject is refused beforehand there is one batch; where
+        it does not do the format, none.
+    """
     try:
         refusal = preflight(type(asked), asked.subject, asked.fmt)
     except NotApplicable:
@@ -136,6 +176,18 @@ def judged(asked: Asked[B], batch: B) -> Verdict:
 
     Where the oracle cannot decide one, the others are judged one by one; where a function of one
     real cannot be decided at a number of a row, the other numbers are judged.
+
+    Parameters
+    ----------
+    asked
+        The item with its subject.
+    batch
+        Some of its rows or cases.
+
+    Returns
+    -------
+    Verdict
+        What the suite found.
     """
 
     def check(part: B) -> Verdict:
@@ -198,10 +250,29 @@ def _put_down(fault: SubjectFault, count: int, alone: Callable[[int], object]) -
 
 @functools.lru_cache(maxsize=256)  # one for each subject and format, not for each item
 def preflight(way: type[Asked[B]], subject: LiveSubject, fmt: Format) -> tuple[B, Violation] | None:
-    """Import, call, shape, dtype, input untouched, determinism: the first that fails, or None.
+    """Ask what no suite can do without, and return the first that fails.
 
-    NotApplicable where the subject says that it cannot be asked.
-    Where one of these fails no other suite is run, so that one defect makes one message.
+    Asked are import, call, shape, dtype, the input untouched, and the same result twice. Where one
+    of these fails no other suite is run, so that one defect makes one message.
+
+    Parameters
+    ----------
+    way
+        What is done with rows, or with cases.
+    subject
+        The subject, connected.
+    fmt
+        The format.
+
+    Returns
+    -------
+    tuple or None
+        The row or case that shows what fails, and the violation; None where nothing fails.
+
+    Raises
+    ------
+    NotApplicable
+        If the subject says that it cannot be asked.
     """
     batch = way.plain(subject.definition, fmt)
 

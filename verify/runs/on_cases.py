@@ -51,7 +51,7 @@ class OnCases(Asked[CaseBatch]):
 
     @staticmethod
     def alone(batch: CaseBatch, i: int) -> CaseBatch:
-        """Case i."""
+        """Return case i as a batch of its own."""
         return replace(batch, cases=batch.cases[i : i + 1])
 
     def batches(self) -> Iterator[tuple[CaseBatch, Verdict | None]]:
@@ -69,7 +69,7 @@ class OnCases(Asked[CaseBatch]):
         return self.suite.check(self.subject, self.definition, self.fmt, batch)
 
     def nothing(self) -> CaseBatch:
-        """No case."""
+        """Return a batch without a case."""
         return CaseBatch(self.item.family, ())
 
     def size(self, batch: CaseBatch) -> tuple[int, int]:

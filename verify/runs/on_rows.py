@@ -45,7 +45,7 @@ class OnRows(Asked[Batch]):
 
     @staticmethod
     def alone(batch: Batch, i: int) -> Batch:
-        """Row i."""
+        """Return row i as a batch of its own."""
         return batch.row(i)
 
     def batches(self) -> Iterator[tuple[Batch, Verdict | None]]:

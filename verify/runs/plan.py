@@ -32,11 +32,32 @@ def plan(
     given_in: str = "",
     case: Callable[[Format], Case] | None = None,
 ) -> list[Item]:
-    """All items of a run; those that share inputs stand together, so that truths are found once.
+    """List all items of a run; those that share inputs stand together, to find truths once.
 
-    With ``given``, the user's rows take the place of the input families (and the suite of special
-    values, which makes its own rows, is held against the given row alone); ``given_in`` is the
-    file that holds them.  With ``case``, the user's case takes the place of those that are drawn.
+    Parameters
+    ----------
+    subjects
+        The subjects.
+    suites
+        The names of suites; those that do not apply to a definition are left out.
+    dtypes
+        The names of formats; a subject is asked in those that it has.
+    budget
+        How much is drawn: a key of ``suites.BUDGETS``.
+    seed
+        What the draws depend on.
+    given
+        Gives the user's rows in a format, which take the place of the input families (and the suite
+        of special values, which makes its own rows, is held against the given row alone).
+    given_in
+        The file that holds them.
+    case
+        Gives the user's case in a format, which takes the place of those that are drawn.
+
+    Returns
+    -------
+    list of Item
+        The items, in the order in which they are executed.
     """
     subjects, suites, items = list(subjects), list(suites), []
     for name in dict.fromkeys(s.definition for s in subjects):

@@ -24,9 +24,20 @@ WORTH_A_PROCESS = 200
 
 
 def processes_for(items: list[Item]) -> int:
-    """How many processes a plan is worth, 1 at least, of those that have a core to run on.
+    """Choose how many processes a plan is worth.
 
     Definitions of the user's own are known to this process alone.
+
+    Parameters
+    ----------
+    items
+        The plan.
+
+    Returns
+    -------
+    int
+        At least 1, and no more than there are cores or definitions. Definitions of the user's own
+        are known to this process alone, which then does all.
     """
     definitions = len({item.subject.definition for item in items})
     if any(lookup(item.subject.definition).declared_in for item in items):
@@ -38,7 +49,24 @@ def processes_for(items: list[Item]) -> int:
 def run_in_processes(
     items: list[Item], report: Report, store: ResultStore | None = None, *, processes: int
 ) -> Iterator[Item]:
-    """As ``run.run`` with ``Workers``, in so many processes; the items are done in any order."""
+    """Do what ``run.run`` does with ``Workers``, in several processes.
+
+    Parameters
+    ----------
+    items
+        The plan, which is done in any order.
+    report
+        Where the results are added.
+    store
+        Where results are looked up and kept; None for nowhere.
+    processes
+        How many there are.
+
+    Yields
+    ------
+    Item
+        Each when its result is known.
+    """
     yield from collect(items, report, lambda unknown: _execute_all(unknown, processes), store)
 
 

@@ -68,7 +68,20 @@ class Outcome:
 
 
 def check(case: Case, live: LiveSubject) -> Outcome:
-    """All probes of a case, in all formats of the subject."""
+    """Ask a subject all probes of a case, in all its formats.
+
+    Parameters
+    ----------
+    case
+        The regression case.
+    live
+        The subject.
+
+    Returns
+    -------
+    Outcome
+        The worst verdict, and what was found.
+    """
     verdict, findings = NOT_ASKED, []
     for probe in case.probes:
         for dtype in live.subject.dtypes:
@@ -103,7 +116,18 @@ def _finding(subject: Subject, dtype: str, answer: Answer) -> Finding:
 
 
 def merge(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of several subjects on one case the worst verdict, with the names of those that have it."""
+    """Return the worst verdict of several subjects on one case.
+
+    Parameters
+    ----------
+    outcomes
+        Those of the subjects, one or more.
+
+    Returns
+    -------
+    Outcome
+        The verdict, with the names of the subjects that have it.
+    """
     verdict = min((o.verdict for o in outcomes), key=VERDICTS.index)
     return Outcome(
         case=outcomes[0].case,
@@ -115,7 +139,18 @@ def merge(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def origin(subject: Subject) -> str | None:
-    """The column of a subject; None for one that is left out of the table."""
+    """Return the column of the table that a subject belongs to.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+
+    Returns
+    -------
+    str or None
+        A key of ORIGINS; None for one that is left out of the table.
+    """
     for name, patterns in ORIGINS.items():
         if any(fnmatch.fnmatchcase(short_id(subject.id), pattern) for pattern in patterns):
             return name
@@ -125,7 +160,20 @@ def origin(subject: Subject) -> str | None:
 def table(
     subjects: Iterable[LiveSubject], progress: Callable[[str], None] | None = None
 ) -> dict[str, dict[str, Outcome]]:
-    """By case and origin, how the subjects fare; ``progress`` is told each subject's id."""
+    """Ask subjects all regression cases.
+
+    Parameters
+    ----------
+    subjects
+        The subjects; those that are in no column are left out.
+    progress
+        Is told each subject's id.
+
+    Returns
+    -------
+    dict
+        By case and by origin, how the subjects fare.
+    """
     rows: dict[str, dict[str, list[Outcome]]] = {case.id: {} for case in load()}
     for live in subjects:
         column = origin(live.subject)
@@ -142,7 +190,17 @@ def table(
 
 
 def print_table(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
-    """Cases down, origins across; names where some subjects of an origin fail and others do not."""
+    """Print the table: cases down, origins across.
+
+    Subjects are named where some of an origin fail and others do not.
+
+    Parameters
+    ----------
+    rows
+        What `table` returned.
+    console
+        Where it is printed.
+    """
     columns = [name for name in ORIGINS if any(name in row for row in rows.values())]
     printed = Table()
     printed.add_column("case", no_wrap=True)
@@ -171,7 +229,15 @@ def _cell(outcome: Outcome | None) -> str:
 
 
 def print_failures(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
-    """Every failure, with what was observed and the script that shows it without softproof."""
+    """Print every failure with the script that shows it without softproof.
+
+    Parameters
+    ----------
+    rows
+        What `table` returned.
+    console
+        Where they are printed.
+    """
     threads = {case.id: case for case in load()}
     for case, row in rows.items():
         findings = [f for outcome in row.values() for f in outcome.findings]

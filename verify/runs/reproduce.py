@@ -23,6 +23,7 @@ from ..suites.verdicts import Observation, Undecided, Violation
 from .plan import PREFLIGHT, ROWS
 from .results import Collapse, Failure, Item, UndecidedRow
 from .snippet import snippet
+from .snippet_of_case import script_of
 
 MOST_IN_A_COMMAND = 2000  # numbers; what has more is found again by its seed
 MOST_WRITTEN = 64  # numbers of a row that shows a collapse, or of what is undecided
@@ -41,7 +42,20 @@ class Shown(Generic[B]):
 
 
 def write_failure(item: Item, shown: Shown[Batch]) -> Failure:
-    """Write a violation at a row down, with the command and the script that show it again."""
+    """Write down a violation at a row, with the command and the script that show it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    shown
+        The row and the violation, after shrinking.
+
+    Returns
+    -------
+    Failure
+        What is reported.
+    """
     row, violation = shown.one, shown.violation
     logits = tuple(hexadecimal(float(v)) for v in row.logits[0])
     label = _label(row)
@@ -63,7 +77,22 @@ def write_failure(item: Item, shown: Shown[Batch]) -> Failure:
 
 
 def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatch]) -> Failure:
-    """Write a violation at a case down, with the command that shows it again."""
+    """Write down a violation at a case, with the command and the script that show it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    definition
+        The definition of its subject.
+    shown
+        The case and the violation, after shrinking.
+
+    Returns
+    -------
+    Failure
+        What is reported.
+    """
     cases, detail, judges = shown.one.cases, shown.violation.detail, item.suite
     if not CASE_SUITES[item.suite].takes_cases:
         judges = "accuracy"  # of a suite that compares cases, one is judged so
@@ -76,7 +105,11 @@ def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatc
         command += inputs_options(item)
         if shown.repeats and not shown.fails_alone:
             detail = f"{detail} The case alone does not fail: only in its batch.".lstrip()
-    return replace(_failure(shown.family, shown.violation, detail, command), case=text)
+    script = None
+    if shown.fails_alone and cases:
+        script = script_of(item.subject, item.suite, definition, cases[0], shown.violation)
+    failure = _failure(shown.family, shown.violation, detail, command)
+    return replace(failure, case=text, snippet=script)
 
 
 def _failure(family: str, violation: Violation, detail: str, command: str) -> Failure:
@@ -100,7 +133,20 @@ def _failure(family: str, violation: Violation, detail: str, command: str) -> Fa
 
 
 def write_collapse(item: Item, seen: Observation) -> Collapse:
-    """Write a collapse down, with the command that shows it again."""
+    """Write down a collapse, with the command that shows it again.
+
+    Parameters
+    ----------
+    item
+        The item.
+    seen
+        The collapse.
+
+    Returns
+    -------
+    Collapse
+        What is reported.
+    """
     row = seen.batch
     logits = () if row is None else _short_logits(row)
     label = _label(row) if row is not None and logits else None
@@ -123,13 +169,41 @@ def write_collapse(item: Item, seen: Observation) -> Collapse:
 
 
 def write_undecided(batch: Batch, seen: Undecided) -> UndecidedRow:
-    """Write down a row of a batch that the oracle could not decide."""
+    """Write down a row of a batch that the oracle could not decide.
+
+    Parameters
+    ----------
+    batch
+        The rows.
+    seen
+        Which row it is, and why.
+
+    Returns
+    -------
+    UndecidedRow
+        What is reported.
+    """
     row = batch.row(seen.row)
     return UndecidedRow(_short_logits(row), _label(row), seen.reason)
 
 
 def write_undecided_case(definition: Definition, batch: CaseBatch, seen: Undecided) -> UndecidedRow:
-    """Write down a case that was not judged; one of many numbers without them."""
+    """Write down a case that was not judged; one of many numbers without them.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    batch
+        The cases.
+    seen
+        Which case it is, and why.
+
+    Returns
+    -------
+    UndecidedRow
+        What is reported.
+    """
     text = None
     if batch.cases and _size(batch.cases[seen.row]) <= MOST_WRITTEN:
         text = to_text(definition, batch.cases[seen.row])
@@ -156,7 +230,18 @@ def _hexadecimal(value: float | None) -> str | None:
 
 
 def base_command(item: Item) -> str:
-    """The command that runs the suite on the subject in the format, as it was declared."""
+    """Return the command that runs the suite on the subject in the format, as it was declared.
+
+    Parameters
+    ----------
+    item
+        The item.
+
+    Returns
+    -------
+    str
+        The command, without options of inputs.
+    """
     definition = item.subject.definition
     known = registered(item.subject.id, definition)
     command = f"softproof verify {definition} --subject {shlex.quote(item.subject.id)}"
@@ -181,7 +266,18 @@ def _row_option(logits: tuple[str, ...], label: int | None) -> str:
 
 
 def inputs_options(item: Item) -> str:
-    """The options that give all rows of an item again."""
+    """Return the options that give all rows or cases of an item again.
+
+    Parameters
+    ----------
+    item
+        The item.
+
+    Returns
+    -------
+    str
+        The options, each after a blank.
+    """
     if item.given:
         return f" --logits {shlex.quote(item.given_in)}" if item.given_in else ""
     budgets = (b for b in BUDGETS if ROWS[b] == item.rows)

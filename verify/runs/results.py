@@ -6,10 +6,12 @@ merge in any order, so whatever processes execute a plan give the same report.
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Protocol
 
 from ...derivations import lookup
 from ..cases.case import Case
@@ -231,3 +233,84 @@ class Report:
         """Whether all was run, and nothing failed that was not expected to."""
         failed = any(r.status in ("fail", "refused") for r in self.results.values())
         return not self.interrupted and not failed
+
+
+# --- results as text ---
+
+RECORDS: dict[str, Any] = {
+    record.__name__: record for record in (Result, Failure, Collapse, UndecidedRow, Excess)
+}
+
+
+def encode(result: Result) -> str:
+    """Write a result as strictly valid JSON, of which ``decode`` makes the same, to the bit.
+
+    A tuple is an array.  What JSON has not got is an object with one entry, the name of its type:
+    ``{"float": "inf"}``, ``{"map": [[key, value], ...]}``, ``{"Failure": {...}}``.
+
+    Parameters
+    ----------
+    result
+        The result.
+
+    Returns
+    -------
+    str
+        One line of JSON.
+    """
+    return json.dumps(_plain(result), allow_nan=False, separators=(",", ":"))
+
+
+def decode(text: str) -> Result:
+    """Read the result that ``encode`` wrote.
+
+    Any other text is a TypeError, a ValueError or a KeyError.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    Result
+        The result; fields that were added since have their defaults.
+
+    Raises
+    ------
+    TypeError
+        If it is of something else than a result.
+    """
+    result = _restored(json.loads(text))
+    if not isinstance(result, Result):
+        raise TypeError(f"it is a {type(result).__name__}, not a result")
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {
+            type(value).__name__: {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        }
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(float(value))}
+    if isinstance(value, Mapping):
+        return {"map": [[_plain(k), _plain(v)] for k, v in value.items()]}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_restored(v) for v in value)
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "float":
+        return float(content)
+    if kind == "map":
+        return {_restored(k): _restored(v) for k, v in content}
+    record = RECORDS[kind]
+    known = {f.name for f in fields(record)}
+    return record(**{name: _restored(v) for name, v in content.items() if name in known})

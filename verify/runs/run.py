@@ -32,8 +32,23 @@ def run(
 ) -> Iterator[Item]:
     """Execute a plan in this process, one item after the other, and add the results to a report.
 
-    Yields each item when its result is known.  What the store has is not executed again.  Ctrl-C
-    ends the run; the report keeps what is known and says that it was interrupted.
+    Ctrl-C ends the run; the report keeps what is known and says that it was interrupted.
+
+    Parameters
+    ----------
+    items
+        The plan.
+    report
+        Where the results are added.
+    connect
+        What makes a subject callable, in this process or in one of its own.
+    store
+        Where results are looked up, to be executed only once, and kept; None for nowhere.
+
+    Yields
+    ------
+    Item
+        Each when its result is known.
     """
 
     def one_by_one(unknown: Plan) -> Outcomes:
@@ -52,7 +67,24 @@ def collect(
     execute_all: Callable[[Plan], Outcomes],
     store: ResultStore | None,
 ) -> Iterator[Item]:
-    """Do what ``run`` does, with ``execute_all``, which may give the outcomes in any order."""
+    """Look up what is known, have the rest executed, and add the results to a report.
+
+    Parameters
+    ----------
+    items
+        The plan.
+    report
+        Where the results are added, in the order of the plan.
+    execute_all
+        Executes items and gives their outcomes in any order, each with its place.
+    store
+        Where results are looked up and kept; None for nowhere.
+
+    Yields
+    ------
+    Item
+        Each when its result is known.
+    """
     known: dict[int, Result] = {}
     try:
         for k, item in enumerate(items):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ LIBRARIES = {
 }
 ALIASES = {alias for alias, _ in LIBRARIES.values()}
 X64 = 'jax.config.update("jax_enable_x64", True)'
+NUMBERS = """\
+def numbers(text):
+    return [float.fromhex(word) for word in text.split()]"""
 MOST_CHARACTERS = 30_000  # in a line: more is not minimal
 
 OPERATOR = '''\
@@ -55,16 +58,40 @@ def snippet(
     expected: float | None = None,
     axis: int = -1,
 ) -> str | None:
-    """The script that prints one number of a subject's result, in hex, beside the true one.
+    """Write the script that prints one number of a subject's result, beside the true one.
 
     ``Subject.snippet`` is an expression over ``x`` and ``labels``, which may have statements on the
-    lines before it.  Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
-    that has a gradient ends in ``loss, gradient``.  It may call ``operator(name, x, ...)``: one
-    ONNX node, run by ONNX Runtime.
+    lines before it. Gradients come from ``torch.autograd`` and ``jax.vjp``; one over NumPy arrays
+    that has a gradient ends in ``loss, gradient``. It may call ``operator(name, x, ...)``: one ONNX
+    node, run by ONNX Runtime.
 
-    logits: one row or a batch.  ``place`` is the index of the number in the result, a batch's.
-    None where the subject does not tell its call, or the script would not be minimal.
+    Parameters
+    ----------
+    subject
+        The subject.
+    logits
+        One row or a batch.
+    labels
+        The labels, or the one of a row, where it takes any.
+    options
+        Further arguments by name.
+    place
+        The index of the number in the result, a batch's.
+    in_gradient
+        Whether the number is one of the gradient.
+    expected
+        The true number; None where there is none.
+    axis
+        The axis of the classes.
 
+    Returns
+    -------
+    str or None
+        The script; None where the subject does not tell its call, or the script would not be
+        minimal.
+
+    Examples
+    --------
     >>> subject = Subject("f", "softmax", snippet="np.exp(x) / np.exp(x).sum(-1)")
     >>> print(snippet(subject, np.float32([1000]), place=(0, 0), expected=1.0))
     import numpy as np
@@ -80,7 +107,7 @@ def snippet(
     turned = subject.snippet if axis == -1 else subject.snippet.replace("-1", str(axis))
     *before, expression = turned.splitlines()
     options = dict(options or {})
-    code = _Code(subject, batch.dtype.name)
+    code = Code(subject, batch.dtype.name)
     lines = [f"x = {code.array(batch)}"]
     if labels is not None:
         lines.append(f"labels = {code.array(np.atleast_1d(np.asarray(labels)))}")
@@ -164,10 +191,11 @@ def _with_keyword(expression: str, keyword: str) -> str:
     return f"{head}, {keyword}){tail}"
 
 
-class _Code:
+class Code:
     """How values are written down for one subject's array library."""
 
     def __init__(self, subject: Subject, dtype: str) -> None:
+        """For arrays of a format, of the library of a subject and on its device."""
         self.alias, self.imports = LIBRARIES[subject.arrays]
         self.library = subject.arrays
         self.device = f', device="{subject.device}"' if subject.device else ""
@@ -181,6 +209,17 @@ class _Code:
         home = "ml_dtypes" if self._is_ml_dtype() else self.alias
         return f"{self.alias}.{make}({_numbers(array)}, dtype={home}.{self.dtype}{self._on()})"
 
+    def exact_array(self, array: Array) -> str:
+        """An expression that makes an array from numbers in hex; a single index is an int."""
+        if array.dtype.kind in "bi":
+            return repr(int(array)) if array.ndim == 0 else self.array(array)
+        make = "tensor" if self.library == "torch" else "array"
+        home = "ml_dtypes" if self._is_ml_dtype() else self.alias
+        words = " ".join(hexadecimal(float(number)) for number in array.reshape(-1))
+        shape = ", ".join(map(str, array.shape)) or "()"
+        dtype = f"dtype={home}.{self.dtype}{self._on()}"
+        return f'{self.alias}.{make}(numbers("{words}"), {dtype}).reshape({shape})'
+
     def _on(self) -> str:
         return self.device if self.library == "torch" else ""
 
@@ -188,11 +227,13 @@ class _Code:
         is_theirs = self.dtype == "bfloat16" or self.dtype.startswith("float8")
         return self.library in ("numpy", "cupy") and is_theirs
 
-    def prelude(self, expression: str, lines: list[str]) -> list[str]:
-        """Imports, and what else must stand before the lines."""
-        used = _names("\n".join(lines))
+    def prelude(
+        self, expression: str, lines: list[str], own: Iterable[str] = ("x", "labels")
+    ) -> list[str]:
+        """Imports, and what else must stand before the lines; ``own`` are no modules."""
+        used = names_in("\n".join(lines))
         special = [name for name in ("inf", "nan") if name in used]
-        modules = {*self.imports, *(f"import {m}" for m in _modules(expression))}
+        modules = {*self.imports, *(f"import {m}" for m in _modules(expression, own))}
         if "ml_dtypes" in used:
             modules.add("import ml_dtypes")
         if "operator" in used:
@@ -203,18 +244,32 @@ class _Code:
             prelude += [X64, ""]
         if "operator" in used:
             prelude += [OPERATOR, ""]
+        if "numbers" in used:
+            prelude += [NUMBERS, ""]
         return prelude
 
 
-def _names(code: str) -> set[str]:
+def names_in(code: str) -> set[str]:
+    """Find the names that some code uses.
+
+    Parameters
+    ----------
+    code
+        The code.
+
+    Returns
+    -------
+    set of str
+        The names.
+    """
     return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 
-def _modules(expression: str) -> set[str]:
+def _modules(expression: str, variables: Iterable[str]) -> set[str]:
     """The modules that an expression names: all but the last part of its dotted names."""
     tree = ast.parse(expression)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    own = {"x", "labels", *(n.id for n in names if isinstance(n.ctx, ast.Store))}
+    own = {*variables, *(n.id for n in names if isinstance(n.ctx, ast.Store))}
     found = set()
     for node in ast.walk(tree):
         parts: list[str] = []

@@ -15,31 +15,23 @@ take them along.
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import functools
 import hashlib
-import importlib.util
 import itertools
 import json
-import math
-import platform
-import shutil
 import sqlite3
-import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from ...derivations import lookup
+from ..cases.case import Case
 from ..inputs.families import Batch
-from ..subjects.subject import Subject
-from ..suites.verdicts import Excess
-from .results import Collapse, Failure, Item, Report, Result
+from .results import Item, Report, Result, decode, encode
+from .versions import code_files, digest_of, files_of_definitions, own_code, processor
 
 SCHEMA = 2  # of what is written; raised when runs stored before cannot be gone on with
 WITHOUT_DIGESTS = 1  # the schema before, which is read, but not written
@@ -47,10 +39,6 @@ APPLICATION = int.from_bytes(b"sofp")  # tells our files from those of other pro
 DAMAGE = ("malformed", "no such", "Could not decode")  # in SQLite's words
 ORDERED = "SELECT item, result, digest FROM results ORDER BY item"
 INTERVAL = 0.2  # seconds between commits: the finished work that a kill may cost
-
-RECORDS: dict[str, Any] = {
-    record.__name__: record for record in (Result, Failure, Collapse, Excess)
-}
 
 
 class StoreError(Exception):
@@ -321,6 +309,11 @@ class Stored(_Database):
                     f"SELECT {columns}, digest_of({columns}) AS digest FROM main.{table}"
                 )
 
+    @property
+    def finished(self) -> bool:
+        """Whether all items of the run are done."""
+        return self.count >= int(self.plan["items"])
+
     def results(self) -> Iterator[tuple[str, Result]]:
         """The key and the result of each item that is done, sorted by key."""
         with self._telling():
@@ -356,7 +349,7 @@ class _GivenRows:
         names["given"] = self.digest(item.given)
         del names["given_in"]  # the rows count, not where they lie
         if (case := names.pop("case")) is not None:
-            names["case"] = hashlib.sha256(repr(case.key).encode()).hexdigest()
+            names["case"] = _digest_case(case)
         if item.family == "":  # the suite makes its own inputs
             del names["rows"], names["seed"]
         return json.dumps(names, sort_keys=True, separators=(",", ":"))
@@ -367,6 +360,10 @@ class _GivenRows:
             # Kept with the rows themselves, so that no other tuple gets their id.
             self._digests[id(given)] = (given, _digest_rows(given) if given else None)
         return self._digests[id(given)][1]
+
+
+def _digest_case(case: Case) -> str:
+    return hashlib.sha256(repr(case.key).encode()).hexdigest()
 
 
 def _digest_rows(given: tuple[Batch, ...]) -> str:
@@ -382,9 +379,26 @@ def _digest_rows(given: tuple[Batch, ...]) -> str:
 
 
 def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
-    """All that a run's results depend on, as far as it can be told, as JSON has it.
+    """Describe all that a run's results depend on, as far as it can be told.
 
     ValueError where the plan holds an item twice.
+
+    Parameters
+    ----------
+    items
+        The plan.
+    report
+        What has the seed, the budget and the versions.
+
+    Returns
+    -------
+    dict
+        As JSON has it.
+
+    Raises
+    ------
+    ValueError
+        If the plan holds an item twice.
     """
     rows = _GivenRows()
     keys = sorted(rows.key(item) for item in items)
@@ -392,17 +406,20 @@ def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
         if key == following:
             raise ValueError(f"the plan holds {key} twice; name each subject once")
     subjects = {(i.subject.definition, i.subject.id): i.subject for i in items}
+    declared_in = {lookup(name).declared_in for name, _ in subjects} - {""}
     described = {
         "seed": report.seed,
         "budget": report.budget,
         "dtypes": sorted({item.dtype for item in items}),
         "suites": sorted({item.suite for item in items}),
         "given rows": sorted({d for i in items if (d := rows.digest(i.given)) is not None}),
+        "given cases": sorted({_digest_case(i.case) for i in items if i.case is not None}),
         "versions": report.versions,
-        "processor": _processor(),
+        "processor": processor(),
         "subjects": {f"{s.definition} {s.id}": asdict(s) for s in subjects.values()},
-        "code": {"softproof": _own_code()}
-        | {s.id: _digest_files(files) for s in subjects.values() if (files := _files(s))},
+        "code": {"softproof": own_code()}
+        | {s.id: digest_of(files) for s in subjects.values() if (files := code_files(s))}
+        | {path: digest_of(files_of_definitions(path)) for path in sorted(declared_in)},
         "items": len(items),
         "plan": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
     }
@@ -432,8 +449,20 @@ def _word(value: Any) -> str:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Where two descriptions differ, entry by entry; None stands for what is missing.
+    """List where two descriptions differ, entry by entry.
 
+    Parameters
+    ----------
+    before, after
+        What ``describe`` returned.
+
+    Returns
+    -------
+    list of Difference
+        Each with both values; None stands for what is missing.
+
+    Examples
+    --------
     >>> differences({"seed": 0, "versions": {"numpy": "2.1"}}, {"seed": 0, "versions": {}})
     [Difference(name='versions numpy', before='2.1', after=None)]
     """
@@ -446,181 +475,3 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
         elif one != other:
             found.append(Difference(name, one, other))
     return found
-
-
-def _processor() -> str:
-    """Libraries choose their code by it, and so do results depend on it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-@functools.cache  # what is loaded does not change
-def _own_code() -> str:
-    root = Path(__file__).parents[2]
-    folders = (root / name for name in ("kernels", "derivations", "verify"))
-    files = (path for folder in folders for path in folder.rglob("*"))
-    return _digest_files(sorted(path for path in files if path.suffix in (".py", ".toml")))
-
-
-def _files(subject: Subject) -> list[Path]:
-    """The files of a subject's code that can be found without running any of it; not of ours.
-
-    All of its package, or what lies beside its module, and whatever these import that is no
-    installed distribution, wherever it lies: an edited kernel must not be given the results that
-    it had before.  Of what an installed distribution brings, the version tells.
-    """
-    if subject.requires:
-        return []
-    if subject.command:
-        program = shutil.which(subject.command[0]) or subject.command[0]
-        return [p for p in map(Path, (program, *subject.command[1:])) if p.is_file()]
-    module, _, _ = subject.id.partition(":")
-    if module.partition(".")[0] == __name__.partition(".")[0]:
-        return []
-    spec = _find(module)
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return []
-    top = _find(module.partition(".")[0])
-    root = Path(top.origin).parent if top is not None and top.origin else Path(spec.origin).parent
-    in_package = "." in module or spec.submodule_search_locations is not None
-    endings = (".py", ".so", *EXTENSION_SUFFIXES)
-    beside = root.rglob("*") if in_package else root.iterdir()
-    found = {p for p in beside if p.is_file() and p.name.endswith(endings)}
-    return sorted(found | _imported(module))
-
-
-def _imported(module: str) -> set[Path]:
-    """The files that a module imports, and those that these import, told from their text.
-
-    Not of what is installed, nor of the standard library.  (A name that is made up when the code
-    runs is not seen.)
-    """
-    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")]
-    installed += [Path(sysconfig.get_path("platlib")).resolve()]
-    found: dict[str, Path | None] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name.partition(".")[0] in sys.stdlib_module_names:
-            continue
-        spec = _find(name)
-        path = Path(spec.origin).resolve() if spec and spec.origin else None
-        ours = path is not None and path.is_file()
-        ours = ours and not any(path.is_relative_to(root) for root in installed)  # type: ignore[union-attr]
-        found[name] = path if ours else None
-        if spec is None or not ours or name.partition(".")[0] == __name__.partition(".")[0]:
-            continue
-        package = name if spec.submodule_search_locations else name.rpartition(".")[0]
-        parents = name.split(".")
-        waiting += [".".join(parents[:k]) for k in range(1, len(parents))]
-        waiting += _names_imported(path, package)  # type: ignore[arg-type]
-    return {path for path in found.values() if path is not None}
-
-
-def _names_imported(path: Path, package: str) -> set[str]:
-    """What the text of a module imports: modules, and attributes that may be modules."""
-    names: set[str] = set()
-    if path.suffix != ".py":
-        return names
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return names
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*filter(None, above), *filter(None, [base])])
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.strip(".")}
-
-
-def _find(module: str) -> ModuleSpec | None:
-    """Where a module is; its packages are not imported, they are the subject's code."""
-    top, *parts = module.split(".")
-    with contextlib.suppress(ImportError, ValueError):
-        path = [str(Path.cwd()), *sys.path]  # as ``call.load`` has it
-        name, spec = top, PathFinder.find_spec(top, path) or importlib.util.find_spec(top)
-        for part in parts:
-            if spec is None:
-                break
-            name = f"{name}.{part}"
-            spec = _find_within(list(spec.submodule_search_locations or []), name, part)
-        return spec
-    return None
-
-
-def _find_within(folders: list[str], name: str, part: str) -> ModuleSpec | None:
-    """A part of a package; a folder without ``__init__.py`` is one, too, of no file."""
-    try:
-        return PathFinder.find_spec(name, folders)
-    except KeyError:  # of a folder in such a folder, which would have to be imported
-        inner = ModuleSpec(name, None, is_package=True)
-        inner.submodule_search_locations = [str(Path(folder, part)) for folder in folders]
-        return inner
-
-
-def _digest_files(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with contextlib.suppress(OSError):  # a program may be run and not be read
-            digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-# --- results as text ---
-
-
-def encode(result: Result) -> str:
-    """A result as strictly valid JSON that ``decode`` makes the same result of, to the bit.
-
-    A tuple is an array.  What JSON has not got is an object with one entry, the name of its type:
-    ``{"float": "inf"}``, ``{"map": [[key, value], ...]}``, ``{"Failure": {...}}``.
-    """
-    return json.dumps(_plain(result), allow_nan=False, separators=(",", ":"))
-
-
-def decode(text: str) -> Result:
-    """The result that ``encode`` wrote; fields that were added since have their defaults.
-
-    TypeError, ValueError, KeyError for any other text.
-    """
-    result = _restored(json.loads(text))
-    if not isinstance(result, Result):
-        raise TypeError(f"it is a {type(result).__name__}, not a result")
-    return result
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {
-            type(value).__name__: {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        }
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(float(value))}
-    if isinstance(value, Mapping):
-        return {"map": [[_plain(k), _plain(v)] for k, v in value.items()]}
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_restored(v) for v in value)
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "float":
-        return float(content)
-    if kind == "map":
-        return {_restored(k): _restored(v) for k, v in content}
-    record = RECORDS[kind]
-    known = {f.name for f in fields(record)}
-    return record(**{name: _restored(v) for name, v in content.items() if name in known})

@@ -17,7 +17,7 @@ from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable
-from ..suites.verdicts import reference
+from ..suites.thresholds import reference
 
 Reals = NDArray[np.float64]
 

@@ -1,18 +1,16 @@
 """Error against precision: every form of a definition in p-bit arithmetic and in the formats.
 
-The inputs are reals of more than 113 bits.  They are rounded to each precision, and the rounded
-numbers are the exact problem there: the error is that of the computation alone.  Inputs of few bits
-would be the same problem at every precision, but at most precisions their differences would be
-exact, and the rounding of z_k - max z is what the shifted forms lose most by.
+The error of a function of one row, or of one real, is the largest relative one of its results.  Of
+a function of several arguments it is relative to the largest entry of the result, as norms have it:
+an entry may be 0, or cancel to nearly 0, where no relative error says anything.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import flint
@@ -20,30 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.arithmetic.arithmetic import NoValue
+from ...derivations.arithmetic.formats import BINARY64, FORMATS, Format
 from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats, ieee
 from ...derivations.definition import Formula
 from ...derivations.error_bounds.bounds import bound
 from ...derivations.error_bounds.model import Model
+from ...derivations.running_error import Model as Class
+from ...derivations.signature import Numbers
+from ..cases.case import Case, CaseBatch, dtype_of
 from ..oracle.truth import GUARD_BITS
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault
+from ..suites.of_cases.accuracy import call
+from ..suites.of_cases.thresholds import largest_errors
+from .points import Points, drawn_points
 
 PUBLISHED = "published"  # the name, among the forms, of the formula itself
 PRECISIONS = range(4, 114)  # up to binary128
-SEED = 0
-LABEL = 0
-
-CLASSES = 16
-DRAWS = 8
-HALF_WIDTH = 2
-# No larger, so that every probability, at least about e^-(WINNER + HALF_WIDTH), is normal in
-# float16: what the formats show beside rounding is then the overflow of intermediate results.
-WINNER = 7
-OFFSET = 100  # e^100 overflows float32
-
-REALS = 64
-REALS_HALF_WIDTH = 12  # e^12 overflows float16
 
 _TRUTH_BITS = 512
 
@@ -53,9 +45,11 @@ class PrecisionErrors:
     """Maximum relative errors over the inputs (no unit); infinite where a result is not finite.
 
     ``errors[form][i]`` is that of p = ``precisions[i]`` bits with unbounded exponents,
-    ``formats[form][name]`` that of a named format; NaN where no row, rounded to that precision, has
-    an exact value.  ``bounds[i]`` is the proven bound; NaN where it proves nothing, being of first
-    order.
+    ``formats[form][name]`` that of a named format; NaN where no point, rounded to that precision,
+    has an exact value.  ``bounds[i]`` is the proven bound: of functions of one row, that of the
+    form it is proven for; of others, the running error of all forms.  NaN where it proves nothing,
+    being 1 or more, or beyond the 53 bits that running errors are computed in.  ``inputs`` says in
+    a sentence, without its full stop, what the points are.
     """
 
     name: str
@@ -63,16 +57,18 @@ class PrecisionErrors:
     errors: dict[str, NDArray[np.float64]]
     formats: dict[str, dict[str, float]]
     bounds: NDArray[np.float64]
+    inputs: str
 
 
 def precision_errors(
     name: str,
     precisions: Sequence[int] = PRECISIONS,
     progress: Callable[[int, int], None] | None = None,
+    points: Points | None = None,
 ) -> PrecisionErrors:
     """The error of the published formula and of each form of a definition, at every precision.
 
-    A row whose exact value is not decided, as where normalisation divides by 0, is left out.
+    A point whose exact value is not decided, as where normalisation divides by 0, is left out.
 
     Parameters
     ----------
@@ -82,6 +78,8 @@ def precision_errors(
         Significand bits p, each from 2 to 113.
     progress
         ``progress(done, total)`` is called after each precision.
+    points
+        Where the errors are taken; those that are drawn for the definition when None.
 
     Returns
     -------
@@ -106,33 +104,37 @@ def precision_errors(
         raise ValueError(
             f"precisions are {[*precisions]}; each must be 2 to {PRECISIONS[-1]} significand bits"
         )
+    points = drawn_points(definition) if points is None else points
     forms = {PUBLISHED: definition.formula, **definition.forms}
-    rows = inputs(definition)
     errors = {form: np.empty(len(precisions)) for form in forms}
     bounds = np.empty(len(precisions))
     for i, p in enumerate(precisions):
-        problems = _problems(definition, rows, big_floats(p))
+        problems = _problems(definition, points, big_floats(p))
         for form, formula in forms.items():
             errors[form][i] = _max_error(formula, problems)
-        bounds[i] = _proven(definition, problems, Model(u=2.0**-p, v=2.0**-p, underflow=0.0))
+        bounds[i] = _proven(definition, problems, p)
         if progress is not None:
             progress(i + 1, len(precisions))
 
     formats: dict[str, dict[str, float]] = {form: {} for form in forms}
     for fmt in FORMATS.values():
-        problems = _problems(definition, rows, ieee(fmt))
+        problems = _problems(definition, points, ieee(fmt))
         for form, formula in forms.items():
             formats[form][fmt.name] = _max_error(formula, problems)
-    return PrecisionErrors(name, tuple(precisions), errors, formats, bounds)
+    return PrecisionErrors(name, tuple(precisions), errors, formats, bounds, points.described)
 
 
-def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, str]]:
+def subject_errors(
+    subject: LiveSubject, points: Points | None = None
+) -> tuple[dict[str, float], dict[str, str]]:
     """The largest relative errors of a subject on the inputs of `precision_errors`.
 
     Parameters
     ----------
     subject
         The subject.
+    points
+        As of `precision_errors`.
 
     Returns
     -------
@@ -141,144 +143,189 @@ def subject_errors(subject: LiveSubject) -> tuple[dict[str, float], dict[str, st
         which the subject gave no result, the reasons.
     """
     definition = subject.definition
-    rows = inputs(definition)
+    points = drawn_points(definition) if points is None else points
     errors: dict[str, float] = {}
     failures: dict[str, str] = {}
-    for name in subject.subject.dtypes:
+    for name in (dtype for dtype in subject.subject.dtypes if dtype in FORMATS):
         fmt = FORMATS[name]
-        problems = _problems(definition, rows, ieee(fmt))
+        problems = _problems(definition, points, ieee(fmt))
         if not problems:
-            failures[name] = "no row has an exact value there"
+            failures[name] = "no point has an exact value there"
             continue
-        logits = np.array([problem.row for problem in problems], dtype=fmt.dtype)
-        labels = np.full(len(logits), LABEL) if definition.labelled else None
         try:
-            values = subject(logits, labels).value
+            results = _asked(subject, fmt, problems)
         except (SubjectFault, NotApplicable) as fault:
             failures[name] = str(fault)
             continue
-        errors[name] = max(map(_relative_error, values, problems))
+        errors[name] = max(map(_relative_error, results, problems))
     return errors, failures
 
 
-def inputs(definition: Definition) -> list[list[Fraction]]:
-    """The rows of reals on which errors are taken.
-
-    Parameters
-    ----------
-    definition
-        The definition; an elementwise one has one long row.
-
-    Returns
-    -------
-    list of list of Fraction
-        The rows.
-    """
-    generator = random.Random(SEED)
-
-    def uniform(half_width: int) -> Fraction:
-        return half_width * (Fraction(generator.getrandbits(128), 2**127) - 1)
-
-    if definition.elementwise:
-        return [[uniform(REALS_HALF_WIDTH) for _ in range(REALS)]]
-    drawn = [[uniform(HALF_WIDTH) for _ in range(CLASSES)] for _ in range(DRAWS)]
-    won = [[Fraction(WINNER), *row[1:]] for row in drawn]
-    return [[z + offset for z in row] for offset in (0, OFFSET) for row in drawn + won]
-
-
-def inputs_described(definition: Definition) -> str:
-    """Describe in one sentence what `inputs` returns.
-
-    Parameters
-    ----------
-    definition
-        The definition.
-
-    Returns
-    -------
-    str
-        The sentence.
-    """
-    if definition.elementwise:
-        return (
-            f"{REALS} reals uniform in [-{REALS_HALF_WIDTH}, {REALS_HALF_WIDTH}), seed {SEED}, "
-            "rounded to p bits"
+def _asked(subject: LiveSubject, fmt: Format, problems: list[_Problem]) -> list[list[Any]]:
+    """The results of a subject at each point, output by output."""
+    definition = subject.definition
+    if definition.of_a_row:
+        logits = np.array([problem.arguments[0] for problem in problems], dtype=fmt.dtype)
+        labels = (
+            np.array([problem.arguments[1] for problem in problems])
+            if definition.labelled
+            else None
         )
-    label = f", label {LABEL}" if definition.labelled else ""
-    return (
-        f"{4 * DRAWS} rows of K = {CLASSES} logits: {DRAWS} uniform in [-{HALF_WIDTH}, "
-        f"{HALF_WIDTH}), seed {SEED}; these with logit 0 set to {WINNER}; all those plus {OFFSET}"
-        f"{label}; rounded to p bits"
-    )
+        logits = logits.reshape(len(problems), -1)
+        outcome = subject(logits, labels, options=problems[0].parameters)
+        return [[value] for value in outcome.value]
+    cases = tuple(_case(definition, problem, fmt.dtype) for problem in problems)
+    ends = np.cumsum([len(exact) for exact in problems[0].truth])[:-1]
+    found = call(subject, definition, fmt, CaseBatch("", cases))
+    return [np.split(row, ends) for row in found]
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Arguments in an arithmetic and the exact results, as balls, that belong to them."""
+    """Arguments in an arithmetic and the exact results, as balls, that belong to them.
+
+    ``truth`` has a list of balls for each output; ``by_entry``: whether an error is relative to the
+    entry itself, and not to the largest entry of its output.
+    """
 
     xp: Arithmetic
-    row: NDArray[Any]
     arguments: list[Any]
-    truth: list[flint.arb]
+    parameters: Mapping[str, Any]
+    truth: list[list[flint.arb]]
+    by_entry: bool
 
 
-def _problems(definition: Definition, rows: list[list[Fraction]], xp: Arithmetic) -> list[_Problem]:
-    exactly = balls()
+def _problems(definition: Definition, points: Points, xp: Arithmetic) -> list[_Problem]:
+    kinds = definition.signature.arguments
     problems = []
-    for reals in rows:
-        row = xp.vector(reals)
-        with flint.ctx.workprec(_TRUTH_BITS):
-            exact_row = exactly.vector(_ball(number) for number in row)
-            truth = _flat(definition(*_arguments(definition, exact_row), exactly))
-        if all(ball.rel_accuracy_bits() >= PRECISIONS[-1] + GUARD_BITS for ball in truth):
-            problems.append(_Problem(xp, row, _arguments(definition, row), truth))
+    for point in points.values:
+        arguments = [
+            xp.array(point[name]) if isinstance(kind, Numbers) else point[name]
+            for name, kind in kinds.items()
+        ]
+        truth = _truth(definition, arguments, points.parameters)
+        if truth is not None:
+            by_entry = definition.of_a_row
+            problems.append(_Problem(xp, arguments, points.parameters, truth, by_entry))
     return problems
 
 
+def _truth(
+    definition: Definition, arguments: list[Any], parameters: Mapping[str, Any]
+) -> list[list[flint.arb]] | None:
+    """The exact results, output by output; None where an argument is outside of its domain, or no
+    form of the definition decides them.
+    """
+    exactly = balls()
+    exact = []
+    with flint.ctx.workprec(_TRUTH_BITS):
+        for argument, kind in zip(arguments, definition.signature.arguments.values(), strict=True):
+            if not isinstance(kind, Numbers):
+                exact.append(argument)
+                continue
+            numbers = _array(argument)
+            if not all(kind.lower <= number <= kind.upper for number in numbers.flat):
+                return None
+            exact.append(exactly.array(_array([_ball(n) for n in numbers.flat], numbers.shape)))
+        for formula in (definition.formula, *definition.forms.values()):
+            try:
+                found = _outputs(formula(*exact, exactly, **parameters))
+            except NoValue:
+                continue
+            results = itertools.chain.from_iterable(found)
+            if all(x.rel_accuracy_bits() >= PRECISIONS[-1] + GUARD_BITS for x in results):
+                return found
+    return None
+
+
 def _max_error(formula: Formula, problems: list[_Problem]) -> float:
-    """The largest relative error over rows and outputs; NaN where there is no row."""
+    """The largest relative error over points and outputs; NaN where there is no point."""
     largest = 0.0 if problems else math.nan
     for problem in problems:
         try:
             with np.errstate(all="ignore"):  # overflow is a result here, not an accident
-                computed = formula(*problem.arguments, problem.xp)
+                computed = formula(*problem.arguments, problem.xp, **problem.parameters)
         except ZeroDivisionError:  # mpmath has no 1 / 0
             return math.inf
-        largest = max(largest, _relative_error(computed, problem))
+        largest = max(largest, _relative_error(_outputs(computed), problem))
     return largest
 
 
-def _relative_error(computed: Any, problem: _Problem) -> float:
+def _relative_error(computed: Sequence[Any], problem: _Problem) -> float:
     """The largest relative error over the outputs; infinite where one is not finite."""
     largest = 0.0
     with flint.ctx.workprec(_TRUTH_BITS):
-        for number, truth in zip(_flat(computed), problem.truth, strict=True):
-            ball = _ball(number)
-            if not ball.is_finite():
+        for numbers, exact in zip(computed, problem.truth, strict=True):
+            found = [_ball(number) for number in np.asarray(numbers).flat]
+            if not all(ball.is_finite() for ball in found):
                 return math.inf
-            largest = max(largest, float(abs((ball - truth) / truth)))
+            scale = None if problem.by_entry or not exact else max(map(abs, exact))
+            for ball, truth in zip(found, exact, strict=True):
+                reference = truth if scale is None else scale
+                if reference == 0:
+                    largest = max(largest, 0.0 if ball == 0 else math.inf)
+                else:
+                    largest = max(largest, float(abs((ball - truth) / reference)))
     return largest
 
 
-def _proven(definition: Definition, problems: list[_Problem], model: Model) -> float:
-    """The largest relative bound over rows and outputs; NaN where none below 1 is proven."""
-    label = LABEL if definition.labelled else None
+def _proven(definition: Definition, problems: list[_Problem], p: int) -> float:
+    """The largest relative bound over points and outputs; NaN where none below 1 is proven."""
+    if not definition.of_a_row and p > BINARY64.precision:
+        return math.nan
     largest = 0.0 if problems else math.nan
     for problem in problems:
-        absolute = bound(definition.name, problem.row.astype(np.float64), model, label=label)
+        absolute = _absolute_bound(definition, problem, p)
         if absolute is None:
             return math.nan
-        truth = np.array([float(ball) for ball in problem.truth])
-        largest = max(largest, float(np.max(absolute / np.abs(truth))))
+        exact = [np.abs(np.array([float(ball) for ball in output])) for output in problem.truth]
+        if not problem.by_entry:
+            exact = [np.full_like(output, np.max(output, initial=0.0)) for output in exact]
+        with np.errstate(all="ignore"):
+            largest = max(largest, float(np.max(absolute / np.concatenate(exact))))
     return largest if largest < 1 else math.nan
 
 
-def _arguments(definition: Definition, row: Any) -> list[Any]:
-    return [row, LABEL] if definition.labelled else [row]
+def _absolute_bound(
+    definition: Definition, problem: _Problem, p: int
+) -> NDArray[np.float64] | None:
+    """What the error of each result is at most in p bits; None where nothing is proven."""
+    if not definition.of_a_row:
+        fmt = Format(f"{p} bits", p, BINARY64.emax, BINARY64.dtype)
+        case = _case(definition, problem, BINARY64.dtype)
+        return largest_errors(definition, case, Class.of(fmt, accumulator="input"))
+    if problem.parameters:
+        return None
+    label = problem.arguments[1] if definition.labelled else None
+    model = Model(u=2.0**-p, v=2.0**-p, underflow=0.0)
+    row = _array(problem.arguments[0]).astype(np.float64)
+    return bound(definition.name, row, model, label=label)
 
 
-def _flat(result: Any) -> list[Any]:
-    return list(np.asarray(result).flat)
+def _case(definition: Definition, problem: _Problem, dtype: np.dtype[Any]) -> Case:
+    """A point in numbers of a dtype that holds them."""
+    kinds = definition.signature.arguments
+    values = {
+        name: _array(argument).astype(dtype_of(kind, dtype))
+        for (name, kind), argument in zip(kinds.items(), problem.arguments, strict=True)
+    }
+    return Case(values, problem.parameters)
+
+
+def _outputs(result: Any) -> list[list[Any]]:
+    """The numbers of each output."""
+    return [list(_array(r).flat) for r in (result if isinstance(result, tuple) else (result,))]
+
+
+def _array(numbers: Any, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Numbers, or a number, as an array."""
+    if isinstance(numbers, np.ndarray | np.generic):
+        return np.asarray(numbers)
+    if not isinstance(numbers, list):
+        numbers, shape = [numbers], ()
+    array = np.empty(len(numbers), dtype=object)
+    array[:] = numbers
+    return array if shape is None else array.reshape(shape)
 
 
 def _ball(number: Any) -> flint.arb:

@@ -44,6 +44,16 @@ class Loaded:
     function: Callable[..., Any]
     surroundings: Surroundings
 
+    def keywords(self, library: str) -> tuple[str, ...]:
+        """``keywords_of`` the function, found once: that takes longer than many a call."""
+        if library not in self._keywords:
+            self._keywords[library] = keywords_of(self.function, library)
+        return self._keywords[library]
+
+    @functools.cached_property
+    def _keywords(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
 
 _surroundings: dict[str, Surroundings] = {}  # by the name of a module
 
@@ -190,7 +200,7 @@ def call(
     NotApplicable
         If it takes no such option, axis, layout or dtype.
     """
-    names = keywords_of(loaded.function, library)
+    names = loaded.keywords(library)
     keywords: dict[str, Any] = {}
     if axis is not None:
         keywords = {name: axis for name in ("axis", "dim") if name in names}
@@ -265,10 +275,11 @@ def call_with_arguments(
     SubjectRaised, EnvironmentChanged, InputChanged, WrongResult
         As ``call`` raises them.
     """
-    function = loaded.function
-    if cotangents:
-        function = getattr(function, "vjp", function)
-    names = keywords_of(function, library)
+    if cotangents and hasattr(loaded.function, "vjp"):
+        called = replace(loaded, function=loaded.function.vjp)
+    else:
+        called = loaded
+    names = called.keywords(library)
     keywords: dict[str, Any] = {n: v for n, v in defaults.items() if n in names}
     for name in (*parameters, *(() if out is None else ("out",))):
         if name not in names:
@@ -285,11 +296,12 @@ def call_with_arguments(
         int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
         for a in copies
     ]
-    if cotangents and function is loaded.function:
+    if cotangents and called is loaded:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]
-        function = differentiated(function, library, real, cotangents)
-    asked = replace(loaded, function=function)
-    return _results(asked, native, keywords, most, may_flush=may_flush)
+        called = replace(
+            loaded, function=differentiated(loaded.function, library, real, cotangents)
+        )
+    return _results(called, native, keywords, most, may_flush=may_flush)
 
 
 def _results(
@@ -318,7 +330,8 @@ def _results(
         raise
     except (Exception, SystemExit) as error:
         under = surroundings.errors if isinstance(error, FloatingPointError) else ""
-        raise SubjectRaised.of(error, f" under {under}" if under else "") from error
+        told = _told(arguments, keywords)
+        raise SubjectRaised.of(error, f" under {under}" if under else "", told) from error
     for array in arrays:
         # (And not unpickled elsewhere, which would run the subject's code there.)
         if array.dtype.hasobject or array.size > most:
@@ -339,11 +352,26 @@ def _results(
     return arrays
 
 
-def _seen(argument: Any) -> tuple[str, tuple[int, ...], tuple[int, ...], bytes]:
+def _told(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """What a function was called with, in a few words."""
+    words = [_argument_told(argument) for argument in arguments]
+    words += [f"{name}={_argument_told(value)}" for name, value in keywords.items()]
+    return ", ".join(words)
+
+
+def _argument_told(argument: Any) -> str:
+    """The dtype and the shape of an array; a number as it is."""
+    shape = getattr(argument, "shape", None)
+    if shape is None:
+        return repr(argument)
+    return f"{argument.dtype} {tuple(shape)}"
+
+
+def _seen(argument: Any) -> tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...], bytes]:
     """All of an array that a call may not change."""
     array = to_numpy(argument)
-    return str(array.dtype), array.shape, array.strides, array.tobytes()
+    return array.dtype, array.shape, array.strides, array.tobytes()
 
 
-def _form(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
+def _form(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
     return f"shape {shape}, strides {strides}, dtype {dtype}"

@@ -19,6 +19,7 @@ CHOICES = {
     "arithmetic": BETWEEN,
     "products": ("input", "tfloat32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
     "normaliser": ("sum", "online", "lse"),
+    "scores": ("unrounded", "rounded"),
     "probabilities": ("unrounded", "rounded"),
     "saved": ("unrounded", "rounded"),
     "overflow": ("inf", "nan", "saturate"),
@@ -47,6 +48,7 @@ USUAL = {
     "addition": "nearest",
     "products": "input",
     "normaliser": "sum",
+    "scores": "unrounded",
     "probabilities": "unrounded",
     "saved": "unrounded",
 }
@@ -81,10 +83,10 @@ class Contract:
       fewer bits than the arithmetic.
     * ``normaliser``: probabilities are exponentials over their sum; may be computed online, by
       blocks of ONLINE_BLOCK scores or more; or may be e^(z - L), L the stored log-sum-exp.
-    * ``probabilities``: whether those of a softmax inside of a function, as the weights of
+    * ``scores``, ``probabilities``: whether those of a softmax inside of a function, as of
       attention, are rounded to the input format before they are used.
     * ``saved``: whether what a backward pass reads of the forward pass (the output of attention,
-      probabilities, the inverse root of a norm) has been rounded to the input format.
+      probabilities, means and roots of a norm) has been rounded to the input format.
     * ``overflow``: what is beyond the largest number becomes an infinity, NaN, or that number.
       Where nothing is declared, it is an infinity, but any of these in formats of eight bits.
     * ``flush_to_zero``: whether results below the normal range may be 0.
@@ -98,7 +100,7 @@ class Contract:
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
 
     The bounds of functions with named arguments depend on ``addition``, ``products``,
-    ``normaliser``, ``probabilities`` and ``saved``; the proven ones of functions of a row do not.
+    ``normaliser``, ``scores``, ``probabilities`` and ``saved``; those of functions of a row do not.
     """
 
     all_masked: str | None = None
@@ -111,6 +113,7 @@ class Contract:
     arithmetic: str = "float32"
     products: str = "input"
     normaliser: str = "sum"
+    scores: str = "unrounded"
     probabilities: str = "unrounded"
     saved: str = "unrounded"
     overflow: str | None = None
@@ -182,8 +185,20 @@ class Contract:
 
 
 def unusual(contract: Contract) -> str:
-    """What a contract declares otherwise than is usual, for the source of a threshold.
+    """Say what a contract declares otherwise than is usual, for the source of a threshold.
 
+    Parameters
+    ----------
+    contract
+        The contract.
+
+    Returns
+    -------
+    str
+        The declared choices, each after a comma; "" where there are none.
+
+    Examples
+    --------
     >>> unusual(Contract(products="tfloat32", saved="rounded")), unusual(Contract())
     (', products tfloat32, saved rounded', '')
     """

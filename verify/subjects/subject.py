@@ -23,6 +23,9 @@ LIBRARIES = ("numpy", "torch", "jax", "cupy")  # of arrays
 CXX = "a C++ compiler with Python.h"  # a requirement that is no distribution
 
 
+KERNELS = "softproof.kernels:"  # what ids of our kernels begin with
+# Where functions of users are called.
+_CALLERS = {Path(__file__).resolve().with_name(f"{name}.py") for name in ("call", "differentiate")}
 MOST_TEXT = 300  # characters of an exception's message
 
 
@@ -66,18 +69,23 @@ class SubjectRaised(SubjectFault):
     kind = "raised"
 
     @classmethod
-    def of(cls, error: BaseException, under: str = "") -> SubjectRaised:
-        """The exception, what it was raised under, and the innermost line it came from."""
+    def of(cls, error: BaseException, under: str = "", called_with: str = "") -> SubjectRaised:
+        """The exception, what it was raised under, and the innermost line it came from.
+
+        Where that is our own call, as of a function that takes other arguments, what it was called
+        with takes the place of the line.
+        """
         frame = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{frame.filename}:{frame.lineno}"
+        if called_with and Path(frame.filename).resolve() in _CALLERS:
+            at = f"called with {called_with}"
         try:
             words = str(error).encode(errors="backslashreplace").decode()  # reports are UTF-8
         except Exception as another:
             words = f"(without a message: {type(another).__name__} from its __str__)"
         first, *more = words.splitlines() or [""]
         words = first[:MOST_TEXT] + (" ..." if more or len(first) > MOST_TEXT else "")
-        return cls(
-            f"raised {type(error).__name__}: {words}{under} ({frame.filename}:{frame.lineno})"
-        )
+        return cls(f"raised {type(error).__name__}: {words}{under} ({at})")
 
 
 class ProcessDied(SubjectFault):
@@ -191,7 +199,8 @@ class Subject:
     * ``time_limit``: seconds that a call may take, but for the first, which may import and compile.
     * ``slow``: why it is run only where it is named; "" where it is quick.
     * ``declared_in``: the TOML file that declares it; "" where none does.
-    * ``snippet``: the call without softproof, an expression over ``x`` and ``labels``.
+    * ``snippet``: the call without softproof, an expression over ``x`` and ``labels``, or over the
+      names of the arguments and the parameters.
     """
 
     id: str
@@ -210,6 +219,11 @@ class Subject:
     def declaring(self, settings: list[str]) -> Subject:
         """Change settings ``name=value`` of the subject's contract."""
         return replace(self, contract=self.contract.with_settings(settings))
+
+    @property
+    def is_our_kernel(self) -> bool:
+        """Whether it is one of our kernels, on whose exponential the fast oracle stands as well."""
+        return self.id.startswith(KERNELS)
 
     def missing(self) -> str | None:
         """The word that says why the subject cannot be run here; None where it can."""

@@ -65,15 +65,21 @@ class FloatingPoint:
             return cls(flushes=bool((tiny * 1.0)[0] == 0))
         memory = ctypes.create_string_buffer(64)
         libm.fegetenv(memory)
+        return cls._read(memory.raw)
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)  # it is looked at before and after every call
+    def _read(cls, memory: bytes) -> FloatingPoint:
+        """The environment that the C library keeps so."""
         name, at, flush, low, modes, mask = _REGISTERS[platform.machine()]
-        bits = int.from_bytes(memory.raw[at : at + 4], "little")
+        bits = int.from_bytes(memory[at : at + 4], "little")
         enabled = ~bits & mask if platform.machine() == _TRAPS_WHERE_CLEAR else bits & mask
         return cls(
             flushes=bool(bits & flush),
             rounding=modes[bits >> low & 3],
             traps=bool(enabled),
             register=f"{name} {bits:#x}",
-            _memory=memory.raw,
+            _memory=memory,
         )
 
     def set(self) -> None:

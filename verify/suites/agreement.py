@@ -1,7 +1,7 @@
 """The suite of agreement: results that say the same in different ways must agree.
 
 No oracle decides here: each result is a ball, its value with its admissible error (that of
-``judge.threshold``), and the balls of two results that are the same number must meet.  A subject is
+``thresholds``), and the balls of two results that are the same number must meet.  A subject is
 held against each of our kernels of its definition, and against kernels of others by the relations
 that the catalogue declares:
 

@@ -31,15 +31,8 @@ from ..oracle.metrics import histogram, ulp_error
 from ..oracle.truth import Truth
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome
-from .verdicts import (
-    Observation,
-    Verdict,
-    Violation,
-    has_truth,
-    model_of,
-    reference,
-    threshold,
-)
+from .thresholds import has_truth, model_of, reference, threshold
+from .verdicts import Observation, Verdict, Violation
 
 # Relative errors: from which gap on they are exceeded is told, those alone that are many times u.
 LOST = (1e-4, 1e-2, 0.5)

@@ -56,7 +56,8 @@ from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
 from .grades import grade
 from .special_values import promise
-from .verdicts import Verdict, Violation, compare, model_of
+from .thresholds import model_of
+from .verdicts import Verdict, Violation, compare
 
 U = 2.0**-53
 FUZZ = 2.0**-30
@@ -76,7 +77,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batc
     """Every value within its error bound, or as the contract says where there is no exact value.
 
     One violation for each failing row, but all are the worst of the batch: there may be millions.
-    (Functions of one real are few enough for ``judge.compare``.)
+    (Functions of one real are few enough for ``verdicts.compare``.)
     """
     if not can_judge(definition, fmt):
         return Verdict(0, 0.0, [])
@@ -330,7 +331,7 @@ class _Decision:
 def _decide(
     definition: Definition, contract: Contract, fmt: Format, batch: Batch, observed: Array
 ) -> _Decision:
-    """``judge.compare`` without its last digits; observed, and all here, is (outputs, rows)."""
+    """``verdicts.compare`` without its last digits; observed, and all here, is (outputs, rows)."""
     columns = np.ascontiguousarray(batch.logits.T)
     value, radius = np.atleast_2d(*enclose(definition, fmt, columns, batch.labels))
     # Within 2^-30 ulp of a power of two the unit is that of the power, as in the oracle.

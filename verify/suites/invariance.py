@@ -22,7 +22,8 @@ from ...derivations.definition import Definition
 from ...derivations.proofs import facts
 from ..inputs.families import Batch
 from ..subjects.isolation.in_process import LiveSubject
-from .verdicts import Verdict, Violation, reference, threshold
+from .thresholds import reference, threshold
+from .verdicts import Verdict, Violation
 
 MAX_CLASSES = 300  # exact sums and pairs over longer rows cost more than they find
 
@@ -250,6 +251,8 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Batc
         if context.at(row) is None:
             continue  # nothing to compare
         for fact in definition.facts:
+            if type(fact) not in CHECKS:
+                continue  # one of named arguments
             checks += 1
             broken = max(
                 CHECKS[type(fact)](fact, context),

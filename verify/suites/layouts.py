@@ -249,7 +249,7 @@ def _compare(
     *,
     gradient: bool = False,
 ) -> Verdict:
-    """``judge.compare``, with the case in the message."""
+    """``verdicts.compare``, with the case in the message."""
     verdict = compare(definition, subject.contract, fmt, batch, computed, gradient=gradient)
     named = [replace(v, message=f"{batch.family}: {v.message}") for v in verdict.violations]
     return replace(verdict, violations=named)

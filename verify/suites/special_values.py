@@ -25,7 +25,8 @@ from ..oracle.truth import OracleError, truth
 from ..subjects.contract import CHOICES, Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, SubjectFault, SubjectRaised
-from .verdicts import Undecided, Verdict, Violation, has_truth, no_result, threshold
+from .thresholds import has_truth, threshold
+from .verdicts import Undecided, Verdict, Violation, no_result
 
 CLASSES = 19  # more than one vector of 16, with a tail
 # Places on both sides of the ends of vectors and tiles, by the length of the row.

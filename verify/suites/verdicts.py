@@ -1,4 +1,4 @@
-"""The threshold of a result, where it comes from, and whether the result keeps it."""
+"""What is found in a batch of results, and their comparison with the truth."""
 
 from __future__ import annotations
 
@@ -6,35 +6,27 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
-from ...derivations.arithmetic.systems import ieee
-from ...derivations.error_bounds import bounds
+from ...derivations import Definition
+from ...derivations.arithmetic.formats import Format
 from ...derivations.error_bounds.model import Model
-from ...derivations.running_error import UndecidedComparison
-from ...derivations.running_error.thresholds import admissible
-from ...derivations.running_error.thresholds import threshold as running_threshold
 from ..inputs.families import Batch
 from ..oracle import overflow
-from ..oracle.limits import has_limit
 from ..oracle.metrics import histogram, signed_error, ulp_error
-from ..oracle.truth import Truth, truth
+from ..oracle.truth import Truth
 from ..subjects.contract import Contract, last_of, wider_contracts
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import Outcome, ProcessDied, SubjectFault
 from .grades import grade, have_a_common_part, weakest
 from .reference_form import LEAST, evaluate
+from .thresholds import bounds_in_ulp, has_truth, label_of, model_of, reference, thresholds
 
-NON_INFERIORITY = 4.0
 MOST_ROWS_ALONE = 100  # of a batch whose results differ, to see whether one does so alone
-MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
-MOST_KEPT_FOR_A_WHILE = 8192  # of one whose truth is kept for those that are asked next
 
 
 @dataclass(frozen=True)
@@ -186,292 +178,6 @@ class Verdict:
         )
 
 
-@functools.lru_cache(maxsize=20_000)
-def _truth(
-    name: str, fmt: str, data: bytes, label: int | None, gradient: bool, cross_check: bool
-) -> Truth:
-    row = np.frombuffer(data, dtype=ARRAY_FORMATS[fmt].dtype)
-    return truth(
-        lookup(name),
-        row,
-        ARRAY_FORMATS[fmt],
-        label=label,
-        gradient=gradient,
-        cross_check=cross_check,
-    )
-
-
-_truth_kept_for_a_while = functools.lru_cache(maxsize=256)(_truth.__wrapped__)
-
-
-def has_truth(definition: Definition, row: NDArray[Any]) -> bool:
-    """Whether the definition has an exact value at a row; elsewhere the contract governs.
-
-    Parameters
-    ----------
-    definition
-        The definition.
-    row
-        The row.
-
-    Returns
-    -------
-    bool
-        Whether `oracle.truth` can be asked for it.
-    """
-    values = row.astype(np.float64)
-    if definition.elementwise:
-        if np.isnan(values).any():
-            return False
-        return all(has_limit(definition, float(v)) for v in np.unique(values[np.isinf(values)]))
-    return bool((values < np.inf).all() and np.isfinite(values).any())
-
-
-def reference(
-    definition: Definition,
-    fmt: Format,
-    batch: Batch,
-    i: int,
-    *,
-    gradient: bool = False,
-) -> Truth:
-    """The truth at one row of a batch, kept for the other subjects.
-
-    The first row is asked of both oracles, unless the batch is not to be cross-checked.
-
-    Parameters
-    ----------
-    definition
-        The definition.
-    fmt
-        The format that it is rounded to.
-    batch
-        The rows.
-    i
-        The index of the row.
-    gradient
-        Whether the truth is that of the gradient.
-
-    Returns
-    -------
-    Truth
-        The exact value, rounded once.
-
-    Raises
-    ------
-    ValueError, OracleError
-        As `oracle.truth.truth`.
-    """
-    label = None if batch.labels is None else int(batch.labels[i])
-    data = batch.logits[i].tobytes()
-    # (A long row of few numbers costs the oracle little, but the cache a gigabyte.)
-    classes = batch.logits.shape[1]
-    brief = _truth_kept_for_a_while if classes <= MOST_KEPT_FOR_A_WHILE else _truth.__wrapped__
-    ask = _truth if classes <= MOST_KEPT else brief
-    return ask(definition.name, fmt.name, data, label, gradient, batch.cross_checked and i == 0)
-
-
-def model_of(contract: Contract, fmt: Format) -> Model:
-    """The model of the arithmetic that a contract declares, in a format.
-
-    Parameters
-    ----------
-    contract
-        What the subject promises.
-    fmt
-        The format of its arguments and results.
-
-    Returns
-    -------
-    Model
-        What the error bounds are computed for.
-    """
-    return Model.of(
-        fmt,
-        contract.accumulator,
-        contract.flush_to_zero == "yes",
-        contract.summation,
-        contract.arithmetic,
-    )
-
-
-def threshold(
-    definition: Definition,
-    contract: Contract,
-    fmt: Format,
-    batch: Batch,
-    i: int,
-    exact: Truth,
-    *,
-    gradient: bool = False,
-) -> tuple[NDArray[np.float64], str]:
-    """The largest admissible error of each output at row i, in ulp, and where it comes from.
-
-    (a) what the subject promises, or the proven a-priori bound of the definition; (b) where none is
-    declared, the running error of values, the largest over the forms; (c) where that is infinite,
-    and of gradients, NON_INFERIORITY times the error that the definition's own formulas make in the
-    same format at the same row (the best of them), and at least as many ulps.
-
-    Parameters
-    ----------
-    definition
-        The definition.
-    contract
-        What the subject promises.
-    fmt
-        The format.
-    batch
-        The rows.
-    i
-        The index of the row.
-    exact
-        The truth at the row.
-    gradient
-        Whether the outputs are those of the gradient.
-
-    Returns
-    -------
-    tuple
-        The errors, one for each output, and a sentence that says where they come from.
-    """
-    limits, source = _thresholds(
-        definition, contract, fmt, batch.row(i), [exact], gradient=gradient
-    )
-    return limits[0], source
-
-
-def _thresholds(
-    definition: Definition,
-    contract: Contract,
-    fmt: Format,
-    batch: Batch,
-    truths: Sequence[Truth],
-    *,
-    gradient: bool,
-) -> tuple[NDArray[np.float64], str]:
-    """``threshold`` of all rows of a batch."""
-    promised = contract.ulps.get(fmt.name)
-    if promised is not None and not gradient:
-        source = "promised by the subject's contract"
-        return np.full((len(truths), *truths[0].rounded.shape), promised), source
-    limits = bounds_in_ulp(
-        definition, model_of(contract, fmt), fmt, batch, truths, gradient=gradient
-    )
-    if limits is not None:
-        source = (
-            f"proven bound of {'the gradient of ' if gradient else ''}{definition.name} in "
-            f"{fmt.name}, accumulator {contract.accumulator}, summation {contract.summation}, "
-            f"arithmetic {contract.arithmetic} (derivations/error_bounds/bounds.py)"
-        )
-        return limits, source
-    limits = np.empty((len(truths), *truths[0].rounded.shape))
-    for i, row in enumerate(batch.logits):
-        error = _honest_error(definition, fmt, row, _label(batch, i), truths[i], gradient)
-        limits[i] = NON_INFERIORITY * max(1.0, error)
-        if not gradient and np.isfinite(row.astype(np.float64)).all():
-            running = _running_errors(definition, contract, fmt, batch, i, truths[i])
-            limits[i] = np.where(np.isfinite(running), running, limits[i])
-    own = f"{NON_INFERIORITY:g} times the error of the definition's own formula in {fmt.name}"
-    return limits, own if gradient else f"running error of {definition.name}, or {own}"
-
-
-def _running_errors(
-    definition: Definition, contract: Contract, fmt: Format, batch: Batch, i: int, exact: Truth
-) -> NDArray[np.float64]:
-    """The running error of each output at a row, in ulp, the largest over the forms.
-
-    Infinite where nothing is known, as where a form takes a decision that errors may reverse.
-    """
-    from .of_cases.thresholds import model_of as running_model  # it imports this module
-
-    forms = [definition.formula, *definition.forms.values()]
-    given = [batch.logits[i].astype(np.float64), _label(batch, i)]
-    arguments = dict(zip(definition.signature.arguments, given, strict=False))
-    model = running_model(contract, fmt)
-    try:
-        absolute = admissible(running_threshold(forms, arguments, model))
-    except UndecidedComparison:
-        return np.full(exact.rounded.shape, np.inf)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.ldexp(absolute, -exact.ulp_exponent), dtype=np.float64)
-
-
-def _label(batch: Batch, i: int) -> int | None:
-    return None if batch.labels is None else int(batch.labels[i])
-
-
-def bounds_in_ulp(
-    definition: Definition,
-    model: Model,
-    fmt: Format,
-    batch: Batch,
-    truths: Sequence[Truth],
-    *,
-    gradient: bool = False,
-) -> NDArray[np.float64] | None:
-    """The proven error bound at each row of a batch, in ulp of the exact results.
-
-    Parameters
-    ----------
-    definition
-        The definition.
-    model
-        The arithmetic.
-    fmt
-        The format of the results.
-    batch
-        The rows.
-    truths
-        The truth at each row.
-    gradient
-        Whether the bounds are those of the gradient.
-
-    Returns
-    -------
-    array of float64 or None
-        The bounds, (rows, outputs); None where no bound is proven.
-    """
-    with np.errstate(all="ignore"):
-        absolute = bounds.bound(
-            definition.name,
-            batch.logits.T.astype(np.float64),
-            model,
-            label=batch.labels,
-            gradient=gradient,
-        )
-        if absolute is None:
-            return None
-        steps = np.stack([exact.ulp_exponent for exact in truths])
-        limits = absolute.T / np.ldexp(1.0, steps)
-    # Where the exact result is infinite, or far beyond the range, only infinity is right.
-    infinite = np.isinf(np.stack([exact.wide for exact in truths]))
-    far = infinite & (steps != fmt.emax - fmt.precision + 1)
-    return np.where(far, 0.0, limits)
-
-
-def _honest_error(
-    definition: Definition,
-    fmt: Format,
-    row: NDArray[Any],
-    label: int | None,
-    exact: Truth,
-    gradient: bool,
-) -> float:
-    """The largest error over the outputs, of the best of the definition's forms.
-
-    A function of one real is asked where its argument is finite: that a formula has no value at an
-    infinity excuses nobody.
-    """
-    forms = [definition.formula, *definition.forms.values()]
-    if gradient:
-        forms = [definition.gradient] if definition.gradient else []
-    arguments = [row] if label is None else [row, label]
-    asked = np.isfinite(row.astype(np.float64)) if definition.elementwise else True
-    with np.errstate(all="ignore"):
-        errors = [ulp_error(np.asarray(form(*arguments, ieee(fmt))), exact) for form in forms]
-    return min(float(np.max(error, initial=0.0, where=asked)) for error in errors)
-
-
 def no_result(fault: SubjectFault, family: str = "", row: int = 0) -> Verdict:
     """The verdict on a call that gave nothing to judge.
 
@@ -559,8 +265,8 @@ def compare(
     Returns
     -------
     Verdict
-        Violations where an error is beyond its threshold; also the errors, the grade, and the
-        excess over the reference form.
+        Violations where an error is beyond its threshold; also the errors, and of a batch that is
+        cross-checked the grade, and the excess over the reference form.
 
     Raises
     ------
@@ -581,8 +287,8 @@ def compare(
     exact = np.stack([truth.wide for truth in truths])
     results = overflow.read(computed[rows], exact, fmt, contract.overflow)
     way = overflow.observed(computed[rows], exact, fmt, contract.overflow)
-    limits, source = _thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
-    errors = np.stack([ulp_error(r, exact) for r, exact in zip(results, truths, strict=True)])
+    limits, source = thresholds(definition, contract, fmt, judged, truths, gradient=gradient)
+    errors = ulp_error(results, _stacked(truths))
     # Nothing excuses NaN, nor an infinity for a finite result, not even an infinite limit.
     bad = ~((errors <= limits) & np.isfinite(errors))
     failed = np.flatnonzero(bad.reshape(len(rows), -1).any(axis=1))
@@ -612,14 +318,29 @@ def compare(
                 admitted_by=admitted.get(int(n), ()),
             )
         )
-    return Verdict(
+    verdict = Verdict(
         errors.size,
         float(np.max(errors, initial=0.0)),
         violations,
         histogram(errors),
+        observed={"overflow": way} if way else {},
+    )
+    if not batch.cross_checked:
+        return verdict
+    return replace(
+        verdict,
         grade=_grade(definition, contract, fmt, judged, truths, results, errors, gradient),
         excess=_excess(definition, contract, fmt, judged, truths, errors, gradient=gradient),
-        observed={"overflow": way} if way else {},
+    )
+
+
+def _stacked(truths: Sequence[Truth]) -> Truth:
+    """The truths of the rows of a batch as one."""
+    return Truth(
+        np.stack([exact.rounded for exact in truths]),
+        np.stack([exact.ulp_exponent for exact in truths]),
+        np.stack([exact.offset for exact in truths]),
+        np.stack([np.broadcast_to(exact.doubt, exact.rounded.shape) for exact in truths]),
     )
 
 
@@ -651,7 +372,7 @@ def _grade(
         found = np.asarray(within.all(axis=1))
         if gradient or not found.any():
             return found
-        signed = np.stack([signed_error(results[n], truths[n]) for n in rows])
+        signed = signed_error(results[rows], _stacked(exact))
         with np.errstate(over="ignore"):  # of a result far beyond the range
             ulp = np.ldexp(1.0, np.stack([truth.ulp_exponent for truth in exact]))
         return found & have_a_common_part(definition, model, some.logits.T, signed.T, ulp.T)
@@ -674,21 +395,39 @@ def _admitting(
     if fmt.name in contract.ulps and not gradient:
         return {}
     found: dict[int, tuple[str, ...]] = {}
-    tried = {model_of(contract, fmt)}
     left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]
-    for settings in wider_contracts(contract):
-        model = model_of(contract.with_settings(settings), fmt)
-        if model in tried or not left.size:
-            continue
-        tried.add(model)
+    asked = (contract.accumulator, contract.summation, contract.arithmetic)
+    for settings, model in _wider_models(fmt, contract.flush_to_zero, *asked):
+        if not left.size:
+            break
         exact = [truths[n] for n in left]
         limits = bounds_in_ulp(definition, model, fmt, batch.rows(left), exact, gradient=gradient)
         if limits is None:
             return {}
         admitted = (errors[left] <= limits).reshape(len(left), -1).all(axis=1)
-        found |= dict.fromkeys(map(int, left[admitted]), tuple(settings))
+        found |= dict.fromkeys(map(int, left[admitted]), settings)
         left = left[~admitted]
     return found
+
+
+@functools.cache  # asked for at every failure, and of each a hundred times when it is shrunk
+def _wider_models(
+    fmt: Format, flush_to_zero: str | None, accumulator: str, summation: str, arithmetic: str
+) -> tuple[tuple[tuple[str, ...], Model], ...]:
+    """Settings that make a contract admit more, the fewest changes first, each with its model.
+
+    Of settings with the same model, the first.
+    """
+    contract = Contract(
+        flush_to_zero=flush_to_zero,
+        accumulator=accumulator,
+        summation=summation,
+        arithmetic=arithmetic,
+    )
+    found: dict[Model, tuple[str, ...]] = {model_of(contract, fmt): ()}
+    for settings in wider_contracts(contract):
+        found.setdefault(model_of(contract.with_settings(settings), fmt), tuple(settings))
+    return tuple((settings, model) for model, settings in found.items() if settings)
 
 
 def _told(settings: Sequence[str]) -> str:
@@ -738,7 +477,7 @@ def _reference_error(
     gradient: bool,
 ) -> float:
     """The largest error of the reference form at row i, kept for the other subjects."""
-    row, label = batch.logits[i], _label(batch, i)
+    row, label = batch.logits[i], label_of(batch, i)
     what = (definition.name, fmt.name, row.tobytes(), label, gradient)
     key = (*what, contract.arithmetic, contract.accumulator, contract.summation)
     if key not in _reference_errors:

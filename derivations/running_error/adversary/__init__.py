@@ -115,8 +115,15 @@ class Adversary(Arrays[ErringNumber]):
             value = operation(a.value, b.value)
         if operation in (operator.add, operator.sub):
             return self.err(value)
-        units = self.model.division if operation is operator.truediv else 1.0
-        return self.err(value, units, self.model.half_subnormal)
+        quotient = operation is operator.truediv
+        units = self.model.division if quotient else 1.0
+        found = self.err(value, units, self.model.half_subnormal)
+        if quotient and units > 1:
+            return found
+        kept = np.abs(b.value) == 1  # nothing rounds, but what is subnormal may be flushed
+        if not quotient:
+            kept = kept | (np.abs(a.value) == 1)
+        return ErringNumber(self, np.where(kept, self.err(value, 0.0).value, found.value))
 
     def number(self, exact: Any) -> ErringNumber:
         """A constant, off by its rounding."""
@@ -251,6 +258,11 @@ class Adversary(Arrays[ErringNumber]):
         unit = 2 * unit_roundoff(fmt)
         return np.asarray(value * (1 + unit * (1 - 2.0**-30) * self.signs(value.shape)))
 
+    @property
+    def stores_forward(self) -> bool:
+        """Whether a backward pass reads numbers of the forward pass as they are stored."""
+        return self.model.stored_forward
+
     def kept(self, x: Any) -> Any:
         """A number of the forward pass, rounded as it is stored, unless the format holds it."""
         fmt = self.model.result
@@ -298,8 +310,8 @@ class Adversary(Arrays[ErringNumber]):
         return places
 
     def rounded(self, x: Any) -> ErringNumber:
-        """x, rounded as a product by 1 is."""
-        return self.number(x) * 1
+        """x, rounded once more, as a product is."""
+        return self.err(self.number(x).value, 1.0, self.model.half_subnormal)
 
     def positive_part(self, x: Any) -> ErringNumber:
         """The larger of x and 0."""

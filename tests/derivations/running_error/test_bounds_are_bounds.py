@@ -29,6 +29,7 @@ OPTIONS = {
     "absolute": 2.0,
     "division": 2.5,
     "operands": TFLOAT32,
+    "stored_scores": True,
     "stored_softmax": True,
     "stored_forward": True,
     "faithful_sums": True,

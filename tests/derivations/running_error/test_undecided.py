@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32
-from softproof.derivations.running_error import Model, RunningErrorArithmetic, RunningNumber
+from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
+from softproof.derivations.running_error import (
+    Model,
+    RunningErrorArithmetic,
+    RunningNumber,
+    threshold,
+)
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
 from softproof.verify.cases.draw import draw, families
 from softproof.verify.suites.of_cases.thresholds import largest_errors
@@ -152,3 +157,31 @@ def test_less_the_logarithm_of_another_sum_nothing_is_known_of_a_probability():
     d, e = xp.shifted(z), xp.shifted(off_by([500.0, 1.0], 1000.0))
     assert np.isinf(xp.exp(d - xp.log(xp.sum(xp.exp(e)))).error).all()
     assert np.isinf(xp.exp(d[:1] - xp.log(xp.sum(xp.exp(d[:1])))).error).all()
+
+
+@pytest.mark.parametrize("fmt", [BINARY16, BFLOAT16], ids=lambda fmt: fmt.name)
+def test_a_layer_norm_of_equal_numbers_has_a_bound_in_16_bits_as_no_sum_of_squares_is_negative(fmt):
+    """Deviations from the mean may all be errors, and their squares be larger than eps."""
+    definition, model = lookup("layer_norm"), Model.of(fmt, accumulator="input")
+    ones = np.ones(17)
+    for form in (definition.formula, *definition.forms.values()):
+        assert np.isfinite(threshold(form, [1.5 * ones, ones, 0 * ones], model).error).all()
+
+    def in_one_pass(x, xp):
+        """The mean of the squares less the square of the mean, which may be negative."""
+        mean = xp.mean(x)
+        return (x - mean) / xp.sqrt(xp.mean(x * x) - mean * mean + 2.0**-16)
+
+    assert np.isinf(threshold(in_one_pass, [1.5 * ones], model).error).all()
+
+
+def test_what_is_known_to_be_at_least_some_number_is_so_however_large_the_error():
+    square = off_by([0.5, 0.0], 10.0)
+    total = RunningErrorArithmetic(FLOAT32).sum(square * square) + 0.25
+    assert total.at_least == pytest.approx(0.25)
+    root = RunningErrorArithmetic(FLOAT32).sqrt(total)
+    assert root.at_least == pytest.approx(0.5)
+    assert (1 / root).error <= 4 * root.error * (1 + 2.0**-20) + 1e-6
+    assert (square * (square + 0)).at_least == -np.inf
+    for unknown in (square + 0.25, (square - 20) * square):
+        assert unknown.at_least == -np.inf

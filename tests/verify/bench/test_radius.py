@@ -1,11 +1,13 @@
 """`softproof bench`: how candidates are timed, and whether peers are judged by the truth."""
 
 import gc
+import io
 import json
 import math
 
 import numpy as np
 import pytest
+from rich.console import Console
 from softproof.derivations.step_radius.certify import certify
 from softproof.verify.bench import radius as bench_radius
 from softproof.verify.bench.timing import interleaved, ratios
@@ -72,13 +74,26 @@ def test_the_tables_and_the_file(small, tmp_path):
         assert name in result.output
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["threads"] == 1
-    assert {(r["data"], r["classes"]) for r in found["rungs"]} == {("Gaussian", 10), ("digits", 10)}
-    spread = [r for r in found["rungs"] if r["bound"] == "spread"]
+    entries = found["bounds"]
+    assert {(r["data"], r["classes"]) for r in entries} == {("Gaussian", 10), ("digits", 10)}
+    spread = [r for r in entries if r["bound"] == "spread"]
     assert all(r["times_spread"] == [1, 1, 1] for r in spread)
     right = {s["solver"]: s["right"] for s in found["solvers"]}
     assert right["softproof, fast tier"] == right["softproof, certified"] == 3
     if "cxroots" in right:  # it was told where to look
         assert right["cxroots"] == 3
+
+
+def test_files_that_name_the_bounds_rungs_are_printed_alike():
+    entry = {"data": "digits", "bound": "exact", "samples": 7, "classes": 10, "flagged": 0}
+    entry |= {"samples_per_second": 12345.0, "times_spread": [2.0, 3.0, 4.0]}
+    printed = []
+    for name in ("bounds", "rungs"):
+        with io.StringIO() as file:
+            bench_radius.print_bench({name: [entry], "solvers": []}, Console(file=file, width=120))
+            printed.append(file.getvalue())
+    assert "12,345" in printed[0]
+    assert printed[0] == printed[1]
 
 
 def test_a_wrong_zero_is_not_counted_as_right():

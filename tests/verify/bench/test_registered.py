@@ -118,12 +118,6 @@ def test_a_loss_is_not_held_against_a_loss_with_its_gradient(here):
     assert reasons(skipped)["with_gradient"].startswith("nothing to compare with: the only one")
 
 
-def test_other_arguments_than_a_row_are_refused():
-    named = lookup("rms_norm")
-    with pytest.raises(ValueError, match="rms_norm takes other arguments than logits, a label or"):
-        registered.kinds(named, "float32", [])
-
-
 # --- what is timed ---
 
 

@@ -28,6 +28,9 @@ from softproof.derivations.claims import (
     prieto2025 as collapse,
 )
 from softproof.derivations.claims import (
+    sao2026_bounds as ghosts_bounds,
+)
+from softproof.derivations.claims import (
     sao2026_divergence as ghosts_divergence,
 )
 from softproof.derivations.claims import (
@@ -163,12 +166,15 @@ def test_arguments_that_once_tested_themselves_compute(name, settled, monkeypatc
     """A cosine or a modulus that is wrong is found out."""
     assert settled[name].cases >= 20
 
-    where = {"half_plane": "_combinations", "half_mass": "samples"}[name]
+    module, drawn = {
+        "half_plane": (ghosts_radius, "_combinations"),
+        "half_mass": (ghosts_bounds, "samples"),
+    }[name]
     told = {
         "half_plane": lambda half: [([2 * half], [flint.arb(1)])],  # an argument outside of the arc
         "half_mass": lambda *a, **k: [([0.0, 5.0], [1.0, math.nan])],  # no term of F
     }[name]
-    monkeypatch.setattr(ghosts_radius, where, told)
+    monkeypatch.setattr(module, drawn, told)
     with pytest.raises(ArithmeticError, match="an error of softproof"):
         CLAIMS[name].check()
 
@@ -379,7 +385,7 @@ def test_no_distribution_has_a_larger_third_moment():
 
 def test_coefficients_of_a_tie_are_those_of_log_cosh():
     with flint.ctx.workprec(64):
-        found = [float(c) for c in ghosts_radius.softplus_series(0.0, 1.0, 6)]
+        found = [float(c) for c in ghosts_bounds.softplus_series(0.0, 1.0, 6)]
     truth = [math.log(2), 1 / 2, 1 / 8, 0, -1 / 192, 0, 1 / 2880]
     assert found == pytest.approx(truth, abs=1e-15)
 

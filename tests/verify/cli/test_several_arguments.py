@@ -219,8 +219,6 @@ def test_options_that_do_not_fit_are_usage_errors():
     assert "--case excludes --row and --logits" in told
     told = usage_error("verify", "rms_norm", "--subject", "./program")
     assert "no program ./program that can be executed" in told
-    told = usage_error("plot", "precision", "rms_norm", "--output", "plot.png")
-    assert "plot does not do functions of several arguments yet, and rms_norm takes x, gain" in told
 
 
 def test_definitions_of_a_file_are_verified(here):

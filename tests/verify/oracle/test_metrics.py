@@ -4,12 +4,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 from softproof.derivations import lookup
-from softproof.derivations.arithmetic.formats import ARRAY_FORMATS, BINARY16, BINARY32, BINARY64
+from softproof.derivations.arithmetic.formats import (
+    BINARY16,
+    BINARY32,
+    BINARY64,
+    FLOAT8_E4M3FN,
+    FORMATS,
+)
 from softproof.verify.oracle.metrics import bits, hexadecimal, ulp_error
 from softproof.verify.oracle.truth import Truth, truth
 
 INF = float("inf")
-each_format = pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=lambda fmt: fmt.name)
+each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 
 
 def known(rounded, ulp_exponent, offset, dtype=np.float32):
@@ -145,3 +151,16 @@ def test_hexadecimal_is_short_and_reads_back(value, text):
 
 def test_hexadecimal_of_nan():
     assert hexadecimal(float("nan")) == "nan"
+
+
+# --- eight bits ---
+
+
+def test_what_just_overflows_is_measured_from_the_next_number_if_there_were_one():
+    """By 480 in float8_e4m3fn, whose largest number is 448."""
+    nan = np.array([np.nan]).astype(FLOAT8_E4M3FN.dtype)
+    exact = Truth(nan, np.array([5]), np.array([0.0]))
+    assert exact.wide[0] == np.inf
+    assert ulp_error(np.array([448.0]), exact) == 1
+    assert ulp_error(np.array([np.inf]), exact) == 0
+    assert ulp_error(np.array([np.nan]), exact) == np.inf

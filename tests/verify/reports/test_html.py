@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from softproof.verify.reports.html import html
 from softproof.verify.reports.svg import WIDTH, distance, distribution, row_of_logits
-from softproof.verify.reports.text import FINDINGS, SYMBOLS
+from softproof.verify.reports.wording import FINDINGS, SYMBOLS
 
 HELPERS = runpy.run_path(str(Path(__file__).parents[2] / "sample_report.py"))
 sample, HOSTILE = HELPERS["sample"], HELPERS["HOSTILE"]

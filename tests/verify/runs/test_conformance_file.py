@@ -343,7 +343,8 @@ MISTAKES = {
     "contract without settings": (
         CONTRACT,
         "contract 1 declares nothing; give one of all_masked, pos_inf, nan, masked_nan, "
-        "accumulator, summation, arithmetic, flush_to_zero, empty, bitwise_batch, collapse_free, "
+        "accumulator, summation, addition, arithmetic, products, normaliser, scores, "
+        "probabilities, saved, overflow, flush_to_zero, empty, bitwise_batch, collapse_free, "
         "layouts, ulps",
     ),
     "contract of no definition": (

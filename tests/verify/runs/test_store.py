@@ -27,16 +27,14 @@ from softproof.verify.runs import run as run_module
 from softproof.verify.runs import store as store_module
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
-from softproof.verify.runs.results import Failure, Report, Result
+from softproof.verify.runs.results import Failure, Report, Result, decode, encode
 from softproof.verify.runs.run import run
 from softproof.verify.runs.store import (
     Store,
     Stored,
     StoreError,
-    decode,
     describe,
     differences,
-    encode,
 )
 from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.subject import Subject

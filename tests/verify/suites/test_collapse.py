@@ -22,8 +22,7 @@ from softproof.verify.reports.plain import as_dict
 from softproof.verify.reports.terminal import print_collapses, print_table
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
-from softproof.verify.runs.results import Report
-from softproof.verify.runs.store import decode, encode
+from softproof.verify.runs.results import Report, decode, encode
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess

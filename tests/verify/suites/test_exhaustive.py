@@ -23,7 +23,8 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import exhaustive
 from softproof.verify.suites.exhaustive import check, enclose, enclosed, judge
-from softproof.verify.suites.verdicts import compare, model_of
+from softproof.verify.suites.thresholds import model_of
+from softproof.verify.suites.verdicts import compare
 
 each_format = pytest.mark.parametrize("fmt", [BINARY16, BFLOAT16], ids=lambda fmt: fmt.name)
 each_definition = pytest.mark.parametrize("name", enclosed())

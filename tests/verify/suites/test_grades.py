@@ -23,7 +23,8 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites.grades import BEYOND, GRADES
 from softproof.verify.suites.reference_form import evaluate
-from softproof.verify.suites.verdicts import compare, reference, threshold
+from softproof.verify.suites.thresholds import reference, threshold
+from softproof.verify.suites.verdicts import compare
 from typer.testing import CliRunner
 
 SOFTMAX = lookup("softmax")
@@ -111,6 +112,16 @@ def test_a_constant_factor_of_the_exponential_cancels():
     batch = normal(100, 1, 8)
     wrong = softmax_with(lambda d: 1.001 * np.exp(d), batch.logits)
     assert compare(SOFTMAX, PLAIN, BINARY32, batch, wrong).grade == BLOCKED
+
+
+def test_what_is_only_tried_is_judged_as_all_else_and_not_graded():
+    batch = normal(10, 1, 8)
+    for results in (computed(batch, BINARY32), np.full_like(batch.logits, 0.5)):
+        shown = compare(SOFTMAX, PLAIN, BINARY32, batch, results)
+        tried = dataclasses.replace(batch, cross_checked=False)
+        found = compare(SOFTMAX, PLAIN, BINARY32, tried, results)
+        assert shown.grade is not None
+        assert found == dataclasses.replace(shown, grade=None, excess=None)
 
 
 def arithmetics(accumulator, summation, arithmetic):

@@ -12,9 +12,8 @@ from softproof.verify.reports.junit import junit
 from softproof.verify.reports.plain import as_dict
 from softproof.verify.reports.terminal import print_observed
 from softproof.verify.runs.plan import plan
-from softproof.verify.runs.results import Report, Result
+from softproof.verify.runs.results import Report, Result, decode, encode
 from softproof.verify.runs.run import run
-from softproof.verify.runs.store import decode, encode
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, OBSERVED, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject

@@ -35,7 +35,7 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.isolation.worker_pool import Workers
 from softproof.verify.subjects.registration import ANY_FORMAT
 from softproof.verify.subjects.subject import Subject
-from softproof.verify.suites import verdicts as judge
+from softproof.verify.suites import thresholds
 from softproof.verify.suites.regression_cases import PROPERTIES, load
 from softproof.verify.suites.regressions import check_own
 
@@ -188,7 +188,7 @@ def test_the_oracle_gives_the_recorded_numbers(case):
             row = probe.logits.array(fmt)
             gradient = probe.property == "gradient"
             definition = lookup(probe.definition)
-            assert judge.has_truth(definition, row)
+            assert thresholds.has_truth(definition, row)
             exact = truth(definition, row, fmt, label=probe.label, gradient=gradient)
             recorded = probe.expected[dtype].array(fmt)
             np.testing.assert_array_equal(exact.rounded.reshape(-1), recorded)

@@ -1,6 +1,7 @@
 """Every suite catches broken implementations, and stays silent on right ones."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import itertools
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softproof.derivations import lookup
+from softproof.derivations import definitions_of_a_row, lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.derivations.definition import REGISTRY, define
 from softproof.derivations.proofs import facts
@@ -18,14 +19,13 @@ from softproof.verify.inputs.families import Batch, draw
 from softproof.verify.oracle.metrics import ulp_error
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
-from softproof.verify.runs.results import Report
+from softproof.verify.runs.results import Report, Result
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.call import load
 from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, USUAL, Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised
-from softproof.verify.suites import SUITES, invariance
-from softproof.verify.suites import verdicts as judge
+from softproof.verify.suites import SUITES, invariance, thresholds
 
 TESTS = Path(__file__).parents[2]
 BROKEN = "softproof.verify.power.broken"
@@ -47,22 +47,28 @@ def builtin(pattern, **contract):
     return dataclasses.replace(subject, contract=Contract(**contract)) if contract else subject
 
 
-def run(subject, suite, dtype, *, seed=0, rows=8, given=None):
-    """The result of one suite."""
+def results_of(subject, suite, dtype, *, seed=0, rows=8, given=None):
+    """The results of the items of one suite, one by one."""
     chosen = None if given is None else lambda definition, fmt: given
     items = plan([subject], [suite], [dtype], seed=seed, given=chosen)
-    results = [execute(dataclasses.replace(item, rows=rows)) for item in items]
-    assert results, f"{suite} has nothing for {subject.definition}"
-    total = results[0]
-    for result in results[1:]:
-        total = total.merge(result)
-    return total
+    assert items, f"{suite} has nothing for {subject.definition}"
+    return (execute(dataclasses.replace(item, rows=rows)) for item in items)
+
+
+def run(subject, suite, dtype, **more):
+    """The result of one suite."""
+    return functools.reduce(Result.merge, results_of(subject, suite, dtype, **more))
+
+
+def passes(subject, suite, dtype, **more):
+    """Whether a suite finds nothing; what comes after the first failure is not run."""
+    return all(result.passed for result in results_of(subject, suite, dtype, **more))
 
 
 def failed_suites(subject, dtype):
     labelled = lookup(subject.definition).labelled
     suites = [suite for suite in FOUND_BY_ONE_SUITE if suite != "gradient" or labelled]
-    return {suite for suite in suites if not run(subject, suite, dtype).passed}
+    return {suite for suite in suites if not passes(subject, suite, dtype)}
 
 
 def given_row(values, dtype, label=None):
@@ -114,56 +120,23 @@ FOUND_BY_ONE_SUITE = {
         ("cross_entropy_gradient_nan_at_masks", "float64"),
     ],
 }
-# Other suites may find it too.
+# Other suites find it as well, and one of them names it: see NAMED in test_tester.py, which
+# demands that each mistake is found by the suite that should find it.
 FOUND = {
     "accuracy": [
         "softmax_max_of_the_batch",
         "softmax_max_of_the_wrong_axis",
-        "softmax_first_class_as_reference",
-        "softmax_running_maximum_without_rescaling",
         "softmax_mean_added",
-        "softmax_tail_skipped",
         "softmax_sums_to_0_999",
         "softmax_over_the_others",
-        "softmax_cubic_exp",
-        "softmax_float16_inside",
-        "softmax_clamped_logits",
-        "softmax_hot",
         "softmax_of_minus_x",
-        "softmax_last_class_favoured",
-        "softmax_raises_on_one_class",
-        "softmax_squeezed",
-        "softmax_alternating",
-        "log_softmax_log_of_softmax",
-        "log_softmax_log_of_p_plus_epsilon",
-        "log_softmax_log_for_log1p",
         "log_softmax_maximum_added_first",
-        "log_softmax_base_2",
-        "logsumexp_log_for_log1p",
-        "logsumexp_of_the_mean",
-        "cross_entropy_of_the_argmax",
-        "cross_entropy_label_off_by_one",
-        "cross_entropy_clipped",
-        "cross_entropy_smoothed",
-        "cross_entropy_mean_of_the_batch",
         "cross_entropy_masked_mean",
-        "sigmoid_by_tanh",
-        "sigmoid_hard",
         "softplus_overflowing",
-        "softplus_relu",
     ],
     "overflow": [
-        "softmax_without_max",
-        "softmax_max_of_the_batch",
-        "softmax_max_of_the_wrong_axis",
         "softmax_first_class_as_reference",
-        "softmax_nan_at_masks",
-        "softmax_mask_leaks",
-        "log_softmax_maximum_added_first",
-        "logsumexp_without_max",
         "cross_entropy_clipped",
-        "sigmoid_overflowing",
-        "softplus_overflowing",
     ],
     "special-values": [
         "softmax_max_of_the_batch",
@@ -176,8 +149,6 @@ FOUND = {
     ],
     "gradient": [
         "cross_entropy_label_off_by_one",
-        "cross_entropy_gradient_without_label",
-        "cross_entropy_gradient_through_float16",
     ],
 }
 # What a fact finds, in float64: (fact, subject).
@@ -234,7 +205,7 @@ def test_one_suite_alone_finds_the_mistake(suite, name, dtype):
 @pytest.mark.parametrize(
     ("suite", "name"), [(s, name) for s, names in FOUND.items() for name in names]
 )
-def test_a_suite_finds_the_mistake(suite, name):
+def test_a_suite_finds_what_another_is_named_for(suite, name):
     result = run(broken(name), suite, "float32", rows=4)
     assert 0 < result.violations <= result.checks
     assert all(failure.message and failure.reproduce for failure in result.failures)
@@ -249,7 +220,7 @@ def test_every_fact_has_a_check():
     }
     assert len(kinds) > 10
     assert kinds == set(invariance.CHECKS)
-    assert {type(f) for d in REGISTRY.values() for f in d.facts} <= set(invariance.CHECKS)
+    assert {type(f) for d in definitions_of_a_row() for f in d.facts} <= set(invariance.CHECKS)
 
 
 def test_every_check_of_a_fact_has_a_mistake_to_find():
@@ -398,7 +369,7 @@ def test_a_sum_that_keeps_the_leader_fails_where_the_others_are_below_half_an_ul
         (failure,) = result.failures
         assert (float.fromhex(failure.observed), failure.index) == (0.0, 0)
         assert failure.error > 1e6
-        assert run(builtin("kernels:log_softmax"), "accuracy", dtype, given=given).passed
+        assert passes(builtin("kernels:log_softmax"), "accuracy", dtype, given=given)
     assert "overflow" in failed_suites(builtin("kernels:naive"), "float64")
 
 
@@ -434,7 +405,7 @@ def test_without_a_declared_bound_a_subject_may_err_as_the_class_does(unbounded)
     def subject(name):
         return Subject(f"{__name__}:{name}", unbounded.name, Contract(accumulator="input"))
 
-    assert run(subject("swish"), "accuracy", "float32").passed
+    assert passes(subject("swish"), "accuracy", "float32")
     for name in ("swish_hard", "swish_by_tanh"):
         result = run(subject(name), "accuracy", "float32")
         assert not result.passed
@@ -489,12 +460,12 @@ def test_where_no_running_error_is_known_a_subject_may_err_as_the_formula_does(u
 
     assert result_of(swish).passed
     (failure,) = result_of(overflows).failures
-    assert failure.threshold == judge.NON_INFERIORITY
+    assert failure.threshold == thresholds.NON_INFERIORITY
 
 
 def test_a_promise_is_held_against_the_subject():
     promising = Contract(ulps={"float32": 0.6})
-    assert run(builtin("textbook:softmax_shifted"), "accuracy", "float32").passed
+    assert passes(builtin("textbook:softmax_shifted"), "accuracy", "float32")
     result = run(
         dataclasses.replace(builtin("textbook:softmax_shifted"), contract=promising),
         "accuracy",
@@ -551,8 +522,8 @@ def test_every_choice_of_special_values_is_tested():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_flushing_to_zero_may_be_declared(dtype):
     flushing = broken("softmax_flushed")
-    assert not run(flushing, "accuracy", dtype).passed
-    assert run(flushing.declaring(["flush_to_zero=yes"]), "accuracy", dtype).passed
+    assert not passes(flushing, "accuracy", dtype)
+    assert passes(flushing.declaring(["flush_to_zero=yes"]), "accuracy", dtype)
 
 
 STICKY = ["accumulator=input", "summation=any", "arithmetic=input"]
@@ -561,9 +532,9 @@ STICKY = ["accumulator=input", "summation=any", "arithmetic=input"]
 def test_a_narrow_accumulator_may_be_declared():
     sticky = broken("softmax_sticky_sum")
     for dtype in ("float16", "bfloat16"):
-        assert run(sticky.declaring(STICKY), "accuracy", dtype).passed
+        assert passes(sticky.declaring(STICKY), "accuracy", dtype)
         wider = [*STICKY, "accumulator=float32"]
-        assert not run(sticky.declaring(wider), "accuracy", dtype).passed
+        assert not passes(sticky.declaring(wider), "accuracy", dtype)
 
 
 # 1 absorbs every e^-17 in float32: 4095 of them are lost where it adds one by one.
@@ -573,7 +544,7 @@ ABSORBED = [0.0] + [-17.0] * 4095
 def test_a_wide_accumulator_is_held_to_more():
     given = given_row(ABSORBED, "float32")
     sticky = broken("softmax_sticky_sum").declaring(["summation=any"])
-    assert run(sticky.declaring(["accumulator=float32"]), "accuracy", "float32", given=given).passed
+    assert passes(sticky.declaring(["accumulator=float32"]), "accuracy", "float32", given=given)
     result = run(sticky.declaring(["accumulator=float64"]), "accuracy", "float32", given=given)
     assert not result.passed
     assert "accumulator float64" in result.failures[0].source
@@ -586,7 +557,7 @@ def test_a_plain_loop_is_told_to_declare_its_order_of_summation():
     assert not result.passed
     assert "--contract summation=any" in result.failures[0].detail
     assert "summation blocked" in result.failures[0].source
-    assert run(loop.declaring(["summation=any"]), "accuracy", "float32", given=given).passed
+    assert passes(loop.declaring(["summation=any"]), "accuracy", "float32", given=given)
 
 
 def test_no_setting_is_named_for_what_none_admits():
@@ -661,7 +632,7 @@ def test_a_mistake_that_only_the_batch_shows_says_so():
 
 def test_a_finite_result_for_what_just_overflows_is_measured_from_the_end_of_the_range():
     z = np.float16([65504, 65504, -15.99])  # exact -65520.7: rounds to -inf
-    exact = judge.reference(
+    exact = thresholds.reference(
         lookup("log_softmax"), FORMATS["float16"], Batch("", z[None, :], None), 0
     )
     near, wrong = np.float16([-0.6934, -0.6934, -65504]), np.float16([-0.6934, -0.6934, -6e4])
@@ -678,8 +649,8 @@ def test_a_function_whose_formula_has_no_value_at_infinity_is_judged_elsewhere(m
         forms={},
     )
     monkeypatch.setitem(REGISTRY, "swish", swish)
-    assert not judge.has_truth(swish, np.array([-np.inf]))
-    assert judge.has_truth(swish, np.array([np.inf]))
+    assert not thresholds.has_truth(swish, np.array([-np.inf]))
+    assert thresholds.has_truth(swish, np.array([np.inf]))
 
 
 # --- what the second review found ---

@@ -34,12 +34,11 @@ def _tests_can_be_imported(monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
 
 
-def worst(subject, suite, dtype, *, rows=None, given=None):
-    """The failures of a suite; of more rows than the quick budget has where ``rows`` says so."""
-    items = plan([subject], [suite], [dtype], given=given)
-    if rows:
-        items = [dataclasses.replace(item, rows=rows) for item in items]
-    return [failure for item in items for failure in execute(item).failures]
+def worst(subject, suite, dtype, *, given=None):
+    """The failures of a suite, which are no more than it has checks."""
+    results = [execute(item) for item in plan([subject], [suite], [dtype], given=given)]
+    assert all(result.violations <= result.checks for result in results)
+    return [failure for result in results for failure in result.failures]
 
 
 # --- every mistake is found, and named by the property that should find it ---
@@ -224,6 +223,7 @@ def test_the_property_that_should_find_a_mistake_names_it(name):
     matching = [f for f in failures if f.message.startswith(named.message)]
     assert matching, [f.message for f in failures]
     assert {f.kind for f in matching} == {named.kind}
+    assert all(f.reproduce for f in failures)
 
     # The case is one that fails: with the numbers in the report, and when asked for again.
     function = getattr(importlib.import_module(BROKEN), name)

@@ -28,7 +28,11 @@ def load_framework() -> None:
     import torch  # noqa: F401
 
 
-@eager("rms_norm", contract=IN_LANES)
+@eager(
+    "rms_norm",
+    "torch.nn.functional.rms_norm(x, gain.shape, gain, eps)",
+    contract=IN_LANES,
+)
 def rms_norm(x: Tensor, gain: Tensor, eps: float = 1e-6) -> Tensor:
     """Call ``torch.nn.functional.rms_norm`` over the last axis."""
     from torch.nn import functional
@@ -36,7 +40,12 @@ def rms_norm(x: Tensor, gain: Tensor, eps: float = 1e-6) -> Tensor:
     return functional.rms_norm(x, gain.shape, gain, eps)
 
 
-@eager("layer_norm", contract=IN_LANES)
+# Its backward pass in 16 bits reads a mean and an inverse root that were stored in 16 bits.
+@eager(
+    "layer_norm",
+    "torch.nn.functional.layer_norm(x, gain.shape, gain, bias, eps)",
+    contract=replace(IN_LANES, saved="rounded"),
+)
 def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
     """Call ``torch.nn.functional.layer_norm`` over the last axis."""
     from torch.nn import functional
@@ -44,7 +53,12 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tens
     return functional.layer_norm(x, gain.shape, gain, bias, eps)
 
 
-@eager("attention", contract=replace(STORED, masked_nan="spreads"))
+@eager(
+    "attention",
+    "torch.nn.functional.scaled_dot_product_attention("
+    "q[:, None], k, v, attn_mask=mask[:, None], scale=scale)[:, 0]",
+    contract=replace(STORED, masked_nan="spreads"),
+)
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None) -> Tensor:
     """``functional.scaled_dot_product_attention`` of one query to a batch entry.
 
@@ -58,7 +72,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None
     return found[:, 0, :]
 
 
-@eager("kl_divergence", contract=STORED)
+@eager(
+    "kl_divergence",
+    """\
+log_q = torch.nn.functional.log_softmax(student / temperature, -1)
+log_p = torch.nn.functional.log_softmax(teacher / temperature, -1)
+terms = torch.nn.functional.kl_div(log_q, log_p, reduction="none", log_target=True)
+terms.sum(-1) * temperature**2""",
+    contract=STORED,
+)
 def kl_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """``functional.kl_div`` of two ``log_softmax``, the sum of each row times T^2."""
     from torch.nn import functional
@@ -71,7 +93,14 @@ def kl_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) ->
 
 # Products of matrices of bfloat16 take subnormal numbers for 0 on processors with an instruction
 # for them (AVX512_BF16, AMX), as the gradient in weights next to a subnormal hidden state shows.
-@eager("linear_cross_entropy", contract=replace(STORED, flush_to_zero="yes"))
+@eager(
+    "linear_cross_entropy",
+    """\
+z = torch.nn.functional.linear(hidden, weight)
+z = torch.tanh(z / softcap) * softcap if softcap else z
+torch.nn.functional.cross_entropy(z, label, reduction="none")""",
+    contract=replace(STORED, flush_to_zero="yes"),
+)
 def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, label: Tensor, softcap: float = 0.0
 ) -> Tensor:

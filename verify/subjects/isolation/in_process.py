@@ -40,6 +40,8 @@ WORKER = "softproof.verify.subjects.isolation.worker"
 FIRST_CALL = 120.0  # seconds: a first call may import a framework and compile
 MEMORY_LIMIT = 4 << 30  # bytes that a process may take beyond what it has when it is loaded
 LARGE = 1 << 15  # bytes that a connection may not take at once
+# Seconds that a call may take once one has hung: what has found a hang need not wait as long again.
+AFTER_A_HANG = 10.0
 BETWEEN_LOOKS = 0.5  # seconds between looks at children, and at the memory after short calls
 POLL = 0.05  # seconds between looks at the memory of a busy process
 # A subject that ended its process so often is not called any more: each time costs a new process,
@@ -71,12 +73,7 @@ class LiveSubject(ABC):
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.observed: Mapping[str, str] = {}
-
-    @property
-    def contract(self) -> Contract:
-        """What the subject declares, and what was observed where it declares nothing."""
-        return replace(self.subject.contract, **self.observed)  # type: ignore[arg-type]
+        self.settle({})
 
     @property
     def declared(self) -> frozenset[str]:
@@ -85,7 +82,12 @@ class LiveSubject(ABC):
 
     def settle(self, observed: Mapping[str, str]) -> None:
         """Take what was observed, for some axes of the contract that are not declared."""
-        self.observed = dict(observed)
+        self.observed: Mapping[str, str] = dict(observed)
+        self.contract: Contract = replace(
+            self.subject.contract,
+            **self.observed,  # type: ignore[arg-type]
+        )
+        """What the subject declares, and what was observed where it declares nothing."""
 
     @property
     def definition(self) -> Definition:
@@ -294,6 +296,7 @@ class Process:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
+        self._has_loaded = False  # the one module whose functions it runs
         self._called: set[str] = set()
         self._resident: int | None = None  # bytes of memory when the function was loaded
         self._looked = 0.0
@@ -309,8 +312,12 @@ class Process:
         try:
             if self._process is None:
                 self._start()
-                self._tell({"id": request["id"]}, FIRST_CALL)  # what it imports is not the call's
-            kind, what = self._tell(request, max(limit, FIRST_CALL) if first else limit)
+                self._load(request["id"])  # what it imports is not the call's
+            if self._deaths[request["id"]][TimedOut]:
+                limit = min(limit, AFTER_A_HANG)
+            elif first:
+                limit = max(limit, FIRST_CALL)
+            kind, what = self._tell(request, limit)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -320,6 +327,12 @@ class Process:
             self.close()
             raise death from None
         return kind, what
+
+    def _load(self, subject_id: str) -> None:
+        """Import the module of a subject; where that has hung before, it is not waited for long."""
+        hung = self._deaths[subject_id][TimedOut] and not self._has_loaded
+        self._tell({"id": subject_id}, AFTER_A_HANG if hung else FIRST_CALL)
+        self._has_loaded = True
 
     def given_up(self, subject_id: str) -> ProcessDied | None:
         """What to say in place of a further call; None where a subject may be called."""

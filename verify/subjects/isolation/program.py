@@ -52,8 +52,22 @@ GREETINGS = {
 
 
 def is_command(name: str) -> bool:
-    """Whether a subject's name is a command line: it has a slash or a blank, as no module has.
+    """Tell whether a subject's name is a command line.
 
+    It is one if it has a slash or a blank, as no module has.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+
+    Examples
+    --------
     >>> is_command("./softmax"), is_command("julia softmax.jl"), is_command("mine:softmax")
     (True, True, False)
     """
@@ -61,8 +75,27 @@ def is_command(name: str) -> bool:
 
 
 def as_subject(command_line: str, definition: str) -> Subject:
-    """The subject that a command line names; SubjectError where its quotes do not match.
+    """Make the subject that a command line names.
 
+    Parameters
+    ----------
+    command_line
+        The program with its arguments, as in a shell.
+    definition
+        The name of the definition that it implements.
+
+    Returns
+    -------
+    Subject
+        One for all formats, of which nothing is declared.
+
+    Raises
+    ------
+    SubjectError
+        If its quotes do not match, or it is empty.
+
+    Examples
+    --------
     >>> as_subject("./softmax --fast", "softmax").command
     ('./softmax', '--fast')
     """
@@ -91,7 +124,7 @@ class Program(LiveSubject):
         return death_limit_reached(self._deaths)
 
     def load(self) -> None:
-        """Start the program.
+        """Start the program and read its greeting.
 
         NoSuchSubject where there is none, it does not greet, or it speaks a version of the protocol
         that has not the arguments of the definition.

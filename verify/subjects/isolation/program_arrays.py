@@ -26,8 +26,20 @@ MOST_AXES = 3
 
 
 def to_hex(value: float) -> str:
-    """A number in C99's notation; as ``metrics.hexadecimal``, three times faster.
+    """Write a number in C99's notation, as ``metrics.hexadecimal`` does, three times faster.
 
+    Parameters
+    ----------
+    value
+        Any number.
+
+    Returns
+    -------
+    str
+        The shortest such text.
+
+    Examples
+    --------
     >>> to_hex(3.0), to_hex(math.inf)
     ('0x1.8p+1', 'inf')
     """
@@ -36,8 +48,22 @@ def to_hex(value: float) -> str:
 
 
 def written(array: Array, encoding: str) -> bytes:
-    """The entries of an array: raw, or as a line of numbers in hex, of integers in decimal.
+    """Write the entries of an array as a program reads them.
 
+    Parameters
+    ----------
+    array
+        The array.
+    encoding
+        "raw", or "hex": a line of numbers in hex, of integers in decimal.
+
+    Returns
+    -------
+    bytes
+        The entries in C order, raw ones little-endian.
+
+    Examples
+    --------
     >>> written(np.float32([1, 3]), "hex"), written(np.array([True, False]), "hex")
     (b'0x1p+0 0x1.8p+1\\n', b'1 0\\n')
     """
@@ -55,10 +81,31 @@ def written(array: Array, encoding: str) -> bytes:
 
 
 def first_line(talk: Conversation, wanted: str) -> str:
-    """The first line of a reply that begins with the word that is wanted.
+    """Read the first line of a reply, which begins with the word that is wanted.
 
     SubjectRaised where the program replies an error, NotApplicable where it does not do this, and
     WrongResult for anything else.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    wanted
+        The line that is wanted, as a message shows it; its first word counts.
+
+    Returns
+    -------
+    str
+        The line.
+
+    Raises
+    ------
+    SubjectRaised
+        If the program replies an error.
+    NotApplicable
+        If it does not do this.
+    WrongResult
+        If it replies anything else.
     """
     line = talk.line()
     word, _, text = line.partition(" ")
@@ -73,7 +120,20 @@ def first_line(talk: Conversation, wanted: str) -> str:
 
 
 def line_after_numbers(talk: Conversation, encoding: str) -> str:
-    """The line after numbers; in hex, line breaks among numbers mean nothing."""
+    """Read the line after numbers; in hex, line breaks among numbers mean nothing.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    str
+        The line.
+    """
     talk.awaited = "'end'"
     line = talk.line()
     while encoding == "hex" and not line:
@@ -82,9 +142,28 @@ def line_after_numbers(talk: Conversation, encoding: str) -> str:
 
 
 def shape_of(what: str, header: str, words: Sequence[str]) -> tuple[Format, tuple[int, ...]]:
-    """The format and the shape that a header announces by the words after its name.
+    """Read the format and the shape that a header announces by the words after its name.
 
     WrongResult where they are none.
+
+    Parameters
+    ----------
+    what
+        What is announced, for messages.
+    header
+        The whole line, for messages.
+    words
+        The words: a dtype and sizes.
+
+    Returns
+    -------
+    tuple
+        The format, and the shape.
+
+    Raises
+    ------
+    WrongResult
+        If they are none.
     """
     if not words or words[0] not in ARRAY_FORMATS:
         raise WrongResult(
@@ -98,7 +177,31 @@ def shape_of(what: str, header: str, words: Sequence[str]) -> tuple[Format, tupl
 def numbers(
     talk: Conversation, what: str, fmt: Format, shape: tuple[int, ...], encoding: str
 ) -> Array:
-    """The numbers of an array of a shape; WrongResult where they are too few, or none."""
+    """Read the numbers of an array.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    what
+        What they are, for messages.
+    fmt
+        Their format.
+    shape
+        The shape of the array.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    numpy.ndarray
+        The array.
+
+    Raises
+    ------
+    WrongResult
+        If they are too few, or no numbers of the format.
+    """
     count = math.prod(shape)
     talk.awaited = f"the {count} numbers of its {what}"
     if encoding == "raw":
@@ -114,8 +217,27 @@ def numbers(
 
 
 def parsed(token: bytes, fmt: Format) -> float:
-    """A number in hex, exactly; WrongResult unless it is one of the format.
+    """Read a number in hex, exactly.
 
+    Parameters
+    ----------
+    token
+        The text of the number.
+    fmt
+        The format.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    WrongResult
+        If it is no number of the format.
+
+    Examples
+    --------
     >>> parsed(b"0x1.8p+1", ARRAY_FORMATS["float32"])
     3.0
     >>> parsed(b"0x1.999999999999ap-4", ARRAY_FORMATS["float32"])
@@ -127,6 +249,8 @@ def parsed(token: bytes, fmt: Format) -> float:
     if match is None:
         if special := SPECIAL.fullmatch(token):
             value = math.inf if special[1] else math.nan
+            if special[1] and not fmt.has_infinities:
+                raise WrongResult(f"wrote {token.decode()}, which {fmt.name} has not")
             return -value if token.startswith(b"-") else value
         raise WrongResult(f"wrote {quoted(token.decode(errors='replace'))}, not a number in hex")
     sign, whole, fraction, power = match.groups()
@@ -138,7 +262,10 @@ def parsed(token: bytes, fmt: Format) -> float:
     significand >>= trailing
     exponent += trailing
     bits = significand.bit_length()
-    if bits > fmt.precision or exponent < fmt.tiny_exponent or exponent + bits - 1 > fmt.emax:
+    fits = bits <= fmt.precision and exponent >= fmt.tiny_exponent
+    if not fits or exponent + bits - 1 > fmt.emax:
         raise WrongResult(f"wrote {token.decode()}, not a {fmt.name} number")
     value = math.ldexp(significand, exponent)
+    if value > fmt.largest:
+        raise WrongResult(f"wrote {token.decode()}, not a {fmt.name} number")
     return -value if sign == b"-" else value

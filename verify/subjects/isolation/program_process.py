@@ -26,8 +26,20 @@ SHOWN = 60  # characters of what a program wrote that a message shows
 
 
 def quoted(text: str) -> str:
-    """What a program wrote, as a message shows it.
+    """Write what a program wrote as a message shows it.
 
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    str
+        The text in quotes; of a long one the beginning.
+
+    Examples
+    --------
     >>> quoted(70 * "x") == repr(57 * "x" + "...")
     True
     """

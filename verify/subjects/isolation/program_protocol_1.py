@@ -12,7 +12,8 @@ until its input ends.  ``data/softmax.c`` is a complete program.
     call DEFINITION DTYPE ROWS CLASSES LABELS
 
     DEFINITION  softmax, log_softmax, logsumexp, cross_entropy, ... (see `softproof subjects`)
-    DTYPE       float16, bfloat16, float32 or float64: the format of the logits and of the reply
+    DTYPE       float16, bfloat16, float32 or float64, where they are asked for float8_e4m3fn or
+                float8_e5m2: the format of the logits and of the reply
     ROWS        how many rows of logits: 0 or more
     CLASSES     how many logits each row has: 0 or more
     LABELS      how many labels follow the logits: ROWS where the definition takes a label, else 0
@@ -21,7 +22,7 @@ until its input ends.  ``data/softmax.c`` is a complete program.
   ``inf``, ``-inf`` or ``nan``, separated by single spaces; an empty line where CLASSES is 0.  Where
   LABELS is not 0, one line of LABELS decimal integers (0 ... CLASSES - 1) follows.
 * raw: right after the header's line break, ROWS x CLASSES numbers of DTYPE, row by row, little
-  endian, without padding (2, 2, 4 or 8 bytes each; bfloat16 is the upper half of a binary32), then
+  endian, without padding (1, 2, 4 or 8 bytes each; bfloat16 is the upper half of a binary32), then
   LABELS signed 64-bit integers, little endian.  (In C, read the header with ``fgets``: a line break
   in a format of ``scanf`` would swallow bytes of the numbers that look like blanks.)
 
@@ -89,8 +90,26 @@ Array = NDArray[Any]
 
 
 def call(definition: str, logits: Array, labels: Array | None, encoding: str) -> list[bytes]:
-    r"""A call on the wire.
+    r"""Write a call as it is sent.
 
+    Parameters
+    ----------
+    definition
+        The name of the definition.
+    logits
+        (rows, classes) numbers.
+    labels
+        (rows,) integers, or None where there are none.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of bytes
+        The parts of the message.
+
+    Examples
+    --------
     >>> call("cross_entropy", np.float32([[1, 3]]), np.array([1]), "hex")
     [b'call cross_entropy float32 1 2 1\n', b'0x1p+0 0x1.8p+1\n1\n']
     """
@@ -107,7 +126,29 @@ def call(definition: str, logits: Array, labels: Array | None, encoding: str) ->
 
 
 def reply(talk: Conversation, logits: Array, encoding: str) -> list[Array]:
-    """The value of a reply, and its gradient if it has one; raises as a call does."""
+    """Read the value of a reply, and its gradient if it has one.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    logits
+        What it was called with, which tells the shapes.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The value, and the gradient.
+
+    Raises
+    ------
+    WrongResult
+        If the reply is none of the protocol.
+    SubjectRaised, NotApplicable
+        As ``program_arrays.first_line`` raises them.
+    """
     line = first_line(talk, "value DTYPE SIZE...")
     arrays = [_array(talk, line, logits, encoding)]
     after, line = "value", line_after_numbers(talk, encoding)

@@ -17,7 +17,8 @@ the order of the definition (``softproof derive NAME`` prints arguments, paramet
     end
 
     DEFINITION  rms_norm, attention, softmax, ... or a definition of the user's own
-    DTYPE       float16, bfloat16, float32 or float64: the format of real numbers and of the reply
+    DTYPE       float16, bfloat16, float32, float64, float8_e4m3fn or float8_e5m2: the format of
+                real numbers and of the reply
     CASES       how many points the function is asked at
     NUMBER      a binary64 number in hex
     TYPE        DTYPE for real numbers, int64 for labels and whole numbers, bool for masks
@@ -32,7 +33,7 @@ NUMBERS are
   numbers (``0x1.8p+1``), ``inf``, ``-inf`` or ``nan``; decimal integers; 1 and 0 for a mask.  An
   empty line where there are none.
 * raw: right after the header's line break, the entries in C order, little endian, without padding:
-  2, 2, 4 or 8 bytes of a DTYPE (bfloat16 is the upper half of a binary32), 8 of an int64, 1 of a
+  1, 2, 4 or 8 bytes of a DTYPE (bfloat16 is the upper half of a binary32), 8 of an int64, 1 of a
   bool.  The next line of text follows immediately.  (In C, read headers with ``fgets``: a line
   break in a format of ``scanf`` would swallow bytes of the numbers that look like blanks.)
 
@@ -117,8 +118,26 @@ RESULT = "result NAME DTYPE SIZE..."
 def call(
     header: str, arguments: Mapping[str, Array], parameters: Mapping[str, float], encoding: str
 ) -> list[bytes]:
-    r"""A call on the wire, from its header.
+    r"""Write a call as it is sent, from its header.
 
+    Parameters
+    ----------
+    header
+        The first line.
+    arguments
+        The arrays by name.
+    parameters
+        The numbers by name.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of bytes
+        The parts of the message.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> b"".join(call("call f float32 1", {"x": np.float32([2])}, {"eps": 0.5}, "hex"))
     b'call f float32 1\nparameter eps 0x1p-1\nargument x float32 1\n0x1p+1\nend\n'
@@ -132,9 +151,32 @@ def call(
 
 
 def reply(talk: Conversation, names: Sequence[str], most: int, encoding: str) -> list[Array]:
-    """The results of a reply in the order of their names, of at most so many numbers each.
+    """Read the results of a reply, in the order of their names.
 
-    Their shapes and dtypes are judged by the host.  Raises as a call does.
+    Their shapes and dtypes are judged by the host.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    names
+        What the results are called.
+    most
+        How many numbers a result may have.
+    encoding
+        "raw" or "hex".
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The results.
+
+    Raises
+    ------
+    WrongResult
+        If the reply is none of the protocol.
+    SubjectRaised, NotApplicable
+        As ``program_arrays.first_line`` raises them.
     """
     line = first_line(talk, RESULT)
     found: dict[str, Array] = {}

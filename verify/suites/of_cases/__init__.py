@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, gradient, layouts, liveness, poison
+from . import accuracy, facts, gradient, layouts, liveness, poison
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -42,6 +42,7 @@ CASE_SUITES: dict[str, CaseSuite] = {
         CaseSuite(
             "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
         ),
+        CaseSuite("invariance", facts.families, facts.draw, facts.check),
         CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
         CaseSuite("layouts", layouts.families, layouts.draw, layouts.check, of_rows=False),

@@ -177,26 +177,32 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     kinds = definition.signature.arguments
     # What a contract promises in ulp is the accuracy of values.
     contract = replace(subject.contract, ulps={})
+    fast = not subject.subject.is_our_kernel
     count = len(batch.cases)
     verdicts = []
     if own := [name for name in found if not kinds[name].shared]:
         rows = np.concatenate([found[name].reshape(count, -1) for name in own], axis=1)
-        verdicts.append(_judged(products(definition, own), contract, fmt, batch, rows))
+        verdicts.append(_judged(products(definition, own), contract, fmt, batch, rows, fast))
     if shared := [name for name in found if kinds[name].shared]:
         row = np.concatenate([found[name].reshape(-1) for name in shared])[None]
         whole = replace(batch, cases=(joined(definition, batch.cases),))
         summed = products(definition, shared, count)
-        verdicts.append(_judged(summed, contract, fmt, whole, row))
+        verdicts.append(_judged(summed, contract, fmt, whole, row, fast))
         if count > 1 and verdicts[-1].violations:
             verdicts[-1] = _of_one_case(subject, definition, fmt, batch, verdicts[-1])
     return Verdict.merge(verdicts)
 
 
 def _judged(
-    asked: Definition, contract: Contract, fmt: Format, batch: CaseBatch, rows: NDArray[Any]
+    asked: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    rows: NDArray[Any],
+    fast: bool,
 ) -> Verdict:
     """A verdict on products as on values, that says it is about gradients, and where."""
-    verdict = accuracy.judge(asked, contract, fmt, batch, rows)
+    verdict = accuracy.judge(asked, contract, fmt, batch, rows, fast=fast)
 
     def told(violation: Violation) -> Violation:
         at = f"At {accuracy.place(asked, batch.cases[violation.row], violation.index or 0)}."

@@ -30,7 +30,7 @@ from ...inputs.families import largest
 from ...oracle.rounding import OracleError
 from ...subjects.contract import last_of
 from ...subjects.isolation.in_process import LiveSubject
-from ...subjects.subject import NotApplicable
+from ...subjects.subject import NotApplicable, ProcessDied, SubjectFault
 from ..verdicts import Verdict, Violation
 from . import accuracy
 
@@ -90,8 +90,12 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     observed: dict[str, str] = {}
     checks = 0
     for poisoned in _poisoned(definition, fmt, batch):
-        changed = accuracy.call(subject, definition, fmt, poisoned.batch)
         rows = poisoned.rows
+        try:
+            changed = accuracy.call(subject, definition, fmt, poisoned.batch)
+        except SubjectFault as fault:
+            failed = _no_result(fault, rows[0], poisoned.told)
+            return Verdict(checks + clean[rows].size, 0.0, [failed], observed=observed)
         checks += clean[rows].size
         if poisoned.may_spread and declared is None:
             kept = np.array_equal(_bits(clean[rows]), _bits(changed[rows]))
@@ -171,7 +175,7 @@ def _with_masked(
 def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -> bool:
     """Whether the exact results at two cases are the same: that what differs does not matter."""
     try:
-        one, two = (truth_once(definition, c, fmt) for c in (case, other))
+        one, two = (truth_once(definition, c, fmt, fast=True) for c in (case, other))
     except OracleError:
         return False
     return bool(np.array_equal(one.wide, two.wide) and np.array_equal(one.offset, two.offset))
@@ -189,13 +193,23 @@ def _into_a_buffer(
     if len(shapes) > 1:
         return 0, None
     out = np.full((len(batch.cases), *shapes[0]), np.nan, dtype=fmt.dtype)
+    told = "NaN in the buffer out= changes the result"
     try:
         changed = accuracy.call(subject, definition, fmt, batch, out)
     except NotApplicable:
         return 0, None
+    except SubjectFault as fault:
+        return clean.size, _no_result(fault, 0, told)
     rows = [*range(len(batch.cases))]
-    told = "NaN in the buffer out= changes the result"
     return clean.size, _violation(definition, batch, clean, changed, rows, told)
+
+
+def _no_result(fault: SubjectFault, row: int, told: str) -> Violation:
+    """The violation of a call that gave no result for a poison; it raises where none was made."""
+    if isinstance(fault, ProcessDied) and not fault.called:
+        raise fault
+    poison = told.removesuffix(" changes the result")
+    return Violation(row, f"{poison} leaves no result: {fault}", kind=fault.kind)
 
 
 def _violation(

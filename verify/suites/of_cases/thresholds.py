@@ -52,6 +52,7 @@ def model_of(contract: Contract, fmt: Format) -> Model:
         operands=None if contract.products == "input" else ALL_FORMATS[contract.products],
         online_block=ONLINE_BLOCK if contract.normaliser == "online" else 0,
         from_logsumexp=contract.normaliser == "lse",
+        stored_scores=contract.scores == "rounded",
         stored_softmax=contract.probabilities == "rounded",
         stored_forward=contract.saved == "rounded",
     )

@@ -179,6 +179,7 @@ RAW_ECHO = """
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
 say("softproof 1 raw")
 SIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+SIZE |= {"float8_e4m3fn": 1, "float8_e5m2": 1}
 for line in stdin:
     _, _, dtype, rows, classes, labels = line.decode().split()
     data = stdin.read(int(rows) * int(classes) * SIZE[dtype])

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, define, lookup
-from softproof.derivations.arithmetic.formats import FORMATS
+from softproof.derivations.arithmetic.formats import ARRAY_FORMATS
 from softproof.derivations.signature import Integer, Label, Mask, Matrix, Parameter, Real, Vector
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
 from softproof.verify.runs.results import Item
 from softproof.verify.subjects.isolation import program, program_protocol_2
 from softproof.verify.subjects.isolation.program import Program, as_subject
+from softproof.verify.subjects.isolation.program_arrays import parsed
 from softproof.verify.subjects.subject import (
     Crashed,
     NoSuchSubject,
@@ -54,7 +55,7 @@ def host(tmp_path):
         path.write_text(READER + text)
         command = (sys.executable, "-S", "-E", str(path))
         hosts.append(
-            Program(Subject(path.name, definition, dtypes=tuple(FORMATS), command=command))
+            Program(Subject(path.name, definition, dtypes=tuple(ARRAY_FORMATS), command=command))
         )
         return hosts[-1]
 
@@ -91,7 +92,8 @@ def every_kind():
 
 def arguments_of_every_kind(fmt):
     """Two cases with K = 3 and n = 2."""
-    special = np.array([[0.0, -0.0, np.inf], [-np.inf, np.nan, 2.0**fmt.tiny_exponent]])
+    end = np.inf if fmt.has_infinities else fmt.largest
+    special = np.array([[0.0, -0.0, end], [-end, np.nan, 2.0**fmt.tiny_exponent]])
     return [
         special.astype(fmt.dtype),
         np.arange(6).reshape(2, 3).astype(fmt.dtype),
@@ -215,7 +217,7 @@ def test_a_call_has_its_arguments_by_name_with_their_shapes_and_types(host, ever
     with pytest.raises(SubjectRaised) as told:
         asked(
             live,
-            arguments_of_every_kind(FORMATS["float32"]),
+            arguments_of_every_kind(ARRAY_FORMATS["float32"]),
             {"scores": (2, 2), "total": (2,)},
             parameters={"t": 0.1},
         )
@@ -243,11 +245,19 @@ def test_a_call_has_its_arguments_by_name_with_their_shapes_and_types(host, ever
     )
 
 
+@pytest.mark.parametrize("token", ["inf", "-inf", "0x1.ep+8", "0x1p+9", "0x1p-10", "0x1.1p+0"])
+def test_what_is_no_number_of_eight_bits_is_refused(token):
+    fmt = ARRAY_FORMATS["float8_e4m3fn"]
+    assert parsed(b"0x1.cp+8", fmt) == 448
+    with pytest.raises(WrongResult, match=rf"wrote {re.escape(token)}, .*float8_e4m3fn"):
+        parsed(token.encode(), fmt)
+
+
 def test_derivatives_are_asked_for_with_cotangents(host, every_kind):
     live = host(TELLS, "of_every_kind")
     weights = [np.float32([[1, 2], [3, 4]]), np.float32([5, 6])]
     shapes = {"x": (2, 3), "w": (2, 3), "width": (2,), "slope": ()}
-    given = [*arguments_of_every_kind(FORMATS["float32"]), *weights]
+    given = [*arguments_of_every_kind(ARRAY_FORMATS["float32"]), *weights]
     with pytest.raises(SubjectRaised, match=r"\['vjp', 'of_every_kind', .*'cotangent_total': \("):
         asked(live, given, shapes, cotangents=2)
 
@@ -256,16 +266,17 @@ RAW_ECHO = """
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
 say("softproof 2 raw")
 SIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "int64": 8, "bool": 1}
+SIZE |= {"float8_e4m3fn": 1, "float8_e5m2": 1}
 _, _, dtype, cases = stdin.readline().decode().split()
 read = {}
 while (words := stdin.readline().decode().split()) != ["end"]:
-    count = SIZE[words[2]]
+    count = SIZE.get(words[2], 1)
     for size in words[3:]: count *= int(size)
     read[words[1]] = stdin.read(count)
 def result(name, data, *sizes):
     stdout.write(" ".join(["result", name, dtype, *sizes]).encode() + b"\\n" + data)
 result("total", read["width"], cases)
-result("scores", read["w"][:4 * SIZE[dtype]], cases, "2")
+result("scores", read["w"][:4 * SIZE.get(dtype, 1)], cases, "2")
 stdout.write(b"end\\n")
 stdout.flush()
 """
@@ -276,7 +287,7 @@ HEX_ECHO = GREETED + (
 
 
 @pytest.mark.parametrize("text", [RAW_ECHO, HEX_ECHO], ids=["raw", "hex"])
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("fmt", ARRAY_FORMATS.values(), ids=ARRAY_FORMATS)
 def test_numbers_go_there_and_back_and_results_come_in_any_order(host, every_kind, fmt, text):
     live = host(text, "of_every_kind")
     shapes = {"scores": (2, 2), "total": (2,)}
@@ -392,7 +403,7 @@ def test_a_missing_result_is_a_finding(host, every_kind):
     live = host(
         GREETED + 'say("result scores float32 2 2"); say(4 * "0x1p+0 ", "end")', "of_every_kind"
     )
-    given = arguments_of_every_kind(FORMATS["float32"])
+    given = arguments_of_every_kind(ARRAY_FORMATS["float32"])
     with pytest.raises(WrongResult, match=r"^gave no result total$"):
         asked(live, given, {"scores": (2, 2), "total": (2,)})
 

@@ -1,5 +1,7 @@
 """What a contract says of the arithmetic: of each choice one that fits, and one that exceeds it."""
 
+import functools
+
 import numpy as np
 import pytest
 from softproof.derivations import lookup
@@ -10,7 +12,7 @@ from softproof.derivations.arithmetic.formats import (
     FLOAT8_E4M3FN,
     FLOAT8_E5M2,
 )
-from softproof.derivations.definition import Definition, Output
+from softproof.derivations.definition import Definition
 from softproof.derivations.running_error.model import rounded_to
 from softproof.derivations.signature import Matrix, Signature, Vector
 from softproof.verify.cases.case import Case, CaseBatch
@@ -26,10 +28,8 @@ def defined(name, arguments, output, formula):
         name=name,
         family="tests",
         source="this module",
-        arguments=(),
-        output=Output.VECTOR if output else Output.REAL,
         formula=formula,
-        named=Signature(arguments, {"value": output}),
+        signature=Signature(arguments, {"value": output}),
         parameters={},
     )
 
@@ -62,7 +62,7 @@ def test_the_usual_choices_leave_the_class_as_it_was():
     plain = model_of(Contract(), BINARY32)
     assert plain.operands is None
     assert not any([plain.faithful_sums, plain.online_block, plain.from_logsumexp])
-    assert not plain.stored_softmax
+    assert not any([plain.stored_scores, plain.stored_softmax, plain.stored_forward])
     assert str(Contract(**USUAL)) == str(Contract())
 
 
@@ -281,6 +281,25 @@ def test_where_the_arithmetic_is_that_of_the_arguments_nothing_more_is_rounded()
         for way in CHOICES["saved"]
     )
     np.testing.assert_array_equal(plain, saved)
+
+
+def test_scores_may_be_rounded_before_their_softmax_where_that_is_declared():
+    rng = np.random.default_rng(4)
+    q, k = in_bfloat16(2 + rng.random(4), 2 + rng.random((5, 4)))
+    v = in_bfloat16(rng.standard_normal((5, 2)))[0]
+    mask = {"mask": np.array([True, True, False, True, True])}
+
+    def attention(stored):
+        z = np.where(mask["mask"], rounded_to(stored, k @ q / 2), -np.inf)
+        p = np.exp(z - z.max())
+        return p / p.sum() @ v
+
+    arguments = {"q": q, "k": k, "v": v}
+    within = functools.partial(passes, lookup("attention"), BFLOAT16, arguments, masks=mask)
+    assert within(attention(BINARY32))
+    assert not within(attention(BFLOAT16))
+    assert within(attention(BFLOAT16), scores="rounded")
+    assert not within(attention(FLOAT8_E5M2), scores="rounded")
 
 
 def test_a_wider_class_admits_no_less():

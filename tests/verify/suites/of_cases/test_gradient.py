@@ -119,6 +119,19 @@ def test_right_pullbacks_pass_in_other_formats(dtype):
     assert found.checks > 0
 
 
+def test_layer_norm_of_pytorch_reads_a_mean_and_a_root_in_16_bits_that_were_stored():
+    pytest.importorskip("torch")
+    from softproof.verify.subjects.implementations.torch_functions_of_arrays import layer_norm
+
+    lanes = Contract(summation="any")
+    for saved, passes in (("unrounded", False), ("rounded", True)):
+        contract = replace(lanes, saved=saved)
+        asked = {"arrays": "torch", "dtype": "bfloat16", "contract": contract}
+        found = judge("layer_norm", layer_norm, "x: normal", **asked)
+        assert (not found.failures) == passes, saved
+        assert found.checks > 0
+
+
 # --- planted mistakes ---
 
 
