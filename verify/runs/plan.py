@@ -63,24 +63,41 @@ def plan(
     for name in dict.fromkeys(s.definition for s in subjects):
         definition = lookup(name)
         for dtype in dtypes:
+            if definition.of_a_row and case is None:
+                rows_given = given(definition, ARRAY_FORMATS[dtype]) if given else None
+                items += _of_rows(
+                    definition, subjects, suites, dtype, budget, seed, rows_given, given_in
+                )
             if given is None:
                 found = case(ARRAY_FORMATS[dtype]) if case else None
                 items += _of_cases(definition, subjects, suites, dtype, budget, seed, found)
-            if not definition.of_a_row or case is not None:
-                continue
-            rows_given = given(definition, ARRAY_FORMATS[dtype]) if given else ()
-            for suite in (SUITES[s] for s in suites):
-                if not suite.applies(definition, ARRAY_FORMATS[dtype]):
-                    continue
-                for family in _families(suite, definition, budget, given is not None):
-                    items += [
-                        Item(s, suite.name, dtype, family, ROWS[budget], seed, rows_given, given_in)
-                        for s in subjects
-                        if s.definition == name
-                        and dtype in s.dtypes
-                        # Hundreds of shapes take a subject that compiles for each a minute.
-                        and not (s.slow and family in OF_MANY_LENGTHS and budget == "quick")
-                    ]
+    return items
+
+
+def _of_rows(
+    definition: Definition,
+    subjects: Sequence[Subject],
+    suites: Sequence[str],
+    dtype: str,
+    budget: str,
+    seed: int,
+    given: tuple[Batch, ...] | None,
+    given_in: str,
+) -> list[Item]:
+    """The items of the suites on rows, in a format."""
+    items = []
+    for suite in (SUITES[s] for s in suites):
+        if not suite.applies(definition, ARRAY_FORMATS[dtype]):
+            continue
+        for family in _families(suite, definition, budget, given is not None):
+            items += [
+                Item(s, suite.name, dtype, family, ROWS[budget], seed, given or (), given_in)
+                for s in subjects
+                if s.definition == definition.name
+                and dtype in s.dtypes
+                # Hundreds of shapes take a subject that compiles for each a minute.
+                and not (s.slow and family in OF_MANY_LENGTHS and budget == "quick")
+            ]
     return items
 
 
