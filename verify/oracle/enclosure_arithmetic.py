@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.running_error.arrays import Arrays
 from ...kernels.arithmetic.exp import exp_pair
 from .enclosed_products import dot
@@ -246,6 +247,8 @@ class EnclosureArithmetic(Arrays[Enclosure]):
     def shifted(self, z: Any) -> Enclosure:
         """z less an exact number near its largest, of which the result does not depend."""
         x = self.array(z)
+        if not np.shape(x.value)[-1]:
+            raise NoValue("the largest of no values: give one at least")
         return x - enclosed(np.max(x.value, axis=-1, keepdims=True))
 
     def softmax(self, z: Any) -> Enclosure:

@@ -351,6 +351,8 @@ CHECKS: dict[type, Check] = {
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that facts are asked at; none of a definition without facts.
 
+    Nor of a definition of a row, whose facts the suite on rows asks.
+
     Parameters
     ----------
     definition
@@ -367,7 +369,7 @@ def families(definition: Definition) -> tuple[str, ...]:
     >>> families(lookup("sparsemax"))
     ('z: normal', 'z: wide')
     """
-    if not definition.facts:
+    if definition.of_a_row or not definition.facts:
         return ()
     return tuple(f for f in hazard_families(definition) if f.rpartition(": ")[2] in HAZARDS)
 

@@ -192,7 +192,7 @@ def test_a_case_of_a_row_prints_and_reads_back_and_is_planned_alone(text, suite)
     assert definition.of_a_row
     assert to_text(definition, case) == text
     subject = Subject("mine:f", definition.name)
-    items = plan([subject], [suite, "invariance"], ["float32"], case=lambda fmt: case)
+    items = plan([subject], [suite, "overflow"], ["float32"], case=lambda fmt: case)
     assert [(item.suite, item.case) for item in items] == [(suite, case)]
 
 
