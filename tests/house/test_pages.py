@@ -193,12 +193,12 @@ def test_the_table_of_bugs_on_record_is_what_the_command_prints():
 
 
 def test_the_definition_shown_is_one(monkeypatch):
-    from softproof.derivations import REGISTRY, definition, prove
+    from softproof.derivations import REGISTRY, definition, prove, signature
     from softproof.derivations.proofs import facts
 
     others = {name: known for name, known in REGISTRY.items() if name != "tanh"}
     monkeypatch.setattr(definition, "REGISTRY", others)
     (code,) = re.findall(r"```python\n(@define.*?)```", ALL, re.DOTALL)
-    scope = {**vars(definition), **vars(facts)}
+    scope = {**vars(definition), **vars(facts), **vars(signature)}
     exec(code, scope)
     assert all(proof.proven for proof in prove(scope["tanh"]))
