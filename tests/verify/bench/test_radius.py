@@ -90,7 +90,8 @@ def test_files_that_name_the_bounds_rungs_are_printed_alike():
     printed = []
     for name in ("bounds", "rungs"):
         with io.StringIO() as file:
-            bench_radius.print_bench({name: [entry], "solvers": []}, Console(file=file, width=120))
+            found = {name: [entry], "solvers": [], "scale": 4.0, "machine": "a processor"}
+            bench_radius.print_bench(found, Console(file=file, width=120))
             printed.append(file.getvalue())
     assert "12,345" in printed[0]
     assert printed[0] == printed[1]
