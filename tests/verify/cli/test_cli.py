@@ -207,7 +207,7 @@ def test_an_unknown_definition_suggests_names(name, suggestion):
         (["--contract", "all_masked"], "contract all_masked='' is none of nan, zero, uniform"),
         (["--contract", "nan=no"], "contract nan='no' is none of row, at"),
         (["--contract", "ulps=3"], "contract setting 'ulps=3': name one of all_masked, pos_inf"),
-        (["--suite", "gradient"], "nothing to do"),
+        (["--suite", "every-value", "--dtype", "float32"], "nothing to do"),
         (["--subject", "scipy*", "--dtype", "float16"], "no chosen subject takes float16"),
     ],
 )
