@@ -6,6 +6,7 @@ import sys
 # Before anything loads OpenMP: the processes of pytest-xdist keep every core busy, and PyTorch
 # spends a hundred times as long on handing a short row to a second thread as on the row itself.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["SOFTPROOF_PROOFS"] = ""  # proofs are tested, not remembered
 
 import pytest
 from softproof.kernels.runtime import tuning

@@ -35,6 +35,7 @@ from .exponentials import (
 )
 from .facts import Claim
 from .facts_of_arguments import OF_ARGUMENTS
+from .kept import once
 from .time_limit import OutOfTime, time_limit
 
 SIZES = (2, 3, 4)
@@ -247,10 +248,15 @@ def holds(claim: Claim, definition: Definition) -> bool:
     bool
         False says nothing: the claim may be true all the same.
     """
+    expression = sympy.sympify(claim.expression)
     if not claim.nonnegative:
-        return vanishes(claim.expression)
+        return once(f"vanishes {sympy.srepr(expression)}", lambda: vanishes(expression))
     parameters = {sympy.Symbol(name, real=True): p for name, p in definition.parameters.items()}
-    return never_negative(claim.expression, parameters)
+    ranges = {name: (p.lower, p.upper) for name, p in definition.parameters.items()}
+    return once(
+        f"never negative {ranges} {sympy.srepr(expression)}",
+        lambda: never_negative(expression, parameters),
+    )
 
 
 def continuity_claims(case: Symbolic) -> Iterator[Claim]:
