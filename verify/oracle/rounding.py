@@ -171,7 +171,9 @@ def demand_agreement(witness: NDArray[Any], decided: Sequence[Rounding], fmt: Fo
     overflow = int(fmt.end)
     for number, (significand, q, offset) in zip(witness.flat, decided, strict=True):
         man, exponent = getattr(number, "man_exp", (0, 0))  # of the modulus
-        if man and q - GUARD_BITS < int(man).bit_length() + exponent <= fmt.emax:
+        top = int(man).bit_length() + exponent  # the modulus is below 2^top, and not below its half
+        finite = top <= fmt.emax or (top == fmt.emax + 1 and abs(number) < overflow)
+        if man and finite and top > q - GUARD_BITS:
             integer = -int(man) if number < 0 else int(man)
             agree = _close(integer, exponent - q, significand, offset)
         elif mpmath.isnan(number):
