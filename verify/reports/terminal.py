@@ -23,6 +23,8 @@ from .wording import collapse_in_short, collapse_told, observed_told, skipped, w
 MAX_FAILURES = 12
 MAX_SHOWN = 8  # logits
 MOST_LINES = 10  # of a script
+MANY_SUITES = 6  # columns of a table
+FEW_SUBJECTS = 3  # columns of a table by suite
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -55,6 +57,10 @@ def print_table(report: Report, console: Console) -> None:
         Where to print.
     """
     suites = [s for s in SUITES if any(key[3] == s for key in report.results)]
+    # Of many suites, those that had nothing to check in any subject are left out.
+    checked = [s for s in suites if any(r.checks for k, r in report.results.items() if k[3] == s)]
+    if checked and len(suites) > MANY_SUITES:
+        suites = checked
     heading = "definition, subject"
     lengths = (max(len(key[0]), 2 + len(short_id(key[1]))) for key in report.results)
     names = max([len(heading), *lengths])
@@ -64,23 +70,25 @@ def print_table(report: Report, console: Console) -> None:
     least = 2 + sum(map(len, others)) + len(others)
     is_narrow = least + len(others) + names > console.width
     is_tight = least + len("definition,") > console.width
+    rows = list(dict.fromkeys(key[:3] for key in report.results))
+    if len(rows) <= FEW_SUBJECTS and names + _width(suites) > console.width:
+        _print_by_suite(report, suites, rows, console)
+        return
     if is_tight:
         least -= len("float32") + 1
     if is_narrow:
         names = max(len("definition,"), min(names, console.width - least))
-    table = _table(
-        f"softproof verify, budget {report.budget}, seed {report.seed}", 0 if is_narrow else 1
-    )
+    table = _table(_title(report), 0 if is_narrow else 1)
     table.add_column(heading, overflow="fold", width=names)
     if not is_tight:
         table.add_column("dtype", no_wrap=True)
     for suite in suites:
-        table.add_column(suite, justify="center", overflow="fold")
+        table.add_column(suite.replace("-", "-\n"), justify="center", overflow="fold")
     table.add_column("worst ulp", justify="right")
     if not is_narrow:
         table.add_column("grade", no_wrap=True)
     previous = None
-    for definition, subject, dtype in dict.fromkeys(key[:3] for key in report.results):
+    for definition, subject, dtype in rows:
         found = [report.results.get((definition, subject, dtype, suite)) for suite in suites]
         if previous != definition:
             table.add_section()
@@ -95,6 +103,38 @@ def print_table(report: Report, console: Console) -> None:
             *([f"{worst}\n{grade}"] if is_narrow else [worst, grade]),
         )
         previous = definition
+    console.print(table)
+
+
+def _width(suites: list[str]) -> int:
+    """How wide the columns after the names are, with the gaps between them."""
+    words = ["float32", *("FAIL 999" for _ in suites), "worst ulp", "grade"]
+    headings = ["", *(max(suite.split("-"), key=len) for suite in suites), "", ""]
+    return sum(2 + max(map(len, pair)) for pair in zip(words, headings, strict=True))
+
+
+def _title(report: Report) -> str:
+    return f"softproof verify, budget {report.budget}, seed {report.seed}"
+
+
+def _print_by_suite(
+    report: Report, suites: list[str], rows: list[tuple[str, str, str]], console: Console
+) -> None:
+    """Print one row for each suite, where all suites are too many columns and subjects are few."""
+    console.print(f"[italic]{_title(report)}[/]", highlight=False)
+    table = _table("")
+    table.add_column("suite")
+    for definition, subject, dtype in rows:
+        told = f"{definition}\n{escape(short_id(subject))}\n{dtype}"
+        table.add_column(told, justify="center", overflow="fold")
+    found = {suite: [report.results.get((*row, suite)) for row in rows] for suite in suites}
+    for suite, results in found.items():
+        table.add_row(suite, *map(_cell, results))
+    of_each = [[r for r in judged if r is not None] for judged in zip(*found.values(), strict=True)]
+    table.add_section()
+    table.add_row("worst ulp", *map(_worst, of_each))
+    grades = (weakest(r.grade for r in judged) or "" for judged in of_each)
+    table.add_row("grade", *(SHORT_GRADES.get(grade, "-") for grade in grades))
     console.print(table)
 
 

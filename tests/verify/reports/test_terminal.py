@@ -102,10 +102,30 @@ def test_the_table_is_whole_in_a_terminal_of_usual_width(width):
     suites = [name for name, suite in ALL_SUITES.items() if suite.budget == "quick"]
     subject = Subject("softproof.verify.textbook:cross_entropy_shifted", "cross_entropy")
     report = report_of([subject], suites)
-    for suite in suites:
-        report.add(Result("cross_entropy", subject.id, suite, "float64", checks=9))
+    for dtype in ("float64", "float16", "bfloat16"):
+        for suite in suites:
+            report.add(Result("cross_entropy", subject.id, suite, dtype, checks=9))
     table = printed(report, print_table, width)
-    _, failed, passed = table.split("textbook")
+    _, failed, passed, *_ = table.split("textbook")
     assert failed.count("FAIL") == passed.count("pass") == len(suites)
     assert failed.split().count("2") == len(suites)
     assert max(map(len, table.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_many_suites_of_few_subjects_are_the_rows_where_they_are_too_many_columns(width):
+    suites = [name for name, suite in ALL_SUITES.items() if suite.budget == "quick"]
+    report = report_of(subjects(2), suites)
+    lines = printed(report, print_table, width).splitlines()
+    for suite in suites:
+        (line,) = (line for line in lines if line.split()[:1] == [suite])
+        assert line.split()[1:] == ["FAIL", "2", "FAIL", "2"]
+    assert max(map(len, lines)) <= width
+
+
+def test_a_suite_that_had_nothing_to_check_is_no_column_of_many():
+    suites = [name for name, suite in ALL_SUITES.items() if suite.budget == "quick"]
+    report = report_of(subjects(1), suites[1:])
+    report.add(Result("softmax", "mine:softmax_0", suites[0], "float32", checks=0))
+    assert suites[0] not in printed(report, print_table)
+    assert suites[1] in printed(report, print_table)
