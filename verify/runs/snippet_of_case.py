@@ -89,19 +89,30 @@ def case_snippet(
     written in hex.  A case with a cotangent is one of vector-Jacobian products: ``place`` is then
     the argument that is differentiated in, and the index in it, and else an output and an index.
 
-    None where the subject does not tell its call, or the script would not be minimal.
+    Parameters
+    ----------
+    subject
+        The subject.
+    definition, case
+        What it was asked for, and where.
+    place
+        The number that is shown.
+    expected
+        Its exact value, rounded to the format.
 
+    Returns
+    -------
+    str or None
+        None where the subject does not tell its call, or the script would not be minimal.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from softproof.derivations import lookup
     >>> case = Case({"z": np.float32([1, 2])})
     >>> mine = Subject("mine:project", "sparsemax")
-    >>> print(case_snippet(mine, lookup("sparsemax"), case, ("value", (1,)), 1.0))
-    import mine
-    import numpy as np
-    <BLANKLINE>
-    def numbers(text):
-        return [float.fromhex(word) for word in text.split()]
-    <BLANKLINE>
+    >>> script = case_snippet(mine, lookup("sparsemax"), case, ("value", (1,)), 1.0)
+    >>> print(script[script.index("z = ") :])
     z = np.array(numbers("0x1p+0 0x1p+1"), dtype=np.float32).reshape(1, 2)
     y = mine.project(z)
     observed = float(y[0, 1])

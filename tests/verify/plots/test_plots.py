@@ -438,7 +438,7 @@ def test_each_kind_has_a_command_and_the_list_of_them_tells_what_it_shows():
         "radius_bounds": "ladder",
         "training_radius": "radius",
     }
-    shared = {"__init__", "plot", "style", "samples", "subject_values"}
+    shared = {"__init__", "plot", "style", "samples", "subject_values", "line_of_cases"}
     for module in (modules - shared) | {"speed"}:
         assert f"│ {names.get(module, module)} " in shown
 
