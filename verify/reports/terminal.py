@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..oracle.metrics import UNIT, bits
 from ..runs.results import Collapse, Failure, Report, Result
@@ -71,7 +72,7 @@ def print_table(report: Report, console: Console) -> None:
     is_narrow = least + len(others) + names > console.width
     is_tight = least + len("definition,") > console.width
     rows = list(dict.fromkeys(key[:3] for key in report.results))
-    if len(rows) <= FEW_SUBJECTS and names + _width(suites) > console.width:
+    if len(rows) <= FEW_SUBJECTS and names + _width(report, suites, rows) > console.width:
         _print_by_suite(report, suites, rows, console)
         return
     if is_tight:
@@ -106,11 +107,14 @@ def print_table(report: Report, console: Console) -> None:
     console.print(table)
 
 
-def _width(suites: list[str]) -> int:
+def _width(report: Report, suites: list[str], rows: list[tuple[str, str, str]]) -> int:
     """How wide the columns after the names are, with the gaps between them."""
-    words = ["float32", *("FAIL 999" for _ in suites), "worst ulp", "grade"]
-    headings = ["", *(max(suite.split("-"), key=len) for suite in suites), "", ""]
-    return sum(2 + max(map(len, pair)) for pair in zip(words, headings, strict=True))
+    width = sum(2 + len(heading) for heading in ("float32", "worst ulp", "grade"))
+    for suite in suites:
+        cells = (Text.from_markup(_cell(report.results.get((*row, suite)))) for row in rows)
+        parts = (len(part) for part in suite.replace("-", "- ").split())
+        width += 2 + max([*parts, *(cell.cell_len for cell in cells)])
+    return width
 
 
 def _title(report: Report) -> str:
