@@ -3,8 +3,10 @@
 from ..definition import Parameter, define
 from ..proofs.facts import PermutationInvariant, ShiftInvariant
 from ..proofs.facts_of_arguments import At, Between, Homogeneous, Limit
-from ..signature import Mask, Matrix, Vector
+from ..signature import Mask, Matrix, Real, Vector
 
+ARGUMENTS = {"q": Vector("d"), "k": Matrix("n", "d"), "v": Matrix("n", "e"), "mask": Mask("n")}
+SCALE = Parameter(None, 2.0**-16, 2.0**16, values=(1.0,), depends="1 / sqrt(d)")
 SOFTCAP = Parameter(0.0, 0.0, 1e4, values=(2.0, 30.0))
 
 
@@ -27,12 +29,9 @@ def _scale(q, scale, xp):
         "Vaswani et al. 2017, arXiv 1706.03762, eq. (1), of one query; softcap: Gemma Team 2024, "
         "arXiv 2408.00118, section 2"
     ),
-    arguments={"q": Vector("d"), "k": Matrix("n", "d"), "v": Matrix("n", "e"), "mask": Mask("n")},
+    arguments=ARGUMENTS,
     output=("e",),
-    parameters={
-        "scale": Parameter(None, 2.0**-16, 2.0**16, values=(1.0,), depends="1 / sqrt(d)"),
-        "softcap": SOFTCAP,
-    },
+    parameters={"scale": SCALE, "softcap": SOFTCAP},
     facts=(
         At(ShiftInvariant("k", along="n"), softcap=0),
         PermutationInvariant("n"),
@@ -62,3 +61,36 @@ def _(q, k, v, mask, xp, scale=None, softcap=0.0):
     root = xp.sqrt(_scale(q, scale, xp))
     scores = capped(xp.dot(k * root, q * root), softcap, xp)
     return xp.weighted_mean(scores[mask], v[mask])
+
+
+@define(
+    family="attention",
+    source=(
+        "OpenAI 2025, gpt-oss Model Card, arXiv 2508.10925, section 2 (a learned bias in the "
+        "denominator of the softmax); Xiao et al. 2023, arXiv 2309.17453, section 3"
+    ),
+    arguments={**ARGUMENTS, "sink": Real()},
+    output=("e",),
+    parameters={"scale": SCALE, "softcap": SOFTCAP},
+    facts=(PermutationInvariant("n"), Homogeneous("v", 1)),
+)
+def sink_attention(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
+    """Attention of one query with a sink, sum_j e^s_j v_j / (e^sink + sum_j e^s_j), s = scale k q.
+
+    The sink takes weight from the keys, and its value is 0; scores are capped as in attention, the
+    sink is not.  With a mask that keeps nothing all weight is the sink's, and the result is 0.
+    """
+    scores = capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)
+    return _with_sink(scores[mask], v[mask], sink, xp)
+
+
+def _with_sink(scores, v, sink, xp):
+    nothing = xp.zeros((1, v.shape[1]))
+    scores = xp.concatenate([scores, xp.stack([sink])])
+    return xp.weighted_mean(scores, xp.concatenate([v, nothing]))
+
+
+@sink_attention.form("scaled query")
+def _(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
+    scores = capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)
+    return _with_sink(scores[mask], v[mask], sink, xp)

@@ -17,7 +17,7 @@ from ..catalogue import lookup
 from ..definition import Definition, Output
 from ..proofs.charts import Symbolic
 from ..proofs.facts import PermutationEquivariant, PermutationInvariant
-from ..proofs.prove import CONSTANT, NO_PROOF, Proof, prove
+from ..proofs.prove import CONSTANT, NO_PROOF, REFUTED, Proof, prove
 from ..step_radius import partition
 from ..step_radius import stablemax as stablemax_radius
 from ..step_radius.activation_singularities import SingularitySet
@@ -340,6 +340,10 @@ def _outcome(proofs: Sequence[Proof], definition: Definition) -> str:
     proven = [proof for proof in proofs if proof.proven]
     says_nothing = [proof for proof in proofs if proof.reason == CONSTANT]
     failed = [proof for proof in proofs if not proof.proven and proof not in says_nothing]
+    if failed and all(proof.points for proof in failed):
+        return f"certified at {failed[0].points} points (no proof was found{at(failed)})"
+    if failed and failed[0].reason.startswith(REFUTED):
+        return f"REFUTED{failed[0].reason.removeprefix(REFUTED)}"
     if failed:
         reasons = dict.fromkeys(p.reason for p in failed if p.reason not in ("", NO_PROOF))
         return f"NOT PROVEN{at(failed)}" + (f" ({'; '.join(reasons)})" if reasons else "")

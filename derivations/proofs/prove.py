@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -375,7 +375,26 @@ def prove(
             else:
                 reason = _proof(claims, charts, seconds) if is_continuous else DISCONTINUOUS
             proofs.append(Proof(definition.name, statement, size, not reason, reason))
+    for fact in definition.facts:
+        if any(p.statement == fact.text and p.reason == NO_PROOF for p in proofs):
+            proofs = _seen_at_points(definition, fact, proofs)
     return [*proofs, *_of_arguments(definition, apart, sizes, seconds)]
+
+
+def _seen_at_points(definition: Definition, fact: Fact, proofs: list[Proof]) -> list[Proof]:
+    """The proofs, with what points say of a fact of a row for which no proof was found."""
+    try:
+        seen = examine(definition, fact)
+    except (ArithmeticError, AttributeError, IndexError, LookupError, TypeError, ValueError):
+        return proofs  # a fact that only symbols can state
+    reason = f"{REFUTED} {seen.counterexample}" if seen.counterexample else NO_PROOF
+    points = 0 if seen.idle or seen.counterexample else seen.points
+    return [
+        replace(p, reason=reason, points=points)
+        if p.statement == fact.text and p.reason == NO_PROOF
+        else p
+        for p in proofs
+    ]
 
 
 def _of_arguments(

@@ -4,7 +4,6 @@ The truth is a transcript of each source in plain loops over mpmath numbers.
 """
 
 import flint
-import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -14,90 +13,14 @@ from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, sy
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.thresholds import admissible
 
-MP = mpmath.MPContext()
-MP.dps = 50
+from tests.derivations.catalogue.truths import CASES, MATRIX, MP, TRUTHS, VALUES, X, sparsemax
+
 FORMULAS = [
     pytest.param(name, form, id=f"{name}: {form}")
     for name, definition in REGISTRY.items()
     if not definition.of_a_row
     for form in ("as published", *definition.forms)
 ]
-
-
-def root_mean_square(x, eps):
-    return MP.sqrt(sum(v * v for v in x) / len(x) + eps)
-
-
-def softmax(z):
-    total = sum(MP.exp(v) for v in z)
-    return [MP.exp(v) / total for v in z]
-
-
-def products(matrix, vector):
-    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
-
-
-def cap(scores, softcap):
-    return [softcap * MP.tanh(s / softcap) for s in scores] if softcap else scores
-
-
-def rms_norm(x, gain, eps=1e-6):
-    return [v / root_mean_square(x, MP.mpf(eps)) * g for v, g in zip(x, gain, strict=True)]
-
-
-def layer_norm(x, gain, bias, eps=1e-5):
-    centred = [v - sum(x) / len(x) for v in x]
-    return [v + b for v, b in zip(rms_norm(centred, gain, eps), bias, strict=True)]
-
-
-def attention(q, k, v, mask, scale=None, softcap=0.0):
-    factor = 1 / MP.sqrt(len(q)) if scale is None else MP.mpf(scale)
-    scores = cap([s * factor for s in products(k, q)], softcap)
-    kept = [j for j, keep in enumerate(mask) if keep]
-    weights = softmax([scores[j] for j in kept])
-    rows = [v[j] for j in kept]
-    return [sum(w * row[i] for w, row in zip(weights, rows, strict=True)) for i in range(len(v[0]))]
-
-
-def kl_divergence(student, teacher, temperature=1.0):
-    t = MP.mpf(temperature)
-    q, p = softmax([s / t for s in student]), softmax([s / t for s in teacher])
-    return [t * t * sum(a * MP.log(a / b) for a, b in zip(p, q, strict=True))]
-
-
-def linear_cross_entropy(hidden, weight, label, softcap=0.0):
-    return [-MP.log(softmax(cap(products(weight, hidden), softcap))[label])]
-
-
-def sparsemax(z):
-    """By bisection: the total of the positive parts falls as the threshold grows."""
-    low, high = min(z) - 1, max(z)
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if sum(max(v - middle, 0) for v in z) > 1 else (low, middle)
-    return [max(v - low, MP.mpf(0)) for v in z]
-
-
-X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
-MATRIX = ((0.5, -1.0, 2.0, 0.25), (1.5, 0.5, -0.25, -1.0), (-0.75, 1.0, 0.5, 0.125))
-VALUES = ((1.0, -2.0), (0.5, 3.0), (-1.0, 0.25))
-CASES = {
-    "rms_norm": [((X, Y), {}), ((X, Y), {"eps": 0.5}), ((X, Y), {"eps": 0.0})],
-    "layer_norm": [((X, Y, W), {}), ((X, Y, W), {"eps": 0.5}), ((X, Y, W), {"eps": 0.0})],
-    "attention": [
-        ((X, MATRIX, VALUES, (True, True, True)), {}),
-        ((X, MATRIX, VALUES, (True, False, True)), {"scale": 1.0}),
-        ((X, MATRIX, VALUES, (True, True, False)), {"softcap": 2.0}),
-        ((X, MATRIX, VALUES, (False, True, False)), {}),
-    ],
-    "kl_divergence": [((X, Y), {}), ((X, Y), {"temperature": 4.0})],
-    "linear_cross_entropy": [((X, MATRIX, 1), {}), ((X, MATRIX, 2), {"softcap": 0.5})],
-    "sparsemax": [((X,), {}), ((W,), {}), (((0.5, 0.5, -3.0, 0.25),), {}), (((7.0,),), {})],
-}
-TRUTHS = {f.__name__: f for f in (rms_norm, layer_norm, attention, kl_divergence)} | {
-    "linear_cross_entropy": linear_cross_entropy,
-    "sparsemax": sparsemax,
-}
 
 
 def expected(name, arguments, parameters):
@@ -116,7 +39,7 @@ def evaluate(formula, name, arguments, parameters, xp):
         xp.array(a) if k in signature.numbers else np.array(a) if isinstance(a, tuple) else a
         for k, a in zip(signature.arguments, arguments, strict=True)
     ]
-    return list(np.atleast_1d(np.asarray(formula(*given, xp, **parameters), dtype=object)))
+    return list(np.asarray(formula(*given, xp, **parameters), dtype=object).reshape(-1))
 
 
 def agrees(formula, name):
@@ -189,6 +112,22 @@ def ignored_softcap(hidden, weight, label, xp, softcap=0.0):
     return lookup("linear_cross_entropy").formula(hidden, weight, label, xp)
 
 
+def sink_with_a_value(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
+    return lookup("attention").formula(q, k, v, mask, xp, scale, softcap)
+
+
+def gate_on_the_other(a, b, xp):
+    return lookup("swiglu").formula(b, a, xp)
+
+
+def noise_not_divided(logits, noise, xp, temperature=1.0):
+    return xp.softmax(logits / xp.number(temperature) + noise)
+
+
+def multiplied_by_the_temperature(query, keys, label, xp, temperature=1.0):
+    return lookup("info_nce").formula(query * xp.number(temperature), keys, label, xp)
+
+
 def unlicensed_shift(z, xp):
     """It depends on what is subtracted: only the sum of the largest entries would do."""
     return lookup("sparsemax").formula(z, xp) + 0 * z + xp.max(xp.shifted(z))
@@ -205,6 +144,10 @@ def unlicensed_shift(z, xp):
         ("kl_divergence", reversed_divergence),
         ("linear_cross_entropy", ignored_softcap),
         ("sparsemax", unlicensed_shift),
+        ("sink_attention", sink_with_a_value),
+        ("swiglu", gate_on_the_other),
+        ("gumbel_softmax", noise_not_divided),
+        ("info_nce", multiplied_by_the_temperature),
     ],
 )
 def test_another_function_does_not_agree(name, broken):

@@ -30,7 +30,14 @@ from softproof.derivations.proofs.facts import (
     ShiftInvariant,
     SumsTo,
 )
-from softproof.derivations.proofs.prove import CONSTANT, NO_PROOF, SIZES, never_negative, vanishes
+from softproof.derivations.proofs.prove import (
+    CONSTANT,
+    NO_PROOF,
+    REFUTED,
+    SIZES,
+    never_negative,
+    vanishes,
+)
 from softproof.derivations.proofs.time_limit import OutOfTime, time_limit
 from softproof.derivations.signature import Real
 
@@ -318,9 +325,22 @@ def test_what_the_formula_drops_at_small_sizes_is_not_proven_of_them():
         return xp.sum([xp.number(0), *xp.exp(z[3:])])
 
     outcomes = prove(declare(after_the_third, ShiftInvariant(), like="logsumexp"))
-    assert [(p.size, p.reason) for p in outcomes] == [
-        (2, CONSTANT), (3, CONSTANT), (4, NO_PROOF)
+    assert [(p.size, p.reason.split(" at ")[0]) for p in outcomes] == [
+        (2, CONSTANT), (3, CONSTANT), (4, REFUTED)
     ]  # fmt: skip
+
+
+def test_a_fact_of_a_row_that_is_not_proven_is_certified_at_points_or_refuted():
+    def loss(logits, label, xp):  # a power that the prover does not know
+        d = xp.shifted(logits)
+        log_p = d[label] - xp.log(xp.sum(xp.exp(d)))
+        return xp.pow(-xp.expm1(log_p), xp.number(0.25)) * -log_p
+
+    facts = (ShiftInvariant(), Range(upper=1))
+    true, false = prove(declare(loss, *facts, like="mean_absolute_error"), sizes=(2,))
+    assert (true.proven, true.reason, true.points > 0) == (False, NO_PROOF, True)
+    assert (false.proven, false.points) == (False, 0)
+    assert false.reason.startswith(f"{REFUTED} at logits = ")
 
 
 def test_a_function_of_one_real_may_be_constant():

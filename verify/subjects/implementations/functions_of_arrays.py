@@ -93,3 +93,50 @@ def sparsemax(z: Array) -> Array:
     counts = np.arange(1, z.shape[-1] + 1).astype(z.dtype)
     tau = np.max((sums - z.dtype.type(1)) / counts, axis=-1, keepdims=True)
     return np.maximum(d - tau, z.dtype.type(0))
+
+
+@subject("sink_attention", contract=replace(ONE_BY_ONE, masked_nan="ignored"))
+def sink_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: NDArray[np.bool_],
+    sink: Array,
+    scale: float | None = None,
+    softcap: float = 0.0,
+) -> Array:
+    """Attention whose softmax has one score more, that of the sink, without a value."""
+    one, zero = q.dtype.type(1), q.dtype.type(0)
+    factor = one / np.sqrt(q.dtype.type(q.shape[-1])) if scale is None else q.dtype.type(scale)
+    kept = np.where(mask[:, :, None], k, zero)
+    scores = _capped(np.sum(kept * q[:, None, :], axis=-1) * factor, softcap)
+    scores = np.where(mask, scores, -np.inf).astype(q.dtype)
+    scores = np.concatenate([scores, sink[:, None]], axis=-1)
+    e = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
+    weights = (e / np.sum(e, axis=-1, keepdims=True))[:, :-1]
+    return np.sum(weights[:, :, None] * np.where(mask[:, :, None], v, zero), axis=1)
+
+
+@subject("swiglu", contract=IN_FORMAT)
+def swiglu(a: Array, b: Array) -> Array:
+    """a sigmoid(a) b, the exponential of what is at most 0."""
+    e = np.exp(-np.abs(a))
+    one = a.dtype.type(1)
+    return a * np.where(a >= 0, one / (one + e), e / (one + e)) * b
+
+
+@subject("gumbel_softmax", contract=IN_FORMAT)
+def gumbel_softmax(logits: Array, noise: Array, temperature: float = 1.0) -> Array:
+    """softmax((logits + noise) / T)."""
+    z = (logits + noise) / logits.dtype.type(temperature)
+    e = np.exp(z - np.max(z, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+@subject("info_nce", contract=ONE_BY_ONE)
+def info_nce(
+    query: Array, keys: Array, label: NDArray[np.int64], temperature: float = 1.0
+) -> Array:
+    """Compute the cross-entropy of similarities."""
+    similarities = np.sum(keys * query[:, None, :], axis=-1) / query.dtype.type(temperature)
+    return -_log_softmax(similarities)[np.arange(len(label)), label]

@@ -111,3 +111,51 @@ def linear_cross_entropy(
     z = functional.linear(hidden, weight)
     z = torch.tanh(z / softcap) * softcap if softcap else z
     return functional.cross_entropy(z, label, reduction="none")
+
+
+@eager("sink_attention", contract=replace(STORED, masked_nan="spreads"))
+def sink_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    sink: Tensor,
+    scale: float | None = None,
+    softcap: float = 0.0,
+) -> Tensor:
+    """``torch.softmax`` of the scores and the sink, and ``torch.bmm``."""
+    import torch
+
+    scores = torch.bmm(k, q[:, :, None])[:, :, 0] * (
+        q.shape[-1] ** -0.5 if scale is None else scale
+    )
+    scores = torch.tanh(scores / softcap) * softcap if softcap else scores
+    scores = scores.masked_fill(~mask, -torch.inf)
+    weights = torch.softmax(torch.cat([scores, sink[:, None]], dim=-1), dim=-1)[:, :-1]
+    return torch.bmm(weights[:, None, :], v)[:, 0, :]
+
+
+@eager("swiglu", contract=STORED)
+def swiglu(a: Tensor, b: Tensor) -> Tensor:
+    """``functional.silu``, times the other vector."""
+    from torch.nn import functional
+
+    return functional.silu(a) * b
+
+
+@eager("gumbel_softmax", contract=STORED)
+def gumbel_softmax(logits: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    """``torch.softmax`` of (logits + noise) / T."""
+    import torch
+
+    return torch.softmax((logits + noise) / temperature, -1)
+
+
+@eager("info_nce", contract=STORED)
+def info_nce(query: Tensor, keys: Tensor, label: Tensor, temperature: float = 1.0) -> Tensor:
+    """Call ``torch.bmm`` for the similarities, and ``functional.cross_entropy`` on them."""
+    import torch
+    from torch.nn import functional
+
+    similarities = torch.bmm(keys, query[:, :, None])[:, :, 0] / temperature
+    return functional.cross_entropy(similarities, label, reduction="none")

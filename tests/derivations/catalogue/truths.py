@@ -1,0 +1,128 @@
+"""What the sources of definitions of several arguments say, in plain loops over mpmath numbers.
+
+``TRUTHS`` by name; ``CASES`` are arguments and parameters at which forms are held against them.
+"""
+
+import mpmath
+
+MP = mpmath.MPContext()
+MP.dps = 50
+
+
+def root_mean_square(x, eps):
+    return MP.sqrt(sum(v * v for v in x) / len(x) + eps)
+
+
+def softmax(z):
+    total = sum(MP.exp(v) for v in z)
+    return [MP.exp(v) / total for v in z]
+
+
+def products(matrix, vector):
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def cap(scores, softcap):
+    return [softcap * MP.tanh(s / softcap) for s in scores] if softcap else scores
+
+
+def rms_norm(x, gain, eps=1e-6):
+    return [v / root_mean_square(x, MP.mpf(eps)) * g for v, g in zip(x, gain, strict=True)]
+
+
+def layer_norm(x, gain, bias, eps=1e-5):
+    centred = [v - sum(x) / len(x) for v in x]
+    return [v + b for v, b in zip(rms_norm(centred, gain, eps), bias, strict=True)]
+
+
+def attention(q, k, v, mask, scale=None, softcap=0.0):
+    factor = 1 / MP.sqrt(len(q)) if scale is None else MP.mpf(scale)
+    scores = cap([s * factor for s in products(k, q)], softcap)
+    kept = [j for j, keep in enumerate(mask) if keep]
+    weights = softmax([scores[j] for j in kept])
+    rows = [v[j] for j in kept]
+    return [sum(w * row[i] for w, row in zip(weights, rows, strict=True)) for i in range(len(v[0]))]
+
+
+def kl_divergence(student, teacher, temperature=1.0):
+    t = MP.mpf(temperature)
+    q, p = softmax([s / t for s in student]), softmax([s / t for s in teacher])
+    return [t * t * sum(a * MP.log(a / b) for a, b in zip(p, q, strict=True))]
+
+
+def linear_cross_entropy(hidden, weight, label, softcap=0.0):
+    return [-MP.log(softmax(cap(products(weight, hidden), softcap))[label])]
+
+
+def sparsemax(z):
+    """By bisection: the total of the positive parts falls as the threshold grows."""
+    low, high = min(z) - 1, max(z)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(max(v - middle, 0) for v in z) > 1 else (low, middle)
+    return [max(v - low, MP.mpf(0)) for v in z]
+
+
+def log_softmax(z):
+    return [MP.log(p) for p in softmax(z)]
+
+
+def sink_attention(q, k, v, mask, sink, scale=None, softcap=0.0):
+    factor = 1 / MP.sqrt(len(q)) if scale is None else MP.mpf(scale)
+    scores = cap([s * factor for s in products(k, q)], softcap)
+    kept = [j for j, keep in enumerate(mask) if keep]
+    total = MP.exp(sink) + sum(MP.exp(scores[j]) for j in kept)
+    return [sum(MP.exp(scores[j]) / total * v[j][i] for j in kept) for i in range(len(v[0]))]
+
+
+def swiglu(a, b):
+    return [x / (1 + MP.exp(-x)) * y for x, y in zip(a, b, strict=True)]
+
+
+def gumbel_softmax(logits, noise, temperature=1.0):
+    return softmax([(z + g) / MP.mpf(temperature) for z, g in zip(logits, noise, strict=True)])
+
+
+def info_nce(query, keys, label, temperature=1.0):
+    return [-MP.log(softmax([s / MP.mpf(temperature) for s in products(keys, query)])[label])]
+
+
+X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
+MATRIX = ((0.5, -1.0, 2.0, 0.25), (1.5, 0.5, -0.25, -1.0), (-0.75, 1.0, 0.5, 0.125))
+VALUES = ((1.0, -2.0), (0.5, 3.0), (-1.0, 0.25))
+CASES = {
+    "rms_norm": [((X, Y), {}), ((X, Y), {"eps": 0.5}), ((X, Y), {"eps": 0.0})],
+    "layer_norm": [((X, Y, W), {}), ((X, Y, W), {"eps": 0.5}), ((X, Y, W), {"eps": 0.0})],
+    "attention": [
+        ((X, MATRIX, VALUES, (True, True, True)), {}),
+        ((X, MATRIX, VALUES, (True, False, True)), {"scale": 1.0}),
+        ((X, MATRIX, VALUES, (True, True, False)), {"softcap": 2.0}),
+        ((X, MATRIX, VALUES, (False, True, False)), {}),
+    ],
+    "kl_divergence": [((X, Y), {}), ((X, Y), {"temperature": 4.0})],
+    "linear_cross_entropy": [((X, MATRIX, 1), {}), ((X, MATRIX, 2), {"softcap": 0.5})],
+    "sparsemax": [((X,), {}), ((W,), {}), (((0.5, 0.5, -3.0, 0.25),), {}), (((7.0,),), {})],
+    "sink_attention": [
+        ((X, MATRIX, VALUES, (True, True, True), 0.5), {}),
+        ((X, MATRIX, VALUES, (True, False, True), 4.0), {"scale": 1.0}),
+        ((X, MATRIX, VALUES, (False, True, True), -1.0), {"softcap": 2.0}),
+    ],
+    "swiglu": [((X, Y), {}), ((W, X), {})],
+    "gumbel_softmax": [((X, Y), {}), ((X, W), {"temperature": 0.5})],
+    "info_nce": [((X, MATRIX, 0), {}), ((Y, MATRIX, 2), {"temperature": 4.0})],
+}
+TRUTHS = {
+    f.__name__: f
+    for f in (
+        rms_norm,
+        layer_norm,
+        attention,
+        sink_attention,
+        kl_divergence,
+        linear_cross_entropy,
+        sparsemax,
+        swiglu,
+        gumbel_softmax,
+        info_nce,
+    )
+}
