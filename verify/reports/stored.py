@@ -58,6 +58,7 @@ def load(path: Path) -> dict[str, Any]:
             _add_what_schema_1_lacks(data)
         if data["schema"] == 2:
             _add_what_schema_2_lacks(data)
+        _add_axes_of_contracts(data)
         for complaint in complaints(data, schema()):
             raise ValueError(f"that is no whole report of `verify --json`: {complaint}")
     except RecursionError:
@@ -82,15 +83,21 @@ def _add_what_schema_1_lacks(data: dict[str, Any]) -> None:
 
 
 def _add_what_schema_2_lacks(data: dict[str, Any]) -> None:
-    """Cases of definitions with named arguments, and contracts of those: there were none."""
+    """Cases of definitions with named arguments: there were none."""
     with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
         data["schema"] = 3
         for subject in data["subjects"]:
-            later = {"masked_nan": None, "overflow": None, **USUAL}
-            subject["contract"] = {**later, **subject["contract"]}
+            subject["contract"] = {"masked_nan": None, **subject["contract"]}
         for result in data["results"]:
             for found in (*result["failures"], *result["undecided"]["rows"]):
                 found |= {"case": None, **found}
+
+
+def _add_axes_of_contracts(data: dict[str, Any]) -> None:
+    """What contracts granted before they named it: the first reports of schema 3 have it not."""
+    with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
+        for subject in data["subjects"]:
+            subject["contract"] = {"overflow": None, **USUAL, **subject["contract"]}
 
 
 def schema() -> dict[str, Any]:

@@ -120,6 +120,11 @@ def test_a_broken_one_fails_and_the_printed_command_shows_the_case_again(here):
     stored = load(here / "report.json")
     assert failure["case"].splitlines()[1].split("] ")[1] in html(stored)
     assert failure["case"].splitlines()[1] in junit(stored)
+    early = json.loads((here / "report.json").read_text())  # before contracts named what is usual
+    for axis in ("overflow", "products", "saved"):
+        del early["subjects"][0]["contract"][axis]
+    (here / "early.json").write_text(json.dumps(early))
+    assert load(here / "early.json") == stored
     command = failure["reproduce"].replace("softproof", shlex.quote(str(PROGRAM)), 1)
     again = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert again.returncode == 1, again.stderr
