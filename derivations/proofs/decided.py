@@ -33,7 +33,7 @@ class _Pieces(Arithmetic):
     """Symbols on a chart: what is written with cases by sign may jump between them."""
 
     def by_sign(self, x: Any, nonnegative: Any, negative: Any) -> Any:
-        """Refused: Undecided."""
+        """Raise Undecided, since pieces by sign need not join."""
         raise Undecided("pieces by sign may have a jump between them: use maximum and minimum")
 
 

@@ -8,6 +8,7 @@ import pytest
 from softproof.derivations import REGISTRY, define, lookup
 from softproof.derivations.arithmetic.formats import BINARY32, BINARY64
 from softproof.derivations.signature import Matrix, Vector
+from softproof.verify.cases import truth
 from softproof.verify.cases.draw import draw, families, pairs
 from softproof.verify.cases.text import parse
 from softproof.verify.runs.execute import execute
@@ -209,6 +210,16 @@ def test_poison_says_where_it_is():
     assert "in entries of v that mask drops changes the result" in found.failures[0].message
     found = judge(of_user("rms_norm"), "poison", "x: normal", mean_of_the_first_row)
     assert found.failures[0].message == "NaN in another case of the batch changes the result"
+
+
+def test_how_much_poison_is_asked_does_not_depend_on_what_was_asked_before(monkeypatch):
+    (subject,) = (s for s in RIGHT if s.definition == "attention")
+    asked = {}
+    for before in ((), ("accuracy",)):
+        monkeypatch.setattr(truth, "_truths", {})
+        for suite in (*before, "poison"):
+            asked[before, suite] = judge(subject, suite, "q: normal").checks
+    assert asked[("accuracy",), "poison"] == asked[(), "poison"]
 
 
 def test_a_buffer_for_the_result_may_hold_anything():
