@@ -97,7 +97,8 @@ def _add_axes_of_contracts(data: dict[str, Any]) -> None:
     """What contracts granted before they named it: the first reports of schema 3 have it not."""
     with contextlib.suppress(AttributeError, TypeError, KeyError):  # what is wrong is told later
         for subject in data["subjects"]:
-            subject["contract"] = {"overflow": None, **USUAL, **subject["contract"]}
+            for axis, granted in {"overflow": None, **USUAL}.items():
+                subject["contract"].setdefault(axis, granted)  # a whole contract keeps its order
 
 
 def schema() -> dict[str, Any]:
