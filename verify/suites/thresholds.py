@@ -15,8 +15,7 @@ from ...derivations.arithmetic.systems import ieee
 from ...derivations.error_bounds import bounds
 from ...derivations.error_bounds.model import Model
 from ...derivations.running_error import UndecidedComparison
-from ...derivations.running_error.thresholds import admissible
-from ...derivations.running_error.thresholds import threshold as running_threshold
+from ..cases.case import Case
 from ..inputs.families import Batch
 from ..oracle.limits import has_limit
 from ..oracle.metrics import ulp_error
@@ -243,16 +242,15 @@ def _running_errors(
 
     Infinite where nothing is known, as where a form takes a decision that errors may reverse.
     """
-    from .of_cases.thresholds import model_of as running_model  # it imports what imports this
+    from .of_cases import thresholds as of_cases  # which imports what imports this module
 
-    forms = [definition.formula, *definition.forms.values()]
-    given = [batch.logits[i].astype(np.float64), label_of(batch, i)]
-    arguments = dict(zip(definition.signature.arguments, given, strict=False))
-    model = running_model(contract, fmt)
+    given = [batch.logits[i]] if batch.labels is None else [batch.logits[i], batch.labels[i]]
+    case = Case(dict(zip(definition.signature.arguments, given, strict=True)))
     try:
-        absolute = admissible(running_threshold(forms, arguments, model))
+        errors = of_cases.largest_errors(definition, case, of_cases.model_of(contract, fmt))
     except UndecidedComparison:
         return np.full(exact.rounded.shape, np.inf)
+    absolute = errors.reshape(exact.rounded.shape)
     with np.errstate(over="ignore"):
         return np.asarray(np.ldexp(absolute, -exact.ulp_exponent), dtype=np.float64)
 
