@@ -80,6 +80,8 @@ def parameters_of(asked: Definition, settings: Sequence[str] | None) -> dict[str
             fail(f"--parameter {setting}: {text!r} is no number; write it as {name}=0.5")
         if not declared.lower <= value <= declared.upper:
             fail(f"--parameter {setting} is outside of [{declared.lower}, {declared.upper}]")
+        with usage_errors(ValueError):
+            value = declared.exact(value)
         if value != declared.default:
             found[name] = value
     return found

@@ -128,6 +128,16 @@ def multiplied_by_the_temperature(query, keys, label, xp, temperature=1.0):
     return lookup("info_nce").formula(query * xp.number(temperature), keys, label, xp)
 
 
+def softmax_over_all(logits, xp, k=2):
+    chosen = xp.largest(logits, k)
+    return chosen, xp.softmax(logits)[chosen]
+
+
+def weights_by_index(logits, xp, k=2):
+    chosen = xp.largest(logits, k)
+    return chosen, xp.softmax(logits[np.sort(chosen)])
+
+
 def unlicensed_shift(z, xp):
     """It depends on what is subtracted: only the sum of the largest entries would do."""
     return lookup("sparsemax").formula(z, xp) + 0 * z + xp.max(xp.shifted(z))
@@ -148,6 +158,8 @@ def unlicensed_shift(z, xp):
         ("swiglu", gate_on_the_other),
         ("gumbel_softmax", noise_not_divided),
         ("info_nce", multiplied_by_the_temperature),
+        ("top_k_gate", softmax_over_all),
+        ("top_k_gate", weights_by_index),
     ],
 )
 def test_another_function_does_not_agree(name, broken):

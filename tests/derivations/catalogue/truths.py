@@ -87,6 +87,15 @@ def info_nce(query, keys, label, temperature=1.0):
     return [-MP.log(softmax([s / MP.mpf(temperature) for s in products(keys, query)])[label])]
 
 
+def top_k_gate(logits, k=2):
+    """The indices by selection, one largest after another, and the softmax over them."""
+    chosen = []
+    for _ in range(k):
+        left = [i for i in range(len(logits)) if i not in chosen]
+        chosen.append(max(left, key=lambda i: logits[i]))
+    return [*chosen, *softmax([logits[i] for i in chosen])]
+
+
 X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
 MATRIX = ((0.5, -1.0, 2.0, 0.25), (1.5, 0.5, -0.25, -1.0), (-0.75, 1.0, 0.5, 0.125))
 VALUES = ((1.0, -2.0), (0.5, 3.0), (-1.0, 0.25))
@@ -109,6 +118,7 @@ CASES = {
     ],
     "swiglu": [((X, Y), {}), ((W, X), {})],
     "gumbel_softmax": [((X, Y), {}), ((X, W), {"temperature": 0.5})],
+    "top_k_gate": [((X,), {}), ((Y,), {"k": 1}), ((W,), {"k": 3}), (((7.0, 7.5),), {})],
     "info_nce": [((X, MATRIX, 0), {}), ((Y, MATRIX, 2), {"temperature": 4.0})],
 }
 TRUTHS = {
@@ -124,5 +134,6 @@ TRUTHS = {
         swiglu,
         gumbel_softmax,
         info_nce,
+        top_k_gate,
     )
 }
