@@ -277,8 +277,8 @@ def test_the_right_class_keeps_its_bound_as_a_sum_and_not_as_p_minus_1(others, g
     exact = float(-t / (1 + t))
     limit = lookup("cross_entropy").right_class_bound(z, 0, Model.of(FORMATS["float32"]))
     e = np.exp(z)
-    others = np.sum(e[1:], dtype=np.float32)
-    assert abs(float(-others / (1 + others)) - exact) <= limit
+    total = np.sum(e[1:], dtype=np.float32)
+    assert abs(float(-total / (1 + total)) - exact) <= limit
     assert abs(float(-np.sum(e[1:] / np.sum(e))) - exact) <= limit
     assert limit < (2e-5 + 1e-7 * others) * abs(exact)
     p = e[0] / np.sum(e)
