@@ -29,11 +29,12 @@ from ..suites.verdicts import Verdict, Violation, no_result
 from .snippet import snippet
 from .snippet_of_case import script_of
 
-# The columns of the table: an origin, and patterns of short ids.  The naive forms are left out:
-# what they break is known.
+# The columns of the table: an origin, and patterns of short ids.  A subject of another library is
+# in a column by the name of what it requires.  The naive forms are left out: what they break is
+# known.
 ORIGINS: dict[str, tuple[str, ...]] = {
     "softproof": ("kernels:[!n]*",),
-    "NumPy forms": ("textbook:*_shifted",),
+    "NumPy forms": ("textbook:*_shifted", "functions_of_arrays:*"),
     "SciPy": ("scipy.special:*",),
     "scikit-learn": ("sklearn*:*",),
     "PyTorch": ("torch*:*",),
@@ -204,12 +205,13 @@ def origin(subject: Subject) -> str | None:
     Returns
     -------
     str or None
-        A key of ORIGINS; None for one that is left out of the table.
+        A key of ORIGINS, or the distribution that the subject requires; None for one that is left
+        out of the table.
     """
     for name, patterns in ORIGINS.items():
         if any(fnmatch.fnmatchcase(short_id(subject.id), pattern) for pattern in patterns):
             return name
-    return None
+    return next(iter(subject.requires), None)
 
 
 def table(
@@ -256,7 +258,8 @@ def print_table(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
     console
         Where it is printed.
     """
-    columns = [name for name in ORIGINS if any(name in row for row in rows.values())]
+    columns = [*dict.fromkeys([*ORIGINS, *(name for row in rows.values() for name in row)])]
+    columns = [name for name in columns if any(name in row for row in rows.values())]
     printed = Table()
     printed.add_column("case", no_wrap=True)
     for name in columns:

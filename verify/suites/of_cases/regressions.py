@@ -297,6 +297,8 @@ def _poison(
 def _acts(
     probe: CaseProbe, subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch
 ) -> Verdict:
+    for i in range(len(batch.cases)):
+        accuracy.call(subject, definition, fmt, batch.case(i))  # NotApplicable: it takes it not
     (name,) = probe.changed
     both = replace(batch, family=name)
     return _named(batch.family, liveness.check(subject, definition, fmt, both))
