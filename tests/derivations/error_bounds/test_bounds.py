@@ -5,6 +5,7 @@ own arithmetic, with a recursive sum in the accumulator.
 """
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -306,13 +307,45 @@ def test_no_random_row_breaks_a_bound(name, fmt, row):
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
-@pytest.mark.parametrize(("name", "form"), [("sigmoid", "by sign"), ("softplus", "log1p")])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("sigmoid", "by sign"),
+        ("softplus", "log1p"),
+        ("silu", "as published"),
+        ("gelu", "as published"),
+        ("gelu_tanh", "sigmoid"),
+        ("exp", "as published"),
+        ("expm1", "expm1"),
+        ("tanh", "expm1"),
+        ("erf", "as published"),
+    ],
+)
 def test_no_real_breaks_a_bound_of_an_activation(name, form, fmt):
     x = np.concatenate([[0.0, 1e-5, -1e-5], np.linspace(-120, 120, 241)]).astype(fmt.dtype)
     with np.errstate(all="ignore"):
-        computed = lookup(name).forms[form](x, ieee(fmt))
+        computed = lookup(name).forms.get(form, lookup(name).formula)(x, ieee(fmt))
     exact = truth(lookup(name), x, fmt)
     assert np.all(errors(computed, exact) <= bound(name, x, Model.of(fmt)))
+
+
+def gelu_by_erfc(x):
+    """Each operation of x erfc(-x / sqrt 2) / 2 in the format, the constant rounded to it."""
+    gate = np.array([math.erfc(float(v)) for v in -x * x.dtype.type(0.5**0.5)]).astype(x.dtype)
+    return x * (gate / 2)
+
+
+def gelu_by_erf(x):
+    error = np.array([math.erf(float(v)) for v in x * x.dtype.type(0.5**0.5)]).astype(x.dtype)
+    return x * (1 + error) / 2
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_the_bound_of_gelu_admits_what_its_argument_rounds_and_no_cancellation(fmt):
+    x = np.concatenate([np.linspace(-14, 8, 200), [1e-6, -1e-6]]).astype(fmt.dtype)
+    exact, allowed = truth(lookup("gelu"), x, fmt), bound("gelu", x, Model.of(fmt))
+    assert np.all(errors(gelu_by_erfc(x), exact) <= allowed)
+    assert not np.all(errors(gelu_by_erf(x), exact) <= allowed)
 
 
 @pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])

@@ -140,3 +140,9 @@ def info_nce(
     """Compute the cross-entropy of similarities."""
     similarities = np.sum(keys * query[:, None, :], axis=-1) / query.dtype.type(temperature)
     return -_log_softmax(similarities)[np.arange(len(label)), label]
+
+
+@subject("log1p", contract=IN_FORMAT)
+def log1p(x: Array) -> Array:
+    """log(1 + x), by the function of NumPy."""
+    return np.log1p(x)
