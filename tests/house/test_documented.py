@@ -33,6 +33,7 @@ ROOMS = (
     "verify/plots",
     "verify/power",
     "verify/pytest_plugin.py",
+    "verify/register",
     "verify/reports",
     "verify/runs",
     "verify/studies",
