@@ -280,6 +280,12 @@ class Arithmetic:
 
         A ball with numbers of both kinds takes the hull of both.
         """
+        if isinstance(x, np.ndarray) and self.dtype != OBJECT:
+            result, upper = np.empty(x.shape, dtype=self.dtype), x >= 0
+            for part, function in ((upper, nonnegative), (~upper, negative)):
+                if part.any():
+                    result[part] = function(x[part])
+            return result
         if isinstance(x, np.ndarray):
             values = [self.by_sign(v, nonnegative, negative) for v in x.reshape(-1)]
             return self.vector(values).reshape(x.shape)

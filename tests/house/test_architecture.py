@@ -26,7 +26,7 @@ ROOMS = {
         "step_radius h_consistency check_certificate page __init__ claims"
     ),
     "verify": (
-        "oracle inputs cases subjects subjects/isolation subjects/implementations "
+        "oracle inputs cases register subjects subjects/isolation subjects/implementations "
         "subjects/built_in suites runs power studies reports plots bench testing pytest_plugin "
         "claims cli __init__"
     ),

@@ -14,6 +14,7 @@ threshold of running errors encloses the hull, so it holds around the middle for
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,15 +169,17 @@ def enclosed_truth(definition: Definition, case: Case, fmt: Format) -> Truth | N
 def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool) -> Truth:
     """The truth by balls, as ``truth`` has it."""
     formulas = (definition.formula, *definition.forms.values())
-    precision = fmt.precision + GUARD_BITS + 24
+    # An exact 0 is decided where a ball around it is far below the least number of the format.
+    to_decide_zero = min(64 + GUARD_BITS - fmt.tiny_exponent, MOST_BITS_AT_FIRST)
+    precision = max(fmt.precision + GUARD_BITS + 24, to_decide_zero)
     before: list[NDArray[Any]] = []  # the balls of each formula at a lower precision
     while precision <= MAX_PRECISION:
         enclosed = []
         for formula in formulas:
             with flint.ctx.workprec(precision):
                 enclosed.append(evaluate(definition, formula, case, balls()))
-                found = [round_ball(x, fmt, precision > TIE_BITS) for x in enclosed[-1]]
-            if (decided := _all(found)) is not None:
+                decided = _all(round_ball(x, fmt, precision > TIE_BITS) for x in enclosed[-1])
+            if decided is not None:
                 if cross_check:
                     bits = 2 * precision + 64 + _bits_before_the_point(case)
                     _demand_witness(definition, case, fmt, decided, bits)
@@ -188,7 +191,7 @@ def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool
                     flint.arb(x.mid()) if hull else x
                     for x, hull in zip(balls_of_a_formula, hulls, strict=True)
                 ]
-                if (decided := _all([round_ball(x, fmt, True) for x in middles])) is not None:
+                if (decided := _all(round_ball(x, fmt, True) for x in middles)) is not None:
                     return assemble(decided, (len(decided),), fmt)
         before = enclosed
         stuck = bool(as_wide) and all(hulls.any() for hulls in as_wide)
@@ -199,10 +202,14 @@ def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool
     )
 
 
-def _all(found: list[Rounding | None]) -> list[Rounding] | None:
-    """The roundings, where all are decided."""
-    decided = [rounding for rounding in found if rounding is not None]
-    return decided if len(decided) == len(found) else None
+def _all(found: Iterable[Rounding | None]) -> list[Rounding] | None:
+    """The roundings, where all are decided; after the first that is not none is looked at."""
+    decided = []
+    for rounding in found:
+        if rounding is None:
+            return None
+        decided.append(rounding)
+    return decided
 
 
 def _as_wide(enclosed: NDArray[Any], before: NDArray[Any], fmt: Format) -> NDArray[np.bool_]:
@@ -235,6 +242,7 @@ def _bits_before_the_point(case: Case) -> int:
     return max(math.frexp(largest)[1], 0)
 
 
+MOST_BITS_AT_FIRST = 256
 MOST_KEPT = 4096  # truths, for the other subjects of a run
 
 

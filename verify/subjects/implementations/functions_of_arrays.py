@@ -149,3 +149,9 @@ def top_k_gate(logits: Array, k: int = 2) -> tuple[NDArray[np.int64], Array]:
     chosen = np.take_along_axis(logits, indices, axis=-1)
     e = np.exp(chosen - chosen[..., :1])
     return indices, e / np.sum(e, axis=-1, keepdims=True)
+
+
+@subject("log1p", contract=IN_FORMAT)
+def log1p(x: Array) -> Array:
+    """log(1 + x), by the function of NumPy."""
+    return np.log1p(x)

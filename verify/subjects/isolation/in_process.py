@@ -377,7 +377,8 @@ class Process:
         environment, self._mark = marked_environment()
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
-            env=environment,
+            # While they wait, threads of OpenMP sleep, not spin: others need the cores.
+            env={"OMP_WAIT_POLICY": "PASSIVE", **environment},
             pass_fds=[theirs.fileno(), for_worker],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

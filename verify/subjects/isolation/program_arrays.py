@@ -48,6 +48,31 @@ def to_hex(value: float) -> str:
     return mantissa.rstrip("0").rstrip(".") + p + exponent if p else mantissa
 
 
+def in_hex(array: Array) -> list[str]:
+    """Write real numbers as ``to_hex`` does, each distinct one once: long rows repeat few numbers.
+
+    Parameters
+    ----------
+    array
+        Numbers of a floating-point format.
+
+    Returns
+    -------
+    list of str
+        A text for each entry, in C order.
+
+    Examples
+    --------
+    >>> in_hex(np.float32([1, -0.0, 0, 1]))
+    ['0x1p+0', '-0x0p+0', '0x0p+0', '0x1p+0']
+    """
+    wide = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
+    bits = wide.view(np.int64)  # which tell 0 from -0
+    distinct, first = np.unique(bits, return_index=True)
+    texts = dict(zip(distinct.tolist(), map(to_hex, wide[first].tolist()), strict=True))
+    return [texts[b] for b in bits.tolist()]
+
+
 def written(array: Array, encoding: str) -> bytes:
     """Write the entries of an array as a program reads them.
 
@@ -74,7 +99,7 @@ def written(array: Array, encoding: str) -> bytes:
     if array.dtype.kind in "biu":
         words = [str(int(entry)) for entry in flat.tolist()]
     else:
-        words = [to_hex(value) for value in flat.astype(np.float64).tolist()]
+        words = in_hex(flat)
     return f"{' '.join(words)}\n".encode()
 
 
@@ -209,11 +234,16 @@ def numbers(
         data = talk.take(count * fmt.dtype.itemsize)
         return np.frombuffer(data, dtype=fmt.dtype).reshape(shape)
     values: list[float] = []
+    known: dict[bytes, float] = {}  # a long array repeats few numbers
     while len(values) < count:
-        for token in talk.words(count - len(values)):
+        tokens = talk.words(count - len(values))
+        for token in dict.fromkeys(tokens):
             if token in (b"end", b"gradient", b"result"):
-                raise WrongResult(f"{what} ended after {len(values)} numbers of {count}")
-            values.append(parsed(token, fmt))
+                before = len(values) + tokens.index(token)
+                raise WrongResult(f"{what} ended after {before} numbers of {count}")
+            if token not in known:
+                known[token] = parsed(token, fmt)
+        values += [known[token] for token in tokens]
     return np.array(values).astype(fmt.dtype).reshape(shape)
 
 
