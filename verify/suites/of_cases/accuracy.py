@@ -31,7 +31,7 @@ MOST_WITNESSED = (
 )
 NO_BOUND = (
     "no bound is known of what a right implementation may give there, for what it computes on the "
-    "way may leave the range of the format"
+    "way may leave the range of the format, or be by algorithms of no class that is fixed"
 )
 
 
