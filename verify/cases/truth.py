@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.choices import chooses
 from ...derivations.definition import Definition, Formula
 from ..oracle.enclosure_arithmetic import EnclosureArithmetic
 from ..oracle.enclosures import Enclosure
@@ -81,7 +82,7 @@ def _outputs(definition: Definition, formula: Formula, case: Case, xp: Any) -> l
 def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
     """The shape of each output at a case."""
     signature = definition.signature
-    sizes = case.sizes(signature)
+    sizes = case.sizes(signature) | definition.counted(case.parameters)
     return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
 
 
@@ -114,6 +115,8 @@ def truth(
 
     Raises
     ------
+    ValueError
+        The definition chooses, as the k largest: it has a set of truths (``cases.choices``).
     OracleError
         The oracles disagree, or MAX_PRECISION bits decide nothing, not even a hull: the definition
         may be singular there, as layer normalisation without eps is where all numbers are equal.
@@ -124,6 +127,11 @@ def truth(
     >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
     array([0.6931472], dtype=float32)
     """
+    if chooses(definition):
+        raise ValueError(
+            f"{definition.name} chooses, so that several results may be right; ask for the truth "
+            "of the numbers at a choice, by cases.choices.with_choice"
+        )
     found = enclosed_truth(definition, case, fmt) if fast else None
     if found is None:
         return _by_balls(definition, case, fmt, cross_check)

@@ -130,6 +130,16 @@ def multiplied_by_the_temperature(query, keys, label, xp, temperature=1.0):
     return lookup("info_nce").formula(query * xp.number(temperature), keys, label, xp)
 
 
+def softmax_over_all(logits, xp, k=2):
+    chosen = xp.largest(logits, k)
+    return chosen, xp.softmax(logits)[chosen]
+
+
+def weights_by_index(logits, xp, k=2):
+    chosen = xp.largest(logits, k)
+    return chosen, xp.softmax(logits[np.sort(chosen)])
+
+
 def gelu_by_the_sigmoid(x, xp):
     return x * xp.sigmoid(xp.number(1.702) * x)
 
@@ -186,6 +196,8 @@ def unlicensed_shift(z, xp):
         ("swiglu", gate_on_the_other),
         ("gumbel_softmax", noise_not_divided),
         ("info_nce", multiplied_by_the_temperature),
+        ("top_k_gate", softmax_over_all),
+        ("top_k_gate", weights_by_index),
         ("gelu", gelu_by_the_sigmoid),
         ("gelu", gelu_without_the_root_of_two),
         ("gelu_tanh", gelu_tanh_without_the_cube),

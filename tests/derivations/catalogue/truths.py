@@ -89,6 +89,15 @@ def info_nce(query, keys, label, temperature=1.0):
     return [-MP.log(softmax([s / MP.mpf(temperature) for s in products(keys, query)])[label])]
 
 
+def top_k_gate(logits, k=2):
+    """The indices by selection, one largest after another, and the softmax over them."""
+    chosen = []
+    for _ in range(k):
+        left = [i for i in range(len(logits)) if i not in chosen]
+        chosen.append(max(left, key=lambda i: logits[i]))
+    return [*chosen, *softmax([logits[i] for i in chosen])]
+
+
 # --- of one real ---
 
 
@@ -173,6 +182,7 @@ CASES = {
     ],
     "swiglu": [((X, Y), {}), ((W, X), {})],
     "gumbel_softmax": [((X, Y), {}), ((X, W), {"temperature": 0.5})],
+    "top_k_gate": [((X,), {}), ((Y,), {"k": 1}), ((W,), {"k": 3}), (((7.0, 7.5),), {})],
     "info_nce": [((X, MATRIX, 0), {}), ((Y, MATRIX, 2), {"temperature": 4.0})],
     **{name: [((x,), {}) for x in REALS] for name in OF_ONE_REAL},
     "normal_cdf": [((x,), {}) for x in REALS] + [((-1.5,), {"beta": 2.0})],
@@ -193,6 +203,7 @@ TRUTHS = {
         swiglu,
         gumbel_softmax,
         info_nce,
+        top_k_gate,
         sigmoid,
         softplus,
         normal_cdf,

@@ -47,17 +47,17 @@ def softmax(z, accumulator):
     return e / recursive_sum(e, accumulator)
 
 
-def losers(z, accumulator):
+def others(z, accumulator):
     others = np.delete(z, np.argmax(z))
     return recursive_sum(np.exp(others - np.max(z)), accumulator)
 
 
 def log_softmax(z, accumulator):
-    return -((np.max(z) - z) + np.log1p(losers(z, accumulator)))
+    return -((np.max(z) - z) + np.log1p(others(z, accumulator)))
 
 
 def logsumexp(z, accumulator):
-    return np.max(z) + np.log1p(losers(z, accumulator))
+    return np.max(z) + np.log1p(others(z, accumulator))
 
 
 def targets(z, label, smoothing):
@@ -69,9 +69,9 @@ def targets(z, label, smoothing):
 def cross_entropy(z, accumulator, label=0, smoothing=0.0):
     d = np.max(z) - z
     if smoothing == 0:
-        return d[label] + np.log1p(losers(z, accumulator))
+        return d[label] + np.log1p(others(z, accumulator))
     smoothed = recursive_sum(targets(z, label, smoothing) * d, accumulator)
-    return smoothed + np.log1p(losers(z, accumulator))
+    return smoothed + np.log1p(others(z, accumulator))
 
 
 def cross_entropy_gradient(z, accumulator, label=0, smoothing=0.0):
@@ -375,11 +375,11 @@ def with_a_coarse_exponential(z, accumulator):
 
 
 def log_softmax_by_log(z, accumulator):
-    return -((np.max(z) - z) + np.log(1 + losers(z, accumulator)))
+    return -((np.max(z) - z) + np.log(1 + others(z, accumulator)))
 
 
 def cross_entropy_by_log(z, accumulator, label=0):
-    return np.max(z) - z[label] + np.log(1 + losers(z, accumulator))
+    return np.max(z) - z[label] + np.log(1 + others(z, accumulator))
 
 
 def cross_entropy_of_probability(z, accumulator, label=0):

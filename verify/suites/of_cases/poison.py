@@ -26,6 +26,7 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
 from ....derivations.signature import Mask, Numbers
 from ...cases.case import Case, CaseBatch
+from ...cases.choices import at_exact_choice
 from ...cases.draw import draw as draw_cases
 from ...cases.draw import families as hazard_families
 from ...cases.truth import output_shapes, truth_once
@@ -188,7 +189,7 @@ def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -
     Balls are asked of both: the fast oracle knows less of the digits below the rounding.
     """
     try:
-        one, two = (truth_once(definition, c, fmt) for c in (case, other))
+        one, two = (truth_once(*at_exact_choice(definition, c), fmt) for c in (case, other))
     except OracleError:
         return False
     return bool(np.array_equal(one.wide, two.wide) and np.array_equal(one.offset, two.offset))
