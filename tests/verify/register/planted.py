@@ -12,6 +12,7 @@ from softproof.verify.subjects.contract import Contract
 
 from tests.verify.register import bugs_of_activations as act
 from tests.verify.register import bugs_of_attention as a
+from tests.verify.register import bugs_of_gates as g
 from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
 
@@ -137,6 +138,10 @@ ACTIVATIONS = [
     ("tanh_polynomial", "tanh", act.few_terms, "accuracy", "reals"),
     ("tanh_gradient_cancels", "tanh", act.slope_cancels, "gradient", "x: reals"),
 ]
+GATES = [
+    ("gate_of_one_shape", g.wrong_from_128_experts_on, "accuracy", "logits: normal"),
+    ("gate_of_nan", g.no_expert_for_nan, "poison", "logits: normal"),
+]
 BITWISE = Contract(summation="any", bitwise_batch="yes")
 PLANTED = [
     *(Planted(case, "attention", f, a.right, *found) for case, f, *found in ATTENTION),
@@ -160,6 +165,7 @@ PLANTED = [
         Planted(case, name, f, getattr(act, name), suite, family)
         for case, name, f, suite, family in ACTIVATIONS
     ),
+    *(Planted(case, "top_k_gate", f, g.top_k_gate, *found) for case, f, *found in GATES),
     *(Planted(*found) for found in LOSSES),
     Planted(
         "output_buffer_of_nan",
