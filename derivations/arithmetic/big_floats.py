@@ -26,7 +26,7 @@ GUARD_BITS = 20
 MOST_KEPT = 4096  # results of a function: long rows are made of few numbers, which come again
 
 
-class Context(mpmath.MPContext):
+class Context(mpmath.MPContext):  # type: ignore[misc]  # mpmath has no types
     """A context whose numbers multiply arrays at once: mpmath would write them out in digits."""
 
     def npconvert(self, x: Any) -> Any:

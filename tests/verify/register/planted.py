@@ -12,6 +12,7 @@ from softproof.verify.subjects.contract import Contract
 
 from tests.verify.register import bugs_of_activations as act
 from tests.verify.register import bugs_of_attention as a
+from tests.verify.register import bugs_of_gates as g
 from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
 
@@ -133,9 +134,13 @@ ACTIVATIONS = [
     ("silu_of_minus_infinity", "silu", act.silu_naive, "overflow", "far_reals"),
     ("gelu_tanh_cancels", "gelu_tanh", act.by_one_plus_tanh, "accuracy", "reals"),
     ("gelu_constant_term", "gelu", act.constant_term, "accuracy", "reals"),
-    ("gelu_gradient_sign", "gelu", act.wrong_sign, "gradient", "x: normal"),
+    ("gelu_gradient_sign", "gelu", act.wrong_sign, "gradient", "x: reals"),
     ("tanh_polynomial", "tanh", act.few_terms, "accuracy", "reals"),
-    ("tanh_gradient_cancels", "tanh", act.slope_cancels, "gradient", "x: normal"),
+    ("tanh_gradient_cancels", "tanh", act.slope_cancels, "gradient", "x: reals"),
+]
+GATES = [
+    ("gate_of_one_shape", g.wrong_from_128_experts_on, "accuracy", "logits: normal"),
+    ("gate_of_nan", g.no_expert_for_nan, "poison", "logits: normal"),
 ]
 BITWISE = Contract(summation="any", bitwise_batch="yes")
 PLANTED = [
@@ -160,6 +165,7 @@ PLANTED = [
         Planted(case, name, f, getattr(act, name), suite, family)
         for case, name, f, suite, family in ACTIVATIONS
     ),
+    *(Planted(case, "top_k_gate", f, g.top_k_gate, *found) for case, f, *found in GATES),
     *(Planted(*found) for found in LOSSES),
     Planted(
         "output_buffer_of_nan",
