@@ -104,6 +104,29 @@ class D(Opaque):
             return sympy.Expr._from_mpmath(mpmath.pcfd(nu, x), prec)
 
 
+def elementary(expression: sympy.Expr) -> sympy.Expr:
+    """Write Phi by erfc and phi by the exponential, of which SymPy knows limits.
+
+    Parameters
+    ----------
+    expression
+        A formula in symbols.
+
+    Returns
+    -------
+    sympy.Expr
+        The same function.
+
+    Examples
+    --------
+    >>> elementary(2 * phi(sympy.Symbol("x")))
+    sqrt(2)*exp(-x**2/2)/sqrt(pi)
+    """
+    return expression.replace(Phi, lambda x: sympy.erfc(-x / sympy.sqrt(2)) / 2).replace(
+        phi, lambda x: sympy.exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)
+    )
+
+
 def is_infinity(x: flint.arb) -> bool:
     """Tell whether a ball is +inf or -inf alone, not an unbounded one.
 

@@ -3,7 +3,7 @@
 from ..definition import Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
 from ..signature import Label, Vector
-from .softmax import exp_of_log_softmax, log1p_of_losers, logsumexp, softmax
+from .softmax import exp_of_log_softmax, log1p_of_other_classes, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 
@@ -49,7 +49,7 @@ def _(logits, label, xp, smoothing=0.0):
 @cross_entropy.second_formula
 @cross_entropy.form("log1p")
 def _(logits, label, xp, smoothing=0.0):
-    d, tail = log1p_of_losers(logits, xp)
+    d, tail = log1p_of_other_classes(logits, xp)
     if smoothing == 0:  # 0 times a masked class is NaN
         return tail - d[label]
     s = xp.number(smoothing)

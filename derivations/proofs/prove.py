@@ -158,8 +158,9 @@ def never_negative(
             product *= log.args[0] ** (c * clear)
         expression = product - 1
     fraction = _fraction(expression)
-    if fraction is None:
-        return False
+    if fraction is None:  # perhaps for an irrational factor
+        factor, rest = expression.as_independent(*expression.free_symbols, as_Add=False)
+        return bool(factor.is_positive) and rest != expression and never_negative(rest)
     return all(
         c >= 0 and all(map(_power_is_not_negative, fraction.numer.ring.symbols, powers))
         for powers, c in [*fraction.numer.terms(), *fraction.denom.terms()]

@@ -60,8 +60,8 @@ class RunningNumber:
     ``holds_zero`` where all of these are there along the last axis, so that one is computed as
     exactly 0; ``most_log_probability`` of logarithms of probabilities, which are computed as at
     most that; ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each
-    sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("exp", z), ("sum exp", z)
-    or ("log sum exp", z).
+    sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("powers of e", z),
+    ("sum exp", z) or ("log sum exp", z).
 
     Raises
     ------

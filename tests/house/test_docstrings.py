@@ -34,6 +34,7 @@ LIBRARIES = {
     "optax": "optax",
     "onnx": "onnxruntime",
     "sklearn": "sklearn",
+    "entmax": "entmax",
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...derivations.arithmetic.reverse_mode import vector_jacobian_product
+from ...derivations.choices import of_numbers
 from ...derivations.definition import Definition, Formula
 from ...derivations.signature import Kind, Matrix, Numbers, Real, Signature, Vector
 from .case import Case
@@ -23,6 +24,16 @@ _known: dict[Any, tuple[Definition, Definition]] = {}
 def cotangents(definition: Definition) -> dict[str, Numbers]:
     """The cotangent of each output, by name, as a further argument.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    dict
+        The kind of each cotangent by its name, in the order of the outputs.
+
     Raises
     ------
     ValueError
@@ -32,7 +43,7 @@ def cotangents(definition: Definition) -> dict[str, Numbers]:
     >>> {name: kind.axes for name, kind in cotangents(lookup("rms_norm")).items()}
     {'cotangent': ('K',)}
     """
-    outputs = definition.signature.outputs
+    outputs = definition.signature.real_outputs
     named = {
         "cotangent" if len(outputs) == 1 else f"cotangent_{name}": _numbers(axes)
         for name, axes in outputs.items()
@@ -58,7 +69,7 @@ def products(
     Parameters
     ----------
     definition
-        The function that is differentiated.
+        The function that is differentiated; of one that chooses, with the choice that is exact.
     wrt
         The arguments to differentiate in, which are the outputs; all real numbers when None.
     count
@@ -75,6 +86,7 @@ def products(
     >>> list(found.signature.arguments), found.signature.outputs
     (['x', 'gain', 'cotangent'], {'x': ('K',), 'gain': ('K',)})
     """
+    definition = of_numbers(definition)
     names = definition.signature.numbers if wrt is None else tuple(wrt)
     key = (id(definition), names, count)
     if key not in _known:  # with the definition, so that its id is not given to another one
@@ -92,12 +104,15 @@ def _products(definition: Definition, wrt: tuple[str, ...], count: int) -> Defin
         family=definition.family,
         source=definition.source,
         signature=Signature(
-            kinds, {name: definition.signature.arguments[name].axes for name in wrt}
+            kinds,
+            {name: definition.signature.arguments[name].axes for name in wrt},
+            definition.signature.counts,
         ),
         formula=_summed(definition, definition.formula, wrt, count),
         parameters=definition.parameters,
         forms={n: _summed(definition, f, wrt, count) for n, f in definition.forms.items()},
         product_bound=definition.product_bound if count == 1 else None,
+        least_sizes=definition.least_sizes,
         declared_in=definition.declared_in,
     )
 
@@ -108,7 +123,20 @@ def _name(name: str, kind: Kind, i: int, count: int) -> str:
 
 
 def joined(definition: Definition, cases: Sequence[Case]) -> Case:
-    """Cases with cotangents as one case of the sum of their products."""
+    """Cases with cotangents as one case of the sum of their products.
+
+    Parameters
+    ----------
+    definition
+        The function that is differentiated.
+    cases
+        Cases of one size, each with its cotangents.
+
+    Returns
+    -------
+    Case
+        Of ``products`` with so many cases.
+    """
     arguments = {**definition.signature.arguments, **cotangents(definition)}
     values = {
         _name(name, kind, i, len(cases)): case.values[name]
@@ -119,7 +147,20 @@ def joined(definition: Definition, cases: Sequence[Case]) -> Case:
 
 
 def asked_at(definition: Definition, case: Case) -> Definition:
-    """What a case is a case of: the products where it has cotangents, else the definition."""
+    """What a case is a case of: the products where it has cotangents, else the definition.
+
+    Parameters
+    ----------
+    definition
+        The function.
+    case
+        A case of it, or of its products.
+
+    Returns
+    -------
+    Definition
+        The function itself, or ``products`` of it.
+    """
     has = not case.values.keys() <= definition.signature.arguments.keys()
     return products(definition) if has else definition
 

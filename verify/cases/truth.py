@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.choices import chooses
 from ...derivations.definition import Definition, Formula
 from ..oracle.enclosure_arithmetic import EnclosureArithmetic
 from ..oracle.enclosures import Enclosure
@@ -49,6 +50,22 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
 
     OracleError where an output has not the shape that is declared, a finding about the definition,
     and where the formula has no value, as an attention to no keys.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    formula
+        One of its forms.
+    case
+        Finite numbers for its arguments.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    array of objects
+        Numbers of that arithmetic.
     """
     flat: list[Any] = []
     for output in _outputs(definition, formula, case, xp):
@@ -79,9 +96,22 @@ def _outputs(definition: Definition, formula: Formula, case: Case, xp: Any) -> l
 
 
 def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
-    """The shape of each output at a case."""
+    """The shape of each output at a case.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Returns
+    -------
+    dict
+        Shape by the name of the output.
+    """
     signature = definition.signature
-    sizes = case.sizes(signature)
+    sizes = case.sizes(signature) | definition.counted(case.parameters)
     return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
 
 
@@ -114,6 +144,8 @@ def truth(
 
     Raises
     ------
+    ValueError
+        The definition chooses, as the k largest: it has a set of truths (``cases.choices``).
     OracleError
         The oracles disagree, or MAX_PRECISION bits decide nothing, not even a hull: the definition
         may be singular there, as layer normalisation without eps is where all numbers are equal.
@@ -124,6 +156,11 @@ def truth(
     >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
     array([0.6931472], dtype=float32)
     """
+    if chooses(definition):
+        raise ValueError(
+            f"{definition.name} chooses, so that several results may be right; ask for the truth "
+            "of the numbers at a choice, by cases.choices.with_choice"
+        )
     found = enclosed_truth(definition, case, fmt) if fast else None
     if found is None:
         return _by_balls(definition, case, fmt, cross_check)
@@ -261,6 +298,21 @@ def truth_once(
     """``truth``, kept for the other subjects of a run and for shrinking.
 
     One that was not cross-checked, or that the fast oracle gave, is not kept for who asks for more.
+
+    Parameters
+    ----------
+    definition, case, fmt, cross_check, fast
+        As for ``truth``.
+
+    Returns
+    -------
+    Truth
+        As ``truth``.
+
+    Raises
+    ------
+    OracleError
+        As ``truth``, also where that was found out before.
     """
     key = (definition.name, id(definition), fmt.name, case.key)
     kept = _truths.get(key)

@@ -19,6 +19,7 @@ Array = NDArray[Any]
 HEX = re.compile(rb"([+-]?)0x([0-9a-f]+)\.?([0-9a-f]*)p([+-]?[0-9]{1,5})", re.IGNORECASE)
 SPECIAL = re.compile(rb"[+-]?(?:nan(?:\(\w*\))?|(inf(?:inity)?))", re.IGNORECASE)
 SIZE = re.compile(r"[0-9]{1,15}")
+WHOLE = re.compile(rb"-?[0-9]{1,18}")
 MOST_AXES = 3
 
 
@@ -244,6 +245,44 @@ def numbers(
                 known[token] = parsed(token, fmt)
         values += [known[token] for token in tokens]
     return np.array(values).astype(fmt.dtype).reshape(shape)
+
+
+def integers(talk: Conversation, what: str, shape: tuple[int, ...], encoding: str) -> Array:
+    """Read an array of whole numbers.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    what
+        What they are, for messages.
+    shape
+        The shape of the array.
+    encoding
+        "raw", where they are int64, or "hex", where they are decimal all the same.
+
+    Returns
+    -------
+    numpy.ndarray
+        The array, of int64.
+
+    Raises
+    ------
+    WrongResult
+        If they are too few, or no whole numbers.
+    """
+    count = math.prod(shape)
+    talk.awaited = f"the {count} numbers of its {what}"
+    if encoding == "raw":
+        return np.frombuffer(talk.take(count * 8), dtype=np.int64).reshape(shape)
+    values: list[int] = []
+    while len(values) < count:
+        for token in talk.words(count - len(values)):
+            if not WHOLE.fullmatch(token):
+                shown = quoted(token.decode(errors="replace"))
+                raise WrongResult(f"wrote {shown} in its {what}, not a whole number")
+            values.append(int(token))
+    return np.array(values, dtype=np.int64).reshape(shape)
 
 
 def parsed(token: bytes, fmt: Format) -> float:

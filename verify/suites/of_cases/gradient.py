@@ -22,34 +22,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
+from ....derivations.choices import chooses, given_choice
 from ....derivations.definition import Definition, Output
 from ....derivations.signature import Numbers
-from ...cases.case import CaseBatch
+from ...cases.case import Case, CaseBatch
+from ...cases.choices import exact_choice, with_choice
 from ...cases.draw import draw as draw_cases
 from ...cases.draw import families as hazard_families
 from ...cases.hazards import Rng, hazards
 from ...cases.products import cotangents, joined, products
 from ...inputs.families import STANDARD
+from ...oracle.rounding import OracleError
 from ...subjects.contract import Contract
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
-from ..verdicts import Verdict, Violation
-from . import accuracy
+from ..verdicts import Undecided, Verdict, Violation
+from . import accuracy, choices
+from .thresholds import model_of
 
 # Hazards that values are asked at, and products are not: of huge numbers most bounds are infinite.
 LEFT_OUT = ("huge",)
+# Of what is tied there are several choices, and each has derivatives of its own.
+TIES = ("constant", "zero", "ties")
 # Of these a quick run draws three batches, one with each kind of cotangent.
 THINNED = ("constant", "ordered", "tiny", "subnormal")
 FEW = (1, 5, 9)
 OF_A_ROW = ("normal", "ties", "spike")  # hazards that rows are asked at
+TIED = "several choices are admissible there, each of which has its own derivatives"
+REALS, NEAR = 64, 8.0  # how many numbers a function of one real is asked at, and up to where
 COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
 
 
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that products are asked at: those of the values but for LEFT_OUT.
 
-    Of definitions of a row those that give vectors are asked: the gradients that come with a loss
-    are judged on rows, and functions of one real have no products to sum.
+    Of definitions that choose those of TIES are left out, too.
+
+    Of definitions of a row those that give vectors are asked at few, and functions of one real at a
+    family of their own: the gradients that come with a loss are judged on rows.
 
     Parameters
     ----------
@@ -68,10 +78,13 @@ def families(definition: Definition) -> tuple[str, ...]:
     ['z: wide']
     """
     named = hazard_families(definition)
+    if definition.elementwise:
+        return (_reals(definition),)
     if definition.of_a_row:
         vector = definition.output is Output.VECTOR
         return tuple(n for n in named if n.rpartition(": ")[2] in OF_A_ROW) if vector else ()
-    return tuple(name for name in named if name.rpartition(": ")[2] not in LEFT_OUT)
+    left_out = (*LEFT_OUT, *(TIES if chooses(definition) else ()))
+    return tuple(name for name in named if name.rpartition(": ")[2] not in left_out)
 
 
 def draw(
@@ -94,6 +107,9 @@ def draw(
     ValueError
         The definition has no such family.
     """
+    if definition.elementwise and family == _reals(definition):
+        yield _at_reals(definition, family, fmt, seed)
+        return
     thinned = rows < STANDARD and family.rpartition(": ")[2] in THINNED
     for i, batch in enumerate(draw_cases(definition, family, fmt, rows, seed)):
         if thinned and i not in FEW:
@@ -102,6 +118,7 @@ def draw(
             [seed, zlib.crc32(f"{definition.name} {family}".encode()), i, 1]
         )
         sizes = batch.cases[0].sizes(definition.signature)
+        sizes |= definition.counted(batch.parameters)
         cases = []
         for case in batch.cases:
             drawn = {
@@ -110,6 +127,28 @@ def draw(
             }
             cases.append(case.with_values(**drawn))
         yield replace(batch, cases=tuple(cases))
+
+
+def _reals(definition: Definition) -> str:
+    """The family of a function of one real."""
+    (name,) = definition.signature.arguments
+    return f"{name}: reals"
+
+
+def _at_reals(definition: Definition, family: str, fmt: Format, seed: int) -> CaseBatch:
+    """Numbers up to NEAR, one in each of REALS equal parts, and half as many of all magnitudes."""
+    (name,) = definition.signature.arguments
+    rng = np.random.default_rng([seed, zlib.crc32(f"{definition.name} {family}".encode()), 2])
+    ends = np.linspace(-NEAR, NEAR, REALS + 1)
+    signs = rng.choice([-1.0, 1.0], REALS // 2)
+    drawn = [rng.uniform(ends[:-1], ends[1:]), signs * 2.0 ** rng.uniform(-24, 6, REALS // 2)]
+    numbers = np.concatenate(drawn).astype(fmt.dtype)
+    cotangents = rng.choice([-1.0, 1.0], numbers.shape).astype(fmt.dtype)
+    cases = (
+        Case({name: np.asarray(x), "cotangent": np.asarray(g)})
+        for x, g in zip(numbers, cotangents, strict=True)
+    )
+    return CaseBatch(family, tuple(cases))
 
 
 def _cotangent(
@@ -178,6 +217,8 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     # What a contract promises in ulp is the accuracy of values.
     contract = replace(subject.contract, ulps={})
     fast = not subject.subject.is_our_kernel
+    if chooses(definition):
+        return _of_one_choice(definition, contract, fmt, batch, found, fast)
     count = len(batch.cases)
     verdicts = []
     if own := [name for name in found if not kinds[name].shared]:
@@ -190,6 +231,40 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         verdicts.append(_judged(summed, contract, fmt, whole, row, fast))
         if count > 1 and verdicts[-1].violations:
             verdicts[-1] = _of_one_case(subject, definition, fmt, batch, verdicts[-1])
+    return Verdict.merge(verdicts)
+
+
+def _of_one_choice(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    found: dict[str, NDArray[Any]],
+    fast: bool,
+) -> Verdict:
+    """The verdict on products where only one choice is admissible: else they are not decided.
+
+    (Of shared arguments nothing is asked: a subject tells only the choice of its values.)
+    """
+    model = model_of(contract, fmt)
+    own = [n for n in found if not definition.signature.arguments[n].shared]
+    asked = products(given_choice(definition), own)
+    verdicts = []
+    for row, case in enumerate(batch.cases):
+        try:
+            indices = exact_choice(definition, case)
+        except OracleError as reason:
+            verdicts.append(Verdict(0, 0.0, [], undecided=(Undecided(row, str(reason)),)))
+            continue
+        if not choices.is_unique(definition, case, indices, model):
+            verdicts.append(Verdict(0, 0.0, [], undecided=(Undecided(row, TIED),)))
+            continue
+        _, at = with_choice(definition, case, indices)
+        numbers = np.concatenate([found[name][row].reshape(-1) for name in own])[None]
+        one = _judged(asked, contract, fmt, replace(batch, cases=(at,)), numbers, fast)
+        violations = [replace(violation, row=row) for violation in one.violations]
+        undecided = tuple(replace(seen, row=row) for seen in one.undecided)
+        verdicts.append(replace(one, violations=violations, undecided=undecided))
     return Verdict.merge(verdicts)
 
 

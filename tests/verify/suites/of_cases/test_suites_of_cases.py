@@ -120,7 +120,12 @@ def label_of_the_case_before(hidden, weight, label, softcap=0.0):
     return right.linear_cross_entropy(hidden, weight, np.roll(label, 1), softcap)
 
 
+def logarithm_of_the_rounded_sum(x):
+    return np.log(1 + x)
+
+
 MISTAKES = [
+    ("log1p", logarithm_of_the_rounded_sum, "accuracy", "x: lognormal"),
     ("rms_norm", eps_outside_the_root, "accuracy", "eps=0.0625"),
     ("rms_norm", eps_outside_the_root, "liveness", "eps"),
     ("rms_norm", eps_forgotten, "liveness", "eps"),
