@@ -11,6 +11,7 @@ import numpy as np
 from . import elementary, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
+from .log_sums import logsumexp
 from .model import Model
 from .numbers import RunningNumber, as_number, finish, rounded
 from .softmax import softmax
@@ -22,7 +23,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
 
     Exact numbers become numbers of this system by ``number`` and ``array``.  The rules and their
     proofs stand in ``numbers``, ``elementary``, ``sigmoids``, ``gaussians``, ``trigonometric``,
-    ``sums``, ``order`` and ``softmax``.
+    ``sums``, ``order``, ``softmax`` and ``log_sums``.
 
     >>> from ..arithmetic.formats import BINARY32
     >>> xp = RunningErrorArithmetic(Model.of(BINARY32))
@@ -57,6 +58,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     descending = staticmethod(order.descending)
     shifted = staticmethod(order.shifted)
     softmax = staticmethod(softmax)
+    logsumexp = staticmethod(logsumexp)
     by_sign = staticmethod(order.by_sign)
     hull = staticmethod(order.hull)
     step = staticmethod(order.step)

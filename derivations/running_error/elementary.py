@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
+from .log_sums import log_of_sum, most_log_probability
 from .numbers import RunningNumber, as_number, finish, rounded, without_error
-from .softmax import log_of_sum, most_log_probability
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -127,7 +127,7 @@ def exp(x: RunningNumber) -> RunningNumber:
 
     Of log p = d - log sum e^d, a row d less its largest, the exact value and the reference are in
     [0, 1], and what is computed in [0, U], U = e^m (1 + c u), log p being computed as at most m
-    (``softmax.most_log_probability``).  So none of the bounds exceeds 1, or U.
+    (``log_sums.most_log_probability``).  So none of the bounds exceeds 1, or U.
     """
     origin, most = x, x.most_log_probability
     x = scaled_argument(x)
@@ -182,7 +182,7 @@ def log(x: RunningNumber) -> RunningNumber:
     """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w.
 
     The logarithm of a sum of exponentials moves by no more than their exponents do, which is the
-    sharper bound where these are off by much (``softmax.log_of_sum``): then that one holds as well.
+    sharper bound where these are off by much (``log_sums.log_of_sum``): then that one holds, too.
     """
     with quiet():
         value = np.log(x.value)

@@ -1,4 +1,4 @@
-"""Softmax, and the logarithm of a sum of exponentials, of numbers with running errors.
+"""Softmax of numbers with running errors.
 
 Numerator and divisor move together, so the error of a quotient of the two, each with its own bound,
 would be far too large for a peaked row.  In the formulas D_j = v_j - max v, p = softmax(v), r_j and
@@ -45,7 +45,8 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, H, quiet
-from .model import Model, largest, underflow, unit_roundoff
+from .log_sums import blocks_of, exponent, logsumexp, rescaling_of
+from .model import largest, underflow, unit_roundoff
 from .numbers import RunningNumber, finish
 from .storage import stored_scores
 
@@ -58,8 +59,6 @@ class _Row:
     masked: Any
     probability: Array  # p
     log_probability: Array
-    log_sum: Array  # of e^D
-    top: Array
     widest: Array  # W
     slack: Array  # max(r + w)
     certain: Any  # masked for sure, so an exact 0
@@ -109,8 +108,6 @@ def _row(z: RunningNumber) -> _Row:
         masked,
         exponentials / total,
         difference - np.log(total),
-        np.log(total),
-        top,
         np.max(z.reference_radius, axis=-1, keepdims=True),
         slack,
         certain,
@@ -140,28 +137,12 @@ def _times(terms: Array, factor: Any) -> Array:
     return np.where(terms > 0, terms * factor, 0.0)
 
 
-def _exponent(relative: float) -> float:
-    """|log(1 + e)| for |e| <= relative, at most."""
-    return float(-np.log1p(-relative)) if relative < 1 else np.inf
-
-
-def _blocks(model: Model, count: int) -> int:
-    """How often a row of an online softmax is rescaled at most."""
-    return -(-count // model.online_block) if model.online_block else 0
-
-
-def _rescaling(model: Model, blocks: int) -> float:
-    """The exponent of that: an exponential and a product each time."""
-    each = _exponent(model.elementary * model.u) + _exponent(model.u)
-    return blocks * each if blocks else 0.0
-
-
 def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     """r of a quotient of exponential and sum, in one pass or online."""
     model, count = z.model, z.shape[-1]
-    u, of_exp = model.u, _exponent(model.elementary * model.u)
-    blocks = _blocks(model, count)
-    rescaling = _rescaling(model, blocks)
+    u, of_exp = model.u, exponent(model.elementary * model.u)
+    blocks = blocks_of(model, count)
+    rescaling = rescaling_of(model, blocks)
     lost_argument = 2 * model.half_subnormal if model.exponent_argument or model.flushes else 0.0
     rounding = u * (1 + model.exponent_argument) * row.reach * (1 + u)
     t = (z.error + rounding + of_exp + rescaling + lost_argument) * UP
@@ -183,9 +164,9 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
     if blocks:
         inside = int(model.heights(count, min(count, model.online_block)))
         heights = max(heights, inside + blocks - 1)
-    summing = heights * _exponent(model.v)
-    dividing = _exponent(model.division * u)
-    converting = _exponent(u) if model.converts_sums else 0.0
+    summing = heights * exponent(model.v)
+    dividing = exponent(model.division * u)
+    converting = exponent(u) if model.converts_sums else 0.0
     least = np.exp(-(of_exp + rescaling))  # of the sum
     times = 1 + blocks
     below = count * times * model.function_underflow + blocks * count * model.half_subnormal
@@ -213,115 +194,14 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
 def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
     """r of e^(z - L), L = max + log(sum), where nothing cancels between numerator and divisor.
 
-    L is off by max r, as log-sum-exp is 1-Lipschitz; by log(1 + sum q_j (e^a_j - 1)) of the
-    exponentials, a_j their own errors; by the sum; by c u of the logarithm of the sum (and an
-    absolute error where that is declared); by u |L| of the last addition.  Then e_k = r_k + that +
-    u |z_k - L| + [c] is an exponent of p_k.
+    With l the error of L (``log_sums``), e_k = r_k + l + u |z_k - L| + [c] is an exponent of p_k.
     """
-    model, count = z.model, z.shape[-1]
-    u, of_exp = model.u, _exponent(model.elementary * model.u)
-    worst = np.max(z.error, axis=-1, keepdims=True)
-    rescaling = _rescaling(model, _blocks(model, count))
-    own = u * (1 + model.exponent_argument) * row.reach * (1 + u) + of_exp + rescaling
-    own = np.where(row.certain, 0.0, own)
-    terms = np.where(
-        own < 1,
-        row.grown(2 * row.widest) * np.expm1(np.minimum(own, 1.0)),
-        row.grown(2 * row.widest + own),
-    )
-    below = (
-        count * (model.function_underflow + model.flushed_addition) / np.exp(-of_exp - rescaling)
-    )
-    if not below < 1:
-        return np.full(z.shape, np.inf)
-    exponentials = np.log1p(np.sum(terms, axis=-1, keepdims=True) * (1 + 1e-9)) + count * 2.0**-52
-    summing = int(model.heights(count, count)) * _exponent(model.v) - np.log1p(-below)
-    converting = _exponent(u) if model.converts_sums else 0.0
-    off = (exponentials + summing + converting) * UP
-    logarithm = row.log_sum + 2 * (row.widest + worst) + off
-    off = off + (model.elementary * logarithm + model.absolute) * u + model.function_underflow
-    off = off + u * (np.abs(row.top) + row.slack + logarithm + off)
+    model = z.model
+    u, of_exp = model.u, exponent(model.elementary * model.u)
+    off = logsumexp(z).error[..., None]
     size = np.where(np.isfinite(row.log_probability), np.abs(row.log_probability), 0.0)
-    reach = size + 2 * row.widest + z.error + worst + off
+    reach = size + 2 * row.widest + z.error + off
     argument = u * (1 + model.exponent_argument) * reach * (1 + u) + 2 * model.half_subnormal
-    e = (z.error + worst + off + argument + of_exp) * UP
+    e = (z.error + off + argument + of_exp) * UP
     moved = np.where(e < 1, high * np.expm1(np.minimum(e, 1.0)), high * np.exp(e))
     return (moved + model.function_underflow) * UP
-
-
-def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
-    """Bounds d, w, r of log S, S the sum of computed exponentials of z along the last axis.
-
-    Log-sum-exp is 1-Lipschitz in the maximum norm: if every exponent moves by at most c, so does
-    log S.  So d is the largest d_j, w the largest w_j, and r the largest r_j and what the
-    exponentials ([c], each), the sum (h log(1 / (1 - v))), a conversion, and exponentials below the
-    normal range make of log S: n ``function_underflow`` over the least S that is possible.  In d
-    and w, binary64 rounds S by (n + 32) h and what it makes of the exponents.
-
-    The least S is e^(max v - w - r - [c]), of the largest alone.  Of numbers less their computed
-    maximum one is computed as exactly 0, whatever their errors: there S is at least e^-[c].
-
-    Nothing may overflow.  What is less its computed maximum is computed as at most 0, so S is at
-    most n e^[c]; otherwise S is at most n e^(max v + w + r), which the accumulator must hold.
-
-    Parameters
-    ----------
-    z
-        The exponents.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        d, w and r, without the last axis.
-    """
-    model, count = z.model, z.shape[-1]
-    if not count:
-        return (np.full(z.shape[:-1], np.inf),) * 3
-    with quiet():
-        d, w, r = (np.max(part, axis=-1) for part in z.parts()[1:])
-        top = np.max(z.value, axis=-1)
-        reach = np.max(np.abs(np.where(z.value == -np.inf, 0.0, z.value)), axis=-1)
-        evaluation = ((count + 32) * H + 2.0**-50 * reach) * UP
-        of_exp = _exponent(model.elementary * model.u)
-        summing = int(model.heights(count, count)) * _exponent(model.v)
-        converting = _exponent(model.u) if model.converts_sums else 0.0
-        lowest = 0.0 if z.holds_zero else np.minimum(top - w - r, 0.0)
-        least = np.exp(lowest - of_exp) * (1 - 2.0**-40)
-        below = count * (model.function_underflow + model.flushed_addition) / least
-        added = of_exp + summing + converting - np.log1p(-np.minimum(below, 1.0))
-        most = np.where(z.is_shifted, 0.0, top + w + r) + of_exp + summing + np.log(count)
-        limit = np.log(min(largest(model.accumulator), largest(model.operations)))
-        fits = most < limit * (1 - 2.0**-40)
-        return d + evaluation, w + evaluation, np.where(fits, (r + added) * UP, np.inf)
-
-
-def most_log_probability(d: RunningNumber) -> float | None:
-    """Bound from above what d - log sum e^d is computed as, d a vector less its largest.
-
-    Each entry of d is computed as at most 0, and one as exactly 0, so the sum of exponentials as at
-    least e^-s: s = [c] of the exponential, the additions, the conversion, and what exponentials
-    below the normal range lose.  The logarithm is then computed as at least -l, l = s (1 + c u) and
-    the absolute errors, and the difference as at most l (1 + u).
-
-    Parameters
-    ----------
-    d
-        The vector.
-
-    Returns
-    -------
-    float or None
-        The bound; None for what is no vector less its largest, and where errors are not finite.
-    """
-    model, count = d.model, d.size
-    if not d.holds_zero or d.ndim != 1:
-        return None
-    of_exp = _exponent(model.elementary * model.u)
-    below = count * (model.function_underflow + model.flushed_addition) * np.exp(of_exp) * UP
-    if not (below < 1 and np.isfinite(d.error).all()):
-        return None
-    s = of_exp + int(model.heights(count, count)) * _exponent(model.v) - np.log1p(-below)
-    s += _exponent(model.u) if model.converts_sums else 0.0
-    lost = model.function_underflow + model.absolute * model.u
-    least = s * (1 + model.elementary * model.u) + lost + model.flushed
-    return float((least * (1 + model.u) + model.flushed + model.half_subnormal) * UP)

@@ -505,6 +505,22 @@ def test_softmax_of_rows(xp):
     np.testing.assert_allclose(floats(rows), [exact, exact], rtol=tolerance)
 
 
+@SYSTEMS
+def test_logsumexp_of_rows(xp):
+    exact = float(MP.log(sum(MP.exp(v) for v in Z)))
+    tolerance = 8 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.logsumexp(xp.vector(Z))), exact, rtol=tolerance)
+    rows = xp.logsumexp(xp.array([Z, [v + 1 for v in Z]]))
+    np.testing.assert_allclose(floats(rows), [exact, exact + 1], rtol=tolerance)
+
+
+@NUMBERS
+def test_logsumexp_of_large_and_masked_scores(xp):
+    assert float(xp.logsumexp(xp.vector([-np.inf, 32768, -32768]))) == 32768
+    assert np.isnan(float(xp.logsumexp(xp.vector([1, np.inf]))))
+    assert np.isnan(float(xp.logsumexp(xp.vector([-np.inf, -np.inf]))))
+
+
 @NUMBERS
 def test_softmax_of_large_and_masked_scores(xp):
     p = floats(xp.softmax(xp.vector([60000, -np.inf, 60000, -60000])))
