@@ -14,9 +14,11 @@ from . import (
     linear_losses,
     noisy_softmax,
     normalisation,
+    policy_losses,
     projections,
     softmax,
     stablemax,
+    transport,
 )
 
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "lookup",
     "noisy_softmax",
     "normalisation",
+    "policy_losses",
     "projections",
     "softmax",
     "stablemax",
+    "transport",
 ]
 
 

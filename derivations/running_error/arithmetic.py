@@ -11,10 +11,10 @@ import numpy as np
 from . import elementary, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
-from .log_sums import logsumexp
 from .model import Model
 from .numbers import RunningNumber, as_number, finish, rounded
-from .softmax import softmax
+from .roots import root
+from .softmax import logsumexp, softmax
 from .storage import either, kept
 
 
@@ -23,7 +23,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
 
     Exact numbers become numbers of this system by ``number`` and ``array``.  The rules and their
     proofs stand in ``numbers``, ``elementary``, ``sigmoids``, ``gaussians``, ``trigonometric``,
-    ``sums``, ``order``, ``softmax`` and ``log_sums``.
+    ``sums``, ``order``, ``roots`` and ``softmax``.
 
     >>> from ..arithmetic.formats import BINARY32
     >>> xp = RunningErrorArithmetic(Model.of(BINARY32))
@@ -129,6 +129,10 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     def dot(self, a: Any, b: Any) -> RunningNumber:
         """The product of vectors and matrices."""
         return sums.dot(self.model, self.array(a), self.array(b))
+
+    def root(self, f: Callable[[Any], Any], low: Any, high: Any) -> RunningNumber:
+        """The zero of a function between two points."""
+        return root(self.model, f, low, high)
 
     def outer(self, a: Any, b: Any) -> RunningNumber:
         """All products of the entries of two vectors."""

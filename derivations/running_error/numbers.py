@@ -56,7 +56,7 @@ class RunningNumber:
     elsewhere.
 
     What a number was made from is kept where a later rule is sharper for it (``log_of_sum`` in
-    ``log_sums``): ``is_shifted`` of numbers less their largest, so computed as at most 0, and
+    ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0, and
     ``holds_zero`` where all of these are there along the last axis, so that one is computed as
     exactly 0; ``most_log_probability`` of logarithms of probabilities, which are computed as at
     most that; ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each

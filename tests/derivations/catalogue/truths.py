@@ -3,19 +3,12 @@
 ``TRUTHS`` by name; ``CASES`` are arguments and parameters at which forms are held against them.
 """
 
-import mpmath
-
-MP = mpmath.MPContext()
-MP.dps = 50
+from tests.derivations.catalogue import truths_of_losses
+from tests.derivations.catalogue.truths_of_losses import MP, softmax
 
 
 def root_mean_square(x, eps):
     return MP.sqrt(sum(v * v for v in x) / len(x) + eps)
-
-
-def softmax(z):
-    total = sum(MP.exp(v) for v in z)
-    return [MP.exp(v) / total for v in z]
 
 
 def products(matrix, vector):
@@ -126,3 +119,5 @@ TRUTHS = {
         info_nce,
     )
 }
+CASES |= truths_of_losses.CASES
+TRUTHS |= truths_of_losses.TRUTHS

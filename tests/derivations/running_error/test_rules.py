@@ -374,3 +374,79 @@ def test_nothing_is_known_of_logsumexp_where_all_scores_are_masked_or_one_is_inf
     assert np.isinf(xp.logsumexp(rows).error).tolist() == [True, True, False]
     with pytest.raises(ValueError, match="zero-size"):
         xp.logsumexp(xp.zeros((0,)))
+
+
+@pytest.mark.parametrize("y", [0.5, 2.0, 3.0])
+def test_a_power_of_what_may_be_zero_has_a_bound_where_it_is_not_negative_or_the_power_whole(y):
+    rng, model = np.random.default_rng(9), MODELS["float32"]
+    xp = RunningErrorArithmetic(model)
+    closest, found = 0.0, 0
+    for trial in range(200):
+        v, w = rng.uniform(-1, 1) * 2.0**-20, abs(rng.standard_normal()) * 2.0**-21
+        r = abs(rng.standard_normal()) * 2.0**-19
+        signed = trial % 2 == 0
+        x = number(model, v, w, r)
+        power = xp.pow(x if signed else xp.positive_part(x), xp.number(y))
+        if signed and y == 0.5:
+            continue
+        found += 1
+        for reference, computed in corners(rng, v, w, r):
+            a, b = (x if signed else max(x, M(0)) for x in (reference, computed))
+            exact, moved = (x ** int(y) if y > 1 else MP.sqrt(x) for x in (a, b))
+            moved *= 1 + M(8 * model.u)
+            assert abs(exact - M(power.value[0])) <= M(power.reference_radius[0])
+            if power.error[0] > 0:
+                closest = max(closest, float(abs(moved - exact) / M(power.error[0])))
+            else:
+                assert moved == exact
+    assert found >= 100
+    assert 0.4 < closest <= 1
+
+
+def test_a_power_of_what_may_be_negative_has_no_bound_unless_the_power_is_whole():
+    xp = RunningErrorArithmetic(MODELS["float32"])
+    x = number(xp.model, 0.0, 0.0, 1.0)
+    assert np.isinf(xp.pow(x, xp.number(0.5)).error)
+    assert np.isfinite(xp.pow(x, xp.number(3)).error)
+    assert np.isinf(xp.pow(xp.positive_part(x), xp.number(-1)).error)
+
+
+def test_the_zero_of_a_function_is_within_its_bounds_and_comes_close():
+    """Of a x^3 + x = b, at corners of a and b; an implementation errs in the value as well."""
+    rng, model = np.random.default_rng(12), MODELS["float32"]
+    xp = RunningErrorArithmetic(model)
+    closest = {"radius": 0.0, "error": 0.0}
+    for _ in range(40):
+        a, b = (number(model, *drawn(rng, (-3, 3), positive=True)[:1], w, r)[0] for w, r in OFF)
+        found = xp.root(lambda t, a=a, b=b: a * t * t * t + t - b, xp.number(0), b + 1)
+
+        def zero(x, y):
+            low, high = M(0), y + 1
+            for _ in range(150):
+                middle = (low + high) / 2
+                low, high = (middle, high) if x * middle**3 + middle < y else (low, middle)
+            return low
+
+        for s, t in ((1, -1), (-1, 1)):
+            wide = [
+                M(float(x.value)) + i * M(float(x.reference_radius)) for x, i in ((a, s), (b, t))
+            ]
+            moved = [
+                v + i * M(float(x.error)) for v, x, i in zip(wide, (a, b), (s, t), strict=True)
+            ]
+            exact = zero(*wide)
+            off = abs(exact - M(float(found.value))) / M(float(found.reference_radius))
+            closest["radius"] = max(closest["radius"], float(off))
+            off = abs(zero(*moved) - exact) / M(float(found.error))
+            closest["error"] = max(closest["error"], float(off))
+    assert 0.4 < closest["radius"] <= 1
+    assert 0.25 < closest["error"] <= 1
+
+
+OFF = ((2.0**-30, 2.0**-18), (2.0**-31, 2.0**-19))
+
+
+def test_of_a_function_whose_sign_is_never_sure_the_zero_is_not_known():
+    xp = RunningErrorArithmetic(MODELS["float32"])
+    lost = number(xp.model, 0.5, 0.0, np.inf)[0]
+    assert np.isinf(xp.root(lambda t: t - lost, xp.number(-(2.0**90)), xp.number(2.0**90)).error)
