@@ -9,7 +9,7 @@ LESSONS := $(wildcard notebooks/[0-9]_*.py)
 BUILT := $(LESSONS:notebooks/%.py=build/notebooks/%.ipynb)
 SOURCES := $(wildcard notebooks/*.py) $(shell find kernels derivations verify -name '*.py')
 
-.PHONY: verify conformance test check notebooks docs browser clean
+.PHONY: verify conformance test check lint types pytest notebooks docs browser clean
 
 # What a first minute shows: does it work here, and what does it find?
 FIRST := softmax log_softmax cross_entropy --dtype float32 --suite accuracy --suite special-values
@@ -32,20 +32,27 @@ conformance: .venv/installed
 	$(BIN)/softproof verify log_softmax cross_entropy --subject 'softproof.kernels:*' --logits verify/data/digits.npz
 	$(BIN)/softproof radius verify/data/digits.npz verify/data/digits.npz
 
+# Lint and types are checked beside the tests: mypy keeps one core busy, and the tests would wait.
 test: .venv/installed .venv/checkout/softproof browser
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
-	@# Stealing leaves nearly every file with one process, which makes its fixtures once, and ends
-	@# all processes at the same time, which handing out whole files does not.
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(MAKE) --no-print-directory --jobs=3 lint types pytest FOLDER=.
 
 # What a contributor runs while working: lint, types, and the tests of one folder of the packages.
 FOLDER ?= .
 check: .venv/installed .venv/checkout/softproof
+	$(MAKE) --no-print-directory --jobs=3 lint types pytest
+
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	MYPYPATH=.venv/checkout $(BIN)/mypy -p softproof.kernels -p softproof.derivations -p softproof.verify
+
+# Each of the tests' many commands is a process of its own: it finds our modules compiled.
+pytest:
+	$(BIN)/python -m compileall -q -j 0 kernels derivations verify
+	@# Stealing leaves nearly every file with one process, which makes its fixtures once, and ends
+	@# all processes at the same time, which handing out whole files does not.
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/$(FOLDER)
 
 # What is built already, from what is unchanged, is kept: an interrupted build goes on.

@@ -9,11 +9,25 @@ from . import error_bounds, step_radius  # declare what is proven with the defin
 from .catalogue import lookup
 from .definition import REGISTRY, Definition, Output, define, definitions_of_a_row
 from .proofs.prove import Proof, prove
-from .signature import Integer, Label, Labels, Mask, Matrix, Parameter, Real, Signature, Vector
+from .signature import (
+    Count,
+    Indices,
+    Integer,
+    Label,
+    Labels,
+    Mask,
+    Matrix,
+    Parameter,
+    Real,
+    Signature,
+    Vector,
+)
 
 __all__ = [
     "REGISTRY",
+    "Count",
     "Definition",
+    "Indices",
     "Integer",
     "Label",
     "Labels",

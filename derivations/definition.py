@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .signature import VALUE, Axes, Kind, Label, Signature
+from .signature import VALUE, Axes, Count, Indices, Kind, Label, Signature
 from .signature import Parameter as Parameter
 
 Formula = Callable[..., Any]
@@ -161,6 +161,7 @@ class Definition:
     relations: list[Relation] = field(default_factory=list)
     loss: Formula | None = None
     charts: Formula | None = None
+    least_sizes: Callable[..., Mapping[str, int]] | None = None
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -186,6 +187,38 @@ class Definition:
     def labelled(self) -> bool:
         """Whether the function takes the index of the right class."""
         return any(isinstance(kind, Label) for kind in self.signature.arguments.values())
+
+    def settings(self, changed: Mapping[str, float]) -> dict[str, float | None]:
+        """The value of each parameter, as a formula takes it: its default where none is given."""
+        given = {name: p.default for name, p in self.parameters.items()} | dict(changed)
+        return {n: v if v is None else self.parameters[n].exact(v) for n, v in given.items()}
+
+    def counted(self, changed: Mapping[str, float]) -> dict[str, int]:
+        """The sizes of the axes that parameters count, where some have not their defaults."""
+        settings = self.settings(changed)
+        return {name: int(settings[name] or 0) for name in self.signature.counts}
+
+    def at_least(self, changed: Mapping[str, float]) -> dict[str, int]:
+        """The least size of each axis that has one, where some parameters have not their defaults.
+
+        An axis may have no entry where it has none.
+        """
+        return dict(self.least_sizes(**self.settings(changed))) if self.least_sizes else {}
+
+    def long_enough(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> dict[str, int]:
+        """Sizes of axes, each raised to the least that it has to be."""
+        least = self.at_least(changed)
+        return {axis: max(size, least.get(axis, size)) for axis, size in sizes.items()}
+
+    def misfit(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> str:
+        """Why axes cannot have such sizes where parameters have such values; "" if they can."""
+        for axis, least in self.at_least(changed).items():
+            if sizes[axis] < least:
+                return f"{axis} has {sizes[axis]} entries; there have to be {least} or more"
+        for axis, count in self.counted(changed).items():
+            if sizes.get(axis, count) != count:
+                return f"{axis} has {sizes[axis]} entries, and the parameter {axis} is {count}"
+        return ""
 
     @property
     def output(self) -> Output:
@@ -256,22 +289,24 @@ def define(
     family: str,
     source: str,
     arguments: Mapping[str, Kind],
-    output: Axes | Mapping[str, Axes] = (),
+    output: Axes | Mapping[str, Axes | Indices] = (),
     facts: tuple[Fact, ...] = (),
     parameters: Mapping[str, Parameter] | None = None,
     breakpoint_at_zero: bool = False,
     partition_function: bool = False,
     two_class_case_of: str | None = None,
     collapse_parts: tuple[CollapsePart, ...] = (),
+    least_sizes: Callable[..., Mapping[str, int]] | None = None,
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
     ``arguments``: by name, each of a kind of ``signature``.  ``output``: the axes of the result,
-    such as () or ("n", "d"), or those of each result by name, where the formula gives a tuple.
+    such as () or ("n", "d"), or those of each result by name, where the formula gives a tuple;
+    ``Indices`` of a result that chooses, which stand before all real ones.
     ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
     go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
     logits, so its Taylor radius along a line is that of the partition function.
-    ``two_class_case_of`` and ``collapse_parts``: as in ``Definition``.
+    ``two_class_case_of``, ``collapse_parts`` and ``least_sizes``: as in ``Definition``.
     ValueError when the name is taken, the formula has no docstring, its parameters are not the
     arguments, ``xp`` and the parameters in this order, or the signature makes no sense.
     """
@@ -283,7 +318,8 @@ def define(
         if not inspect.getdoc(formula):
             raise ValueError(f"definition {name!r} has no docstring; say in one line what it is")
         try:
-            signature = Signature(_arguments(arguments), _outputs(output))
+            counts = tuple(n for n, p in (parameters or {}).items() if isinstance(p, Count))
+            signature = Signature(_arguments(arguments), _outputs(output), counts)
         except ValueError as error:
             raise ValueError(f"definition {name!r}: {error}") from None
         _demand_parameters(formula, signature, parameters or {}, name)
@@ -299,6 +335,7 @@ def define(
             partition_function=partition_function,
             two_class_case_of=two_class_case_of,
             collapse_parts=collapse_parts,
+            least_sizes=least_sizes,
         )
         return REGISTRY[name]
 
@@ -319,7 +356,7 @@ def _arguments(arguments: Any) -> Mapping[str, Kind]:
     return arguments
 
 
-def _outputs(output: Any) -> dict[str, Axes]:
+def _outputs(output: Any) -> dict[str, Axes | Indices]:
     """The axes of the outputs, by name."""
     if isinstance(output, str):
         raise ValueError(f"the output is {output!r}; give a tuple of axes, as ({output!r},)")

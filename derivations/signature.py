@@ -167,14 +167,56 @@ class Parameter:
             if value is not None and not self.lower <= value <= self.upper:
                 raise ValueError(f"the {what} {value} is outside [{self.lower}, {self.upper}]")
 
+    def exact(self, value: float) -> float:
+        """A value as a formula takes it."""
+        return value
+
+
+@dataclass(frozen=True)
+class Count(Parameter):
+    """A parameter that is a whole number, which may be the size of an axis of the outputs.
+
+    ValueError where the default or a value is no whole number.
+
+    >>> Count(2, 1, 64, values=(1, 3)).exact(3.0)
+    3
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for value in (self.default, *self.values):
+            if value is None or value != int(value):
+                raise ValueError(f"{value} is given for a count; give whole numbers")
+
+    def exact(self, value: float) -> int:
+        """A value as an int, however it was written; ValueError where it is no whole number."""
+        if value != int(value):
+            raise ValueError(f"{value:g} is no whole number, and this parameter is a count")
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Indices:
+    """An output that chooses: indices along one axis, all different, each into another axis.
+
+    A formula takes the choice by ``xp.largest``, and where entries are tied several choices are
+    right: the results are a set, and any member is admissible.
+    """
+
+    axis: str
+    into: str
+
 
 @dataclass(frozen=True)
 class Signature:
     """The arguments of a definition by name, in order, and the axes of its outputs by name.
 
+    ``indices``: of outputs that are indices, the axis that they are indices into.  ``counts``: the
+    names of parameters that are sizes of axes, which outputs may have, too.
+
     ValueError, which names the argument or the output, for an axis that is no identifier, an index
-    into an axis that no argument has, a bound that is no axis, an output along an axis that no
-    argument has, or no arguments.
+    into an axis that no argument has, a bound that is no axis, an output along an axis that neither
+    an argument has nor a parameter counts, or no arguments.
 
     >>> signature = Signature({"w": Matrix("K", "d"), "h": Vector("d"), "label": Label("K")})
     >>> signature.axes, signature.numbers, signature.rank
@@ -183,12 +225,22 @@ class Signature:
 
     arguments: Mapping[str, Kind]
     outputs: Mapping[str, Axes]
+    indices: Mapping[str, str]
+    counts: tuple[str, ...]
 
     def __init__(
-        self, arguments: Mapping[str, Kind], outputs: Mapping[str, Axes] | None = None
+        self,
+        arguments: Mapping[str, Kind],
+        outputs: Mapping[str, Axes | Indices] | None = None,
+        counts: tuple[str, ...] = (),
     ) -> None:
+        given = dict(outputs or {VALUE: ()})
+        axes = {n: (o.axis,) if isinstance(o, Indices) else o for n, o in given.items()}
+        into = {name: o.into for name, o in given.items() if isinstance(o, Indices)}
         object.__setattr__(self, "arguments", dict(arguments))
-        object.__setattr__(self, "outputs", dict(outputs or {VALUE: ()}))
+        object.__setattr__(self, "outputs", axes)
+        object.__setattr__(self, "indices", into)
+        object.__setattr__(self, "counts", counts)
         self._demand_sense()
 
     def _demand_sense(self) -> None:
@@ -216,10 +268,16 @@ class Signature:
                 )
         for name, axes in self.outputs.items():
             for axis in axes:
-                if axis not in self.axes:
+                if axis not in (*self.axes, *self.counts):
                     raise ValueError(f"output {name!r} has the axis {axis!r}; {known}")
             if len(axes) > 2:
                 raise ValueError(f"output {name!r} has {len(axes)} axes; it may have two")
+            if name in self.indices and self.indices[name] not in self.axes:
+                raise ValueError(f"output {name!r} indexes {self.indices[name]!r}; {known}")
+        if [*self.indices] not in ([], [*self.outputs][:1]):
+            raise ValueError("indices stand behind other outputs; give one, as the first output")
+        if not self.real_outputs:
+            raise ValueError("all outputs are indices; give the entries that they choose, too")
 
     @property
     def axes(self) -> Axes:
@@ -231,6 +289,11 @@ class Signature:
     def numbers(self) -> tuple[str, ...]:
         """The names of the arguments that are real numbers."""
         return tuple(n for n, kind in self.arguments.items() if isinstance(kind, Numbers))
+
+    @property
+    def real_outputs(self) -> dict[str, Axes]:
+        """The outputs that are real numbers, which rounding errors, facts and slopes speak of."""
+        return {name: axes for name, axes in self.outputs.items() if name not in self.indices}
 
     @property
     def rank(self) -> int:

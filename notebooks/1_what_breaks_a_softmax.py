@@ -108,16 +108,16 @@ assert scipy.special.log_softmax(row)[0] == 0
 assert log_softmax(row)[0] == exact.rounded[0] == np.float32(-4.1399375e-08)
 
 # %% [markdown]
-# It takes only one winner, and any number of losers. Add 50 000 of them to a 1, one by one: each is
-# absorbed on its own, and a total of 0.002 is never seen. (NumPy's own `sum` adds in blocks, and
-# gets away with it; a loop over the classes, as in many a kernel, does not.)
+# It takes only one winner, and any number of other classes. Add 50 000 of them to a 1, one by one:
+# each is absorbed on its own, and a total of 0.002 is never seen. (NumPy's own `sum` adds blocks,
+# and gets away with it; a loop over the classes, as in many a kernel, does not.)
 
 # %%
-losers = 50_000
-terms = np.exp(np.full(losers, -17.0)).astype(np.float32)
+others = 50_000
+terms = np.exp(np.full(others, -17.0)).astype(np.float32)
 total = np.cumsum(np.concatenate([np.ones(1, np.float32), terms]))[-1]  # one by one
-logits = np.concatenate([np.zeros(1), np.full(losers, -17.0)]).astype(np.float32)
-loss = math.log1p(losers * math.exp(-17))
+logits = np.concatenate([np.zeros(1), np.full(others, -17.0)]).astype(np.float32)
+loss = math.log1p(others * math.exp(-17))
 print(f"loss from the sum, one by one: {math.log(total):.6f}")
 print(f"logsumexp:                     {logsumexp(logits):.6f}")
 print(f"cross_entropy:                 {cross_entropy(logits[None], [0])[0]:.6f}")

@@ -54,7 +54,7 @@ def careful_softmax(x):
     return (e / np.array(total).reshape(-1, 1)).astype(x.dtype)
 
 
-def _losers(row):
+def _other_classes(row):
     lead = int(np.argmax(row))
     return math.log1p(math.fsum(map(math.exp, (np.delete(row, lead) - row[lead]).tolist())))
 
@@ -64,7 +64,7 @@ def _careful(x, finish):
     results = []
     for row in x.astype(np.float64):
         governed = np.isnan(row).any() or np.isposinf(row).any() or not np.isfinite(row).any()
-        rest = math.nan if governed else _losers(row)
+        rest = math.nan if governed else _other_classes(row)
         results.append(finish(row, rest))
     return np.array(results).astype(x.dtype)
 

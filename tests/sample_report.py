@@ -78,7 +78,7 @@ COLLAPSE = {
     "classes": 2,
     "leader": "first",
     "gap": 16.63553237915039,
-    "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
+    "cause": "1 absorbs the other classes one by one in a float32 sum: 24 ln 2",
     "lost": [[1e-4, 8.25], [0.01, 13.2], [0.5, 16.5]],
     "share": None,
     "logits": ["0x0p+0", "-0x1.0a2b24p+4"],

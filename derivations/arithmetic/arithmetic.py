@@ -221,6 +221,21 @@ class Arithmetic:
 
     # --- largest, piecewise, softmax ---
 
+    def largest(self, scores: Any, count: int) -> Any:
+        """The indices of the largest entries of a vector, so many, the largest first.
+
+        A choice jumps where entries are tied, and any among them is right: a formula returns it as
+        its first result, which its definition declares as ``Indices``.  Exact entries that are
+        equal keep their order here.  NoValue where balls overlap; ValueError for symbols that
+        cannot be compared, and where there are not so many entries.
+        """
+        if not 0 <= count <= len(scores):
+            raise ValueError(f"the {count} largest of {len(scores)} entries; give as many")
+        first, last = self.ranks(scores)
+        if any(not scores[i].is_exact() for i in np.flatnonzero(first != last)):
+            raise NoValue("which entries are the largest is not decided")
+        return np.argsort(first, kind="stable")[:count]
+
     def max(self, values: Any, axis: int | None = None) -> Any:
         """The largest of the values, of all or along an axis; ValueError where there is none."""
         return self._reduced(self.maximum, values, axis)
@@ -265,6 +280,12 @@ class Arithmetic:
 
         A ball with numbers of both kinds takes the hull of both.
         """
+        if isinstance(x, np.ndarray) and self.dtype != OBJECT:
+            result, upper = np.empty(x.shape, dtype=self.dtype), x >= 0
+            for part, function in ((upper, nonnegative), (~upper, negative)):
+                if part.any():
+                    result[part] = function(x[part])
+            return result
         if isinstance(x, np.ndarray):
             values = [self.by_sign(v, nonnegative, negative) for v in x.reshape(-1)]
             return self.vector(values).reshape(x.shape)

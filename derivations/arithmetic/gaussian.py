@@ -104,6 +104,29 @@ class D(Opaque):
             return sympy.Expr._from_mpmath(mpmath.pcfd(nu, x), prec)
 
 
+def elementary(expression: sympy.Expr) -> sympy.Expr:
+    """Write Phi by erfc and phi by the exponential, of which SymPy knows limits.
+
+    Parameters
+    ----------
+    expression
+        A formula in symbols.
+
+    Returns
+    -------
+    sympy.Expr
+        The same function.
+
+    Examples
+    --------
+    >>> elementary(2 * phi(sympy.Symbol("x")))
+    sqrt(2)*exp(-x**2/2)/sqrt(pi)
+    """
+    return expression.replace(Phi, lambda x: sympy.erfc(-x / sympy.sqrt(2)) / 2).replace(
+        phi, lambda x: sympy.exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)
+    )
+
+
 def is_infinity(x: flint.arb) -> bool:
     """Tell whether a ball is +inf or -inf alone, not an unbounded one.
 
@@ -328,7 +351,9 @@ def float_normal_pdf(x: float) -> float:
 
 
 def float_scaled_cylinder(nu: Fraction, x: float) -> float:
-    """Compute e^(-x^2/4) D_nu(x), rounded from 64 bits to binary64.
+    """Compute e^(-x^2/4) D_nu(x), rounded to binary64 from 64 bits or more.
+
+    Balls take a tenth of the time of mpmath, which answers where they do not decide.
 
     Parameters
     ----------
@@ -342,4 +367,11 @@ def float_scaled_cylinder(nu: Fraction, x: float) -> float:
     float
         The value; NaN for NaN.
     """
-    return math.nan if math.isnan(x) else float(big_scaled_cylinder(WIDE)(nu, WIDE.mpf(x)))
+    if math.isnan(x):
+        return math.nan
+    if abs(x) < FAR:
+        with flint.ctx.workprec(128):
+            value = ball_scaled_cylinder(nu, flint.arb(x))
+        if value.rel_accuracy_bits() >= 64:
+            return float(value.mid())
+    return float(big_scaled_cylinder(WIDE)(nu, WIDE.mpf(x)))

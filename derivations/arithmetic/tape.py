@@ -279,6 +279,10 @@ class Tape:
         """Places are no numbers, and have no slopes."""
         return self.below.ranks(self.value_of(a))
 
+    def largest(self, scores: Any, count: int) -> Any:
+        """Indices are no numbers, and have no slopes."""
+        return self.below.largest(self.value_of(scores), count)
+
     # --- pieces ---
 
     def maximum(self, a: Any, b: Any) -> Any:

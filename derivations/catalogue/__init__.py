@@ -10,7 +10,9 @@ from . import (
     comp_sum,
     contrastive_losses,
     divergences,
+    elementary_functions,
     gated_activations,
+    gates,
     linear_losses,
     noisy_softmax,
     normalisation,
@@ -18,7 +20,6 @@ from . import (
     projections,
     softmax,
     stablemax,
-    transport,
 )
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "comp_sum",
     "contrastive_losses",
     "divergences",
+    "elementary_functions",
     "gated_activations",
+    "gates",
     "linear_losses",
     "lookup",
     "noisy_softmax",
@@ -37,7 +40,6 @@ __all__ = [
     "projections",
     "softmax",
     "stablemax",
-    "transport",
 ]
 
 

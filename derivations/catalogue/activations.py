@@ -136,3 +136,115 @@ def _(x, xp, beta=1.0):
         return xp.scaled_cylinder(Fraction(-2), t) * xp.normal_pdf(xp.number(0)) / beta
 
     return xp.by_sign(x, lambda v: v + excess(beta * v), lambda v: excess(-beta * v))
+
+
+HENDRYCKS_GIMPEL = (
+    "Hendrycks, Gimpel 2016, Gaussian Error Linear Units, arXiv 1606.08415, section 2"
+)
+ABOVE_ITS_REFLECTION = Identity("f(x) - f(-x) = x", lambda f, x: f(x) - f(-x) - x)
+
+
+@define(
+    family="activations",
+    source=HENDRYCKS_GIMPEL,
+    arguments={"x": Real()},
+    facts=(ABOVE_ITS_REFLECTION,),
+)
+def gelu(x, xp):
+    """GELU x Phi(x), Phi the distribution function of the normal distribution."""
+    return x * xp.normal_cdf(x)
+
+
+@gelu.derivative
+def _(x, xp):
+    return xp.normal_cdf(x) + x * xp.normal_pdf(x)
+
+
+@gelu.form("erf")
+def _(x, xp):
+    """x (1 + erf(x / sqrt 2)) / 2, as in the paper: the sum cancels on the left."""
+    return x * (1 + xp.erf(x / xp.sqrt(xp.number(2)))) / 2
+
+
+@gelu.second_formula
+@gelu.form("parabolic cylinder")
+def _(x, xp):
+    """With t = |x|, t Phi(-t) = phi(t) - e^(-t^2/4) D_{-2}(t) phi(0): it cancels near 0."""
+
+    def tail(t):
+        return xp.normal_pdf(t) - xp.scaled_cylinder(Fraction(-2), t) * xp.normal_pdf(xp.number(0))
+
+    return xp.by_sign(x, lambda v: v - tail(v), lambda v: 0 - tail(-v))
+
+
+@gelu.relation("x normal_cdf(x)", to="normal_cdf")
+def _(phi, x, xp):
+    return x * phi
+
+
+CUBIC = Fraction(44715, 1_000_000)
+
+
+def _tanh_argument(x, xp):
+    """The argument sqrt(2 / pi) (x + 0.044715 x^3) of tanh."""
+    return xp.sqrt(2 / xp.pi) * (x + xp.number(CUBIC) * (x * x * x))
+
+
+@define(
+    family="activations",
+    source=HENDRYCKS_GIMPEL + ", the approximation by tanh",
+    arguments={"x": Real()},
+    facts=(ABOVE_ITS_REFLECTION,),
+)
+def gelu_tanh(x, xp):
+    """Tanh-GELU x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2; the sum cancels on the left."""
+    return x * (1 + xp.tanh(_tanh_argument(x, xp))) / 2
+
+
+@gelu_tanh.derivative
+def _(x, xp):
+    p = xp.sigmoid(2 * _tanh_argument(x, xp))
+    slope = xp.sqrt(2 / xp.pi) * (1 + 3 * xp.number(CUBIC) * (x * x))
+    return p + 2 * x * p * (1 - p) * slope
+
+
+@gelu_tanh.second_formula
+@gelu_tanh.form("sigmoid")
+def _(x, xp):
+    """x sigmoid(2 u), as (1 + tanh u) / 2 = sigmoid(2 u): nothing cancels."""
+    return x * xp.sigmoid(2 * _tanh_argument(x, xp))
+
+
+@define(
+    family="activations",
+    source="Elfwing, Uchibe, Doya 2018, Neural Networks 107, arXiv 1702.03118, section 2",
+    arguments={"x": Real()},
+    facts=(ABOVE_ITS_REFLECTION,),
+)
+def silu(x, xp):
+    """SiLU, or Swish, x sigmoid(x)."""
+    return x * xp.sigmoid(x)
+
+
+@silu.derivative
+def _(x, xp):
+    p = sigmoid(x, xp)
+    return p * (1 + x * (1 - p))
+
+
+@silu.form("quotient")
+def _(x, xp):
+    """x / (1 + e^-x): 0 where e^-x overflows."""
+    return x / (1 + xp.exp(-x))
+
+
+@silu.second_formula
+@silu.form("tanh")
+def _(x, xp):
+    """x (1 + tanh(x / 2)) / 2: the sum cancels on the left."""
+    return x * (1 + xp.tanh(x / 2)) / 2
+
+
+@silu.relation("x sigmoid(x)", to="sigmoid")
+def _(p, x, xp):
+    return x * p

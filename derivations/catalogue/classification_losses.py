@@ -6,7 +6,7 @@ from ..definition import Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
 from ..proofs.facts_of_arguments import At, ReducesTo
 from ..signature import Label, Vector
-from .softmax import exp_of_log_softmax, log1p_of_losers, logsumexp, softmax
+from .softmax import exp_of_log_softmax, log1p_of_other_classes, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 
@@ -52,7 +52,7 @@ def _(logits, label, xp, smoothing=0.0):
 @cross_entropy.second_formula
 @cross_entropy.form("log1p")
 def _(logits, label, xp, smoothing=0.0):
-    d, tail = log1p_of_losers(logits, xp)
+    d, tail = log1p_of_other_classes(logits, xp)
     if smoothing == 0:  # 0 times a masked class is NaN
         return tail - d[label]
     s = xp.number(smoothing)
@@ -107,6 +107,15 @@ def focal_loss(logits, label, xp, gamma=2.0):
     total = xp.sum(e)
     others = xp.sum(e[np.arange(len(logits)) != label]) / total
     return xp.pow(others, xp.number(gamma)) * (xp.log(total) - d[label])
+
+
+@focal_loss.derivative
+def _(logits, label, xp, gamma=2.0):
+    """(m^gamma + gamma m^(gamma - 1) p_y c) (p - e_y), m = 1 - p_y and c = -log p_y."""
+    p, exponent = xp.softmax(logits), xp.number(gamma)
+    missed = xp.sum(p[np.arange(len(logits)) != label])
+    slope = exponent * xp.pow(missed, exponent - 1) * (p[label] * -xp.log(p[label]))
+    return xp.put(p, label, -missed) * (xp.pow(missed, exponent) + slope)
 
 
 @focal_loss.form("1 - p")

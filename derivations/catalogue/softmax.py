@@ -62,7 +62,7 @@ def _(logits, xp):
 @softmax.second_formula
 def _(logits, xp):
     """e^(d_i - log1p(sum of the others' e^d)): no quotient, and a shift of its own."""
-    d, tail = log1p_of_losers(logits, xp)
+    d, tail = log1p_of_other_classes(logits, xp)
     return xp.exp(d - tail)
 
 
@@ -99,7 +99,7 @@ def _(logits, xp):
     return m + xp.log(xp.sum(xp.exp(logits - m)))
 
 
-def log1p_of_losers(logits, xp):
+def log1p_of_other_classes(logits, xp):
     """Distances z - m to the first maximum m, and log1p of the sum of e^(z - m) over the others.
 
     log(1 + T) rounds 1 + T and loses a small T; log1p(T) keeps it.  (For numbers, not symbols.)
@@ -112,7 +112,7 @@ def log1p_of_losers(logits, xp):
 @logsumexp.second_formula
 @logsumexp.form("log1p")
 def _(logits, xp):
-    _, tail = log1p_of_losers(logits, xp)
+    _, tail = log1p_of_other_classes(logits, xp)
     return xp.max(logits) + tail
 
 
@@ -177,7 +177,7 @@ def _(logits, xp):
 @log_softmax.second_formula
 @log_softmax.form("log1p")
 def _(logits, xp):
-    d, tail = log1p_of_losers(logits, xp)
+    d, tail = log1p_of_other_classes(logits, xp)
     return d - tail
 
 

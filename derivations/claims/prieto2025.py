@@ -97,14 +97,14 @@ def absorption(offset: int = 0) -> Verdict:
     )
 
 
-def _sum_in_float32(gap: float, losers: int) -> float:
+def _sum_in_float32(gap: float, others: int) -> float:
     total, term = np.float32(1), np.exp(np.float32(-gap))
-    return float(np.add.accumulate(np.concatenate([[total], np.full(losers, term)]))[-1])
+    return float(np.add.accumulate(np.concatenate([[total], np.full(others, term)]))[-1])
 
 
 @claim(
-    "With 50 000 classes and g = 17 in float32, adding the losers one by one gives the loss 0, "
-    "where the truth is 2e-3.",
+    "With 50 000 classes and g = 17 in float32, adding the other classes one by one gives the "
+    "loss 0, where the truth is 2e-3.",
     GROKKING,
     "on absorption errors",
     COMPUTATION,

@@ -4,12 +4,21 @@ One module for each family of the catalogue; importing this package declares the
 definitions.
 """
 
-from . import activations, classification_losses, comp_sum, normalisation, softmax, stablemax
+from . import (
+    activations,
+    classification_losses,
+    comp_sum,
+    elementary_functions,
+    normalisation,
+    softmax,
+    stablemax,
+)
 
 __all__ = [
     "activations",
     "classification_losses",
     "comp_sum",
+    "elementary_functions",
     "normalisation",
     "softmax",
     "stablemax",

@@ -111,3 +111,69 @@ def ria(x: Vector, model: Model, beta: float = 1.0) -> Bound:
     excess = each(lambda v: float_scaled_cylinder(-4 * HALF, v), t) / np.sqrt(2 * np.pi) / beta
     error = gaussian_tail(t, excess, 4, model)
     return _by_sign(x, excess, np.maximum(x, 0) + excess, error, model)
+
+
+@error_bound("silu", form="as published")
+def silu(x: Vector, model: Model) -> Bound:
+    """SiLU x sigmoid(x), as it is written.
+
+    Exponent: [2 c + 2] of the sigmoid, whose absolute error is multiplied by x, and [1] of the
+    product.
+    """
+    size = np.abs(x)
+    t, small = np.minimum(size, FARTHEST), np.exp(-size)
+    value = np.where(x < 0, t * small, _relu(x)) / (1 + small)
+    exponent = model.exponent(2 * model.elementary + 3)
+    return _of_a_gate(size, value, exponent, model)
+
+
+def _relu(x: Vector) -> Vector:
+    return np.maximum(x, 0)
+
+
+def _of_a_gate(size: Vector, value: Vector, exponent: Vector, model: Model) -> Bound:
+    """The product of a number with a gate, whose own underflow it multiplies.
+
+    Beyond FARTHEST the gate is 0, or 1, in every format, and underflow is none of its errors.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = np.where(value > 0, value * np.expm1(exponent), 0.0)
+        lost = model.underflow * np.minimum(size, FARTHEST) * np.exp(np.minimum(exponent, 1.0))
+    return Bound(value, relative + lost + model.underflow)
+
+
+@error_bound("gelu", form="as published")
+def gelu(x: Vector, model: Model) -> Bound:
+    """GELU x Phi(x), with Phi(x) = erfc(-x / sqrt 2) / 2.
+
+    Exponent: x / sqrt 2 rounds twice.  For x < 0, t = |x|, that is [2 (1 + t^2)] of Phi, as
+    t phi(t) <= (1 + t^2) Phi(-t) (Mills' ratio: DLMF 7.8.2); for x >= 0 it is [1], as x phi(x) <=
+    Phi(x) / 2.  [2 c] of Phi, and [1] of the product.
+    """
+    size = np.abs(x)
+    t = np.minimum(size, FARTHEST)
+    tail = each(lambda v: float_normal_cdf(-v), t)
+    value = np.where(x < 0, t * tail, _relu(x) * (1 - tail))
+    of_the_argument = np.where(x < 0, 2 * (1 + t * t), 1.0)
+    exponent = model.exponent(of_the_argument + 2 * model.elementary + 1)
+    return _of_a_gate(size, value, exponent, model)
+
+
+@error_bound("gelu_tanh", form="sigmoid")
+def gelu_tanh(x: Vector, model: Model) -> Bound:
+    """Tanh-GELU x sigmoid(s), s = 2 sqrt(2 / pi) (x + 0.044715 x^3).
+
+    s is off by [7]: two constants, two products of the cube, its product with 0.044715, a sum of
+    terms of one sign, and the last product.  (log sigmoid)' = 1 - sigmoid <= 1, which makes
+    [7 |s|] for s < 0; for s >= 0, s (1 - sigmoid(s)) <= 0.2785 makes [7 * 0.2785] <= [2] at a
+    neighbouring s, and [4] where [7] doubles it at most.  [2 c + 2] of the sigmoid, [1] of the
+    product.  (Where the cube overflows, the sigmoid is 0 or 1, as the exact one rounds to.)
+    """
+    size = np.abs(x)
+    t = np.minimum(size, FARTHEST)
+    s = 2 * np.sqrt(2 / np.pi) * (t + 0.044715 * t * t * t)
+    small = np.exp(-s)
+    value = np.where(x < 0, t * small, _relu(x)) / (1 + small)
+    of_the_argument = np.where(x < 0, 7 * s, 4.0)
+    exponent = model.exponent(of_the_argument + 2 * model.elementary + 3)
+    return _of_a_gate(size, value, exponent, model)

@@ -208,12 +208,11 @@ def causes(fmt: Format, others: int) -> list[Cause]:
     found = []
     for wide in _accumulators(fmt):
         p, bits = wide.precision, f"{wide.precision} ln 2"
-        single = f"1 absorbs the losers one by one in a {wide.name} sum: {bits}"
+        single = f"1 absorbs the other classes one by one in a {wide.name} sum: {bits}"
         found.append(Cause(absorption_gap(p), single))
         if others > 1:
-            together = (
-                f"1 absorbs all losers, added up before, in {wide.name}: {bits} + ln {others}"
-            )
+            before = f"1 absorbs all other classes, added up before, in {wide.name}"
+            together = f"{before}: {bits} + ln {others}"
             found.append(Cause(absorption_gap(p, others), together))
     p, tail = fmt.precision, f" + ln {others}" if others > 1 else ""
     rounded = f"the probability is rounded to {fmt.name} before 1 is subtracted: {p + 1} ln 2{tail}"
@@ -224,11 +223,13 @@ def causes(fmt: Format, others: int) -> list[Cause]:
         flushed = f"e^-gap below the normal range of {wide.name} is taken for 0"
         found.append(Cause(underflow_gap(wide, flushes=True), flushed))
         if others > 1:
-            underflown = f"the sum of all losers underflows in {wide.name}"
+            underflown = f"the sum of all other classes underflows in {wide.name}"
             exponent = 1 - wide.tiny_exponent
             text = f"{underflown}: {exponent} ln 2 + ln {others}"
             found.append(Cause(underflow_gap(wide, others), text))
-            below = f"the sum of all losers below the normal range of {wide.name} is taken for 0"
+            below = (
+                f"the sum of all other classes below the normal range of {wide.name} is taken for 0"
+            )
             text = f"{below}: {-wide.emin} ln 2 + ln {others}"
             found.append(Cause(underflow_gap(wide, others, flushes=True), text))
     return found
@@ -256,9 +257,9 @@ def explain(gap: float, fmt: Format, others: int) -> str:
     Examples
     --------
     >>> explain(16.635532, BINARY32, 1)
-    '1 absorbs the losers one by one in a float32 sum: 24 ln 2'
+    '1 absorbs the other classes one by one in a float32 sum: 24 ln 2'
     >>> explain(20.0, BINARY32, 999)
-    '1 absorbs blocks of about 29 losers in a float32 sum: 24 ln 2 + ln 29'
+    '1 absorbs blocks of about 29 other classes in a float32 sum: 24 ln 2 + ln 29'
     >>> explain(4.0, BINARY32, 1)
     'no sum absorbs it so early'
     """
@@ -271,7 +272,7 @@ def explain(gap: float, fmt: Format, others: int) -> str:
         if low <= gap <= high + spacing:
             block = round(math.exp(gap - absorption_gap(wide.precision)))
             return (
-                f"1 absorbs blocks of about {block} losers in a {wide.name} sum: "
+                f"1 absorbs blocks of about {block} other classes in a {wide.name} sum: "
                 f"{wide.precision} ln 2 + ln {block}"
             )
     early = gap < absorption_gap(fmt.precision)

@@ -256,12 +256,14 @@ def _of_one_real(definition: Definition) -> Iterator[Section]:
     (value,) = plain.value()
     known = [words for function, words in NAMED.items() if value.has(function)]
     yield Section("Definition", "; ".join(known), [Equation(sympy.Symbol("f"), value)])
-    p = sympy.Symbol("p", positive=True)
+    p, q = sympy.symbols("p q", positive=True)
     e = sympy.Dummy(positive=True)
     for title, order in (("First derivative", 1), ("Second derivative", 2)):
         derivative = sympy.diff(value, X, order)
         if definition.breakpoint_at_zero:
             short = _slope(value, order)
+        elif (power := _curved_power(derivative)) is not None:  # it is q / (1 - q)
+            short = _shortest([derivative.xreplace({power: q / (1 - q)})])
         else:  # e^x = p / (1 - p), p the logistic function
             (at_log,) = plain.value([sympy.log(e)])
             for _ in range(order):
@@ -271,7 +273,16 @@ def _of_one_real(definition: Definition) -> Iterator[Section]:
         equations = [Equation(sympy.Symbol("f" + "'" * order), short)]
         if short.has(p):
             equations.append(Equation(p, 1 / (1 + sympy.exp(-X))))
+        if short.has(q):
+            equations.append(Equation(q, 1 / (1 + 1 / power)))
         yield Section(title, "", equations)
+
+
+def _curved_power(expression: sympy.Expr) -> sympy.Expr | None:
+    """The only exponential of an expression, where its exponent is not linear; None elsewhere."""
+    powers = [*expression.atoms(sympy.exp)]
+    curved = len(powers) == 1 and sympy.diff(powers[0].args[0], X, 2) != 0
+    return powers[0] if curved else None
 
 
 def _slope(piecewise: sympy.Piecewise, order: int) -> sympy.Piecewise:

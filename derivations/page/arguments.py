@@ -1,6 +1,7 @@
 """What is printed of a function of several arguments: its formula and its gradient, in symbols.
 
-Every axis has LENGTH entries, and masks keep all.  The gradient is by reverse mode over symbols,
+Every axis has LENGTH entries, and masks keep all.  Of a definition that chooses the first entries
+are chosen, beside which there is one more.  The gradient is by reverse mode over symbols,
 the same code that gives it in balls and in floating point.
 """
 
@@ -16,10 +17,11 @@ import sympy
 
 from ..arithmetic.reverse_mode import vector_jacobian_product
 from ..arithmetic.symbols import symbols
+from ..choices import choice_of, chooses, given_choice
 from ..definition import Definition
 from ..proofs.prove import REFUTED, Proof, prove
 from ..proofs.time_limit import OutOfTime, time_limit
-from ..signature import Integer, Kind, Label, Labels, Mask, Numbers
+from ..signature import Count, Integer, Kind, Label, Labels, Mask, Numbers
 from .sections import Equation, Section, parameters_of
 
 LENGTH = 2  # of every axis in a printed formula
@@ -40,17 +42,23 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
         The formula, the gradient or vector-Jacobian product, the arguments, facts, other forms,
         and parameters.
     """
-    signature = definition.signature
-    values = {name: _symbolic(name, kind) for name, kind in signature.arguments.items()}
+    asked = given_choice(definition)
+    signature = asked.signature
+    sizes = _sizes(definition)
+    values = {name: _symbolic(name, kind, sizes) for name, kind in signature.arguments.items()}
     # A parameter that is 0 or depends on sizes may take another way through the formula.
     parameters = {
-        name: sympy.Symbol(name, positive=True) if parameter.default else parameter.default
+        name: sympy.Symbol(name, positive=True)
+        if parameter.default and not isinstance(parameter, Count)
+        else parameter.default
         for name, parameter in definition.parameters.items()
     }
-    sizes = ", ".join(f"{axis} = {LENGTH}" for axis in signature.axes)
-    title = f"Definition for {sizes}" if sizes else "Definition"
+    described = ", ".join(f"{axis} = {sizes[axis]}" for axis in signature.axes)
+    title = f"Definition for {described}" if described else "Definition"
+    if chooses(definition):
+        title += " where the first are the largest"
     try:
-        result = definition.formula(*values.values(), symbols(), **parameters)
+        result = asked.formula(*values.values(), symbols(), **parameters)
     except (TypeError, ValueError) as reason:  # the formula takes a decision on a symbol
         yield Section(title, f"none in symbols: {reason}")
     else:
@@ -61,14 +69,24 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
         zeros = [name for name, value in parameters.items() if value == 0]
         note = f"{' = '.join(zeros)} = 0" if zeros else ""
         yield Section(title, note, equations)
-        yield _gradient(definition, values, parameters, outputs)
-    items = [(name, _kind_told(kind)) for name, kind in signature.arguments.items()]
+        yield _gradient(asked, values, parameters, outputs)
+    items = [(name, _kind_told(kind)) for name, kind in definition.signature.arguments.items()]
     yield Section("Arguments", items=items)
     if definition.facts:
         yield _facts(definition)
     if definition.forms:
         yield Section("Other forms", items=[(form, "") for form in definition.forms])
     yield from parameters_of(definition)
+
+
+def _sizes(definition: Definition) -> dict[str, int]:
+    """The size of each axis; an axis that is chosen from has an entry that is not chosen."""
+    counted = definition.counted({})
+    sizes = definition.long_enough(dict.fromkeys(definition.signature.axes, LENGTH), {})
+    if chooses(definition):
+        _, choice = choice_of(definition)
+        sizes[choice.into] = max(sizes[choice.into], counted.get(choice.axis, 0) + 1)
+    return {**sizes, **counted}
 
 
 def _facts(definition: Definition) -> Section:
@@ -156,11 +174,13 @@ def _short(expression: sympy.Expr) -> sympy.Expr:
     )
 
 
-def _symbolic(name: str, kind: Kind) -> Any:
-    """An argument as symbols; indices 0, and masks that keep all."""
-    shape = (LENGTH,) * len(kind.axes)
+def _symbolic(name: str, kind: Kind, sizes: Mapping[str, int]) -> Any:
+    """An argument as symbols; a label 0, several labels the first, and masks that keep all."""
+    shape = tuple(sizes[axis] for axis in kind.axes)
     if isinstance(kind, Mask):
         return np.ones(shape, dtype=np.bool_)
+    if isinstance(kind, Labels):
+        return np.arange(*shape) % sizes[kind.into]
     if not isinstance(kind, Numbers):
         return np.zeros(shape, dtype=np.int64) if shape else 0
     return _array_of_symbols(name, shape)

@@ -21,8 +21,9 @@ import numpy as np
 import sympy
 
 from ..arithmetic.systems import balls, symbols
+from ..choices import of_numbers
 from ..definition import Definition, Formula
-from ..signature import Integer, Kind, Mask, Numbers, Parameter
+from ..signature import Count, Integer, Kind, Mask, Numbers, Parameter
 from .points import Point
 
 Rng = np.random.Generator
@@ -59,23 +60,30 @@ def symbolic_points(
         charts, xp = [{}], symbols()
     discrete = {n: list(_choices(k, size)) for n, k in kinds.items() if not isinstance(k, Numbers)}
     ways = {name: list(_values(name, p)) for name, p in definition.parameters.items()}
+    definition = of_numbers(definition)
     for chart in charts:
         numbers = {n: _symbols(n, k, size) for n, k in kinds.items() if isinstance(k, Numbers)}
         for chosen in itertools.product(*discrete.values()):
             values = {**numbers, **chart, **dict(zip(discrete, chosen, strict=True))}
             for way in itertools.product(*ways.values()):
+                given = dict(zip(ways, way, strict=True))
+                if max(definition.at_least(given).values(), default=size) > size:
+                    continue
                 yield Point(
                     definition,
                     formula or definition.formula,
                     xp,
                     {name: values[name] for name in kinds},
-                    dict(zip(ways, way, strict=True)),
+                    given,
                     lambda name, shape, positive: _array(f"{name}'", shape, positive),
                 )
 
 
 def _values(name: str, parameter: Parameter) -> Iterator[Any]:
-    """All values of a parameter: as a symbol, 0, and what stands for none given."""
+    """All values of a parameter: as a symbol, 0, and what stands for none given; counts as used."""
+    if isinstance(parameter, Count):
+        yield from dict.fromkeys((parameter.default, *parameter.values))
+        return
     yield sympy.Symbol(f"{name}'", positive=True)
     if parameter.lower <= 0 <= parameter.upper:
         yield 0
@@ -149,7 +157,10 @@ def drawn_point(
     Point
         With parameters at their defaults or at one of the values that suites use.
     """
-    xp = balls()
+    definition, xp = of_numbers(definition), balls()
+    for name, parameter in definition.parameters.items():
+        for value in parameter.values:
+            sizes = definition.long_enough(sizes, {name: value})
 
     further: dict[str, Any] = {}
 

@@ -24,6 +24,7 @@ import flint
 import numpy as np
 
 from ..arithmetic.arithmetic import NoValue
+from ..choices import of_numbers
 from ..definition import Definition, Fact
 from ..signature import Numbers
 from .chosen_points import drawn_point, told
@@ -70,6 +71,7 @@ def examine(definition: Definition, fact: Fact) -> Examined:
     >>> examine(lookup("sparsemax"), SumsTo(2)).counterexample
     'at z = [...]: -1 is not 0'
     """
+    definition = of_numbers(definition)
     if all(_holds_of_any(definition, fact, sign) for sign in (1, -1)):
         return Examined(idle="any function has it")
     if _independent(definition, fact):
@@ -139,7 +141,7 @@ def _nothing_special(definition: Definition, sign: int) -> Callable[..., Any]:
         *arguments, xp = given
         values = dict(zip(signature.arguments, arguments, strict=True))
         shapes = {n: np.shape(v) if not hasattr(v, "shape") else v.shape for n, v in values.items()}
-        sizes = signature.sizes(shapes)
+        sizes = signature.sizes(shapes) | definition.counted(parameters)
         moved = sum(
             (k + 3) * int(v)
             for n, kind in signature.arguments.items()

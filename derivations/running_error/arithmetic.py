@@ -63,6 +63,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     hull = staticmethod(order.hull)
     step = staticmethod(order.step)
     ranks = staticmethod(order.ranks)
+    largest = staticmethod(order.largest)
 
     def __init__(self, model: Model):
         self.model = model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import numbers
 from fractions import Fraction
 from typing import Any
@@ -54,6 +56,26 @@ def rounded_constant(model: Model, values: Any) -> tuple[Array, Array, Array, Ar
     tuple
         Four arrays of binary64 in that shape.  NaN has infinite bounds.
     """
+    if isinstance(values, float | int):
+        return _rounded_number(model, type(values).__name__, math.copysign(1.0, values), values)
+    return _rounded(model, values)
+
+
+@functools.lru_cache(maxsize=4096)
+def _rounded_number(
+    model: Model, kind: str, sign: float, value: float
+) -> tuple[Array, Array, Array, Array]:
+    """What a single number is; kept, since formulas name the same few at every case.
+
+    (By kind and sign as well: True, 1 and 1.0 are equal as keys, and so are 0.0 and -0.0.)
+    """
+    found = _rounded(model, value)
+    for part in found:
+        part.setflags(write=False)
+    return found
+
+
+def _rounded(model: Model, values: Any) -> tuple[Array, Array, Array, Array]:
     v, held = _as_binary64(values)
     with quiet():
         lost = np.isnan(v)

@@ -146,7 +146,7 @@ def exp(x: RunningNumber) -> RunningNumber:
             power = finish(model, v, np.fmin(d, one), np.fmin(w, one), capped)
     power.exponent = x
     if x.ndim == 1:
-        power.made_of = ("exp", origin)
+        power.made_of = ("powers of e", origin)
     return power
 
 

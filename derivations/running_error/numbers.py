@@ -60,8 +60,8 @@ class RunningNumber:
     ``holds_zero`` where all of these are there along the last axis, so that one is computed as
     exactly 0; ``most_log_probability`` of logarithms of probabilities, which are computed as at
     most that; ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each
-    sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("exp", z), ("sum exp", z)
-    or ("log sum exp", z).
+    sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("powers of e", z),
+    ("sum exp", z) or ("log sum exp", z).
 
     Raises
     ------
@@ -86,6 +86,14 @@ class RunningNumber:
     __array_ufunc__ = None  # NumPy's operators leave arrays with numbers to those below
 
     def __init__(self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any):
+        self._set(model, value, radius, reference_radius, error)
+        for part in self.parts():
+            if np.isnan(part).any():
+                raise ValueError("a value or a bound is NaN; every rule must end in finish()")
+
+    def _set(
+        self, model: Model, value: Any, radius: Any, reference_radius: Any, error: Any
+    ) -> None:
         self.model = model
         self.is_shifted = self.holds_zero = False
         self.at_least = -np.inf
@@ -97,8 +105,6 @@ class RunningNumber:
         self.radius: Array = np.asarray(radius, dtype=np.float64)
         self.reference_radius: Array = np.asarray(reference_radius, dtype=np.float64)
         self.error: Array = np.asarray(error, dtype=np.float64)
-        if any(np.isnan(part).any() for part in self.parts()):
-            raise ValueError("a value or a bound is NaN; every rule must end in finish()")
 
     def parts(self) -> tuple[Array, Array, Array, Array]:
         """v, d, w and r."""
@@ -274,12 +280,16 @@ def finish(
     RunningNumber
         Whose bounds are finite or infinite, never NaN.
     """
+    limit = largest(model.operations) if most is None else most
     with quiet():
+        w = np.maximum(w, d)
+        if np.all(np.abs(v) + w + r <= limit) and np.shape(v) == np.shape(w) == np.shape(r):
+            number = object.__new__(RunningNumber)  # as nearly always: no NaN, no overflow
+            number._set(model, v, d, w, r)
+            return number
         lost = np.isnan(v)
         d, w, r = (np.where(lost | np.isnan(bound), np.inf, bound) for bound in (d, w, r))
-        w = np.maximum(w, d)
         v = np.where(lost, 0.0, v)
-        limit = largest(model.operations) if most is None else most
         return RunningNumber(model, v, d, w, np.where(np.abs(v) + w + r > limit, np.inf, r))
 
 

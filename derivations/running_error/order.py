@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .constants import UP, Array, quiet
-from .numbers import RunningNumber, finish, rounded, without_error
+from .numbers import RunningNumber, UndecidedComparison, finish, rounded, without_error
 
 
 def abs(x: RunningNumber) -> RunningNumber:
@@ -258,3 +258,30 @@ def ranks(z: RunningNumber) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     first = np.sum(greater | before, axis=0)
     last = len(z) - 1 - np.sum(greater | before, axis=1)
     return first, last
+
+
+def largest(z: RunningNumber, count: int) -> NDArray[np.intp]:
+    """The indices of the largest entries of a vector, so many, the largest first.
+
+    Parameters
+    ----------
+    z
+        A vector.
+    count
+        How many.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices; exact entries that are equal keep their order.
+
+    Raises
+    ------
+    UndecidedComparison
+        Rounding errors may choose otherwise.
+    """
+    first, last = ranks(z)
+    chosen = np.argsort(first, kind="stable")[:count]
+    if (first != last)[chosen].any():
+        raise UndecidedComparison("rounding errors may change which entries are the largest")
+    return chosen

@@ -284,9 +284,9 @@ def logsumexp(z: RunningNumber) -> RunningNumber:
         heights = int(model.heights(count, count)) + blocks
         summing = heights * _exponent(model.v) - np.log1p(-np.minimum(below, 1.0))
         summing = summing + (_exponent(model.u) if model.converts_sums else 0.0)
-        off = _moved(log_q, t) + summing
+        off = _log_moved(log_q, t) + summing
         evaluation = (3 * count + 64) * H + 8 * H * log_sum[..., 0]
-        radius, wide = (_moved(log_p, part) + evaluation for part in (d, w))
+        radius, wide = (_log_moved(log_p, part) + evaluation for part in (d, w))
         largest_sum = np.log(count) + of_exp + summing
         most = np.fmin(log_sum[..., 0] + wide + slack[..., 0] + off, largest_sum)
         off = off + (model.elementary * most + model.absolute) * model.u + model.function_underflow
@@ -295,7 +295,7 @@ def logsumexp(z: RunningNumber) -> RunningNumber:
         return rounded(model, (above + log_sum)[..., 0], radius, wide, off)
 
 
-def _moved(log_q: Array, t: Array) -> Array:
+def _log_moved(log_q: Array, t: Array) -> Array:
     """Bound |log sum_j p_j e^(a_j)| over all |a_j| <= t_j and p_j <= q_j; see the module."""
     count = t.shape[-1]
     size = np.where(np.isfinite(log_q), np.abs(log_q), 0.0)

@@ -84,7 +84,7 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         # Rows of numbers less their largest: each 0 is in a sum over the last axis, or over all.
         rows = last in (-1, terms.ndim - 1)
         total.summed_exponents.holds_zero = rows and terms.exponent.holds_zero
-    if terms.made_of is not None and terms.made_of[0] == "exp":
+    if terms.made_of is not None and terms.made_of[0] == "powers of e":
         total.made_of = ("sum exp", terms.made_of[1])
     return total
 

@@ -95,10 +95,44 @@ def threshold(
     >>> found.value.tolist(), (found.error / 2.0**-9).round(3).tolist()  # in half ulps of bfloat16
     ([0.5, 0.5], [1.0, 1.0])
     """
+    return thresholds(formulas, arguments, model, 1, **parameters)[0]
+
+
+def thresholds(
+    formulas: Formula | Sequence[Formula],
+    arguments: Sequence[Any] | Mapping[str, Any],
+    model: Model,
+    outputs: int,
+    **parameters: Any,
+) -> list[Threshold]:
+    """The thresholds of a function of several outputs, each form being evaluated once.
+
+    Parameters
+    ----------
+    formulas, arguments, model, **parameters
+        As for ``threshold``.
+    outputs
+        How many the function has; of more than one, the formulas give a sequence.
+
+    Returns
+    -------
+    list of Threshold
+        One for each output.
+
+    Raises
+    ------
+    UndecidedComparison, ValueError
+        As ``threshold``.
+    """
     xp = RunningErrorArithmetic(model)
-    return _over_forms(
-        [_stored(_evaluate(form, arguments, xp, parameters)) for form in _forms(formulas)]
-    )
+    values = arguments.values() if isinstance(arguments, Mapping) else arguments
+    lifted = [_lifted(value, xp) for value in values]
+    each = [form(*lifted, xp=xp, **parameters) for form in _forms(formulas)]
+    several = [list(found) if outputs > 1 else [found] for found in each]
+    return [
+        _over_forms([_stored(xp.array(output)) for output in same])
+        for same in zip(*several, strict=True)
+    ]
 
 
 def gradient_threshold(
@@ -172,16 +206,6 @@ def _over_forms(found: Sequence[Threshold]) -> Threshold:
             np.maximum(best.error, other.error),
         )
     return best
-
-
-def _evaluate(
-    formula: Formula,
-    arguments: Sequence[Any] | Mapping[str, Any],
-    xp: RunningErrorArithmetic,
-    parameters: Mapping[str, Any],
-) -> RunningNumber:
-    values = arguments.values() if isinstance(arguments, Mapping) else arguments
-    return xp.array(formula(*(_lifted(value, xp) for value in values), xp=xp, **parameters))
 
 
 def _lifted(argument: Any, xp: RunningErrorArithmetic) -> Any:

@@ -22,11 +22,11 @@ ROOMS = {
         "h_consistency training frameworks error_bounds __init__"
     ),
     "derivations": (
-        "signature definition arithmetic proofs catalogue error_bounds running_error step_radius "
-        "h_consistency check_certificate page __init__ claims"
+        "signature definition arithmetic choices proofs catalogue error_bounds running_error "
+        "step_radius h_consistency check_certificate page __init__ claims"
     ),
     "verify": (
-        "oracle inputs cases subjects subjects/isolation subjects/implementations "
+        "oracle inputs cases register subjects subjects/isolation subjects/implementations "
         "subjects/built_in suites runs power studies reports plots bench testing pytest_plugin "
         "claims cli __init__"
     ),

@@ -87,7 +87,7 @@ def _kind(live: InProcess, posed: Posed) -> str:
         return (
             definition.name if outcome.gradient is None else WITH_GRADIENT.format(definition.name)
         )
-    sizes = dict(zip(posed.axes, posed.shape, strict=True))
+    sizes = dict(zip(posed.axes, posed.shape, strict=True)) | definition.counted({})
     shapes = {
         name: (sizes["cases"], *(sizes[axis] for axis in axes))
         for name, axes in definition.signature.outputs.items()

@@ -101,8 +101,7 @@ def formula_call(
             arguments[name] = value.astype(np.float64)
         else:
             arguments[name] = int(value) if isinstance(kind, Label | Integer) else value
-    defaults = {name: parameter.default for name, parameter in definition.parameters.items()}
-    return arguments, {**defaults, **case.parameters}
+    return arguments, definition.settings(case.parameters)
 
 
 def dtype_of(kind: Kind, numbers: np.dtype[Any]) -> np.dtype[Any]:

@@ -150,6 +150,7 @@ def draw_batch(
         if parameter in definition.parameters:
             values = definition.parameters[parameter].values
             parameters[parameter] = next(v for v in values if f"{parameter}={v:g}" == one)
+    sizes = definition.long_enough(sizes, parameters)
     shared: dict[str, NDArray[Any]] = {}
     cases = []
     for place in range(CASES):

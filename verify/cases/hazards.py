@@ -136,6 +136,12 @@ def _ordered(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
     return (drawn if rng.integers(2) else drawn[::-1]).reshape(shape)
 
 
+def _beyond_exp(rng: Rng, fmt: Format, shape: Shape) -> NDArray[Any]:
+    """Numbers whose exponentials, or those of their differences, leave the range of the format."""
+    end = 1.2 * (fmt.emax + 1) * math.log(2)
+    return np.asarray(rng.uniform(-end, end, shape))
+
+
 _UNBOUNDED: dict[str, Drawn] = {
     "normal": _normal,
     "constant": lambda rng, fmt, shape: np.full(shape, rng.uniform(1, 2)),
@@ -144,6 +150,7 @@ _UNBOUNDED: dict[str, Drawn] = {
     "ordered": _ordered,
     "spike": _spike,
     "offset": lambda rng, fmt, shape: _normal(rng, fmt, shape) + 2.0 ** min(8, fmt.precision - 3),
+    "beyond exp": _beyond_exp,
     "wide": _wide,
     "huge": _huge,
     "tiny": lambda rng, fmt, shape: _normal(rng, fmt, shape) * 2.0 ** (fmt.emin // 2),

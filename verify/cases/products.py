@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...derivations.arithmetic.reverse_mode import vector_jacobian_product
+from ...derivations.choices import of_numbers
 from ...derivations.definition import Definition, Formula
 from ...derivations.signature import Kind, Matrix, Numbers, Real, Signature, Vector
 from .case import Case
@@ -32,7 +33,7 @@ def cotangents(definition: Definition) -> dict[str, Numbers]:
     >>> {name: kind.axes for name, kind in cotangents(lookup("rms_norm")).items()}
     {'cotangent': ('K',)}
     """
-    outputs = definition.signature.outputs
+    outputs = definition.signature.real_outputs
     named = {
         "cotangent" if len(outputs) == 1 else f"cotangent_{name}": _numbers(axes)
         for name, axes in outputs.items()
@@ -58,7 +59,7 @@ def products(
     Parameters
     ----------
     definition
-        The function that is differentiated.
+        The function that is differentiated; of one that chooses, with the choice that is exact.
     wrt
         The arguments to differentiate in, which are the outputs; all real numbers when None.
     count
@@ -75,6 +76,7 @@ def products(
     >>> list(found.signature.arguments), found.signature.outputs
     (['x', 'gain', 'cotangent'], {'x': ('K',), 'gain': ('K',)})
     """
+    definition = of_numbers(definition)
     names = definition.signature.numbers if wrt is None else tuple(wrt)
     key = (id(definition), names, count)
     if key not in _known:  # with the definition, so that its id is not given to another one
@@ -92,12 +94,15 @@ def _products(definition: Definition, wrt: tuple[str, ...], count: int) -> Defin
         family=definition.family,
         source=definition.source,
         signature=Signature(
-            kinds, {name: definition.signature.arguments[name].axes for name in wrt}
+            kinds,
+            {name: definition.signature.arguments[name].axes for name in wrt},
+            definition.signature.counts,
         ),
         formula=_summed(definition, definition.formula, wrt, count),
         parameters=definition.parameters,
         forms={n: _summed(definition, f, wrt, count) for n, f in definition.forms.items()},
         product_bound=definition.product_bound if count == 1 else None,
+        least_sizes=definition.least_sizes,
         declared_in=definition.declared_in,
     )
 

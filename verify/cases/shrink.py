@@ -45,6 +45,12 @@ def shrink(
 
 def simpler(definition: Definition, case: Case) -> Iterator[Case]:
     """Candidates, the boldest first; all are cases of the definition."""
+    for candidate in _candidates(definition, case):
+        if not definition.misfit(candidate.sizes(definition.signature), candidate.parameters):
+            yield candidate
+
+
+def _candidates(definition: Definition, case: Case) -> Iterator[Case]:
     for axis, size in case.sizes(definition.signature).items():
         yield from _shorter(definition, case, axis, size)
     for name, kind in definition.signature.arguments.items():

@@ -45,7 +45,7 @@ def to_text(definition: Definition, case: Case) -> str:
     logits[K=2] 0x1p+0 0x1p-1
     label 1
     """
-    parameters = (f"{name}={hexadecimal(value)}" for name, value in case.parameters.items())
+    parameters = (f"{name}={hexadecimal(float(value))}" for name, value in case.parameters.items())
     lines = [" ".join([definition.name, *parameters])]
     for name, kind in asked_at(definition, case).signature.arguments.items():
         value = case.values[name]
@@ -94,7 +94,10 @@ def parse(text: str, fmt: Format) -> tuple[Definition, Case]:
             raise ValueError(f"line {number}: {error}") from None
         values[argument] = value
     case = Case({n: values[n] for n in signature.arguments if n in values}, parameters)
-    _demand_indices(signature, case, case.sizes(signature))
+    sizes = case.sizes(signature)
+    _demand_indices(signature, case, sizes)
+    if reason := definition.misfit(sizes, parameters):
+        raise ValueError(reason)
     return definition, case
 
 
@@ -108,7 +111,10 @@ def _parameter(declared: Any, word: str) -> tuple[str, float]:
     if not parameter.lower <= value <= parameter.upper:
         ends = f"[{parameter.lower}, {parameter.upper}]"
         raise ValueError(f"line 1: {word} is outside the range {ends} of {name}")
-    return name, value
+    try:
+        return name, parameter.exact(value)
+    except ValueError as error:
+        raise ValueError(f"line 1: {word}: {error}") from None
 
 
 def _argument(signature: Signature, line: str, fmt: Format) -> tuple[str, NDArray[Any]]:

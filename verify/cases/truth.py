@@ -14,6 +14,7 @@ threshold of running errors encloses the hull, so it holds around the middle for
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.choices import chooses
 from ...derivations.definition import Definition, Formula
 from ..oracle.enclosure_arithmetic import EnclosureArithmetic
 from ..oracle.enclosures import Enclosure
@@ -80,7 +82,7 @@ def _outputs(definition: Definition, formula: Formula, case: Case, xp: Any) -> l
 def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
     """The shape of each output at a case."""
     signature = definition.signature
-    sizes = case.sizes(signature)
+    sizes = case.sizes(signature) | definition.counted(case.parameters)
     return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
 
 
@@ -113,6 +115,8 @@ def truth(
 
     Raises
     ------
+    ValueError
+        The definition chooses, as the k largest: it has a set of truths (``cases.choices``).
     OracleError
         The oracles disagree, or MAX_PRECISION bits decide nothing, not even a hull: the definition
         may be singular there, as layer normalisation without eps is where all numbers are equal.
@@ -123,6 +127,11 @@ def truth(
     >>> truth(lookup("cross_entropy"), case, BINARY32).rounded
     array([0.6931472], dtype=float32)
     """
+    if chooses(definition):
+        raise ValueError(
+            f"{definition.name} chooses, so that several results may be right; ask for the truth "
+            "of the numbers at a choice, by cases.choices.with_choice"
+        )
     found = enclosed_truth(definition, case, fmt) if fast else None
     if found is None:
         return _by_balls(definition, case, fmt, cross_check)
@@ -160,15 +169,17 @@ def enclosed_truth(definition: Definition, case: Case, fmt: Format) -> Truth | N
 def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool) -> Truth:
     """The truth by balls, as ``truth`` has it."""
     formulas = (definition.formula, *definition.forms.values())
-    precision = fmt.precision + GUARD_BITS + 24
+    # An exact 0 is decided where a ball around it is far below the least number of the format.
+    to_decide_zero = min(64 + GUARD_BITS - fmt.tiny_exponent, MOST_BITS_AT_FIRST)
+    precision = max(fmt.precision + GUARD_BITS + 24, to_decide_zero)
     before: list[NDArray[Any]] = []  # the balls of each formula at a lower precision
     while precision <= MAX_PRECISION:
         enclosed = []
         for formula in formulas:
             with flint.ctx.workprec(precision):
                 enclosed.append(evaluate(definition, formula, case, balls()))
-                found = [round_ball(x, fmt, precision > TIE_BITS) for x in enclosed[-1]]
-            if (decided := _all(found)) is not None:
+                decided = _all(round_ball(x, fmt, precision > TIE_BITS) for x in enclosed[-1])
+            if decided is not None:
                 if cross_check:
                     bits = 2 * precision + 64 + _bits_before_the_point(case)
                     _demand_witness(definition, case, fmt, decided, bits)
@@ -180,7 +191,7 @@ def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool
                     flint.arb(x.mid()) if hull else x
                     for x, hull in zip(balls_of_a_formula, hulls, strict=True)
                 ]
-                if (decided := _all([round_ball(x, fmt, True) for x in middles])) is not None:
+                if (decided := _all(round_ball(x, fmt, True) for x in middles)) is not None:
                     return assemble(decided, (len(decided),), fmt)
         before = enclosed
         stuck = bool(as_wide) and all(hulls.any() for hulls in as_wide)
@@ -191,10 +202,14 @@ def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool
     )
 
 
-def _all(found: list[Rounding | None]) -> list[Rounding] | None:
-    """The roundings, where all are decided."""
-    decided = [rounding for rounding in found if rounding is not None]
-    return decided if len(decided) == len(found) else None
+def _all(found: Iterable[Rounding | None]) -> list[Rounding] | None:
+    """The roundings, where all are decided; after the first that is not none is looked at."""
+    decided = []
+    for rounding in found:
+        if rounding is None:
+            return None
+        decided.append(rounding)
+    return decided
 
 
 def _as_wide(enclosed: NDArray[Any], before: NDArray[Any], fmt: Format) -> NDArray[np.bool_]:
@@ -227,6 +242,7 @@ def _bits_before_the_point(case: Case) -> int:
     return max(math.frexp(largest)[1], 0)
 
 
+MOST_BITS_AT_FIRST = 256
 MOST_KEPT = 4096  # truths, for the other subjects of a run
 
 

@@ -17,11 +17,13 @@ import numpy as np
 from ...derivations import REGISTRY, Definition
 from ...derivations.arithmetic.formats import BINARY32
 from ...derivations.arithmetic.systems import balls, big_floats
+from ...derivations.choices import chooses, given_choice
 from ...derivations.definition import Formula
 from ...derivations.proofs.time_limit import OutOfTime, time_limit
 from ...derivations.running_error import Model, RunningErrorArithmetic
 from ..oracle.rounding import OracleError
 from .case import Case
+from .choices import at_exact_choice
 from .draw import draw_batch, families
 from .products import cotangents
 from .text import to_text
@@ -147,6 +149,10 @@ def _try_formulas(path: Path, definition: Definition) -> None:
     """
     cotangents(definition)
     cases = [_plain_case(definition, size) for size in SIZES]
+    if chooses(definition):
+        with _slips_told(path, definition.name, ADVICE):
+            cases = [at_exact_choice(definition, case)[1] for case in cases]
+        definition = given_choice(definition)
     forms = {"": definition.formula, **definition.forms}
     for name, formula in forms.items():
         of = f"form {name!r} of " if name else ""

@@ -27,14 +27,41 @@ FLOAT32 = Dtype("float32")
 
 
 def fail(message: str) -> NoReturn:
-    """A usage error: one clear message, exit status 2."""
+    """End the command with a usage error: one clear message, exit status 2.
+
+    Parameters
+    ----------
+    message
+        What is wrong and what to do, without the name of the program.
+
+    Returns
+    -------
+    NoReturn
+        Nothing: the command ends here.
+
+    Raises
+    ------
+    typer.Exit
+        Always.
+    """
     Console(stderr=True, emoji=False).print(f"softproof: {message}", markup=False, soft_wrap=True)
     raise typer.Exit(2)
 
 
 @contextlib.contextmanager
 def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn exceptions of these kinds, which the user's input causes, into usage errors."""
+    """Turn exceptions of these kinds, which the user's input causes, into usage errors.
+
+    Parameters
+    ----------
+    *kinds
+        Classes of exceptions whose message is meant for the user.
+
+    Yields
+    ------
+    None
+        The context in which they are caught.
+    """
     try:
         yield
     except kinds as error:
@@ -52,7 +79,18 @@ def make_console() -> Console:
 
 
 def definition(name: str) -> Definition:
-    """The definition of that name; a usage error, with near names, where there is none."""
+    """Look up a definition; a usage error, with near names, where there is none.
+
+    Parameters
+    ----------
+    name
+        As the user wrote it.
+
+    Returns
+    -------
+    Definition
+        That of this name.
+    """
     try:
         return lookup(name)
     except KeyError as error:
@@ -63,6 +101,16 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
     """A progress bar on the terminal's stderr, gone when it ends; lines where that is a file.
 
     Meanwhile it is said what the kernels compile.
+
+    Parameters
+    ----------
+    *columns
+        What is shown between the bar and the time.
+
+    Returns
+    -------
+    Progress
+        A context manager, to which tasks are added.
     """
     return _Bar(
         TextColumn("{task.description}"),
@@ -113,14 +161,28 @@ class _Bar(Progress):
 
 
 def demand_folders(*paths: Path | None) -> None:
-    """A usage error before the work, not after it, where a report cannot be written."""
+    """A usage error before the work, not after it, where a report cannot be written.
+
+    Parameters
+    ----------
+    *paths
+        The files that are to be written; None for one that was not named.
+    """
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
             fail(f"No such file or directory: {path.absolute().parent}")
 
 
 def write_json(report: dict[str, Any], path: Path | None) -> None:
-    """Write a report, if a file was named; a usage error where that cannot be written."""
+    """Write a report, if a file was named; a usage error where that cannot be written.
+
+    Parameters
+    ----------
+    report
+        What strict JSON can hold.
+    path
+        The file; None where none was named.
+    """
     from ..reports.strict_json import write_json
 
     write_files((path, lambda path: write_json(report, path)))
@@ -133,7 +195,15 @@ def write_reports(
     junit: Path | None = None,
     html: Path | None = None,
 ) -> None:
-    """Write the forms of a report that were named; one that fails keeps no other back."""
+    """Write the forms of a report that were named; one that fails keeps no other back.
+
+    Parameters
+    ----------
+    report
+        The report of a run, as ``reports.stored`` writes it.
+    json, junit, html
+        The file of each form; None where none was named.
+    """
     from ..reports.html import html as page
     from ..reports.junit import junit as xml
     from ..reports.strict_json import write_json
@@ -150,6 +220,11 @@ def write_files(*files: tuple[Path | None, Callable[[Path], None]]) -> None:
     """Write each file by its function, if one was named.
 
     Where some cannot be written, the others are, and a usage error names those.
+
+    Parameters
+    ----------
+    *files
+        Each path, None where none was named, with what writes to it.
     """
     from ..reports.whole_files import write_each
 

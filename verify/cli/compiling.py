@@ -23,13 +23,30 @@ REPEAT = 4.0
 
 
 def say(text: str) -> None:
-    """Print a line to stderr at once."""
+    """Print a line to stderr at once.
+
+    Parameters
+    ----------
+    text
+        The line, without the name of the program.
+    """
     print(f"softproof: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def compiling_told(tell: Callable[[str], None] = say) -> Iterator[None]:
-    """Within this context, `tell` what numba compiles and for how long, if it takes long."""
+    """Within this context, say what numba compiles and for how long, if it takes long.
+
+    Parameters
+    ----------
+    tell
+        Called with each line.
+
+    Yields
+    ------
+    None
+        The context.
+    """
     listener = _Listener(tell)
     event.register("numba:compile", listener)
     try:
@@ -76,7 +93,20 @@ class _Listener(event.Listener):  # type: ignore[misc]
 
 
 def described(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
-    """Name a function and the format of its first array, such as `radius._bounds for float64`."""
+    """Name a function and the format of its first array, such as `radius._bounds for float64`.
+
+    Parameters
+    ----------
+    function
+        A Python function that numba compiles.
+    arguments
+        The types of its arguments.
+
+    Returns
+    -------
+    str
+        The name alone where it takes no array.
+    """
     name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
     formats = [str(a.dtype) for a in arguments if isinstance(a, types.Array)]
     return f"{name} for {formats[0]}" if formats else name

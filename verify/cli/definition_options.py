@@ -28,7 +28,20 @@ CaseOption = Annotated[
 
 
 def definition_among(name: str, own: Path | None) -> Definition:
-    """The definition of that name, of the catalogue or of a user's file; else a usage error."""
+    """The definition of that name, of the catalogue or of a user's file; else a usage error.
+
+    Parameters
+    ----------
+    name
+        As the user wrote it.
+    own
+        The user's file of definitions, which is loaded; None for none.
+
+    Returns
+    -------
+    Definition
+        That of this name.
+    """
     if own is not None:
         from ..cases.user_definitions import load_definitions
 
@@ -41,6 +54,18 @@ def parameters_of(asked: Definition, settings: Sequence[str] | None) -> dict[str
     """The values of parameters that are given as NAME=VALUE, but for those that are the defaults.
 
     A usage error for what is no parameter, no number, or outside of the range.
+
+    Parameters
+    ----------
+    asked
+        The definition.
+    settings
+        What the user wrote, each as NAME=VALUE.
+
+    Returns
+    -------
+    dict
+        Value by name.
     """
     found: dict[str, float] = {}
     for setting in settings or ():
@@ -55,6 +80,8 @@ def parameters_of(asked: Definition, settings: Sequence[str] | None) -> dict[str
             fail(f"--parameter {setting}: {text!r} is no number; write it as {name}=0.5")
         if not declared.lower <= value <= declared.upper:
             fail(f"--parameter {setting} is outside of [{declared.lower}, {declared.upper}]")
+        with usage_errors(ValueError):
+            value = declared.exact(value)
         if value != declared.default:
             found[name] = value
     return found

@@ -61,6 +61,18 @@ def choose(names: Sequence[str], own: Path | None) -> list[Definition]:
     """The definitions that are verified, those of the user's file among them.
 
     Without names all that are known, or those of the file where there is one.
+
+    Parameters
+    ----------
+    names
+        Those that the user wrote.
+    own
+        The user's file of definitions; None for none.
+
+    Returns
+    -------
+    list of Definition
+        At least one; a usage error where a name is unknown or the file cannot be loaded.
     """
     with usage_errors(ValueError, OSError):
         loaded = load_definitions(own) if own else []
@@ -70,7 +82,18 @@ def choose(names: Sequence[str], own: Path | None) -> list[Definition]:
 
 
 def select(selection: Selection) -> Selected:
-    """Find the subjects, as they are declared, and decide which of them are tested."""
+    """Find the subjects, as they are declared, and decide which of them are tested.
+
+    Parameters
+    ----------
+    selection
+        What the user chose.
+
+    Returns
+    -------
+    Selected
+        The subjects; a usage error where a pattern or the conformance file is wrong.
+    """
     file = selection.conformance_file
     with usage_errors(SubjectError, ValueError, TypeError, OSError):
         declared = load(file) if file else Declarations()
@@ -108,7 +131,20 @@ def _with_arrays(subject: Subject, selection: Selection, known: Sequence[Subject
 
 
 def configure(selection: Selection, inputs: Inputs, selected: Selected) -> Configured:
-    """Read the user's rows, choose suites and formats where none are named, and plan the items."""
+    """Read the user's rows, choose suites and formats where none are named, and plan the items.
+
+    Parameters
+    ----------
+    selection, inputs
+        What the user chose.
+    selected
+        The subjects of it.
+
+    Returns
+    -------
+    Configured
+        A run with at least one item; a usage error where there is nothing to do.
+    """
     with usage_errors(ValueError, TypeError, OSError):
         given, stored_dtype = _given(inputs)
         case = _case(inputs, selected.tested)
@@ -187,7 +223,15 @@ def _why_nothing(selected: Selected, suites: Sequence[str], dtypes: Sequence[str
 
 
 def execute(run: Configured, store: Path | None) -> None:
-    """Execute all items into the report, keeping results in the store if there is one."""
+    """Execute all items into the report, keeping results in the store if there is one.
+
+    Parameters
+    ----------
+    run
+        What is to be done; its report is filled.
+    store
+        The file of the store; None for none.
+    """
     items, report = run.items, run.report
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers())
@@ -227,7 +271,17 @@ def _show_progress(done: Iterator[Item], total: int) -> None:
 
 
 def print_findings(run: Configured, selected: Selected, console: Console) -> None:
-    """Print the report: findings first, then what their words mean, the verdict, and warnings."""
+    """Print the report: findings first, then what their words mean, the verdict, and warnings.
+
+    Parameters
+    ----------
+    run
+        What was done.
+    selected
+        The subjects, with what their file declares.
+    console
+        Where it is printed.
+    """
     report, declared = run.report, selected.declared
     if isinstance(run.given, GivenRow):
         for rounding in filter(

@@ -31,11 +31,11 @@ def regressions(
     ] = False,
 ) -> None:
     """Show how NumPy, SciPy, the frameworks and our kernels fare on bugs of the past."""
+    from ..register.record import load
     from ..runs.regression_record import print_failures, print_table, table
     from ..runs.versions import installed_versions
     from ..subjects.built_in import BUILT_IN
     from ..subjects.isolation.worker_pool import Workers
-    from ..suites.regression_cases import load
 
     asked = {probe.definition for case in load() for probe in case.probes}
     here = [s for s in BUILT_IN if s.definition in asked and s.missing() is None]

@@ -244,6 +244,10 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         places[ordered] = np.arange(x.size)
         return places, places
 
+    def largest(self, z: Any, count: int) -> NDArray[np.intp]:
+        """The indices of the largest entries, so many, where no two entries may be equal."""
+        return np.argsort(self.ranks(z)[0])[:count]
+
     def shifted(self, z: Any) -> Enclosure:
         """z less an exact number near its largest, of which the result does not depend."""
         x = self.array(z)

@@ -1,4 +1,4 @@
-"""The limit of a function of one real at -inf or +inf, decided with proof or not at all.
+"""The limit of a function of one real at -inf or +inf, or none where nothing decides it.
 
 In this order, and nothing else decides:
 
@@ -9,21 +9,31 @@ In this order, and nothing else decides:
   the declared lower end of its range and its value at each -2^n; at +inf likewise.  Where that
   leaves less than any format can tell, it is settled.  (For the derivative: of a function that is
   declared convex it rises.)
+* the published formula in symbols, for what is 0 * inf in numbers, such as x / (1 + e^-x) on the
+  left: SymPy's limit, by the algorithm of Gruntz (1996, On computing limits in a symbolic
+  manipulation system, thesis, ETH Zürich).  It is no proof, as SymPy errs (1.14 says that the
+  derivative of x / (1 + e^-x) tends to 0 on the right), so it counts only where the value at 2^n or
+  -2^n, in balls, is within 2^(-n/2) of it, or beyond 2^(n/2) where the limit is infinite.
 
-What a formula says is held against what monotony leaves: a form that contradicts it is an error.
+What a formula says, in numbers or in symbols, is held against what monotony leaves: one that
+contradicts it is an error.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flint
 import mpmath
+import sympy
 
 from ...derivations.arithmetic.balls import power_of_two
-from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats
+from ...derivations.arithmetic.gaussian import elementary
+from ...derivations.arithmetic.systems import Arithmetic, balls, big_floats, symbols
 from ...derivations.definition import Definition, Formula
 from ...derivations.proofs.facts import Convex, Increasing, Range
+from ...derivations.proofs.time_limit import OutOfTime, time_limit
 
 # |x| = 2^n, where a monotone function is asked: all that binary64 can tell, and nearer points for
 # formulas that overflow there.
@@ -33,6 +43,7 @@ HUGE = 1150
 RELATIVE = 100  # bits: binary64 needs 53, and 30 of the offset
 BITS = 2 * HUGE  # to form far values with: 1 + x / sqrt(1 + x^2) cancels on the left
 INFINITE = flint.arb(float("inf"))
+SYMBOLS_LIMIT = 20.0  # seconds for a limit in symbols; those of the catalogue take below one
 
 
 class ContradictoryLimits(ArithmeticError):
@@ -102,23 +113,72 @@ def ball_limit(
         If the declared facts exclude what a form gives.
     """
     low, high = _between(definition, infinity, xp, gradient, **parameters)
-    for formula in _formulas(definition, gradient):
+
+    def demand_possible(value: flint.arb) -> flint.arb:
+        if value < low or value > high:
+            raise ContradictoryLimits(
+                f"{definition.name} at {infinity}: a formula gives {value.str(10)}, but its "
+                f"declared facts leave only what is between {low.str(10)} and {high.str(10)}"
+            )
+        return value
+
+    formulas = _formulas(definition, gradient)
+    for formula in formulas:
         value = _evaluate(formula, xp, infinity, **parameters)
         if _is_settled(value):
-            if value < low or value > high:
-                raise ContradictoryLimits(
-                    f"{definition.name} at {infinity}: a formula gives {value.str(10)}, but its "
-                    f"declared facts leave only what is between {low.str(10)} and {high.str(10)}"
-                )
-            return value
+            return demand_possible(value)
     if low > power_of_two(HUGE):
         return INFINITE
     if high < -power_of_two(HUGE):
         return -INFINITE
     with flint.ctx.workprec(max(flint.ctx.prec, BITS)):
         limit = low.union(high)
-        told = limit.rad() <= power_of_two(-HUGE) or limit.rel_accuracy_bits() >= RELATIVE
-        return limit if told else flint.arb("nan")
+        if limit.rad() <= power_of_two(-HUGE) or limit.rel_accuracy_bits() >= RELATIVE:
+            return limit
+    found = _confirmed_limit(formulas[0], infinity, tuple(parameters.items())) if formulas else None
+    return flint.arb("nan") if found is None else demand_possible(found)
+
+
+@functools.lru_cache(maxsize=256)
+def _confirmed_limit(
+    formula: Formula, infinity: float, parameters: tuple[tuple[str, float], ...]
+) -> flint.arb | None:
+    """The limit in symbols, where values far away confirm it; None elsewhere."""
+    limit = _limit_in_symbols(formula, infinity, parameters)
+    if limit is None:
+        return None
+    with flint.ctx.workprec(BITS):
+        for exponent in FAR:
+            x = power_of_two(exponent) if infinity > 0 else -power_of_two(exponent)
+            value = _evaluate(formula, balls(), x, **dict(parameters))
+            if not value.is_finite():
+                continue
+            if limit.is_Rational:
+                exact = flint.arb(flint.fmpq(int(limit.p), int(limit.q)))
+                return exact if abs(value - exact) <= power_of_two(-exponent // 2) else None
+            far = (
+                value > power_of_two(exponent // 2)
+                if limit > 0
+                else value < -power_of_two(exponent // 2)
+            )
+            return (INFINITE if limit > 0 else -INFINITE) if far else None
+    return None
+
+
+def _limit_in_symbols(
+    formula: Formula, infinity: float, parameters: tuple[tuple[str, float], ...]
+) -> sympy.Expr | None:
+    """SymPy's limit of a formula, a rational number or an infinity; None where it finds none."""
+    x, xp = sympy.Symbol("x", real=True), symbols()
+    try:
+        with time_limit(SYMBOLS_LIMIT):
+            expression = sympy.together(
+                elementary(formula(xp.vector([x]), xp, **dict(parameters))[0])
+            )
+            limit = sympy.limit(expression, x, sympy.oo if infinity > 0 else -sympy.oo)
+    except (ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError, OutOfTime):
+        return None
+    return limit if limit.is_Rational or limit in (sympy.oo, -sympy.oo) else None
 
 
 def big_float_limit(

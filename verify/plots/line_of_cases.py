@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from ...derivations import Definition
 from ...derivations.arithmetic.formats import Format
 from ...derivations.signature import Numbers
 from ..cases.case import Case, CaseBatch
+from ..cases.choices import beside_the_truth
 from ..cases.draw import draw_batch, families
 from ..cases.text import to_text
-from ..cases.truth import truth
 from ..oracle.metrics import ulp_error
 from ..oracle.rounding import OracleError
 from ..studies.points import case_of_file
@@ -194,11 +195,9 @@ def largest_ulp_errors(
     """
     errors = [np.full(len(x), np.nan) for _ in outputs]
     for i, number in enumerate(x):
-        try:
-            exact = truth(along.definition, along.at(number), fmt)
-        except OracleError:
-            continue
         for each, into in zip(outputs, errors, strict=True):
-            into[i] = np.max(ulp_error(each[i], exact), initial=0.0)
+            with contextlib.suppress(OracleError):
+                found, exact = beside_the_truth(along.definition, along.at(number), each[i], fmt)
+                into[i] = np.max(ulp_error(found, exact), initial=0.0)
         progress(i + 1, len(x))
     return errors

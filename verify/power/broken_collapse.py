@@ -47,7 +47,7 @@ def cross_entropy_p_minus_1(x, labels):
     return loss.astype(x.dtype), gradient
 
 
-def cross_entropy_losers_stick(x, labels):
+def cross_entropy_other_classes_stick(x, labels):
     """The loss is log1p of a sum that begins with the leader and takes the others one by one."""
     _, gradient = _right(x, labels)
     e = _split(x, labels)[0].astype(x.dtype)
@@ -56,7 +56,7 @@ def cross_entropy_losers_stick(x, labels):
     return np.log1p(total - x.dtype.type(1)), gradient.astype(x.dtype)
 
 
-def cross_entropy_half_precision_losers(x, labels):
+def cross_entropy_other_classes_in_half_precision(x, labels):
     """Never 0 too early, but T is stored with 11 bits: a relative error of 2^-12."""
     _, gradient = _right(x, labels)
     others = _split(x, labels)[1]

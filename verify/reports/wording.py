@@ -209,11 +209,11 @@ def collapse_told(collapse: Mapping[str, Any]) -> str:
     --------
     >>> print(collapse_told({
     ...     "result": "loss", "classes": 2, "leader": "first", "gap": 16.63553, "share": None,
-    ...     "cause": "1 absorbs the losers one by one in a float32 sum: 24 ln 2",
+    ...     "cause": "1 absorbs the other classes one by one in a float32 sum: 24 ln 2",
     ...     "lost": [(0.01, 12.879)], "observed": "0x0p+0", "expected": "0x1p-24",
     ... }))
     loss of 2 classes, leader first: 0, not 5.96e-08, from a gap of 16.63553 on (1 absorbs the
-    losers one by one in a float32 sum: 24 ln 2); relative error above 0.01 from 12.88
+    other classes one by one in a float32 sum: 24 ln 2); relative error above 0.01 from 12.88
     """
     leader = f", leader {collapse['leader']}" if collapse["leader"] else ""
     what = f"{collapse['result']} of {counted_classes(collapse['classes'])}{leader}: "

@@ -1,7 +1,7 @@
-"""A run shared out to processes, one definition to each at a time.
+"""A run shared out to processes: a definition's inputs of one family and format at a time.
 
-What is asked of a definition stays together: its items share the truths, its subjects the processes
-they run in, and one that ended its process too often is not called again.
+The items of a share have the truths in common, so that no two processes look for the same.  A
+subject that ended its process too often is not called again by any of them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .results import Item, Report, Result
 from .run import Outcomes, Plan, ResultStore, collect
 
 WORTH_A_PROCESS = 200
-"""Items: starting a process takes as long as some tens of them."""
+"""Items on rows: starting a process takes as long as some tens of them."""
+ITEMS_OF_A_CASE = 8
+"""An item on cases takes as long as about so many on rows."""
 
 
 def processes_for(items: list[Item]) -> int:
     """Choose how many processes a plan is worth.
-
-    Definitions of the user's own are known to this process alone.
 
     Parameters
     ----------
@@ -36,14 +36,15 @@ def processes_for(items: list[Item]) -> int:
     Returns
     -------
     int
-        At least 1, and no more than there are cores or definitions. Definitions of the user's own
-        are known to this process alone, which then does all.
+        At least 1, and no more than there are cores or shares. Definitions of the user's own are
+        known to this process alone, which then does all.
     """
-    definitions = len({item.subject.definition for item in items})
+    shares = len({_share_of(item) for item in items})
+    work = sum(ITEMS_OF_A_CASE if item.on_cases else 1 for item in items)
     if any(lookup(item.subject.definition).declared_in for item in items):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, definitions, len(items) // WORTH_A_PROCESS))
+    return max(1, min(cores or 1, shares, work // WORTH_A_PROCESS))
 
 
 def run_in_processes(
@@ -70,14 +71,20 @@ def run_in_processes(
     yield from collect(items, report, lambda unknown: _execute_all(unknown, processes), store)
 
 
+def _share_of(item: Item) -> tuple[str, str, str]:
+    """What the items of a share have in common: their inputs, and with them the truths."""
+    return item.subject.definition, item.dtype, item.family
+
+
 def _execute_all(plan: Plan, processes: int) -> Outcomes:
     """The outcomes as they come; ends the processes, however it ends."""
-    shares: dict[str, dict[int, Item]] = {}
+    shares: dict[tuple[str, str, str], dict[int, Item]] = {}
     for k, item in plan.items():
-        shares.setdefault(item.subject.definition, {})[k] = item
+        shares.setdefault(_share_of(item), {})[k] = item
     # The longest first: what is begun last should be short.
     waiting = sorted(shares.values(), key=len)
     busy: dict[Connection, tuple[BaseProcess, dict[int, Item]]] = {}
+    given_up: dict[str, GivenUp] = {}  # by the id of a subject
     try:
         for _ in range(min(processes, len(waiting))):
             connection, process = _start()
@@ -95,12 +102,18 @@ def _execute_all(plan: Plan, processes: int) -> Outcomes:
                         f"a process of this run ended with status {process.exitcode} beside "
                         f"{next(iter(share.values()))}"
                     ) from None
+                if isinstance(outcome, GivenUp):
+                    given_up[share[k].subject.id] = outcome
                 del share[k]
                 yield k, outcome
-                if not share and waiting:
-                    busy[ready] = process, waiting.pop()
-                    ready.send(busy[ready][1])
-                elif not share:
+                while not share and waiting:
+                    share = waiting.pop()
+                    for k in [k for k, item in share.items() if item.subject.id in given_up]:
+                        yield k, given_up[share.pop(k).subject.id]
+                    busy[ready] = process, share
+                    if share:
+                        ready.send(share)
+                if not share:
                     del busy[ready]
                     ready.close()
     finally:

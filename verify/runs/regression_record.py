@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...derivations.arithmetic.formats import ARRAY_FORMATS
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
+from ..cases.case import CaseBatch
 from ..inputs.families import Batch
 from ..oracle.metrics import hexadecimal
+from ..oracle.rounding import OracleError
+from ..register.case_probe import CaseProbe
+from ..register.record import Case, load
+from ..register.row_probe import RowProbe
 from ..subjects.isolation.in_process import LiveSubject
-from ..subjects.subject import Subject, short_id
+from ..subjects.subject import NotApplicable, Subject, SubjectFault, short_id
 from ..suites import SUITES
 from ..suites.observe import observe
-from ..suites.regression_cases import Case, load
+from ..suites.of_cases import regressions as of_cases
 from ..suites.regressions import Answer, ask, is_promised
-from ..suites.verdicts import Violation
+from ..suites.verdicts import Verdict, Violation, no_result
 from .snippet import snippet
+from .snippet_of_case import script_of
 
-# The columns of the table: an origin, and patterns of short ids.  The naive forms are left out:
-# what they break is known.
+# The columns of the table: an origin, and patterns of short ids.  A subject of another library is
+# in a column by the name of what it requires.  The naive forms are left out: what they break is
+# known.
 ORIGINS: dict[str, tuple[str, ...]] = {
     "softproof": ("kernels:[!n]*",),
-    "NumPy forms": ("textbook:*_shifted",),
+    "NumPy forms": ("textbook:*_shifted", "functions_of_arrays:*"),
     "SciPy": ("scipy.special:*",),
     "scikit-learn": ("sklearn*:*",),
     "PyTorch": ("torch*:*",),
@@ -46,7 +54,7 @@ class Finding:
 
     subject: Subject
     dtype: str
-    batch: Batch
+    batch: Batch | CaseBatch
     violation: Violation
     script: str | None
 
@@ -83,22 +91,45 @@ def check(case: Case, live: LiveSubject) -> Outcome:
         The worst verdict, and what was found.
     """
     verdict, findings = NOT_ASKED, []
-    for probe in case.probes:
-        for dtype in live.subject.dtypes:
-            live.settle(observe(live, ARRAY_FORMATS[dtype], SUITES["regressions"].observes))
-            for answer in ask(case, probe, live, ARRAY_FORMATS[dtype]):
-                found = PASS if answer.verdict.checks else NOT_ASKED
-                if answer.verdict.violations:
-                    found = FAIL if is_promised(probe, live.subject.contract) else VARIES
+    contract, own = live.subject.contract, live.subject.definition
+    for dtype in live.subject.dtypes:
+        _settle(live, ARRAY_FORMATS[dtype])
+        for probe in case.probes:
+            if probe.definition != own or dtype not in probe.dtypes:
+                continue
+            for judged, finding in _found(case, probe, live, dtype):
+                found = PASS if judged.checks else NOT_ASKED
+                if judged.violations:
+                    found = FAIL if is_promised(probe, contract) else VARIES
                 if found == FAIL:
-                    findings.append(_finding(live.subject, dtype, answer))
+                    findings.append(finding(judged.violations[0]))
                 verdict = min(verdict, found, key=VERDICTS.index)
-    asked = int(verdict != NOT_ASKED)
-    return Outcome(case.id, verdict, (short_id(live.subject.id),), asked, tuple(findings))
+    asked_at_all = int(verdict != NOT_ASKED)
+    return Outcome(case.id, verdict, (short_id(live.subject.id),), asked_at_all, tuple(findings))
 
 
-def _finding(subject: Subject, dtype: str, answer: Answer) -> Finding:
-    (violation,) = answer.verdict.violations
+Found = Iterator[tuple[Verdict, Callable[[Violation], Finding]]]
+"""Verdicts on a probe, and what makes a finding of a violation in each."""
+
+
+def _settle(live: LiveSubject, fmt: Format) -> None:
+    """Observe of a subject what it does not declare, and the verdicts on rows depend on."""
+    observes = SUITES["regressions"].observes if live.definition.of_a_row else ()
+    live.settle(observe(live, fmt, observes))
+
+
+def _found(case: Case, probe: RowProbe | CaseProbe, live: LiveSubject, dtype: str) -> Found:
+    if isinstance(probe, RowProbe):
+        return _of_rows(case, probe, live, dtype)
+    return _of_a_case(case, probe, live, dtype)
+
+
+def _of_rows(case: Case, probe: RowProbe, live: LiveSubject, dtype: str) -> Found:
+    for answer in ask(case, probe, live, ARRAY_FORMATS[dtype]):
+        yield answer.verdict, functools.partial(_row_finding, live.subject, dtype, answer)
+
+
+def _row_finding(subject: Subject, dtype: str, answer: Answer, violation: Violation) -> Finding:
     call, script = answer.call, None
     # A layout through strides, and a process that died, are not told in a few lines.
     if violation.observed is not None and call.layout == "contiguous":
@@ -113,6 +144,31 @@ def _finding(subject: Subject, dtype: str, answer: Answer) -> Finding:
             axis=call.axis,
         )
     return Finding(subject, dtype, answer.batch, violation, script)
+
+
+def _of_a_case(case: Case, probe: CaseProbe, live: LiveSubject, dtype: str) -> Found:
+    definition, fmt = live.definition, ARRAY_FORMATS[dtype]
+    family = of_cases.family(case, probe)
+    for batch in of_cases.draw(definition, family, fmt, 0, 0):
+        try:
+            verdict = of_cases.ask(probe, live, definition, fmt, batch)
+        except (NotApplicable, OracleError):
+            continue
+        except SubjectFault as fault:
+            verdict = no_result(fault, family)
+        yield verdict, functools.partial(_case_finding, live, dtype, probe, batch)
+
+
+def _case_finding(
+    live: LiveSubject, dtype: str, probe: CaseProbe, batch: CaseBatch, violation: Violation
+) -> Finding:
+    script, suite = None, SHOWN_BY.get(probe.property)
+    if suite is not None and len(batch.cases) == 1:  # a script shows one call of one case
+        script = script_of(live.subject, suite, live.definition, batch.cases[0], violation)
+    return Finding(live.subject, dtype, batch, violation, script)
+
+
+SHOWN_BY = {"value": "accuracy", "gradient": "gradient"}  # suites whose violations scripts show
 
 
 def merge(outcomes: Sequence[Outcome]) -> Outcome:
@@ -149,12 +205,13 @@ def origin(subject: Subject) -> str | None:
     Returns
     -------
     str or None
-        A key of ORIGINS; None for one that is left out of the table.
+        A key of ORIGINS, or the distribution that the subject requires; None for one that is left
+        out of the table.
     """
     for name, patterns in ORIGINS.items():
         if any(fnmatch.fnmatchcase(short_id(subject.id), pattern) for pattern in patterns):
             return name
-    return None
+    return next(iter(subject.requires), None)
 
 
 def table(
@@ -201,7 +258,8 @@ def print_table(rows: dict[str, dict[str, Outcome]], console: Console) -> None:
     console
         Where it is printed.
     """
-    columns = [name for name in ORIGINS if any(name in row for row in rows.values())]
+    columns = [*dict.fromkeys([*ORIGINS, *(name for row in rows.values() for name in row)])]
+    columns = [name for name in columns if any(name in row for row in rows.values())]
     printed = Table()
     printed.add_column("case", no_wrap=True)
     for name in columns:

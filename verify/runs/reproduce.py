@@ -93,9 +93,8 @@ def write_case_failure(item: Item, definition: Definition, shown: Shown[CaseBatc
     Failure
         What is reported.
     """
-    cases, detail, judges = shown.one.cases, shown.violation.detail, item.suite
-    if not CASE_SUITES[item.suite].takes_cases:
-        judges = "accuracy"  # of a suite that compares cases, one is judged so
+    cases, detail = shown.one.cases, shown.violation.detail
+    judges = CASE_SUITES[item.suite].one_shown_by or item.suite
     command = base_command(replace(item, suite=judges))
     text = to_text(definition, cases[0]) if cases else None
     alone = shown.fails_alone or item.has_one_given or judges != item.suite

@@ -28,7 +28,7 @@ def differentiated(
     places
         Which of its arguments are differentiated in.
     count
-        The number of its results: so many cotangents follow the arguments.
+        The number of its last results, which are numbers: so many cotangents follow the arguments.
 
     Returns
     -------
@@ -64,6 +64,7 @@ def _by_autograd(
     with torch.enable_grad():
         results = function(*arguments, **keywords)
     results = results if isinstance(results, tuple) else (results,)
+    results = results[len(results) - len(cotangents) :]  # indices stand before the numbers
     pairs = [(y, g) for y, g in zip(results, cotangents, strict=True) if y.requires_grad]
     if not pairs:
         raise NotApplicable("autograd recorded nothing of it")
@@ -88,7 +89,8 @@ def _by_jax(
         given = list(arguments)
         for place, number in zip(places, numbers, strict=True):
             given[place] = number
-        return function(*given, **keywords)
+        found = function(*given, **keywords)
+        return found[len(found) - len(cotangents) :] if isinstance(found, tuple) else found
 
     results, pullback = jax.vjp(of_numbers, *(arguments[place] for place in places))
     found: tuple[Any, ...] = pullback(

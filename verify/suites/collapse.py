@@ -118,7 +118,7 @@ def _declared(definition: Definition) -> tuple[CollapsePart, ...]:
 
 
 def _is_explained(definition: Definition) -> bool:
-    """Whether the derived gaps are those of a definition; of one real they hold for one loser."""
+    """Whether the derived gaps are those of a definition; of one real they hold for one other."""
     if definition.two_class_case_of is not None:
         definition = lookup(definition.two_class_case_of)
     return definition.partition_function

@@ -15,10 +15,12 @@ from ...derivations.definition import Definition
 from ..inputs.families import Batch
 from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth
+from ..register.case_probe import CaseProbe
+from ..register.record import Case, load
+from ..register.row_probe import RowProbe
 from ..subjects.contract import Contract
 from ..subjects.isolation.in_process import LiveSubject
 from ..subjects.subject import NotApplicable, Outcome, ProcessDied, SubjectFault, SubjectRaised
-from .regression_cases import Case, Probe, load
 from .special_values import axis_of, promise
 from .verdicts import Verdict, Violation, compare, no_result
 
@@ -27,7 +29,7 @@ CONTRACT_ROUNDINGS = 4  # of 1 / K or its logarithm, which a contract promises
 FAR_ROWS = 3  # the second starts beyond 2^31 elements, the third beyond 2^32
 
 
-def is_promised(probe: Probe, contract: Contract) -> bool:
+def is_promised(probe: RowProbe | CaseProbe, contract: Contract) -> bool:
     """Whether a subject that fails a probe breaks its word; else the probe shows how it is made.
 
     Parameters
@@ -80,10 +82,12 @@ class Answer:
 def check_own(
     subject: LiveSubject, definition: Definition, fmt: Format
 ) -> list[tuple[Batch, Verdict]]:
-    """Every probe of every case that fits the definition and the format."""
+    """Every probe of rows, of every case, that fits the definition and the format."""
     found = []
     for case in load():
         for probe in case.probes:
+            if not isinstance(probe, RowProbe):
+                continue
             for answer in ask(case, probe, subject, fmt):
                 verdict = answer.verdict
                 if not is_promised(probe, subject.subject.contract):
@@ -92,7 +96,7 @@ def check_own(
     return found
 
 
-def ask(case: Case, probe: Probe, subject: LiveSubject, fmt: Format) -> Iterator[Answer]:
+def ask(case: Case, probe: RowProbe, subject: LiveSubject, fmt: Format) -> Iterator[Answer]:
     """Ask a subject what a probe asks.
 
     Parameters
@@ -153,7 +157,7 @@ def _first_row(value: Any) -> str:
 DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
 
 
-def _answer(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer | None:
+def _answer(probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer | None:
     try:
         return ANSWERS[probe.property](probe, subject, fmt, batch)
     except NotApplicable:
@@ -162,7 +166,7 @@ def _answer(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> An
         return Answer(batch, no_result(fault, batch.family), _call(probe, fmt, batch, 1))
 
 
-def _call(probe: Probe, fmt: Format, batch: Batch, rows: int) -> Call:
+def _call(probe: RowProbe, fmt: Format, batch: Batch, rows: int) -> Call:
     """The row, so many times."""
     labels = None if batch.labels is None else np.repeat(batch.labels, rows)
     logits = np.repeat(batch.logits, rows, axis=0)
@@ -172,7 +176,7 @@ def _call(probe: Probe, fmt: Format, batch: Batch, rows: int) -> Call:
     return Call(logits, labels, options, layout=probe.layout)
 
 
-def _numbers(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
+def _numbers(probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
     """A value or a gradient, held against the contract, the record or the oracle."""
     in_gradient = probe.property == "gradient"
     copies = probe.columns or (FAR_ROWS if probe.layout == "far" else 1)
@@ -200,7 +204,7 @@ def _numbers(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> A
 
 
 def _judge(
-    probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch, computed: NDArray[Any]
+    probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch, computed: NDArray[Any]
 ) -> Verdict:
     if not probe.expected:
         return _by_contract(subject, fmt, batch, computed)
@@ -213,28 +217,73 @@ def _judge(
             dataclasses.replace(v, message=f"{batch.family}: {v.message}") for v in found.violations
         ]
         return dataclasses.replace(found, violations=named)
-    expected = probe.expected[fmt.name].array(fmt)
+    expected = probe.expected[fmt.name].array(fmt).reshape(-1)
+    return against_record(
+        f"{batch.family}: {probe.property}",
+        fmt,
+        computed,
+        expected,
+        probe.ulps,
+        probe.reason,
+        in_gradient=gradient,
+    )
+
+
+def against_record(
+    named: str,
+    fmt: Format,
+    computed: NDArray[Any],
+    expected: NDArray[Any],
+    ulps: float,
+    reason: str,
+    *,
+    in_gradient: bool = False,
+) -> Verdict:
+    """Hold results against recorded numbers, which are rounded.
+
+    Parameters
+    ----------
+    named
+        What the numbers are, for the violation.
+    fmt
+        The format.
+    computed
+        The results, of any shape.
+    expected
+        As many recorded numbers, along one axis.
+    ulps
+        The admissible distance; 0 admits no other number.
+    reason
+        Why so many.
+    in_gradient
+        Whether the numbers are those of a gradient.
+
+    Returns
+    -------
+    Verdict
+        With one violation, at the worst number, where one is beyond.
+    """
     # (A recorded row may be long, but holds few different numbers.)
     wide = expected.astype(np.float64)
     finite, places = np.unique(np.where(np.isfinite(wide), wide, 0.0), return_inverse=True)
     steps = np.array([fmt.ulp_exponent(exact(v)) for v in finite])[places]
     error = ulp_error(computed.reshape(-1), Truth(expected, steps, np.zeros(len(expected))))
     # (The record is rounded: half an ulp of the distance may be its own.)
-    bad = ~(error <= (probe.ulps + 0.5 if probe.ulps else 0.0))
+    bad = ~(error <= (ulps + 0.5 if ulps else 0.0))
     violations = []
     if bad.any():
         k = int(np.argmax(np.where(bad, error, -1.0)))
         violations.append(
             Violation(
                 row=0,
-                message=f"{batch.family}: {probe.property} is not the recorded one",
+                message=f"{named} is not the recorded one",
                 index=k,
                 observed=float(computed.reshape(-1)[k]),
                 expected=float(expected[k]),
                 error=float(error[k]),
-                threshold=float(probe.ulps),
-                source=f"record: {probe.reason}",
-                in_gradient=gradient,
+                threshold=float(ulps),
+                source=f"record: {reason}",
+                in_gradient=in_gradient,
             )
         )
     return Verdict(error.size, float(np.max(error)), violations)
@@ -275,7 +324,7 @@ def _by_contract(
     return Verdict(value.size, 0.0, violations)
 
 
-def _row_untouched(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
+def _others_untouched(probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
     """The row between two ordinary ones, which must come out as they do without it."""
     call = _call(probe, fmt, batch, 3)
     ordinary = np.linspace(-1, 1, batch.logits.shape[1]).astype(fmt.dtype)
@@ -312,7 +361,7 @@ def _touched(batch: Batch, call: Call, i: int, found: Outcome, wanted: Outcome) 
     return Answer(batch, Verdict(1, 0.0, [violation]), call, place, in_gradient)
 
 
-def _bitwise(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
+def _bitwise(probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
     """The row alone, and as every row of batches of several sizes."""
     call = _call(probe, fmt, batch, 1)
     alone = np.asarray(call.of(subject).value[0]).tobytes()
@@ -332,7 +381,7 @@ def _bitwise(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> A
     return Answer(batch, Verdict(checks, 0.0, []), call)
 
 
-def _raises(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
+def _raises(probe: RowProbe, subject: LiveSubject, fmt: Format, batch: Batch) -> Answer:
     call = _call(probe, fmt, batch, 1)
     try:
         value = call.of(subject).value
@@ -347,10 +396,10 @@ def _raises(probe: Probe, subject: LiveSubject, fmt: Format, batch: Batch) -> An
     return Answer(batch, Verdict(1, 0.0, [violation]), call, (0,))
 
 
-ANSWERS: dict[str, Callable[[Probe, LiveSubject, Format, Batch], Answer]] = {
+ANSWERS: dict[str, Callable[[RowProbe, LiveSubject, Format, Batch], Answer]] = {
     "value": _numbers,
     "gradient": _numbers,
-    "row_untouched": _row_untouched,
+    "others_untouched": _others_untouched,
     "bitwise": _bitwise,
     "raises": _raises,
 }

@@ -1,4 +1,6 @@
-"""What the sources of definitions of several arguments say, in plain loops over mpmath numbers.
+"""What the sources of definitions say, in plain loops over mpmath numbers.
+
+Those of several arguments, and those of one real.
 
 ``TRUTHS`` by name; ``CASES`` are arguments and parameters at which forms are held against them.
 """
@@ -80,9 +82,80 @@ def info_nce(query, keys, label, temperature=1.0):
     return [-MP.log(softmax([s / MP.mpf(temperature) for s in products(keys, query)])[label])]
 
 
+def top_k_gate(logits, k=2):
+    """The indices by selection, one largest after another, and the softmax over them."""
+    chosen = []
+    for _ in range(k):
+        left = [i for i in range(len(logits)) if i not in chosen]
+        chosen.append(max(left, key=lambda i: logits[i]))
+    return [*chosen, *softmax([logits[i] for i in chosen])]
+
+
+# --- of one real ---
+
+
+def sigmoid(x):
+    return [MP.exp(x) / (1 + MP.exp(x))]
+
+
+def softplus(x):
+    return [MP.log(1 + MP.exp(x))]
+
+
+def normal_cdf(x, beta=1.0):
+    return [MP.ncdf(MP.mpf(beta) * x)]
+
+
+def ria(x, beta=1.0):
+    """The integral of Phi(beta t) up to x."""
+    return [MP.quad(lambda t: MP.ncdf(MP.mpf(beta) * t), [-MP.inf, -10, x])]
+
+
+def smoothed_rsqrt(v, width=1.0):
+    """E f(v + s Z), f(u) = 1 / sqrt(u) for u > 0, with u = w^2 in the integral."""
+    s = MP.mpf(width)
+    return [MP.quad(lambda w: 2 * MP.npdf(w * w, v, s), [0, 1, 3, 10])]
+
+
+def gelu(x):
+    """x times the integral of the density up to x."""
+    return [x * MP.quad(MP.npdf, [-MP.inf, -10, x])]
+
+
+def gelu_tanh(x):
+    u = MP.sqrt(2 / MP.pi) * (x + MP.mpf("0.044715") * x**3)
+    return [x / 2 * (1 + MP.tanh(u))]
+
+
+def silu(x):
+    return [x / (1 + MP.exp(-x))]
+
+
+def exp(x):
+    return [MP.nsum(lambda n: x**n / MP.factorial(n), [0, MP.inf])]
+
+
+def expm1(x):
+    return [MP.nsum(lambda n: x**n / MP.factorial(n), [1, MP.inf])]
+
+
+def tanh(x):
+    return [MP.sinh(x) / MP.cosh(x)]
+
+
+def erf(x):
+    return [2 / MP.sqrt(MP.pi) * MP.quad(lambda t: MP.exp(-t * t), [0, x])]
+
+
+def log1p(x):
+    return [MP.quad(lambda t: 1 / (1 + t), [0, x])]
+
+
 X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
 MATRIX = ((0.5, -1.0, 2.0, 0.25), (1.5, 0.5, -0.25, -1.0), (-0.75, 1.0, 0.5, 0.125))
 VALUES = ((1.0, -2.0), (0.5, 3.0), (-1.0, 0.25))
+OF_ONE_REAL = ("sigmoid", "softplus", "gelu", "gelu_tanh", "silu", "exp", "expm1", "tanh", "erf")
+REALS = (0.5, -3.0, 0.0, 1.75, -(2.0**-20))
 CASES = {
     "rms_norm": [((X, Y), {}), ((X, Y), {"eps": 0.5}), ((X, Y), {"eps": 0.0})],
     "layer_norm": [((X, Y, W), {}), ((X, Y, W), {"eps": 0.5}), ((X, Y, W), {"eps": 0.0})],
@@ -102,7 +175,13 @@ CASES = {
     ],
     "swiglu": [((X, Y), {}), ((W, X), {})],
     "gumbel_softmax": [((X, Y), {}), ((X, W), {"temperature": 0.5})],
+    "top_k_gate": [((X,), {}), ((Y,), {"k": 1}), ((W,), {"k": 3}), (((7.0, 7.5),), {})],
     "info_nce": [((X, MATRIX, 0), {}), ((Y, MATRIX, 2), {"temperature": 4.0})],
+    **{name: [((x,), {}) for x in REALS] for name in OF_ONE_REAL},
+    "normal_cdf": [((x,), {}) for x in REALS] + [((-1.5,), {"beta": 2.0})],
+    "ria": [((x,), {}) for x in REALS] + [((-1.5,), {"beta": 2.0})],
+    "smoothed_rsqrt": [((x,), {}) for x in REALS] + [((0.5,), {"width": 2.0})],
+    "log1p": [((x,), {}) for x in (0.5, -0.75, 0.0, 3.0, -(2.0**-20))],
 }
 TRUTHS = {
     f.__name__: f
@@ -117,6 +196,20 @@ TRUTHS = {
         swiglu,
         gumbel_softmax,
         info_nce,
+        top_k_gate,
+        sigmoid,
+        softplus,
+        normal_cdf,
+        ria,
+        smoothed_rsqrt,
+        gelu,
+        gelu_tanh,
+        silu,
+        exp,
+        expm1,
+        tanh,
+        erf,
+        log1p,
     )
 }
 CASES |= truths_of_losses.CASES

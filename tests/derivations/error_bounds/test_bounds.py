@@ -5,6 +5,7 @@ own arithmetic, with a recursive sum in the accumulator.
 """
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -46,17 +47,17 @@ def softmax(z, accumulator):
     return e / recursive_sum(e, accumulator)
 
 
-def losers(z, accumulator):
+def others(z, accumulator):
     others = np.delete(z, np.argmax(z))
     return recursive_sum(np.exp(others - np.max(z)), accumulator)
 
 
 def log_softmax(z, accumulator):
-    return -((np.max(z) - z) + np.log1p(losers(z, accumulator)))
+    return -((np.max(z) - z) + np.log1p(others(z, accumulator)))
 
 
 def logsumexp(z, accumulator):
-    return np.max(z) + np.log1p(losers(z, accumulator))
+    return np.max(z) + np.log1p(others(z, accumulator))
 
 
 def targets(z, label, smoothing):
@@ -68,9 +69,9 @@ def targets(z, label, smoothing):
 def cross_entropy(z, accumulator, label=0, smoothing=0.0):
     d = np.max(z) - z
     if smoothing == 0:
-        return d[label] + np.log1p(losers(z, accumulator))
+        return d[label] + np.log1p(others(z, accumulator))
     smoothed = recursive_sum(targets(z, label, smoothing) * d, accumulator)
-    return smoothed + np.log1p(losers(z, accumulator))
+    return smoothed + np.log1p(others(z, accumulator))
 
 
 def cross_entropy_gradient(z, accumulator, label=0, smoothing=0.0):
@@ -306,13 +307,45 @@ def test_no_random_row_breaks_a_bound(name, fmt, row):
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
-@pytest.mark.parametrize(("name", "form"), [("sigmoid", "by sign"), ("softplus", "log1p")])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("sigmoid", "by sign"),
+        ("softplus", "log1p"),
+        ("silu", "as published"),
+        ("gelu", "as published"),
+        ("gelu_tanh", "sigmoid"),
+        ("exp", "as published"),
+        ("expm1", "expm1"),
+        ("tanh", "expm1"),
+        ("erf", "as published"),
+    ],
+)
 def test_no_real_breaks_a_bound_of_an_activation(name, form, fmt):
     x = np.concatenate([[0.0, 1e-5, -1e-5], np.linspace(-120, 120, 241)]).astype(fmt.dtype)
     with np.errstate(all="ignore"):
-        computed = lookup(name).forms[form](x, ieee(fmt))
+        computed = lookup(name).forms.get(form, lookup(name).formula)(x, ieee(fmt))
     exact = truth(lookup(name), x, fmt)
     assert np.all(errors(computed, exact) <= bound(name, x, Model.of(fmt)))
+
+
+def gelu_by_erfc(x):
+    """Each operation of x erfc(-x / sqrt 2) / 2 in the format, the constant rounded to it."""
+    gate = np.array([math.erfc(float(v)) for v in -x * x.dtype.type(0.5**0.5)]).astype(x.dtype)
+    return x * (gate / 2)
+
+
+def gelu_by_erf(x):
+    error = np.array([math.erf(float(v)) for v in x * x.dtype.type(0.5**0.5)]).astype(x.dtype)
+    return x * (1 + error) / 2
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_the_bound_of_gelu_admits_what_its_argument_rounds_and_no_cancellation(fmt):
+    x = np.concatenate([np.linspace(-14, 8, 200), [1e-6, -1e-6]]).astype(fmt.dtype)
+    exact, allowed = truth(lookup("gelu"), x, fmt), bound("gelu", x, Model.of(fmt))
+    assert np.all(errors(gelu_by_erfc(x), exact) <= allowed)
+    assert not np.all(errors(gelu_by_erf(x), exact) <= allowed)
 
 
 @pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])
@@ -342,11 +375,11 @@ def with_a_coarse_exponential(z, accumulator):
 
 
 def log_softmax_by_log(z, accumulator):
-    return -((np.max(z) - z) + np.log(1 + losers(z, accumulator)))
+    return -((np.max(z) - z) + np.log(1 + others(z, accumulator)))
 
 
 def cross_entropy_by_log(z, accumulator, label=0):
-    return np.max(z) - z[label] + np.log(1 + losers(z, accumulator))
+    return np.max(z) - z[label] + np.log(1 + others(z, accumulator))
 
 
 def cross_entropy_of_probability(z, accumulator, label=0):

@@ -60,21 +60,21 @@ def first_gap(is_lost, precision):
 # --- the cause of a gap ---
 
 
-@pytest.mark.parametrize("losers", [2, 49, 999])
-def test_a_sum_of_losers_that_is_flushed_is_named_as_the_cause(losers):
+@pytest.mark.parametrize("others", [2, 49, 999])
+def test_a_sum_of_other_classes_that_is_flushed_is_named_as_the_cause(others):
     def first(limit):  # the first float32 gap at which exact math makes the sum smaller
-        gap = np.float32(float(MP.log(losers) - MP.log(MP.mpf(limit))))
-        while losers * MP.exp(-MP.mpf(float(gap))) >= limit:
+        gap = np.float32(float(MP.log(others) - MP.log(MP.mpf(limit))))
+        while others * MP.exp(-MP.mpf(float(gap))) >= limit:
             gap = np.nextafter(gap, np.float32(np.inf))
         return float(gap)
 
     fmt = FORMATS["float32"]
-    assert explain(first(MP.mpf(2) ** -126), fmt, losers) == (
-        "the sum of all losers below the normal range of float32 is taken for 0: "
-        f"126 ln 2 + ln {losers}"
+    assert explain(first(MP.mpf(2) ** -126), fmt, others) == (
+        "the sum of all other classes below the normal range of float32 is taken for 0: "
+        f"126 ln 2 + ln {others}"
     )
-    assert explain(first(MP.mpf(2) ** -150), fmt, losers) == (
-        f"the sum of all losers underflows in float32: 150 ln 2 + ln {losers}"
+    assert explain(first(MP.mpf(2) ** -150), fmt, others) == (
+        f"the sum of all other classes underflows in float32: 150 ln 2 + ln {others}"
     )
 
 
@@ -113,7 +113,7 @@ def test_what_is_not_1_has_a_logarithm_and_a_quotient_that_are_not(p):
 
 
 def random_tree(numbers, precision, generator):
-    """(sum in a random binary tree, sums of losers that the leader met), the leader being 1."""
+    """(sum in a random binary tree, sums of others that the leader met), the leader being 1."""
     nodes = [(number, number == 1) for number in numbers]
     generator.shuffle(nodes)
     met = []
@@ -125,17 +125,17 @@ def random_tree(numbers, precision, generator):
     return nodes[0][0], met
 
 
-def test_a_sum_is_1_where_each_sum_of_losers_that_the_leader_meets_is_at_most_u():
+def test_a_sum_is_1_where_each_sum_of_other_classes_that_the_leader_meets_is_at_most_u():
     generator, seen = random.Random(0), {True: 0, False: 0}
     for _ in range(1500):
         p = generator.randrange(4, 12)
-        losers = generator.randrange(1, 40)
-        gap = p * math.log(2) + math.log(losers) * generator.uniform(-0.2, 1.2)
+        others = generator.randrange(1, 40)
+        gap = p * math.log(2) + math.log(others) * generator.uniform(-0.2, 1.2)
         t = exponential(gap, p)
-        total, met = random_tree([Fraction(1)] + [t] * losers, p, generator)
+        total, met = random_tree([Fraction(1)] + [t] * others, p, generator)
         collapsed = total == 1
         assert collapsed == (max(met) <= Fraction(1, 2**p))
-        low, high = gap_range(p, losers)
+        low, high = gap_range(p, others)
         assert gap >= low or not collapsed
         assert gap <= high or collapsed
         seen[collapsed] += 1
@@ -143,26 +143,26 @@ def test_a_sum_is_1_where_each_sum_of_losers_that_the_leader_meets_is_at_most_u(
 
 
 def one_by_one(place):
-    return lambda t, losers, p: added([*[t] * place, Fraction(1), *[t] * (losers - place)], p)
+    return lambda t, others, p: added([*[t] * place, Fraction(1), *[t] * (others - place)], p)
 
 
 def in_blocks(size):
-    def total(t, losers, p):
-        numbers = [Fraction(1)] + [t] * losers
+    def total(t, others, p):
+        numbers = [Fraction(1)] + [t] * others
         blocks = [added(numbers[i : i + size], p) for i in range(0, len(numbers), size)]
         return added(blocks, p)
 
     return total
 
 
-def in_halves(t, losers, p):
+def in_halves(t, others, p):
     def total(numbers):
         if len(numbers) == 1:
             return numbers[0]
         half = len(numbers) // 2
         return rounded(total(numbers[:half]) + total(numbers[half:]), p)
 
-    return total([Fraction(1)] + [t] * losers)
+    return total([Fraction(1)] + [t] * others)
 
 
 @pytest.mark.parametrize(
@@ -178,19 +178,19 @@ def in_halves(t, losers, p):
     ],
 )
 def test_orders_collapse_from_the_gap_of_their_largest_block_on(order, block):
-    p, losers = 24, 63
-    found = first_gap(lambda g: order(exponential(g, p), losers, p) == 1, p)
+    p, others = 24, 63
+    found = first_gap(lambda g: order(exponential(g, p), others, p) == 1, p)
     error = 2.0**-p * (1 + block) + 2.0 ** (math.frexp(found)[1] - p)
     assert found == pytest.approx(absorption_gap(p, block), abs=error)
-    assert f"ln {block}" in explain(found, FORMATS["float32"], losers) or block == 1
-    assert ("one by one" in explain(found, FORMATS["float32"], losers)) == (block == 1)
+    assert f"ln {block}" in explain(found, FORMATS["float32"], others) or block == 1
+    assert ("one by one" in explain(found, FORMATS["float32"], others)) == (block == 1)
 
 
-# --- (4) losers stick to each other ---
+# --- (4) other classes stick to each other ---
 
 
 @pytest.mark.parametrize("p", [3, 5, 8])
-def test_losers_that_are_added_one_by_one_stick(p):
+def test_other_classes_that_are_added_one_by_one_stick(p):
     for significand in range(2 ** (p - 1), 2**p):
         t, total = Fraction(significand), Fraction(0)
         for _ in range(2 ** (p + 2)):
@@ -201,26 +201,26 @@ def test_losers_that_are_added_one_by_one_stick(p):
 
 
 def test_a_late_leader_does_not_put_off_a_collapse_for_ever():
-    p, losers = 5, 2000
-    found = first_gap(lambda g: one_by_one(losers)(exponential(g, p), losers, p) == 1, p)
-    assert found < (2 * p + 1) * math.log(2) + 0.5 < absorption_gap(p, losers)
+    p, others = 5, 2000
+    found = first_gap(lambda g: one_by_one(others)(exponential(g, p), others, p) == 1, p)
+    assert found < (2 * p + 1) * math.log(2) + 0.5 < absorption_gap(p, others)
 
 
 # --- what else makes a zero ---
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("losers", [1, 30])
-def test_a_probability_rounds_to_1_from_its_own_gap_on(name, losers):
+@pytest.mark.parametrize("others", [1, 30])
+def test_a_probability_rounds_to_1_from_its_own_gap_on(name, others):
     p = FORMATS[name].precision
 
     def is_lost(gap):
-        t = losers * exponential(gap, 300)
+        t = others * exponential(gap, 300)
         return rounded(1 / (1 + t), p) == 1
 
     found = first_gap(is_lost, p)
     spacing = 2.0 ** (math.frexp(found)[1] - p)
-    assert -1e-15 <= found - rounding_gap(p, losers) < spacing
+    assert -1e-15 <= found - rounding_gap(p, others) < spacing
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -246,17 +246,17 @@ def test_an_exponential_overflows_half_an_ulp_beyond_the_last_number(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("losers", [1, 999])
-def test_every_cause_explains_its_own_gap(name, losers):
+@pytest.mark.parametrize("others", [1, 999])
+def test_every_cause_explains_its_own_gap(name, others):
     fmt = FORMATS[name]
-    told = causes(fmt, losers)
+    told = causes(fmt, others)
     for cause in told:
         # The first number of the format from the gap on, as a search finds it.
         number = fmt.dtype.type(cause.gap)
         if float(number) < cause.gap:
             number = np.nextafter(number, fmt.dtype.type(np.inf))
         alike = [c.text for c in told if abs(c.gap - float(number)) <= 2 * abs(np.spacing(number))]
-        assert explain(float(number), fmt, losers) in alike
+        assert explain(float(number), fmt, others) in alike
     assert len({cause.text for cause in told}) == len(told)
 
 
@@ -269,18 +269,18 @@ def test_what_no_cause_explains_is_said_to_be_so():
 # --- the bound of the right class ---
 
 
-@pytest.mark.parametrize("losers", [1, 3, 400])
+@pytest.mark.parametrize("others", [1, 3, 400])
 @pytest.mark.parametrize("gap", [0.5, 5.0, 16.0, 40.0, 80.0])
-def test_the_right_class_keeps_its_bound_as_a_sum_and_not_as_p_minus_1(losers, gap):
-    z = np.float32([0] + [-gap] * losers)
-    t = losers * MP.exp(-MP.mpf(gap))
+def test_the_right_class_keeps_its_bound_as_a_sum_and_not_as_p_minus_1(others, gap):
+    z = np.float32([0] + [-gap] * others)
+    t = others * MP.exp(-MP.mpf(gap))
     exact = float(-t / (1 + t))
     limit = lookup("cross_entropy").right_class_bound(z, 0, Model.of(FORMATS["float32"]))
     e = np.exp(z)
-    others = np.sum(e[1:], dtype=np.float32)
-    assert abs(float(-others / (1 + others)) - exact) <= limit
+    total = np.sum(e[1:], dtype=np.float32)
+    assert abs(float(-total / (1 + total)) - exact) <= limit
     assert abs(float(-np.sum(e[1:] / np.sum(e))) - exact) <= limit
-    assert limit < (2e-5 + 1e-7 * losers) * abs(exact)
+    assert limit < (2e-5 + 1e-7 * others) * abs(exact)
     p = e[0] / np.sum(e)
     if gap >= 16:
         assert abs(float(p - 1) - exact) > limit

@@ -100,6 +100,9 @@ def meaning(definition, size):
     values = {f"z_{k + 1}": v for k, v in enumerate(z)}
     values |= {"x": z[0], "p": 1 / (1 + sympy.exp(-z[0]))}
     values |= {name: sympy.Rational(value) for name, value in PARAMETERS.items()}
+    first = equations(page_of(definition.name)).get("First derivative", {})
+    if "q" in first:  # the logistic function of something else
+        values["q"] = parse(" ".join(first["q"])).subs("x", z[0])
     if definition.breakpoint_at_zero:
         weights = [v + 1 if v >= 0 else 1 / (1 - v) for v in z]
         slopes = [sympy.Integer(1) if v >= 0 else 1 / (1 - v) ** 2 for v in z]
@@ -124,8 +127,8 @@ def printed_derivatives(definition, size):
     """(output, directions, expression) of every derivative on the page."""
     sections = equations(page_of(definition.name, size=size))
     if definition.elementwise:
-        yield 0, (0,), parse(sections["First derivative"]["f'"][0])
-        yield 0, (0, 0), parse(sections["Second derivative"]["f''"][0])
+        yield 0, (0,), parse(" ".join(sections["First derivative"]["f'"]))
+        yield 0, (0, 0), parse(" ".join(sections["Second derivative"]["f''"]))
         return
     for name, lines in (item for section in sections.values() for item in section.items()):
         if re.fullmatch(r"g_\d", name):

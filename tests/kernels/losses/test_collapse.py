@@ -36,7 +36,7 @@ each_format = pytest.mark.parametrize("dtype", FORMATS)
 
 
 def rows(dtype, classes):
-    """A leader at each end and in the middle, losers at about a gap: (logits, leaders)."""
+    """A leader at each end and in the middle, other classes at about a gap: (logits, leaders)."""
     fmt, generator = FORMATS[dtype], np.random.default_rng(classes)
     logits, leaders = [], []
     for gap, place in itertools.product(GAPS[dtype], sorted({0, classes // 2, classes - 1})):
@@ -167,7 +167,7 @@ def test_cotangents(dtype):
 
 @each_format
 @pytest.mark.parametrize("classes", [300, 5000, 70_001])
-def test_very_many_losers(dtype, classes):
+def test_very_many_other_classes(dtype, classes):
     fmt = FORMATS[dtype]
     for gap, place in itertools.product(GAPS[dtype], (0, classes - 1)):
         x = np.full((1, classes), -gap).astype(fmt.dtype)

@@ -20,6 +20,7 @@ from softproof.verify.subjects.built_in import registered
 from softproof.verify.subjects.isolation.worker_pool import Workers
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import SUITES
+from softproof.verify.suites.of_cases import CASE_SUITES
 
 TESTS = Path(__file__).parents[2]
 SUBJECTS = [
@@ -60,11 +61,25 @@ def test_the_same_is_found_in_the_same_order(in_one):
 
 def test_a_subject_that_always_hangs_is_given_up_as_in_one_process():
     hanging = Subject("hazardous:softmax_hangs", "softmax", time_limit=0.2)
-    items = [replace(i, rows=1) for i in plan([hanging, SUBJECTS[2]], ["overflow"], ["float32"])]
+    suites = ["overflow", "special-values", "accuracy"]
+    items = [replace(i, rows=1) for i in plan([hanging, SUBJECTS[2]], suites, ["float32"])]
     report, done = in_processes(items)
     assert len(done) == len(items)
     assert "not all was run" in report.skipped[hanging.id]
     assert {r.status for r in report.results.values() if r.definition == "logsumexp"} == {"pass"}
+
+
+def test_cases_are_shared_out_too_and_found_alike():
+    subject = registered("softproof.verify.subjects.functions_of_arrays:swiglu", "swiglu")
+    whole = plan([subject], CASE_SUITES, ["bfloat16"])
+    assert processes_for(whole) == min(2, len(os.sched_getaffinity(0)))
+    items = [replace(item, rows=1) for item in whole if "normal" in item.family or not item.family]
+    alone, shared = Report(0, "quick"), Report(0, "quick")
+    with Workers() as workers:
+        assert list(run(items, alone, workers.connect)) == items
+    assert sorted(run_in_processes(items, shared, processes=2), key=items.index) == items
+    assert {result.suite for result in alone.results.values()} >= {"accuracy", "gradient", "poison"}
+    assert list(shared.results.items()) == list(alone.results.items())
 
 
 def test_what_a_store_knows_is_not_run_again(in_one, tmp_path, monkeypatch):
@@ -152,5 +167,7 @@ def test_a_small_run_is_not_worth_a_process(monkeypatch):
     of_two, of_one = [ITEMS[0], ITEMS[-1]], ITEMS[:1]
     assert processes_for([]) == processes_for(of_two) == processes_for(of_one * 1000) == 1
     assert processes_for(of_two * 1000) == 2  # definitions
+    families = {item.family: item for item in ITEMS if item.subject == SUBJECTS[0]}
+    assert processes_for([*families.values()] * 1000) == len(families) > 2
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
     assert processes_for(of_two * 1000) == 1

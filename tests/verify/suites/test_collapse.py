@@ -76,8 +76,8 @@ def gaps_found(result, name):
 FOUND = [
     ("cross_entropy_log_of_sum", "0 or 1 where the exact result is not"),
     ("cross_entropy_p_minus_1", "0 or 1 where the exact result is not"),
-    ("cross_entropy_losers_stick", "0 or 1 where the exact result is not"),
-    ("cross_entropy_half_precision_losers", "value beyond its error bound"),
+    ("cross_entropy_other_classes_stick", "0 or 1 where the exact result is not"),
+    ("cross_entropy_other_classes_in_half_precision", "value beyond its error bound"),
     ("cross_entropy_coarse_gradient", "gradient beyond its error bound"),
     ("cross_entropy_clipped", "value beyond its error bound"),
     ("softmax_small_ones_dropped", "0 or 1 where the exact result is not"),
@@ -173,7 +173,7 @@ def test_the_observed_gap_is_the_derived_one(dtype):
     p = FORMATS[dtype].precision
     loss = gaps_found(run(broken("cross_entropy_log_of_sum", Contract()), dtype), "loss")
     tolerance = 2.0 ** (math.frexp(absorption_gap(p, 999))[1] - p) + 1e-12
-    for (classes, _), gap in loss.items():  # all losers are added up before
+    for (classes, _), gap in loss.items():  # all other classes are added up before
         assert gap == pytest.approx(absorption_gap(p, classes - 1), abs=tolerance)
     right = "gradient of the right class"
     gradient = gaps_found(run(broken("cross_entropy_p_minus_1", Contract()), dtype), right)
@@ -183,11 +183,11 @@ def test_the_observed_gap_is_the_derived_one(dtype):
         assert gap == pytest.approx(derived(p, classes - 1), abs=tolerance)
     assert len(loss) >= 5
     if dtype == "float32":
-        sticking = run(broken("cross_entropy_losers_stick", Contract()), dtype)
+        sticking = run(broken("cross_entropy_other_classes_stick", Contract()), dtype)
         found = gaps_found(sticking, "loss")
-        assert set(found.values()) == {FIRST_FLOAT32}  # whatever the number of losers
+        assert set(found.values()) == {FIRST_FLOAT32}  # whatever the number of other classes
         causes = {c.cause for c in sticking.collapses if c.gap is not None}
-        assert causes == {"1 absorbs the losers one by one in a float32 sum: 24 ln 2"}
+        assert causes == {"1 absorbs the other classes one by one in a float32 sum: 24 ln 2"}
 
 
 def test_at_the_gap_found_it_is_lost_and_at_the_one_before_it_is_not():
@@ -308,7 +308,10 @@ def test_the_terminal_tells_the_gaps(report):
     print_collapses(report, console)
     text = console.export_text()
     assert "0 at 16.6" in text
-    assert "0, not -5.96e-08, from a gap of 16.63553 on (1 absorbs the losers one by one" in text
+    assert (
+        "0, not -5.96e-08, from a gap of 16.63553 on (1 absorbs the other classes one by one"
+        in text
+    )
     assert "--suite collapse --row=0x0p+0,-0x1.0a2b24p+4" in text
     assert report.passed
 

@@ -19,6 +19,10 @@ def _scipy(name: str, definition: str, contract: Contract, axis: str = "") -> Su
     )
 
 
+def _numpy(name: str) -> Subject:
+    return Subject(f"numpy:{name}", name, IN_FORMAT, ANY_FORMAT, snippet=f"np.{name}(x)")
+
+
 def _torch(module: str, definition: str) -> Subject:
     return Subject(
         f"{module}:{definition}",
@@ -31,16 +35,16 @@ def _torch(module: str, definition: str) -> Subject:
     )
 
 
-def _jax(definition: str, axis: str = "") -> Subject:
+def _jax(name: str, axis: str = "", module: str = "jax.nn", definition: str = "") -> Subject:
     return Subject(
-        f"jax.nn:{definition}",
-        definition,
+        f"{module}:{name}",
+        definition or name,
         FLUSHING,
         ANY_FORMAT,
         arrays="jax",
         requires=("jax",),
         slow="it compiles anew for each shape",
-        snippet=f"jax.nn.{definition}(x{axis})",
+        snippet=f"{module}.{name}(x{axis})",
     )
 
 
@@ -57,7 +61,10 @@ def _cupy(definition: str) -> Subject:
     )
 
 
-_TORCH = (_torch("torch", "sigmoid"), _torch("torch.nn.functional", "softplus"))
+_TORCH = (
+    *(_torch("torch", name) for name in ("sigmoid", "exp", "expm1", "tanh", "erf", "log1p")),
+    *(_torch("torch.nn.functional", name) for name in ("softplus", "silu", "gelu")),
+)
 
 LIBRARY_FUNCTIONS: tuple[Subject, ...] = (
     # Our own kernel that breaks the promises of the others: it is there to be compared with.
@@ -67,9 +74,14 @@ LIBRARY_FUNCTIONS: tuple[Subject, ...] = (
     _scipy("logsumexp", "logsumexp", IN_FORMAT, ", axis=-1"),
     _scipy("expit", "sigmoid", IN_FORMAT),
     _scipy("ndtr", "normal_cdf", IN_FORMAT),
+    *(_scipy(name, name, IN_FORMAT) for name in ("expm1", "erf", "log1p")),
+    *(_numpy(name) for name in ("exp", "expm1", "tanh")),
     *_TORCH,
     *(on_device(subject, "cuda") for subject in _TORCH),
-    *(_jax(name) for name in ("softmax", "log_softmax", "sigmoid", "softplus")),
+    *(_jax(name) for name in ("softmax", "log_softmax", "sigmoid", "softplus", "silu")),
+    _jax("gelu", definition="gelu_tanh"),  # approximate=True is its default
+    *(_jax(name, module="jax.numpy") for name in ("exp", "expm1", "tanh", "log1p")),
+    _jax("erf", module="jax.scipy.special"),
     _jax("logsumexp", ", -1"),
     *(_cupy(name) for name in ("softmax", "log_softmax", "logsumexp")),
 )

@@ -140,3 +140,18 @@ def info_nce(
     """Compute the cross-entropy of similarities."""
     similarities = np.sum(keys * query[:, None, :], axis=-1) / query.dtype.type(temperature)
     return -_log_softmax(similarities)[np.arange(len(label)), label]
+
+
+@subject("top_k_gate", contract=IN_FORMAT)
+def top_k_gate(logits: Array, k: int = 2) -> tuple[NDArray[np.int64], Array]:
+    """The k largest, the first of equals first, and the softmax over them."""
+    indices = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
+    chosen = np.take_along_axis(logits, indices, axis=-1)
+    e = np.exp(chosen - chosen[..., :1])
+    return indices, e / np.sum(e, axis=-1, keepdims=True)
+
+
+@subject("log1p", contract=IN_FORMAT)
+def log1p(x: Array) -> Array:
+    """log(1 + x), by the function of NumPy."""
+    return np.log1p(x)

@@ -118,6 +118,14 @@ def softplus(x: Array, *, cotangent: Array | None = None) -> Any:
     return _with_gradient(jax_with_float64().nn.softplus, x, cotangent)
 
 
+@of_jax("gelu", "jax.nn.gelu(x, approximate=False)")
+def gelu(x: Array, *, cotangent: Array | None = None) -> Any:
+    """``jax.nn.gelu`` by the error function, compiled by JAX itself."""
+    return _with_gradient(
+        functools.partial(jax_with_float64().nn.gelu, approximate=False), x, cotangent
+    )
+
+
 def _scaled(x: Array, scale: float | None) -> Array:
     return x if scale is None else x * scale
 

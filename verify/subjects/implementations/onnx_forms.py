@@ -77,6 +77,36 @@ def softplus(x: Array) -> Array:
     return _run("Softplus (x)", x=x)
 
 
+@operator("gelu", 'operator("Gelu", x)', dtypes=("float32", "float64"))
+def gelu(x: Array) -> Array:
+    """Run the operator Gelu, of operator set 20."""
+    return _run("Gelu (x)", x=x)
+
+
+@operator("gelu_tanh", 'operator("Gelu", x, approximate="tanh")', dtypes=("float32", "float64"))
+def gelu_tanh(x: Array) -> Array:
+    """Run the operator Gelu with the approximation by the hyperbolic tangent."""
+    return _run('Gelu <approximate = "tanh"> (x)', x=x)
+
+
+@operator("tanh", 'operator("Tanh", x)')
+def tanh(x: Array) -> Array:
+    """Run the operator Tanh."""
+    return _run("Tanh (x)", x=x)
+
+
+@operator("exp", 'operator("Exp", x)')
+def exp(x: Array) -> Array:
+    """Run the operator Exp."""
+    return _run("Exp (x)", x=x)
+
+
+@operator("erf", 'operator("Erf", x)')
+def erf(x: Array) -> Array:
+    """Run the operator Erf."""
+    return _run("Erf (x)", x=x)
+
+
 def _run(node: str, **inputs: Array) -> Array:
     """The output of a node, given its inputs by name."""
     if not all(array.flags.c_contiguous for array in inputs.values()):

@@ -137,6 +137,14 @@ def softplus(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
     return _with_gradient(functional.softplus, x, cotangent)
 
 
+@eager("gelu_tanh", 'torch.nn.functional.gelu(x, approximate="tanh")')
+def gelu_tanh(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
+    """``functional.gelu`` by the hyperbolic tangent."""
+    from torch.nn import functional
+
+    return _with_gradient(functools.partial(functional.gelu, approximate="tanh"), x, cotangent)
+
+
 def _softmax(x: Tensor, dim: int, scale: float | None) -> Tensor:
     from torch.nn import functional
 

@@ -159,3 +159,18 @@ def info_nce(query: Tensor, keys: Tensor, label: Tensor, temperature: float = 1.
 
     similarities = torch.bmm(keys, query[:, :, None])[:, :, 0] / temperature
     return functional.cross_entropy(similarities, label, reduction="none")
+
+
+@eager(
+    "top_k_gate",
+    """\
+values, indices = torch.topk(logits, k)
+indices, torch.softmax(values, -1)""",
+    contract=STORED,
+)
+def top_k_gate(logits: Tensor, k: int = 2) -> tuple[Tensor, Tensor]:
+    """``torch.topk``, and ``torch.softmax`` of its values."""
+    import torch
+
+    values, indices = torch.topk(logits, k)
+    return indices, torch.softmax(values, -1)

@@ -152,13 +152,16 @@ class LiveSubject(ABC):
         ``layouts``: how each argument lies in memory.
         Raises as a call does.
         """
-        defaults = {n: p.default for n, p in self.definition.parameters.items()}
+        declared = self.definition.parameters
+        defaults = {n: p.default for n, p in declared.items()}
         if self.definition.of_a_row and not self.definition.elementwise:
             defaults |= {"axis": -1, "dim": -1}
         arrays = self._call_with_arguments(
             arguments,
             {
-                "parameters": dict(parameters),
+                "parameters": {
+                    n: declared[n].exact(v) if n in declared else v for n, v in parameters.items()
+                },
                 "defaults": {n: v for n, v in defaults.items() if v is not None},
                 "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
                 "out": out,
@@ -174,8 +177,10 @@ class LiveSubject(ABC):
                 raise WrongResult(
                     f"{name} has shape {array.shape}, expected {shape} for arguments of {given}"
                 )
-            if array.dtype != dtype:
-                raise WrongResult(f"{name} has dtype {array.dtype}, expected {dtype}")
+            is_choice = name in self.definition.signature.indices
+            if array.dtype.kind not in "iu" if is_choice else array.dtype != dtype:
+                wanted = "integers" if is_choice else dtype
+                raise WrongResult(f"{name} has dtype {array.dtype}, expected {wanted}")
         return arrays
 
     @abstractmethod
@@ -372,7 +377,8 @@ class Process:
         environment, self._mark = marked_environment()
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
-            env=environment,
+            # While they wait, threads of OpenMP sleep, not spin: others need the cores.
+            env={"OMP_WAIT_POLICY": "PASSIVE", **environment},
             pass_fds=[theirs.fileno(), for_worker],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -215,7 +215,8 @@ class Program(LiveSubject):
         header = f"{'vjp' if derivatives else 'call'} {self.subject.definition} {dtype} {cases}"
         talk.say(program_protocol_2.call(header, named, parameters, self._greeting.encoding))
         names = signature.numbers if derivatives else tuple(signature.outputs)
-        return program_protocol_2.reply(talk, names, most, self._greeting.encoding)
+        indices = () if derivatives else tuple(signature.indices)
+        return program_protocol_2.reply(talk, names, most, self._greeting.encoding, indices)
 
     def _asked(self, ask: Callable[[Conversation], list[Array]]) -> list[Array]:
         """What a question gives; a program that broke off the conversation is started again."""

@@ -19,6 +19,7 @@ Array = NDArray[Any]
 HEX = re.compile(rb"([+-]?)0x([0-9a-f]+)\.?([0-9a-f]*)p([+-]?[0-9]{1,5})", re.IGNORECASE)
 SPECIAL = re.compile(rb"[+-]?(?:nan(?:\(\w*\))?|(inf(?:inity)?))", re.IGNORECASE)
 SIZE = re.compile(r"[0-9]{1,15}")
+WHOLE = re.compile(rb"-?[0-9]{1,18}")
 MOST_AXES = 3
 
 
@@ -47,6 +48,31 @@ def to_hex(value: float) -> str:
     return mantissa.rstrip("0").rstrip(".") + p + exponent if p else mantissa
 
 
+def in_hex(array: Array) -> list[str]:
+    """Write real numbers as ``to_hex`` does, each distinct one once: long rows repeat few numbers.
+
+    Parameters
+    ----------
+    array
+        Numbers of a floating-point format.
+
+    Returns
+    -------
+    list of str
+        A text for each entry, in C order.
+
+    Examples
+    --------
+    >>> in_hex(np.float32([1, -0.0, 0, 1]))
+    ['0x1p+0', '-0x0p+0', '0x0p+0', '0x1p+0']
+    """
+    wide = np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
+    bits = wide.view(np.int64)  # which tell 0 from -0
+    distinct, first = np.unique(bits, return_index=True)
+    texts = dict(zip(distinct.tolist(), map(to_hex, wide[first].tolist()), strict=True))
+    return [texts[b] for b in bits.tolist()]
+
+
 def written(array: Array, encoding: str) -> bytes:
     """Write the entries of an array as a program reads them.
 
@@ -73,7 +99,7 @@ def written(array: Array, encoding: str) -> bytes:
     if array.dtype.kind in "biu":
         words = [str(int(entry)) for entry in flat.tolist()]
     else:
-        words = [to_hex(value) for value in flat.astype(np.float64).tolist()]
+        words = in_hex(flat)
     return f"{' '.join(words)}\n".encode()
 
 
@@ -208,12 +234,55 @@ def numbers(
         data = talk.take(count * fmt.dtype.itemsize)
         return np.frombuffer(data, dtype=fmt.dtype).reshape(shape)
     values: list[float] = []
+    known: dict[bytes, float] = {}  # a long array repeats few numbers
+    while len(values) < count:
+        tokens = talk.words(count - len(values))
+        for token in dict.fromkeys(tokens):
+            if token in (b"end", b"gradient", b"result"):
+                before = len(values) + tokens.index(token)
+                raise WrongResult(f"{what} ended after {before} numbers of {count}")
+            if token not in known:
+                known[token] = parsed(token, fmt)
+        values += [known[token] for token in tokens]
+    return np.array(values).astype(fmt.dtype).reshape(shape)
+
+
+def integers(talk: Conversation, what: str, shape: tuple[int, ...], encoding: str) -> Array:
+    """Read an array of whole numbers.
+
+    Parameters
+    ----------
+    talk
+        The program.
+    what
+        What they are, for messages.
+    shape
+        The shape of the array.
+    encoding
+        "raw", where they are int64, or "hex", where they are decimal all the same.
+
+    Returns
+    -------
+    numpy.ndarray
+        The array, of int64.
+
+    Raises
+    ------
+    WrongResult
+        If they are too few, or no whole numbers.
+    """
+    count = math.prod(shape)
+    talk.awaited = f"the {count} numbers of its {what}"
+    if encoding == "raw":
+        return np.frombuffer(talk.take(count * 8), dtype=np.int64).reshape(shape)
+    values: list[int] = []
     while len(values) < count:
         for token in talk.words(count - len(values)):
-            if token in (b"end", b"gradient", b"result"):
-                raise WrongResult(f"{what} ended after {len(values)} numbers of {count}")
-            values.append(parsed(token, fmt))
-    return np.array(values).astype(fmt.dtype).reshape(shape)
+            if not WHOLE.fullmatch(token):
+                shown = quoted(token.decode(errors="replace"))
+                raise WrongResult(f"wrote {shown} in its {what}, not a whole number")
+            values.append(int(token))
+    return np.array(values, dtype=np.int64).reshape(shape)
 
 
 def parsed(token: bytes, fmt: Format) -> float:

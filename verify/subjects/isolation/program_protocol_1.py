@@ -83,7 +83,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..subject import WrongResult
-from .program_arrays import first_line, line_after_numbers, numbers, shape_of, to_hex, written
+from .program_arrays import first_line, in_hex, line_after_numbers, numbers, shape_of, written
 from .program_process import Conversation, quoted
 
 Array = NDArray[Any]
@@ -119,7 +119,8 @@ def call(definition: str, logits: Array, labels: Array | None, encoding: str) ->
     labelled = np.zeros(0, np.int64) if labels is None else np.asarray(labels, np.int64)
     if encoding == "raw":
         return [header, written(logits, "raw"), written(labelled, "raw")]
-    text = [" ".join(map(to_hex, row)) for row in logits.astype(np.float64).tolist()]
+    words = in_hex(logits)
+    text = [" ".join(words[i * classes : (i + 1) * classes]) for i in range(rows)]
     if labels is not None:
         text.append(" ".join(str(int(label)) for label in labels))
     return [header, "".join(line + "\n" for line in text).encode()]

@@ -50,7 +50,8 @@ NUMBERS are
 NUMBERS are encoded as in the call: hex numbers between any blanks and line breaks; or raw bytes,
 which the next line of text follows immediately.  DTYPE is the format in which the program computed
 the result.  Hex numbers must be exactly representable in it: print ``float`` and ``double`` with
-C's ``%a``.  Decimal numbers are refused, since ``0.1`` may be meant in base 10 or 16.
+C's ``%a``.  Decimal numbers are refused, since ``0.1`` may be meant in base 10 or 16.  A result of
+indices, as of ``top_k_gate``, has int64 in place of DTYPE, and in hex decimal integers.
 
 **Derivatives.**  A call may begin with ``vjp`` in place of ``call``.  Then an argument more follows
 for each output, the cotangent that it is weighted with: ``cotangent``, or ``cotangent_NAME`` where
@@ -108,7 +109,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..subject import WrongResult
-from .program_arrays import first_line, line_after_numbers, numbers, shape_of, to_hex, written
+from .program_arrays import (
+    first_line,
+    integers,
+    line_after_numbers,
+    numbers,
+    shape_of,
+    to_hex,
+    written,
+)
 from .program_process import Conversation, quoted
 
 Array = NDArray[Any]
@@ -150,7 +159,13 @@ def call(
     return [*parts, b"end\n"]
 
 
-def reply(talk: Conversation, names: Sequence[str], most: int, encoding: str) -> list[Array]:
+def reply(
+    talk: Conversation,
+    names: Sequence[str],
+    most: int,
+    encoding: str,
+    indices: Sequence[str] = (),
+) -> list[Array]:
     """Read the results of a reply, in the order of their names.
 
     Their shapes and dtypes are judged by the host.
@@ -165,6 +180,8 @@ def reply(talk: Conversation, names: Sequence[str], most: int, encoding: str) ->
         How many numbers a result may have.
     encoding
         "raw" or "hex".
+    indices
+        Which of the results are indices, int64.
 
     Returns
     -------
@@ -196,10 +213,16 @@ def reply(talk: Conversation, names: Sequence[str], most: int, encoding: str) ->
         if name in found:
             raise WrongResult(f"gave its result {name} twice")
         what = f"result {name}"
-        fmt, shape = shape_of(what, line, words)
+        is_choice = name in indices
+        if is_choice and words[:1] != ["int64"]:
+            raise WrongResult(f"announced its {what} by {quoted(line)}; its indices are int64")
+        fmt, shape = shape_of(what, line, ["float64", *words[1:]] if is_choice else words)
         if math.prod(shape) > most or any(size > most for size in shape):
             raise WrongResult(f"{what} has shape {shape}, too large for what it was given")
-        found[name] = numbers(talk, what, fmt, shape, encoding)
+        if is_choice:
+            found[name] = integers(talk, what, shape, encoding)
+        else:
+            found[name] = numbers(talk, what, fmt, shape, encoding)
         line = line_after_numbers(talk, encoding)
     if missing := [name for name in names if name not in found]:
         raise WrongResult(f"gave no result {', '.join(missing)}")

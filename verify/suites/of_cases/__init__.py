@@ -11,7 +11,7 @@ from ...cases import draw
 from ...cases.case import CaseBatch
 from ...subjects.isolation.in_process import LiveSubject
 from ..verdicts import Verdict
-from . import accuracy, facts, gradient, layouts, liveness, poison
+from . import accuracy, facts, gradient, layouts, liveness, poison, regressions
 
 __all__ = ["CASE_SUITES", "CaseSuite"]
 
@@ -24,6 +24,7 @@ class CaseSuite:
     judges a subject on a batch.  ``takes_cases``: whether it judges a case of the user's;
     ``with_cotangents``: of those that have cotangents, which no other suite takes.  ``of_rows``:
     whether it draws cases of definitions of a row, too, which have suites of their own.
+    ``one_shown_by``: the suite that shows a single case again, of one that compares cases.
     """
 
     name: str
@@ -33,6 +34,7 @@ class CaseSuite:
     takes_cases: bool = True
     with_cotangents: bool = False
     of_rows: bool = True
+    one_shown_by: str = ""
 
 
 CASE_SUITES: dict[str, CaseSuite] = {
@@ -43,8 +45,22 @@ CASE_SUITES: dict[str, CaseSuite] = {
             "gradient", gradient.families, gradient.draw, gradient.check, with_cotangents=True
         ),
         CaseSuite("invariance", facts.families, facts.draw, facts.check),
-        CaseSuite("liveness", liveness.families, liveness.draw, liveness.check, takes_cases=False),
+        CaseSuite(
+            "liveness",
+            liveness.families,
+            liveness.draw,
+            liveness.check,
+            takes_cases=False,
+            one_shown_by="accuracy",
+        ),
         CaseSuite("poison", poison.families, poison.draw, poison.check),
+        CaseSuite(
+            "regressions",
+            regressions.families,
+            regressions.draw,
+            regressions.check,
+            takes_cases=False,
+        ),
         CaseSuite("layouts", layouts.families, layouts.draw, layouts.check, of_rows=False),
     )
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
+from ....derivations.choices import chooses
 from ....derivations.definition import Definition, Output
 from ...cases.case import Case, CaseBatch
 from ...cases.truth import output_shapes, truth_once
@@ -22,6 +23,7 @@ from ...subjects.contract import Contract, last_of, unusual, wider_contracts
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
 from ..verdicts import Undecided, Verdict, Violation, compare
+from . import choices
 from .thresholds import largest_errors, model_of
 
 MOST_WITNESSED = (
@@ -64,7 +66,8 @@ def call(
     Returns
     -------
     array
-        Of shape (cases, numbers), in the dtype of the format.
+        Of shape (cases, numbers), in the dtype of the format; with indices before the numbers in
+        binary64, which holds both.
     """
     count = len(batch.cases)
     if definition.of_a_row:
@@ -75,6 +78,8 @@ def call(
     results = subject.of_arguments(
         arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out, layouts=layouts
     )
+    if chooses(definition):
+        results = [result.astype(np.float64) for result in results]
     return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
 
 
@@ -147,6 +152,8 @@ def judge(
     """
     if definition.of_a_row and not batch.parameters:
         return compare(definition, contract, fmt, *_as_rows(definition, batch, computed))
+    if chooses(definition):
+        return _of_choices(definition, contract, fmt, batch, computed, fast)
     checks, worst = 0, 0.0
     errors: dict[int, int] = {}
     violations: list[Violation] = []
@@ -180,6 +187,32 @@ def judge(
     return Verdict(
         checks, worst, violations, errors, undecided=tuple(undecided), observed=last_of(seen)
     )
+
+
+def _of_choices(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    computed: NDArray[Any],
+    fast: bool,
+) -> Verdict:
+    """Choices are judged first, and the numbers of admissible ones given those."""
+    model = model_of(contract, fmt)
+    part = choices.taken_apart(definition, batch, computed, model, fmt.dtype)
+    found = Verdict(len(batch.cases) * part.before, 0.0, part.violations)
+    found = replace(found, undecided=tuple(part.undecided))
+    if not part.rows:
+        return found
+    verdict = judge(part.definition, contract, fmt, part.batch, part.numbers, fast=fast)
+    violations = [
+        replace(
+            v, row=part.rows[v.row], index=v.index if v.index is None else v.index + part.before
+        )
+        for v in verdict.violations
+    ]
+    undecided = tuple(replace(seen, row=part.rows[seen.row]) for seen in verdict.undecided)
+    return Verdict.merge([found, replace(verdict, violations=violations, undecided=undecided)])
 
 
 def _as_rows(

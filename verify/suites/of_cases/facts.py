@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format, exact
 from ....derivations.arithmetic.systems import balls
+from ....derivations.choices import chooses, of_numbers
 from ....derivations.definition import Definition, Fact
 from ....derivations.proofs import facts, facts_of_arguments
 from ....derivations.proofs.points import Point, along, flat, permuted
@@ -33,7 +34,7 @@ from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
 from ..invariance import Broken
 from ..verdicts import Undecided, Verdict, Violation
-from . import accuracy, gradient
+from . import accuracy, choices, gradient
 from .thresholds import largest_errors, model_of
 
 HAZARDS = ("normal", "wide", "lognormal", "uniform")
@@ -56,8 +57,15 @@ class Context:
         """The results at a case; None where one is not finite, or nothing is known of its error."""
         asked = self.case if case is None else case
         batch = CaseBatch("", (asked,))
-        found = accuracy.call(self.subject, self.definition, self.fmt, batch)[0]
-        return self._with_errors(self.definition, asked, found)
+        found = accuracy.call(self.subject, self.definition, self.fmt, batch)
+        if not chooses(self.definition):
+            return self._with_errors(self.definition, asked, found[0], of_values=True)
+        model = model_of(self.subject.contract, self.fmt)
+        part = choices.taken_apart(self.definition, batch, found, model, self.fmt.dtype)
+        if not part.rows:
+            return None  # its choice is the business of the other suites
+        (at,) = part.batch.cases
+        return self._with_errors(part.definition, at, part.numbers[0], of_values=True)
 
     def changed(self, **values: Any) -> Values | None:
         """The results where some arguments have other values."""
@@ -68,7 +76,7 @@ class Context:
 
         None where one is not finite, or nothing is known; NotApplicable where the subject has none.
         """
-        shapes = output_shapes(self.definition, self.case)
+        shapes = output_shapes(of_numbers(self.definition), self.case)
         signs = {
             name: np.resize(np.array([1, -1, -1, 1, 1]), shape).astype(self.fmt.dtype)
             for name, shape in zip(cotangents(self.definition), shapes.values(), strict=True)
@@ -76,15 +84,16 @@ class Context:
         case = self.case.with_values(**signs)
         batch = CaseBatch("", (case,))
         found = gradient.call(self.subject, self.definition, self.fmt, batch)[argument]
-        return self._with_errors(products(self.definition, [argument]), case, found.reshape(-1))
+        asked = products(self.definition, [argument])
+        return self._with_errors(asked, case, found.reshape(-1), of_values=False)
 
     def _with_errors(
-        self, definition: Definition, case: Case, found: NDArray[Any]
+        self, definition: Definition, case: Case, found: NDArray[Any], *, of_values: bool
     ) -> Values | None:
         if not np.isfinite(found.astype(np.float64)).all():
             return None  # that is the business of the other suites
         contract = self.subject.contract
-        if definition is self.definition and self.fmt.name in contract.ulps:
+        if of_values and self.fmt.name in contract.ulps:
             try:
                 true = truth_once(definition, case, self.fmt, fast=True)
             except OracleError:
@@ -123,7 +132,8 @@ class Context:
         def none(name: str, shape: tuple[int, ...], positive: bool) -> Any:
             raise ValueError("a case has no further numbers")
 
-        return Point(self.definition, self.definition.formula, xp, arguments, parameters, none)
+        numbers = of_numbers(self.definition)
+        return Point(numbers, numbers.formula, xp, arguments, parameters, none)
 
 
 Check = Callable[[Any, Context], Iterator[Broken]]
@@ -182,7 +192,7 @@ def permutation(
     plain = at.at()
     axis = fact.axis or signature.axes[0]
     size = at.case.sizes(signature)[axis]
-    shapes = output_shapes(at.definition, at.case)
+    shapes = output_shapes(of_numbers(at.definition), at.case)
     places = np.arange(sum(int(np.prod(s)) for s in shapes.values()))
     for order in dict.fromkeys([tuple(range(size))[::-1], (*range(1, size), 0)]):
         changed = permuted(signature.arguments, at.case.values, axis, order)

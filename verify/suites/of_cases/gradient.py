@@ -22,31 +22,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
+from ....derivations.choices import chooses, given_choice
 from ....derivations.definition import Definition, Output
 from ....derivations.signature import Numbers
 from ...cases.case import CaseBatch
+from ...cases.choices import exact_choice, with_choice
 from ...cases.draw import draw as draw_cases
 from ...cases.draw import families as hazard_families
 from ...cases.hazards import Rng, hazards
 from ...cases.products import cotangents, joined, products
 from ...inputs.families import STANDARD
+from ...oracle.rounding import OracleError
 from ...subjects.contract import Contract
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
-from ..verdicts import Verdict, Violation
-from . import accuracy
+from ..verdicts import Undecided, Verdict, Violation
+from . import accuracy, choices
+from .thresholds import model_of
 
 # Hazards that values are asked at, and products are not: of huge numbers most bounds are infinite.
 LEFT_OUT = ("huge",)
+# Of what is tied there are several choices, and each has derivatives of its own.
+TIES = ("constant", "zero", "ties")
 # Of these a quick run draws three batches, one with each kind of cotangent.
 THINNED = ("constant", "ordered", "tiny", "subnormal")
 FEW = (1, 5, 9)
 OF_A_ROW = ("normal", "ties", "spike")  # hazards that rows are asked at
+TIED = "several choices are admissible there, each of which has its own derivatives"
 COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
 
 
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that products are asked at: those of the values but for LEFT_OUT.
+
+    Of definitions that choose those of TIES are left out, too.
 
     Of definitions of a row those that give vectors are asked: the gradients that come with a loss
     are judged on rows, and functions of one real have no products to sum.
@@ -71,7 +80,8 @@ def families(definition: Definition) -> tuple[str, ...]:
     if definition.of_a_row:
         vector = definition.output is Output.VECTOR
         return tuple(n for n in named if n.rpartition(": ")[2] in OF_A_ROW) if vector else ()
-    return tuple(name for name in named if name.rpartition(": ")[2] not in LEFT_OUT)
+    left_out = (*LEFT_OUT, *(TIES if chooses(definition) else ()))
+    return tuple(name for name in named if name.rpartition(": ")[2] not in left_out)
 
 
 def draw(
@@ -102,6 +112,7 @@ def draw(
             [seed, zlib.crc32(f"{definition.name} {family}".encode()), i, 1]
         )
         sizes = batch.cases[0].sizes(definition.signature)
+        sizes |= definition.counted(batch.parameters)
         cases = []
         for case in batch.cases:
             drawn = {
@@ -178,6 +189,8 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
     # What a contract promises in ulp is the accuracy of values.
     contract = replace(subject.contract, ulps={})
     fast = not subject.subject.is_our_kernel
+    if chooses(definition):
+        return _of_one_choice(definition, contract, fmt, batch, found, fast)
     count = len(batch.cases)
     verdicts = []
     if own := [name for name in found if not kinds[name].shared]:
@@ -190,6 +203,40 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         verdicts.append(_judged(summed, contract, fmt, whole, row, fast))
         if count > 1 and verdicts[-1].violations:
             verdicts[-1] = _of_one_case(subject, definition, fmt, batch, verdicts[-1])
+    return Verdict.merge(verdicts)
+
+
+def _of_one_choice(
+    definition: Definition,
+    contract: Contract,
+    fmt: Format,
+    batch: CaseBatch,
+    found: dict[str, NDArray[Any]],
+    fast: bool,
+) -> Verdict:
+    """The verdict on products where only one choice is admissible: else they are not decided.
+
+    (Of shared arguments nothing is asked: a subject tells only the choice of its values.)
+    """
+    model = model_of(contract, fmt)
+    own = [n for n in found if not definition.signature.arguments[n].shared]
+    asked = products(given_choice(definition), own)
+    verdicts = []
+    for row, case in enumerate(batch.cases):
+        try:
+            indices = exact_choice(definition, case)
+        except OracleError as reason:
+            verdicts.append(Verdict(0, 0.0, [], undecided=(Undecided(row, str(reason)),)))
+            continue
+        if not choices.is_unique(definition, case, indices, model):
+            verdicts.append(Verdict(0, 0.0, [], undecided=(Undecided(row, TIED),)))
+            continue
+        _, at = with_choice(definition, case, indices)
+        numbers = np.concatenate([found[name][row].reshape(-1) for name in own])[None]
+        one = _judged(asked, contract, fmt, replace(batch, cases=(at,)), numbers, fast)
+        violations = [replace(violation, row=row) for violation in one.violations]
+        undecided = tuple(replace(seen, row=row) for seen in one.undecided)
+        verdicts.append(replace(one, violations=violations, undecided=undecided))
     return Verdict.merge(verdicts)
 
 

@@ -23,6 +23,7 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
 from ....derivations.signature import Numbers
 from ...cases.case import Case, CaseBatch
+from ...cases.choices import at_exact_choice
 from ...cases.draw import draw_batch
 from ...cases.draw import families as hazard_families
 from ...cases.truth import truth_once
@@ -165,12 +166,17 @@ def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> boo
     model = model_of(Contract(), fmt)
     results, limits = [], []
     for case in (base, changed):
+        if definition.misfit(case.sizes(definition.signature), case.parameters):
+            return False
         try:
-            exact = truth_once(definition, case, fmt, fast=True)
+            asked, at = at_exact_choice(definition, case)
+            exact = truth_once(asked, at, fmt, fast=True)
         except OracleError:
             return False
         results.append(exact.wide)
-        limits.append(largest_errors(definition, case, model))
+        limits.append(largest_errors(asked, at, model))
+    if results[0].shape != results[1].shape:
+        return True
     with np.errstate(invalid="ignore"):
         difference = np.abs(results[1] - results[0])
         return bool((difference >= MARGIN * np.maximum(*limits)).any())

@@ -8,6 +8,9 @@ and 0 times NaN or an infinity is NaN; scores of the largest numbers overflow to
 Unless a subject declares ``masked_nan=ignored``, results may become NaN by those in entries that a
 mask drops, and whether any does is observed.  Nothing else may come of them, and nothing at all of
 a huge number that does not overflow.
+
+Where a subject declares ``bitwise_batch=yes``, the number of cases in the batch changes no bit,
+either: each case is asked alone, and in a batch of MOST_CASES.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
 from ....derivations.signature import Mask, Numbers
 from ...cases.case import Case, CaseBatch
+from ...cases.choices import at_exact_choice
 from ...cases.draw import draw as draw_cases
 from ...cases.draw import families as hazard_families
 from ...cases.truth import output_shapes, truth_once
@@ -34,6 +38,8 @@ from ...subjects.subject import NotApplicable, ProcessDied, SubjectFault
 from ..verdicts import Verdict, Violation
 from . import accuracy
 
+MOST_CASES = 256  # from so many tokens on kernels take other blocks
+MOST_NUMBERS = 1 << 18  # in such a batch
 IGNORED = "the subject declares masked_nan=ignored"
 
 
@@ -105,6 +111,11 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         if violation := _violation(definition, batch, clean, changed, rows, poisoned.told):
             if poisoned.may_spread and declared == "ignored":
                 violation = replace(violation, source=f"{violation.source}; {IGNORED}")
+            return Verdict(checks, 0.0, [violation], observed=observed)
+    if subject.contract.bitwise_batch == "yes":
+        counted, violation = _in_other_batches(subject, definition, fmt, batch, clean)
+        checks += counted
+        if violation:
             return Verdict(checks, 0.0, [violation], observed=observed)
     counted, violation = _into_a_buffer(subject, definition, fmt, batch, clean)
     return Verdict(checks + counted, 0.0, [violation] if violation else [], observed=observed)
@@ -178,10 +189,40 @@ def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -
     Balls are asked of both: the fast oracle knows less of the digits below the rounding.
     """
     try:
-        one, two = (truth_once(definition, c, fmt) for c in (case, other))
+        one, two = (truth_once(*at_exact_choice(definition, c), fmt) for c in (case, other))
     except OracleError:
         return False
     return bool(np.array_equal(one.wide, two.wide) and np.array_equal(one.offset, two.offset))
+
+
+def _in_other_batches(
+    subject: LiveSubject,
+    definition: Definition,
+    fmt: Format,
+    batch: CaseBatch,
+    clean: NDArray[Any],
+) -> tuple[int, Violation | None]:
+    """Each case alone, and all in a batch of MOST_CASES, if that is not too large."""
+    cases, checks = batch.cases, 0
+    numbers = sum(value.size for value in cases[0].values.values())
+    batches = [(cases[i : i + 1], [i]) for i in range(len(cases))]
+    if MOST_CASES * numbers <= MOST_NUMBERS:
+        places = [i % len(cases) for i in range(MOST_CASES)]
+        batches.append((tuple(cases[i] for i in places), places))
+    for others, places in batches:
+        told = f"a batch of {len(others)} in place of {len(cases)} changes the result"
+        try:
+            found = accuracy.call(subject, definition, fmt, replace(batch, cases=others))
+        except SubjectFault as fault:
+            return checks, _no_result(fault, places[0], told)
+        checks += found.size
+        for i, place in enumerate(places):
+            # (The rows are aligned, so that a violation is one of the batch that was drawn.)
+            changed = clean.copy()
+            changed[place] = found[i]
+            if violation := _violation(definition, batch, clean, changed, [place], told):
+                return checks, replace(violation, only_in_batch=True)
+    return checks, None
 
 
 def _into_a_buffer(

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ....derivations import lookup
 from ....derivations.arithmetic.formats import ALL_FORMATS, Format, exact
-from ....derivations.definition import Definition, Formula
+from ....derivations.definition import Definition
 from ....derivations.error_bounds.bounds import bound
 from ....derivations.error_bounds.model import Model as ErrorModel
 from ....derivations.running_error.model import Model
-from ....derivations.running_error.thresholds import admissible, threshold
+from ....derivations.running_error.thresholds import admissible, thresholds
 from ...cases.case import Case, formula_call
 from ...oracle.truth import truth
 from ...subjects.contract import ONLINE_BLOCK, Contract
@@ -90,13 +90,8 @@ def _evaluated(definition: Definition, case: Case, model: Model) -> NDArray[np.f
     arguments, parameters = formula_call(definition, case)
     forms = [definition.formula, *definition.forms.values()]
     count = len(definition.signature.outputs)
-    several = [_once(form) for form in forms]
-    found = []
-    for k in range(count):
-        outputs = forms if count == 1 else [_output(form, k) for form in several]
-        known = threshold(outputs, arguments, model, **parameters)
-        found.append(np.asarray(admissible(known), dtype=np.float64).reshape(-1))
-    errors = np.concatenate(found)
+    found = thresholds(forms, arguments, model, count, **parameters)
+    errors = np.concatenate([admissible(known).reshape(-1) for known in found])
     if definition.product_bound is not None and "cotangent" in case.values:
         row, weights = case.values["logits"], case.values["cotangent"]
         sums = "input" if model.accumulator == model.result else model.accumulator.name
@@ -151,20 +146,3 @@ def declared_products(
     u = Fraction(fmt.unit_roundoff)
     relative += (len(row) + 4) * u
     return [*definition.product_bound(p, [exact(v) for v in weights], relative, u)]
-
-
-def _once(formula: Formula) -> Formula:
-    """A formula of several outputs at one point, evaluated once for all of them."""
-    results: list[Any] = []
-
-    def evaluated(*arguments: Any, **keywords: Any) -> Any:
-        if not results:
-            results.append(formula(*arguments, **keywords))
-        return results[0]
-
-    return evaluated
-
-
-def _output(formula: Formula, k: int) -> Formula:
-    """One output of a formula that gives several."""
-    return lambda *arguments, **keywords: formula(*arguments, **keywords)[k]

@@ -173,7 +173,12 @@ def alpha_ignored(z, alpha=1.5):
     return losses.entmax(z)
 
 
+def logarithm_of_the_rounded_sum(x):
+    return np.log(1 + x)
+
+
 MISTAKES = [
+    ("log1p", logarithm_of_the_rounded_sum, "accuracy", "x: lognormal"),
     ("rms_norm", eps_outside_the_root, "accuracy", "eps=0.0625"),
     ("rms_norm", eps_outside_the_root, "liveness", "eps"),
     ("rms_norm", eps_forgotten, "liveness", "eps"),
