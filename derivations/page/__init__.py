@@ -260,9 +260,10 @@ def _of_one_real(definition: Definition) -> Iterator[Section]:
     e = sympy.Dummy(positive=True)
     for title, order in (("First derivative", 1), ("Second derivative", 2)):
         derivative = sympy.diff(value, X, order)
+        power = _curved_power(derivative)
         if definition.breakpoint_at_zero:
             short = _slope(value, order)
-        elif (power := _curved_power(derivative)) is not None:  # it is q / (1 - q)
+        elif power is not None:  # it is q / (1 - q)
             short = _shortest([derivative.xreplace({power: q / (1 - q)})])
         else:  # e^x = p / (1 - p), p the logistic function
             (at_log,) = plain.value([sympy.log(e)])
@@ -273,7 +274,7 @@ def _of_one_real(definition: Definition) -> Iterator[Section]:
         equations = [Equation(sympy.Symbol("f" + "'" * order), short)]
         if short.has(p):
             equations.append(Equation(p, 1 / (1 + sympy.exp(-X))))
-        if short.has(q):
+        if power is not None and short.has(q):
             equations.append(Equation(q, 1 / (1 + 1 / power)))
         yield Section(title, "", equations)
 
