@@ -1,7 +1,5 @@
 """Losses of logits and a label."""
 
-import numpy as np
-
 from ..definition import Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
 from ..proofs.facts_of_arguments import At, ReducesTo
@@ -91,7 +89,7 @@ def _(loss, logits, label, xp):
             ReducesTo(
                 "cross_entropy",
                 lambda xp, logits, label: {"logits": logits, "label": label},
-                "logits, label",
+                "z, label",
             ),
             gamma=0,
         ),
@@ -105,7 +103,7 @@ def focal_loss(logits, label, xp, gamma=2.0):
     d = xp.shifted(logits)
     e = xp.exp(d)
     total = xp.sum(e)
-    others = xp.sum(e[np.arange(len(logits)) != label]) / total
+    others = xp.sum(xp.put(e, label, xp.number(0))) / total
     return xp.pow(others, xp.number(gamma)) * (xp.log(total) - d[label])
 
 
@@ -113,7 +111,7 @@ def focal_loss(logits, label, xp, gamma=2.0):
 def _(logits, label, xp, gamma=2.0):
     """(m^gamma + gamma m^(gamma - 1) p_y c) (p - e_y), m = 1 - p_y and c = -log p_y."""
     p, exponent = xp.softmax(logits), xp.number(gamma)
-    missed = xp.sum(p[np.arange(len(logits)) != label])
+    missed = xp.sum(xp.put(p, label, xp.number(0)))
     slope = exponent * xp.pow(missed, exponent - 1) * (p[label] * -xp.log(p[label]))
     return xp.put(p, label, -missed) * (xp.pow(missed, exponent) + slope)
 

@@ -392,6 +392,7 @@ class DeclaredGradient:
     def claims(self, case: Point) -> Iterator[Claim]:
         """Each entry less that of reverse mode is 0."""
         formula = case.definition.gradient
+        assert formula is not None
         declared = formula(*case.arguments.values(), case.xp, **case.parameters)
         for derived, closed in zip(*case.derivatives(), declared, strict=True):
             yield Claim(derived - closed)
