@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from . import elementary, gaussians, order, sigmoids, sums, trigonometric
+from . import elementary, equations, gaussians, order, sigmoids, sums, trigonometric
 from .arrays import Arrays
 from .constants import H
 from .model import Model
 from .numbers import RunningNumber, as_number, finish, rounded
-from .roots import root
 from .softmax import logsumexp, softmax
 from .storage import either, kept
 
@@ -23,7 +22,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
 
     Exact numbers become numbers of this system by ``number`` and ``array``.  The rules and their
     proofs stand in ``numbers``, ``elementary``, ``sigmoids``, ``gaussians``, ``trigonometric``,
-    ``sums``, ``order``, ``roots`` and ``softmax``.
+    ``sums``, ``order``, ``equations`` and ``softmax``.
 
     >>> from ..arithmetic.formats import BINARY32
     >>> xp = RunningErrorArithmetic(Model.of(BINARY32))
@@ -131,13 +130,25 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         """The product of vectors and matrices."""
         return sums.dot(self.model, self.array(a), self.array(b))
 
-    def root(self, f: Callable[[Any], Any], low: Any, high: Any) -> RunningNumber:
-        """The zero of a function between two points."""
-        return root(self.model, f, low, high)
-
     def outer(self, a: Any, b: Any) -> RunningNumber:
         """All products of the entries of two vectors."""
         return sums.outer(self.model, self.array(a), self.array(b))
+
+    def root(self, f: Callable[[Any], Any], low: Any, high: Any) -> RunningNumber:
+        """The zero of a function between two points."""
+        return equations.root(self.model, lambda t: self.number(f(t)), low, high)
+
+    def solve(self, a: Any, b: Any) -> RunningNumber:
+        """The solution of linear equations."""
+        return equations.solve(self.model, self.array(a), self.array(b))
+
+    def singular(self, a: Any) -> tuple[RunningNumber, RunningNumber]:
+        """Singular values and right vectors of a matrix not wider than high."""
+        return equations.singular(self.model, self.array(a))
+
+    def singular_values(self, a: Any) -> RunningNumber:
+        """The singular values of a matrix, descending."""
+        return self.singular(a if a.shape[0] >= a.shape[1] else a.T)[0]
 
     def max(self, values: Any, axis: int | None = None) -> RunningNumber:
         """The largest over an axis, or of all."""

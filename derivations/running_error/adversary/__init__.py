@@ -20,6 +20,7 @@ from ..arrays import Arrays
 from ..constants import Array, quiet
 from ..model import Model, largest, rounded_to, unit_roundoff
 from ..numbers import constant
+from . import equations
 from .numbers import ErringNumber
 
 SIGNS = ("up", "down", "alternate", "drawn")
@@ -338,6 +339,14 @@ class Adversary(Arrays[ErringNumber]):
     def weighted_mean(self, scores: Any, v: Any) -> ErringNumber:
         """The sum of rows v_j with the softmax of the scores as weights."""
         return self.dot(self.softmax(scores), v)
+
+    def root(self, f: Callable[[Any], Any], low: Any, high: Any) -> ErringNumber:
+        """The zero of a function between two points, by bisection."""
+        return equations.root(self, lambda t: self.number(f(t)), low, high)
+
+    def solve(self, a: Any, b: Any) -> ErringNumber:
+        """The solution of linear equations, by elimination."""
+        return equations.solve(self, self.array(a), self.array(b))
 
     def softmax(self, z: Any) -> ErringNumber:
         """Softmax of a vector, in one of its forms."""
