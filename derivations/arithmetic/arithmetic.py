@@ -318,6 +318,16 @@ class Arithmetic:
         e = self.exp(self.shifted(z))
         return e / self.expand_dims(self.sum(e, axis=-1), -1)
 
+    def logsumexp(self, z: Any) -> Any:
+        """The logarithm log sum_k e^z_k along the last axis, by the largest entry.
+
+        A score -inf adds nothing; rows with +inf or NaN, or of -inf alone, are NaN.
+        """
+        if self.symbolic:
+            return self.log(self.sum(self.exp(z), axis=-1))
+        top = elementwise(self.level)(self.max(z, axis=-1))
+        return top + self.log(self.sum(self.exp(z - self.expand_dims(top, -1)), axis=-1))
+
 
 def elementwise(function: Unary) -> Unary:
     """Apply a function of numbers to a number, or to each entry of an array of objects.

@@ -15,7 +15,6 @@ import numpy as np
 import sympy
 
 Function = Callable[[Any], Any]
-REFINEMENTS = 12  # halvings of the part of a bracket where a ball does not decide the sign
 
 
 def root_in_balls(f: Function, low: Any, high: Any) -> flint.arb:
@@ -41,7 +40,7 @@ def root_in_balls(f: Function, low: Any, high: Any) -> flint.arb:
 
     def narrowed(below: flint.arb, above: flint.arb, undecided: int) -> tuple[Any, Any]:
         """A bracket; a point that is not decided counts as above (-1) or below (1), or ends (0)."""
-        for _ in range(REFINEMENTS if undecided else 2 * flint.ctx.prec + 64):
+        for _ in range(2 * flint.ctx.prec + 64):
             middle = ((below + above) / 2).mid()
             if not below < middle < above:
                 break

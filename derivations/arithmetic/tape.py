@@ -210,6 +210,15 @@ class Tape:
 
         return self.record(found, (z, pullback))
 
+    def logsumexp(self, z: Any) -> Any:
+        """Along the last axis the slopes are the softmax."""
+        xp, scores = self.below, self.value_of(z)
+
+        def pullback(g: Any) -> Any:
+            return xp.expand_dims(g, -1) * xp.softmax(self._kept(scores))
+
+        return self.record(xp.logsumexp(scores), (z, pullback))
+
     def weighted_mean(self, scores: Any, v: Any) -> Any:
         """y = sum_j p_j v_j: p (v g - <p, v g>) for the scores, where <p, v g> = <g, y>."""
         xp, rows = self.below, self.value_of(v)

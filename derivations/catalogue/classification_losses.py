@@ -2,6 +2,7 @@
 
 from ..definition import Parameter, define
 from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ..proofs.facts_of_arguments import At, ReducesTo
 from ..signature import Label, Vector
 from .softmax import exp_of_log_softmax, log1p_of_other_classes, logsumexp, softmax
 
@@ -72,3 +73,52 @@ def _(log_p, logits, label, xp):
 @cross_entropy.label_loss
 def _(loss, logits, label, xp):
     return loss
+
+
+@define(
+    family="losses",
+    source="Lin, Goyal, Girshick, He, Dollar 2017, arXiv 1708.02002, eq. (4), p the softmax",
+    arguments={"logits": Vector("K"), "label": Label("K")},
+    parameters={"gamma": Parameter(2.0, 0.0, 8.0, values=(0.0, 0.5))},
+    facts=(
+        ShiftInvariant(),
+        PermutationInvariant(),
+        GradientSumsTo(0),
+        Range(lower=0),
+        At(
+            ReducesTo(
+                "cross_entropy",
+                lambda xp, logits, label: {"logits": logits, "label": label},
+                "z, label",
+            ),
+            gamma=0,
+        ),
+    ),
+)
+def focal_loss(logits, label, xp, gamma=2.0):
+    """Focal loss -(1 - p)^gamma log p, p the softmax of the logits at the label.
+
+    1 - p is the sum of the other probabilities, which keeps it where p rounds to 1.
+    """
+    d = xp.shifted(logits)
+    e = xp.exp(d)
+    total = xp.sum(e)
+    others = xp.sum(xp.put(e, label, xp.number(0))) / total
+    return xp.pow(others, xp.number(gamma)) * (xp.log(total) - d[label])
+
+
+@focal_loss.derivative
+def _(logits, label, xp, gamma=2.0):
+    """(m^gamma + gamma m^(gamma - 1) p_y c) (p - e_y), m = 1 - p_y and c = -log p_y."""
+    p, exponent = xp.softmax(logits), xp.number(gamma)
+    missed = xp.sum(xp.put(p, label, xp.number(0)))
+    slope = exponent * xp.pow(missed, exponent - 1) * (p[label] * -xp.log(p[label]))
+    return xp.put(p, label, -missed) * (xp.pow(missed, exponent) + slope)
+
+
+@focal_loss.form("1 - p")
+def _(logits, label, xp, gamma=2.0):
+    """With the cross-entropy c and p = e^-c; where p is computed as above 1, 1 - p counts as 0."""
+    d = xp.shifted(logits)
+    log_p = d[label] - xp.log(xp.sum(xp.exp(d)))
+    return xp.pow(xp.positive_part(1 - xp.exp(log_p)), xp.number(gamma)) * -log_p

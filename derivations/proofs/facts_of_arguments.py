@@ -6,7 +6,7 @@ Each states claims at a ``Point``, in symbols or in balls, as those of ``facts``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class At:
     """
 
     fact: Fact
-    values: Mapping[str, int]
+    values: Mapping[str, int] = field(hash=False)
 
     def __init__(self, fact: Fact, **values: int) -> None:
         object.__setattr__(self, "fact", fact)

@@ -36,6 +36,7 @@ from .exponentials import (
 from .facts import Claim
 from .facts_of_arguments import OF_ARGUMENTS
 from .kept import once
+from .points import Point
 from .time_limit import OutOfTime, time_limit
 
 SIZES = (2, 3, 4)
@@ -360,7 +361,7 @@ def prove(
     apart = [fact for fact in definition.facts if isinstance(fact, OF_ARGUMENTS)]
     statements = {fact.text: fact.claims for fact in definition.facts if fact not in apart}
     if definition.gradient is not None:
-        statements["closed-form gradient = derivative"] = gradient_claims
+        statements[DeclaredGradient.text] = gradient_claims
     proofs = []
     for size in (1,) if definition.elementwise else sizes or SIZES:
         charts = list(Symbolic.charts(definition, size))
@@ -376,10 +377,25 @@ def prove(
             else:
                 reason = _proof(claims, charts, seconds) if is_continuous else DISCONTINUOUS
             proofs.append(Proof(definition.name, statement, size, not reason, reason))
-    for fact in definition.facts:
+    for fact in (*definition.facts, DeclaredGradient()):
         if any(p.statement == fact.text and p.reason == NO_PROOF for p in proofs):
             proofs = _seen_at_points(definition, fact, proofs)
     return [*proofs, *_of_arguments(definition, apart, sizes, seconds)]
+
+
+@dataclass(frozen=True)
+class DeclaredGradient:
+    """The closed-form gradient of a real function is its derivative, as a fact of points."""
+
+    text: str = "closed-form gradient = derivative"
+
+    def claims(self, case: Point) -> Iterator[Claim]:
+        """Each entry less that of reverse mode is 0."""
+        formula = case.definition.gradient
+        assert formula is not None
+        declared = formula(*case.arguments.values(), case.xp, **case.parameters)
+        for derived, closed in zip(*case.derivatives(), declared, strict=True):
+            yield Claim(derived - closed)
 
 
 def _seen_at_points(definition: Definition, fact: Fact, proofs: list[Proof]) -> list[Proof]:

@@ -13,7 +13,7 @@ from .arrays import Arrays
 from .constants import H
 from .model import Model
 from .numbers import RunningNumber, as_number, finish, rounded
-from .softmax import softmax
+from .softmax import logsumexp, softmax
 from .storage import either, kept
 
 
@@ -57,6 +57,7 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
     descending = staticmethod(order.descending)
     shifted = staticmethod(order.shifted)
     softmax = staticmethod(softmax)
+    logsumexp = staticmethod(logsumexp)
     by_sign = staticmethod(order.by_sign)
     hull = staticmethod(order.hull)
     step = staticmethod(order.step)

@@ -182,7 +182,7 @@ def log(x: RunningNumber) -> RunningNumber:
     """log x: |log b - log a| <= -log(1 - e / (v - w)), as a >= v - w.
 
     The logarithm of a sum of exponentials moves by no more than their exponents do, which is the
-    sharper bound where these are off by much (``softmax.log_of_sum``): then that one holds as well.
+    sharper bound where these are off by much (``softmax.log_of_sum``): then that one holds, too.
     """
     with quiet():
         value = np.log(x.value)
@@ -232,7 +232,8 @@ def sqrt(x: RunningNumber) -> RunningNumber:
     """Square root: |sqrt b - sqrt a| <= e / (sqrt L + sqrt(L - e)), L = v - w; one operation.
 
     Infinite where the argument may be negative.  Of what is known to be at least M > 0, as of a
-    sum of squares and a constant, b >= M, so that max(L - e, M) stands for L - e.
+    sum of squares and a constant, b >= M, so that max(L - e, M) stands for L - e.  Where neither is
+    negative, |sqrt b - sqrt a| <= sqrt |b - a|.
     """
     floor = max(x.at_least, 0.0) * LOWER
 
@@ -240,7 +241,9 @@ def sqrt(x: RunningNumber) -> RunningNumber:
         least = np.maximum(x.value - w, floor) * np.where(w > 0, LOWER, 1.0)
         roots = np.sqrt(least) + np.sqrt(np.maximum(least - e, floor))
         change = np.where(e > 0, e / np.maximum(roots, 2.0**-537) * UP, 0.0)
-        return np.where(((e <= least) & (x.value >= w)) | (floor > 0), change, np.inf)
+        if x.at_least >= 0:
+            return np.fmin(change, np.sqrt(e) * UP)
+        return np.where((e <= least) & (x.value >= w), change, np.inf)
 
     with quiet():
         root = rounded(
@@ -281,8 +284,10 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
     """x^y for x > 0, and for x < 0 where y is exact and whole.
 
     |x|^y is e^(y log |x|), whose exponent is off by t: with log |x| off by s as in ``log``, t <=
-    |y| s + |log |x|| e_y + s e_y.  For an exact x = 0 and y > 0 it is 0, and x^0 = 1, both exact;
-    infinite where x may otherwise be 0 or of either sign.
+    |y| s + |log |x|| e_y + s e_y.  For an exact x = 0 and y > 0 it is 0, and x^0 = 1, both exact.
+    Where x may otherwise be 0, and is known not to be negative, x and x' are in [0, X] and their
+    powers, for y > 0, in [0, X^y]; with an exact, whole y of either sign, in [-X^y, X^y].  (The
+    largest X^y is that of the largest y, or where X < 1 of the least.)  Else infinite.
 
     Parameters
     ----------
@@ -315,13 +320,28 @@ def pow(x: RunningNumber, y: Any) -> RunningNumber:
             moved = np.abs(exponent) + wide + reach
             reach = reach + x.model.exponent_argument * x.model.u * moved
         whole = y.is_exact & (y.value == np.rint(y.value))
+        sides = np.where(x.at_least >= 0, 1.0, np.where(whole, 2.0, np.inf))
+        least_y, most_y = (y.value + side * (y.reference_radius + y.error) * UP for side in (-1, 1))
+        sides = np.where(least_y > 0, sides, np.inf)
+
+        def spread(w: Any, e: Any, grown: Any) -> Any:
+            """The smaller of both bounds; the first holds where 0 is far enough."""
+            largest = (size + w + e) * UPPER
+            most = np.maximum(np.power(largest, least_y), np.power(largest, most_y))
+            most = most * UP + SMALLEST
+            return np.fmin(np.where(np.isnan(grown), np.inf, grown), sides * most)
+
         value = np.where((x.value >= 0) | whole, np.power(x.value, y.value), np.nan)
         power = rounded(
             x.model,
             value,
-            growth(exponent, evaluation, exponent_off(x.radius, y.radius, zero, zero)),
-            growth(exponent, evaluation, wide),
-            growth(exponent, wide + evaluation, reach),
+            spread(
+                zero,
+                x.radius,
+                growth(exponent, evaluation, exponent_off(x.radius, y.radius, zero, zero)),
+            ),
+            spread(zero, x.reference_radius, growth(exponent, evaluation, wide)),
+            spread(x.reference_radius, x.error, growth(exponent, wide + evaluation, reach)),
             units=x.model.elementary,
             underflow=x.model.function_underflow,
             evaluation=LIBM,

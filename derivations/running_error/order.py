@@ -18,8 +18,10 @@ from .numbers import RunningNumber, UndecidedComparison, finish, rounded, withou
 
 
 def abs(x: RunningNumber) -> RunningNumber:
-    """The modulus |x|, which is 1-Lipschitz."""
-    return RunningNumber(x.model, np.abs(x.value), *x.parts()[1:])
+    """The modulus |x|, which is 1-Lipschitz, and computed as at least 0, too."""
+    modulus = RunningNumber(x.model, np.abs(x.value), *x.parts()[1:])
+    modulus.at_least = 0.0
+    return modulus
 
 
 def maximum(a: RunningNumber, b: RunningNumber) -> RunningNumber:
@@ -38,9 +40,11 @@ def _surely_less(a: RunningNumber, b: RunningNumber) -> NDArray[np.bool_]:
 
 
 def positive_part(x: RunningNumber) -> RunningNumber:
-    """The larger of x and 0."""
+    """The larger of x and 0, which is computed as at least 0, too."""
     zero = np.zeros(x.shape)
-    return maximum(x, RunningNumber(x.model, zero, zero, zero, zero))
+    found = maximum(x, RunningNumber(x.model, zero, zero, zero, zero))
+    found.at_least = 0.0
+    return found
 
 
 def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:

@@ -35,6 +35,28 @@ Sums over j != k are sums from the left and from the right, which have no cancel
 Exponentials of exact -inf (masked classes) are exact zeros, and count in none of these sums.  Of a
 single score, or of one among masked ones, the exact value and the reference are e^z / e^z = 1,
 whatever the error of the score, S = Q = 0, and only the sum and the quotient round.
+
+``logsumexp`` is L = max z + log sum e^(z - max z) along the last axis.  Let z_j be the references
+of the scores, within w_j of v_j, and p = softmax(z).  What is computed of score j before the sum is
+e^(z_j + a_j - m), m the computed maximum, where |a_j| <= t_j, the sum of
+
+* r_j, the error of the score itself;
+* u (1 + c') (|D_j| + r_j + w_j + s), the rounding of the difference, D_j = v_j - max v, of that
+  modulus at most, and of the argument, if exp errs in it by c' u; s = |m - max v|, to which only
+  scores that may be the largest contribute (``order.max``);
+* -log(1 - c u), the exponential, and what rescaling in an online sum rounds.
+
+So m and the logarithm of the sum give L + log sum_j p_j e^(a_j), and with q_j >= p_j
+
+    -log(1 - sum_j q_j (1 - e^-t_j)) <= log sum_j p_j e^(a_j) <= log(1 + sum_j q_j (e^t_j - 1)),
+
+and both are at most max t_j in modulus, as log-sum-exp is 1-Lipschitz in the maximum norm.  So a
+score that is far below the largest may be off by much.  q_j is the smaller of softmax(v)_j e^(2 W),
+W the largest w, and e^(v_j + w_j - max(v - w)).  The sum is off by an exponent h log(1 / (1 - v)),
+by u if it is converted, and by ``function_underflow`` for each exponential below the normal range,
+over a sum that is at least 1 - c u, as the argument of the largest computed score is exactly 0.
+Then the logarithm errs by c u relative (and an absolute error where that is declared), and the
+addition by u |L|.  Scores that are exactly -inf (masked classes) count in none of this.
 """
 
 from __future__ import annotations
@@ -46,7 +68,8 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, H, quiet
 from .model import Model, largest, underflow, unit_roundoff
-from .numbers import RunningNumber, finish
+from .numbers import RunningNumber, finish, rounded
+from .order import max as largest_of
 from .storage import stored_scores
 
 
@@ -58,8 +81,6 @@ class _Row:
     masked: Any
     probability: Array  # p
     log_probability: Array
-    log_sum: Array  # of e^D
-    top: Array
     widest: Array  # W
     slack: Array  # max(r + w)
     certain: Any  # masked for sure, so an exact 0
@@ -109,8 +130,6 @@ def _row(z: RunningNumber) -> _Row:
         masked,
         exponentials / total,
         difference - np.log(total),
-        np.log(total),
-        top,
         np.max(z.reference_radius, axis=-1, keepdims=True),
         slack,
         certain,
@@ -213,40 +232,80 @@ def _error(z: RunningNumber, row: _Row, w: Array, high: Array) -> Any:
 def _error_from_logsumexp(z: RunningNumber, row: _Row, high: Array) -> Any:
     """r of e^(z - L), L = max + log(sum), where nothing cancels between numerator and divisor.
 
-    L is off by max r, as log-sum-exp is 1-Lipschitz; by log(1 + sum q_j (e^a_j - 1)) of the
-    exponentials, a_j their own errors; by the sum; by c u of the logarithm of the sum (and an
-    absolute error where that is declared); by u |L| of the last addition.  Then e_k = r_k + that +
-    u |z_k - L| + [c] is an exponent of p_k.
+    With l the error of L (see the module), e_k = r_k + l + u |z_k - L| + [c] is an exponent of p_k.
     """
-    model, count = z.model, z.shape[-1]
+    model = z.model
     u, of_exp = model.u, _exponent(model.elementary * model.u)
-    worst = np.max(z.error, axis=-1, keepdims=True)
-    rescaling = _rescaling(model, _blocks(model, count))
-    own = u * (1 + model.exponent_argument) * row.reach * (1 + u) + of_exp + rescaling
-    own = np.where(row.certain, 0.0, own)
-    terms = np.where(
-        own < 1,
-        row.grown(2 * row.widest) * np.expm1(np.minimum(own, 1.0)),
-        row.grown(2 * row.widest + own),
-    )
-    below = (
-        count * (model.function_underflow + model.flushed_addition) / np.exp(-of_exp - rescaling)
-    )
-    if not below < 1:
-        return np.full(z.shape, np.inf)
-    exponentials = np.log1p(np.sum(terms, axis=-1, keepdims=True) * (1 + 1e-9)) + count * 2.0**-52
-    summing = int(model.heights(count, count)) * _exponent(model.v) - np.log1p(-below)
-    converting = _exponent(u) if model.converts_sums else 0.0
-    off = (exponentials + summing + converting) * UP
-    logarithm = row.log_sum + 2 * (row.widest + worst) + off
-    off = off + (model.elementary * logarithm + model.absolute) * u + model.function_underflow
-    off = off + u * (np.abs(row.top) + row.slack + logarithm + off)
+    off = logsumexp(z).error[..., None]
     size = np.where(np.isfinite(row.log_probability), np.abs(row.log_probability), 0.0)
-    reach = size + 2 * row.widest + z.error + worst + off
+    reach = size + 2 * row.widest + z.error + off
     argument = u * (1 + model.exponent_argument) * reach * (1 + u) + 2 * model.half_subnormal
-    e = (z.error + worst + off + argument + of_exp) * UP
+    e = (z.error + off + argument + of_exp) * UP
     moved = np.where(e < 1, high * np.expm1(np.minimum(e, 1.0)), high * np.exp(e))
     return (moved + model.function_underflow) * UP
+
+
+def logsumexp(z: RunningNumber) -> RunningNumber:
+    """The logarithm of the sum of exponentials along the last axis; see the module.
+
+    Parameters
+    ----------
+    z
+        The scores.
+
+    Returns
+    -------
+    RunningNumber
+        Without the last axis; with infinite bounds where all scores of a row are masked.
+    """
+    model, count = z.model, z.shape[-1]
+    top = largest_of(z, axis=-1)
+    with quiet():
+        v, above = z.value, np.max(z.value, axis=-1, keepdims=True)
+        masked = (v == -np.inf) & z.is_exact
+        d, w, r = (np.where(masked, 0.0, part) for part in z.parts()[1:])
+        distance = np.where(masked, 0.0, v - above)
+        total = np.sum(np.exp(v - above), axis=-1, keepdims=True)
+        log_sum = np.log(total)
+        log_p = np.where(masked, -np.inf, distance - log_sum)
+        highest = distance + w - np.max(np.where(masked, -np.inf, distance - w), -1, keepdims=True)
+        log_q = np.fmin(log_p + 2 * np.max(w, axis=-1, keepdims=True), highest)
+        slack = (top.reference_radius + top.error)[..., None]
+        reach = np.abs(distance) + r + w + slack
+        of_exp = _exponent(model.elementary * model.u)
+        blocks = _blocks(model, count)
+        rescaling = _rescaling(model, blocks)
+        lost = 2 * model.half_subnormal if model.exponent_argument or model.flushes else 0.0
+        rounding = model.u * (1 + model.exponent_argument) * reach * (1 + model.u)
+        t = np.where(masked, 0.0, (r + rounding + of_exp + rescaling + lost) * UP)
+        times = 1 + blocks
+        below = count * times * (model.function_underflow + model.flushed_addition)
+        below = (below + blocks * count * model.half_subnormal) / np.exp(-of_exp - rescaling)
+        heights = int(model.heights(count, count)) + blocks
+        summing = heights * _exponent(model.v) - np.log1p(-np.minimum(below, 1.0))
+        summing = summing + (_exponent(model.u) if model.converts_sums else 0.0)
+        off = _log_moved(log_q, t) + summing
+        evaluation = (3 * count + 64) * H + 8 * H * log_sum[..., 0]
+        radius, wide = (_log_moved(log_p, part) + evaluation for part in (d, w))
+        largest_sum = np.log(count) + of_exp + summing
+        most = np.fmin(log_sum[..., 0] + wide + slack[..., 0] + off, largest_sum)
+        off = off + (model.elementary * most + model.absolute) * model.u + model.function_underflow
+        if largest_sum > np.log(min(largest(model.accumulator), largest(model.operations))):
+            off = np.full(off.shape, np.inf)
+        return rounded(model, (above + log_sum)[..., 0], radius, wide, off)
+
+
+def _log_moved(log_q: Array, t: Array) -> Array:
+    """Bound |log sum_j p_j e^(a_j)| over all |a_j| <= t_j and p_j <= q_j; see the module."""
+    count = t.shape[-1]
+    size = np.where(np.isfinite(log_q), np.abs(log_q), 0.0)
+    log_q = log_q + (count + 40) * 2.0**-52 + (size + t) * 2.0**-50
+    grown = np.where(t < 1, np.exp(log_q) * np.expm1(np.minimum(t, 1.0)), np.exp(log_q + t))
+    enlarged = UP * (1 + (count + 16) * 2.0**-52)
+    upward = np.log1p(np.sum(grown, axis=-1) * enlarged)
+    less = np.sum(np.exp(log_q) * -np.expm1(-t), axis=-1) * enlarged
+    downward = np.where(less < 1, -np.log1p(-np.minimum(less, 1.0)), np.inf)
+    return np.asarray(np.fmin(np.fmax(upward, downward), np.max(t, axis=-1)) * UP)
 
 
 def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:

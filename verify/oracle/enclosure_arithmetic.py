@@ -260,6 +260,14 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         e = self.exp(self.shifted(z))
         return e / self.expand_dims(self.sum(e, axis=-1), -1)
 
+    def logsumexp(self, z: Any) -> Enclosure:
+        """The logarithm of the sum of exponentials along the last axis, by an exact number."""
+        x = self.array(z)
+        if not np.shape(x.value)[-1]:
+            raise NoValue("the largest of no values: give one at least")
+        top = enclosed(np.max(x.value, axis=-1))
+        return top + self.log(self.sum(self.exp(x - self.expand_dims(top, -1)), -1))
+
     def weighted_mean(self, scores: Any, values: Any) -> Enclosure:
         """The mean of values, weighted by the softmax of scores."""
         return self.dot(self.softmax(scores), values)

@@ -354,10 +354,15 @@ class Adversary(Arrays[ErringNumber]):
         if self.softmax_form == "online":
             return self._online(z)
         if self.softmax_form == "division-free":
-            top = ErringNumber(self, np.max(z.value))
-            return self.exp(z - (top + self.log(self.sum(self.exp(self.shifted(z))))))
+            return self.exp(z - self.logsumexp(z))
         e = self.exp(self.shifted(z))
         return e / self.sum(e)
+
+    def logsumexp(self, z: Any) -> ErringNumber:
+        """The maximum and the logarithm of the sum along the last axis."""
+        z = self.array(z)
+        top = ErringNumber(self, np.max(z.value, axis=-1))
+        return top + self.log(self.sum(self.exp(self.shifted(z)), -1))
 
     def _online(self, z: ErringNumber) -> ErringNumber:
         """Block by block, with what was added before rescaled after each."""

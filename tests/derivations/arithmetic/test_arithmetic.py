@@ -422,6 +422,16 @@ def test_zeros_over_balls_are_enclosed_tightly():
     assert zero.rad() < 2.0**-21
 
 
+def test_a_root_of_balls_is_close_also_where_a_halving_of_the_bracket_meets_it():
+    """There the sign is not decided, long before the bracket is short."""
+    xp = balls()
+    third = xp.number(Fraction(1, 3))
+    with flint.ctx.workprec(200):
+        zero = xp.root(lambda t: (t - 1) * third, xp.number(0), xp.number(2))
+        assert zero.contains(1)
+        assert float(zero.rad()) < 2.0**-150
+
+
 def test_a_zero_that_balls_do_not_separate_is_somewhere_in_the_bracket():
     xp = balls()
     zero = xp.root(lambda t: t - flint.arb(0, 10), xp.number(-1), xp.number(1))
@@ -503,6 +513,22 @@ def test_softmax_of_rows(xp):
     np.testing.assert_allclose(floats(xp.softmax(xp.vector(Z))), exact, rtol=tolerance)
     rows = xp.softmax(xp.array([Z, [v + 1 for v in Z]]))
     np.testing.assert_allclose(floats(rows), [exact, exact], rtol=tolerance)
+
+
+@SYSTEMS
+def test_logsumexp_of_rows(xp):
+    exact = float(MP.log(sum(MP.exp(v) for v in Z)))
+    tolerance = 8 * ROUNDOFF.get(xp.name, 2.0**-53)
+    np.testing.assert_allclose(floats(xp.logsumexp(xp.vector(Z))), exact, rtol=tolerance)
+    rows = xp.logsumexp(xp.array([Z, [v + 1 for v in Z]]))
+    np.testing.assert_allclose(floats(rows), [exact, exact + 1], rtol=tolerance)
+
+
+@NUMBERS
+def test_logsumexp_of_large_and_masked_scores(xp):
+    assert float(xp.logsumexp(xp.vector([-np.inf, 32768, -32768]))) == 32768
+    assert np.isnan(float(xp.logsumexp(xp.vector([1, np.inf]))))
+    assert np.isnan(float(xp.logsumexp(xp.vector([-np.inf, -np.inf]))))
 
 
 @NUMBERS

@@ -110,6 +110,8 @@ OPERATIONS = {
     "outer": (lambda x, y, xp: xp.outer(x * y, y), (X, Y)),
     "softmax": (lambda x, xp: xp.softmax(x * x), (X,)),
     "softmax of rows": (lambda a, xp: xp.softmax(a), (MATRIX,)),
+    "logsumexp": (lambda x, xp: xp.logsumexp(x * x) * x, (X,)),
+    "logsumexp of rows": (lambda a, xp: xp.logsumexp(a) * xp.logsumexp(a.T)[:2], (MATRIX,)),
     "shifted": (
         lambda x, xp: xp.shifted(x) - xp.log(xp.sum(xp.exp(xp.shifted(x)))),
         (X,),

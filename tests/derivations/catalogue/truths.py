@@ -5,19 +5,12 @@ Those of several arguments, and those of one real.
 ``TRUTHS`` by name; ``CASES`` are arguments and parameters at which forms are held against them.
 """
 
-import mpmath
-
-MP = mpmath.MPContext()
-MP.dps = 50
+from tests.derivations.catalogue import truths_of_losses
+from tests.derivations.catalogue.truths_of_losses import MP, softmax
 
 
 def root_mean_square(x, eps):
     return MP.sqrt(sum(v * v for v in x) / len(x) + eps)
-
-
-def softmax(z):
-    total = sum(MP.exp(v) for v in z)
-    return [MP.exp(v) / total for v in z]
 
 
 def products(matrix, vector):
@@ -219,3 +212,5 @@ TRUTHS = {
         log1p,
     )
 }
+CASES |= truths_of_losses.CASES
+TRUTHS |= truths_of_losses.TRUTHS

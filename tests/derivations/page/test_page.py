@@ -19,7 +19,7 @@ MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)
 POINT = ("0.7", "-1.3", "2.1", "-0.4")
-PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75, "tau": 0.25, "q": 0.7}
+PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75, "tau": 0.25, "q": 0.7, "gamma": 2.5}
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,8 @@ def equations(page):
             if match:
                 left, right = match.groups()
                 read[left] = [right]
+            elif left and read[left][-1].endswith((" +", " -")):  # a long expression goes on
+                read[left][-1] += f" {line.strip()}"
             elif left:
                 read[left].append(line.strip())
         sections[title.split(" (")[0]] = read
@@ -82,7 +84,8 @@ def equations(page):
 
 
 # What SymPy would take for its registry, and functions that it does not have.
-NAMES = {"S": sympy.Symbol("S"), "beta": sympy.Symbol("beta"), "Phi": Phi, "phi": phi, "D": D}
+SYMBOLS = {name: sympy.Symbol(name) for name in ("S", "beta", "gamma")}
+NAMES = {**SYMBOLS, "Phi": Phi, "phi": phi, "D": D}
 
 
 def parse(text):
@@ -213,8 +216,11 @@ def test_the_text_page_has_its_parts_and_fits(definition):
     order = ["\nDefinition", "derivative\n" if definition.elementwise else "Hessian", "\nFacts\n"]
     positions = [page.index(part) for part in order]
     assert positions == sorted(positions)
+    outcome = r"proven( for K = 2)?"
+    if definition.name == "focal_loss":  # of its real powers no proof is found
+        outcome += r"|certified at 8 points \(no proof was found.*\)"
     for fact in definition.facts:
-        assert re.search(rf"^  {re.escape(fact.text)}\s+proven( for K = 2)?$", page, re.M)
+        assert re.search(rf"^  {re.escape(fact.text)}\s+({outcome})$", page, re.M)
     for part in [*definition.forms, *definition.parameters]:
         assert re.search(rf"^  {re.escape(part)}\b", page, re.M)
     assert ("F(t) = " in page) == ("rho >= pi/Delta" in page) == definition.partition_function

@@ -39,6 +39,16 @@ CERTIFIED = {
     ("kl_divergence", "0 <= f"),
     ("attention", "as softcap grows, f tends to f at softcap = 0"),
     ("linear_cross_entropy", "as softcap grows, f tends to f at softcap = 0"),
+    ("js_divergence", "0 <= f <= 1"),
+    ("grpo_loss", "0 <= f, where advantage = 0"),
+    *((name, "f(s advantage) = s f(advantage) for s > 0") for name in ("ppo_loss", "gspo_loss")),
+    # So many iterations, and the zero of a function, are no expressions.
+    *(
+        (name, fact.text)
+        for name in ("sinkhorn", "entmax")
+        for fact in REGISTRY[name].facts
+        if not isinstance(fact, At)
+    ),
 }
 LOGITS = {"z": Vector("K")}
 

@@ -20,6 +20,9 @@ MODELS = {
     "bfloat16": Model.of(BFLOAT16),
 }
 
+# What a function makes of errors: ten iterations of numbers that are divided by 0.1.
+AMPLIFIED = {"sinkhorn": 4}
+
 
 def argument(kind, sizes, rng, fmt):
     if isinstance(kind, Label):
@@ -56,6 +59,5 @@ def test_a_formula_of_the_catalogue_encloses_the_exact_value(name):
         scale = np.max(np.abs(found.value))
         assert np.all(found.radius <= 2.0**-36 * scale)
         if model.u < 2.0**-20:  # in bfloat16 itself the naive forms may have no bound
-            assert np.all(
-                found.error <= (2.0**-8 if model.result != BINARY32 else 2.0**-12) * scale
-            )
+            most = 2.0**-8 if model.result != BINARY32 else 2.0**-12
+            assert np.all(found.error <= most * AMPLIFIED.get(name.split(",")[0], 1) * scale)

@@ -314,3 +314,98 @@ def test_the_logarithm_of_a_sum_of_exponentials_is_within_its_bounds_and_has_one
                 closest = max(closest, float(q))
     assert 0.9 < closest <= 1
     assert finite == 300
+
+
+def logsumexp_corners(seed, trials):
+    """The largest quotients of an error and its bound, of rows of near and of far scores."""
+    rng = np.random.default_rng(seed)
+    closest = {"radius": 0.0, "error": 0.0}
+    for trial in range(trials):
+        scaled = 2.0 if trial % 3 == 1 else 0.0
+        fmt = (BFLOAT16, BINARY32)[trial % 2]
+        model = Model.of(fmt, accumulator="input", exponent_argument=scaled)
+        u, n = M(model.u), int(rng.choice([1, 2, 4, 7]))
+        v = rng.uniform(-1, 1, n) * 10.0 ** rng.uniform(-1, 2, n if trial % 2 else 1)
+        w = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-18, 0.5) * (trial % 5 > 0)
+        r = np.abs(rng.standard_normal(n)) * 10.0 ** rng.uniform(-9, 1.0)
+        y = RunningErrorArithmetic(model).logsumexp(RunningNumber(model, v, w, w, r))
+        assert np.isfinite(y.error)
+        for _ in range(4):
+            s, t = (rng.choice([-1, 1], n if rng.random() < 0.5 else 1) for _ in range(2))
+            s, t = np.broadcast_to(s, n), np.broadcast_to(t, n)
+            reference = [M(a) + int(i) * M(b) for a, b, i in zip(v, w, s, strict=True)]
+            computed = [a + int(i) * M(b) for a, b, i in zip(reference, r, t, strict=True)]
+            exact = MP.log(MP.fsum([MP.exp(a) for a in reference]))
+            top, side = max(computed), int(t[0])
+            terms = [
+                MP.exp((a - top) * (1 - side * u) * (1 - side * M(scaled) * u)) * (1 + side * 8 * u)
+                for a in computed
+            ]
+            total = MP.log(MP.fsum(terms) * (1 + side * u) ** (n - 1))
+            found = top + total * (1 + int(MP.sign(total)) * side * 8 * u)
+            found += side * abs(found) * u
+            pairs = [(exact - M(float(y.value)), y.reference_radius), (found - exact, y.error)]
+            for name, (off, bound) in zip(closest, pairs, strict=True):
+                if bound > 0:
+                    closest[name] = max(closest[name], float(abs(off) / M(float(bound))))
+    return closest
+
+
+def test_logsumexp_at_corners_lies_within_its_bounds_and_comes_close():
+    closest = logsumexp_corners(seed=3, trials=300)
+    assert 0.9 < closest["radius"] <= 1
+    assert 0.9 < closest["error"] <= 1
+
+
+def test_a_score_far_below_the_largest_may_be_off_by_much_in_logsumexp():
+    model = MODELS["float32"]
+    xp = RunningErrorArithmetic(model)
+    zero = np.zeros(3)
+    far = RunningNumber(model, [0.0, -1e6, -np.inf], zero, zero, [0.0, 1e3, 0.0])
+    alone = xp.logsumexp(xp.array([0.0, -1e6, -np.inf]))
+    assert xp.logsumexp(far).error == pytest.approx(float(alone.error), rel=1e-6)
+    near = RunningNumber(model, [0.0, -1.0, -np.inf], zero, zero, [0.0, 1e-3, 0.0])
+    assert xp.logsumexp(near).error > 1e-3 * 0.2689
+
+
+def test_nothing_is_known_of_logsumexp_where_all_scores_are_masked_or_one_is_infinite():
+    xp = RunningErrorArithmetic(MODELS["float32"])
+    rows = xp.array([[-np.inf, -np.inf], [0.0, np.inf], [0.0, -np.inf]])
+    assert np.isinf(xp.logsumexp(rows).error).tolist() == [True, True, False]
+    with pytest.raises(ValueError, match="zero-size"):
+        xp.logsumexp(xp.zeros((0,)))
+
+
+@pytest.mark.parametrize("y", [0.5, 2.0, 3.0])
+def test_a_power_of_what_may_be_zero_has_a_bound_where_it_is_not_negative_or_the_power_whole(y):
+    rng, model = np.random.default_rng(9), MODELS["float32"]
+    xp = RunningErrorArithmetic(model)
+    closest, found = 0.0, 0
+    for trial in range(200):
+        v, w = rng.uniform(-1, 1) * 2.0**-20, abs(rng.standard_normal()) * 2.0**-21
+        r = abs(rng.standard_normal()) * 2.0**-19
+        signed = trial % 2 == 0
+        x = number(model, v, w, r)
+        power = xp.pow(x if signed else xp.positive_part(x), xp.number(y))
+        if signed and y == 0.5:
+            continue
+        found += 1
+        for reference, computed in corners(rng, v, w, r):
+            a, b = (x if signed else max(x, M(0)) for x in (reference, computed))
+            exact, moved = (x ** int(y) if y > 1 else MP.sqrt(x) for x in (a, b))
+            moved *= 1 + M(8 * model.u)
+            assert abs(exact - M(power.value[0])) <= M(power.reference_radius[0])
+            if power.error[0] > 0:
+                closest = max(closest, float(abs(moved - exact) / M(power.error[0])))
+            else:
+                assert moved == exact
+    assert found >= 100
+    assert 0.4 < closest <= 1
+
+
+def test_a_power_of_what_may_be_negative_has_no_bound_unless_the_power_is_whole():
+    xp = RunningErrorArithmetic(MODELS["float32"])
+    x = number(xp.model, 0.0, 0.0, 1.0)
+    assert np.isinf(xp.pow(x, xp.number(0.5)).error)
+    assert np.isfinite(xp.pow(x, xp.number(3)).error)
+    assert np.isinf(xp.pow(xp.positive_part(x), xp.number(-1)).error)

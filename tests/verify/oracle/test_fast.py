@@ -82,6 +82,18 @@ def test_an_operation_encloses_the_exact_values_of_all_that_its_operands_may_be(
             assert holds(found, apply(*ends))
 
 
+@pytest.mark.parametrize("radius", [0.0, 2.0**-40])
+def test_logsumexp_encloses_the_exact_values_of_all_that_its_scores_may_be(radius):
+    rng = np.random.default_rng(6)
+    z = rng.uniform(-30, 30, (20, 5))
+    found = XP.logsumexp(Enclosure(z, radius * np.abs(z)))
+    assert (found.radius < 2.0**-35).all()
+    with flint.ctx.workprec(300):
+        for signs in (-1, 0, 1, rng.choice([-1, 1], z.shape)):
+            points = balls().array(z) + balls().array(signs * radius * np.abs(z))
+            assert holds(found, balls().logsumexp(points))
+
+
 def test_what_is_exact_in_binary64_is_known_exactly():
     a = Enclosure([1.5, -3.0, 0.0], 0.0)
     third = enclosed(Fraction(1, 3))

@@ -15,8 +15,12 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import NotApplicable
 from softproof.verify.suites.of_cases.accuracy import call
 
-MODULE = "softproof.verify.subjects.torch_functions_of_arrays:"
-SUBJECTS = {s.definition: s for s in BUILT_IN if s.id.startswith(MODULE)}
+MODULES = ("torch_functions_of_arrays:", "torch_losses_of_arrays:")
+SUBJECTS = {
+    s.definition: s
+    for s in BUILT_IN
+    if s.id.startswith(tuple(f"softproof.verify.subjects.{module}" for module in MODULES))
+}
 X, Y = [0.25, -1.5, 3.0], [2.0, 0.5, -1.0]
 MATRIX = [[1.0, -2.0, 0.5], [0.75, 0.5, -1.0], [3.0, 1.0, 0.25], [-1.0, 2.0, 1.5]]
 VALUES = {
@@ -29,6 +33,23 @@ VALUES = {
     "info_nce": {"query": X, "keys": MATRIX, "label": 2},
     "kl_divergence": {"student": X, "teacher": Y},
     "linear_cross_entropy": {"hidden": X, "weight": MATRIX, "label": 2},
+    "js_divergence": {"student": X, "teacher": Y},
+    "dpo": {
+        "chosen": -3.0,
+        "rejected": -2.5,
+        "reference_chosen": -2.0,
+        "reference_rejected": -4.0,
+    },
+    "ppo_loss": {"logp": -1.0, "old_logp": -1.5, "advantage": 0.5},
+    "grpo_loss": {"logp": -1.0, "old_logp": -1.5, "advantage": 0.5, "reference_logp": -2.0},
+    "gspo_loss": {
+        "logp": [-0.5, -2.0, -1.25],
+        "old_logp": [-1.0, -1.75, -1.5],
+        "advantage": 1.5,
+        "mask": [1, 0, 1],
+    },
+    "sinkhorn": {"cost": MATRIX},
+    "entmax": {"z": X},
     "top_k_gate": {"logits": X},
 }
 PARAMETERS = [
@@ -49,6 +70,17 @@ PARAMETERS = [
     ("kl_divergence", {"temperature": 4.0}),
     ("linear_cross_entropy", {}),
     ("linear_cross_entropy", {"softcap": 2.0}),
+    ("js_divergence", {}),
+    ("dpo", {}),
+    ("dpo", {"beta": 8.0}),
+    ("ppo_loss", {}),
+    ("ppo_loss", {"clip": 0.0}),
+    ("grpo_loss", {}),
+    ("grpo_loss", {"clip": 0.0, "beta": 1.0}),
+    ("gspo_loss", {}),
+    ("gspo_loss", {"clip": 0.0}),
+    ("sinkhorn", {"epsilon": 1.0, "iterations": 2.0}),
+    ("entmax", {}),
     ("top_k_gate", {}),
     ("top_k_gate", {"k": 3}),
 ]
@@ -77,7 +109,8 @@ def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(name, par
     definition, fmt = lookup(name), format_of(dtype)
     first = next(iter(VALUES[name]))
     cases = [case_of(name, dtype, parameters)]
-    cases.append(case_of(name, dtype, parameters, **{first: [1.0, 2.0, -0.5]}))
+    other = -(np.array(VALUES[name][first]) / 2)
+    cases.append(case_of(name, dtype, parameters, **{first: other}))
     computed = results(name, dtype, *cases).astype(np.float64)
     for row, case in zip(computed, cases, strict=True):
         found, exact = beside_the_truth(definition, case, row, fmt)

@@ -110,6 +110,19 @@ def cross_entropy_compiled(
     return _with_gradient(_compiled(_cross_entropy), x, seed, labels, scale, ignore_index)
 
 
+@eager(
+    "focal_loss",
+    """\
+loss = torch.nn.functional.cross_entropy(x, labels, reduction="none")
+(1 - torch.exp(-loss)) ** gamma * loss""",
+    contract=FROM_STORED_LOGARITHMS,
+)
+def focal_loss(x: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
+    """``functional.cross_entropy`` without reduction, times (1 - p)^gamma, p = e^-loss."""
+    loss = _cross_entropy(x, labels, None, -100)
+    return (1 - (-loss).exp()) ** gamma * loss
+
+
 def sigmoid(x: Tensor, *, cotangent: Tensor | None = None) -> Any:
     """Call ``torch.sigmoid`` on an array of any shape."""
     import torch

@@ -37,6 +37,7 @@ from .thresholds import largest_errors, model_of
 
 MARGIN = 16.0
 SIZES = (5, 4, 3, 7)  # of the axes, one after the other
+PAIRS = 4  # of drawn cases, each in both orders, until one shows that something acts
 EXPONENTS = (0, -5, -10, -15, 5, -20, -30, 10)  # of powers of 2 that the numbers are scaled by
 
 
@@ -96,12 +97,18 @@ def draw(
     axes = definition.signature.axes
     sizes = {axis: SIZES[i % len(SIZES)] for i, axis in enumerate(axes)}
     plain = hazard_families(definition)[0]
-    drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases[2] for _ in range(2)]
-    scaled = [
-        tuple(_scaled(definition, case, exponent, fmt) for case in drawn) for exponent in EXPONENTS
-    ]
-    for change in _changes(definition, family):
-        for base, other in scaled:
+    for _ in range(PAIRS):
+        drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases[2] for _ in range(2)]
+        scaled = [
+            tuple(_scaled(definition, case, exponent, fmt) for case in drawn)
+            for exponent in EXPONENTS
+        ]
+        turned = [(other, base) for base, other in scaled]
+        changes = _changes(definition, family)
+        tried = [
+            (change, pair) for pairs in (scaled, turned) for change in changes for pair in pairs
+        ]
+        for change, (base, other) in tried:
             changed = change(base, other)
             if _acts(definition, base, changed, fmt):
                 yield CaseBatch(family, (base, changed))
