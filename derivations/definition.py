@@ -300,15 +300,51 @@ def define(
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
-    ``arguments``: by name, each of a kind of ``signature``.  ``output``: the axes of the result,
-    such as () or ("n", "d"), or those of each result by name, where the formula gives a tuple;
-    ``Indices`` of a result that chooses, which stand before all real ones.
-    ``breakpoint_at_zero``: the formula is piecewise with a break where an argument is 0, so proofs
-    go orthant by orthant.  ``partition_function``: the function is made from log-sum-exp of the
-    logits, so its Taylor radius along a line is that of the partition function.
-    ``two_class_case_of``, ``collapse_parts`` and ``least_sizes``: as in ``Definition``.
-    ValueError when the name is taken, the formula has no docstring, its parameters are not the
-    arguments, ``xp`` and the parameters in this order, or the signature makes no sense.
+    Parameters
+    ----------
+    family
+        What kind of function it is; those of one family stand in one module of the catalogue.
+    source
+        Where the formula is published: paper and equation.
+    arguments
+        By name, in the order of the formula, each of a kind of ``signature``.
+    output
+        The axes of the result, such as () or ("n", "d"), or those of each result by name, where the
+        formula gives a tuple; ``Indices`` of a result that chooses, which stand before all real
+        ones.
+    facts
+        What holds of the function; proven, certified at points or refuted when it is asked for.
+    parameters
+        By name, each with its default, its range and the values at which suites run it.
+    breakpoint_at_zero
+        Whether the formula is piecewise with a break where an argument is 0, so that proofs go
+        orthant by orthant.
+    partition_function
+        Whether the function is made from log-sum-exp of the logits, so that its Taylor radius along
+        a line is that of the partition function.
+    two_class_case_of, collapse_parts, least_sizes
+        As in ``Definition``.
+
+    Returns
+    -------
+    function
+        A decorator that turns a formula into its registered ``Definition``.
+
+    Raises
+    ------
+    ValueError
+        The name is taken, the formula has no docstring, its parameters are not the arguments,
+        ``xp`` and the parameters in this order, or the signature makes no sense.
+
+    >>> from softproof.derivations import Real, lookup
+    >>> from softproof.derivations.definition import REGISTRY
+    >>> @define(family="examples", source="none", arguments={"x": Real()})
+    ... def square(x, xp):
+    ...     "The square of a number."
+    ...     return x * x
+    >>> lookup("square") is square, square.signature.outputs
+    (True, {'value': ()})
+    >>> del REGISTRY["square"]
     """
 
     def register(formula: Formula) -> Definition:

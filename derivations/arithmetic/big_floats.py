@@ -26,6 +26,16 @@ GUARD_BITS = 20
 MOST_KEPT = 4096  # results of a function: long rows are made of few numbers, which come again
 
 
+class Context(mpmath.MPContext):  # type: ignore[misc]  # mpmath has no types
+    """A context whose numbers multiply arrays at once: mpmath would write them out in digits."""
+
+    def npconvert(self, x: Any) -> Any:
+        """Make a number of a NumPy scalar; an array is none, and NumPy asks its entries then."""
+        if isinstance(x, np.ndarray):
+            raise TypeError("an array is no number")
+        return super().npconvert(x)
+
+
 @functools.lru_cache
 def big_floats(precision: int) -> Arithmetic:
     """Mpmath numbers with p = precision bits, unbounded exponents, in a context of their own.
@@ -52,7 +62,7 @@ def big_floats(precision: int) -> Arithmetic:
     >>> float(xp.number(1) / 3)  # 11 * 2^-5
     0.34375
     """
-    context = mpmath.MPContext()
+    context = Context()
     context.prec = precision
 
     @functools.lru_cache(maxsize=MOST_KEPT)

@@ -69,7 +69,7 @@ def normal_cdf(x: RunningNumber) -> RunningNumber:
 
 
 def scaled_cylinder(order: Fraction, x: RunningNumber) -> RunningNumber:
-    """e^(-x^2 / 4) D_order(x), order < 0; its slope is minus that of order + 1 (DLMF 12.8.3).
+    """e^(-x^2 / 4) D_order(x); its slope is minus that of order + 1 (DLMF 12.8.3).
 
     The slope is bounded by a ball around all of v +- (w + e). Implementations err as in
     ``error_bounds``: by [3 x^2 / 2] for x >= 0 and [5 / 4] for x < 0.
@@ -77,7 +77,8 @@ def scaled_cylinder(order: Fraction, x: RunningNumber) -> RunningNumber:
     Parameters
     ----------
     order
-        The order, which is negative.
+        The order. If it is not negative there are zeros, no relative error is bounded, and the
+        errors are infinite.
     x
         The argument.
 
@@ -85,14 +86,7 @@ def scaled_cylinder(order: Fraction, x: RunningNumber) -> RunningNumber:
     -------
     RunningNumber
         The function, of the shape of x.
-
-    Raises
-    ------
-    ValueError
-        If the order is not negative: then there are zeros, and no relative error is bounded.
     """
-    if order >= 0:
-        raise ValueError(f"order is {order}; bounds are proven for negative orders")
 
     def spread(e: Any, w: Any) -> Any:
         slope = np.empty(x.shape)
@@ -111,6 +105,8 @@ def scaled_cylinder(order: Fraction, x: RunningNumber) -> RunningNumber:
     with quiet():
         on_the_left = x.value + (x.reference_radius + x.error) * UP <= 0
         units = np.where(on_the_left, 1.25, 1.25 + 1.5 * (x.above + x.error) ** 2)
+        if order >= 0:
+            off = np.full(x.shape, np.inf)
         return _falling(x, value, off, spread, units)
 
 

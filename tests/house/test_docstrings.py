@@ -33,6 +33,7 @@ LIBRARIES = {
     "optax": "optax",
     "onnx": "onnxruntime",
     "sklearn": "sklearn",
+    "entmax": "entmax",
 }
 
 

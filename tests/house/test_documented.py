@@ -17,6 +17,7 @@ ROOMS = (
     "derivations/arithmetic",
     "derivations/check_certificate.py",
     "derivations/claims",
+    "derivations/definition.py",
     "derivations/error_bounds",
     "derivations/h_consistency",
     "derivations/page",

@@ -31,11 +31,11 @@ class Case:
         return signature.sizes({name: value.shape for name, value in self.values.items()})
 
     def with_values(self, **changed: NDArray[Any]) -> Case:
-        """The same case with other values of some arguments."""
+        """This case with other values of some arguments."""
         return replace(self, values={**self.values, **changed})
 
     def with_parameters(self, **changed: float) -> Case:
-        """The same case with other values of some parameters."""
+        """This case with other values of some parameters."""
         return replace(self, parameters={**self.parameters, **changed})
 
     @property
@@ -89,6 +89,19 @@ def formula_call(
     int; masks and vectors of labels are as they are.  Parameters have their defaults but where the
     case says otherwise.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Returns
+    -------
+    tuple
+        The arguments by name, in the order in which a formula takes them, and the parameters by
+        name.
+
     >>> from softproof.derivations import lookup
     >>> case = Case({"logits": np.float32([1, 2]), "label": np.array(1)})
     >>> formula_call(lookup("cross_entropy"), case)[0]["label"]
@@ -105,12 +118,36 @@ def formula_call(
 
 
 def dtype_of(kind: Kind, numbers: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of the values of an argument, where numbers have a format's."""
+    """The dtype of the values of an argument, where numbers have a format's.
+
+    Parameters
+    ----------
+    kind
+        The kind of the argument.
+    numbers
+        The dtype of the format of numbers.
+
+    Returns
+    -------
+    numpy.dtype
+        That of numbers, of masks (bool), or of labels and integers (int64).
+    """
     if isinstance(kind, Numbers):
         return numbers
     return np.dtype(np.bool_ if isinstance(kind, Mask) else np.int64)
 
 
 def axis_of_index(kind: Kind) -> str | None:
-    """The axis that an argument is an index into; None where it is none."""
+    """The axis that an argument is an index into; None where it is none.
+
+    Parameters
+    ----------
+    kind
+        The kind of the argument.
+
+    Returns
+    -------
+    str or None
+        The name of the axis.
+    """
     return kind.into if isinstance(kind, Label | Labels) else None

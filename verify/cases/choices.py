@@ -23,6 +23,20 @@ def with_choice(
 ) -> tuple[Definition, Case]:
     """The function of the numbers given a choice, and the case with that choice.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+    indices
+        Which entries are chosen, of int64, in the shape of the choice.
+
+    Returns
+    -------
+    tuple
+        The function, not registered, and its case.
+
     >>> from softproof.derivations import lookup
     >>> case = Case({"logits": np.float32([1, 3, 3])})
     >>> given, at = with_choice(lookup("top_k_gate"), case, np.array([2, 1]))
@@ -37,6 +51,23 @@ def exact_choice(definition: Definition, case: Case) -> NDArray[np.int64]:
     """The choice at a case from exact scores; entries that are equal keep their order.
 
     OracleError where no form of the definition decides it.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Returns
+    -------
+    array of int64
+        In the shape of the choice.
+
+    Raises
+    ------
+    OracleError
+        No form decides it.
 
     >>> from softproof.derivations import lookup
     >>> exact_choice(lookup("top_k_gate"), Case({"logits": np.float32([1, 3, 3])}))
@@ -56,7 +87,20 @@ def exact_choice(definition: Definition, case: Case) -> NDArray[np.int64]:
 
 
 def at_exact_choice(definition: Definition, case: Case) -> tuple[Definition, Case]:
-    """``with_choice`` of the exact choice; a definition that chooses nothing as it is."""
+    """``with_choice`` of the exact choice; a definition that chooses nothing as it is.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Returns
+    -------
+    tuple
+        A definition that chooses nothing, and its case.
+    """
     if not chooses(definition):
         return definition, case
     return with_choice(definition, case, exact_choice(definition, case))
@@ -66,6 +110,20 @@ def parted(
     definition: Definition, case: Case, row: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The indices and the numbers of a result at a case, which stand one after the other.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+    row
+        All numbers of a result in one vector, the indices first.
+
+    Returns
+    -------
+    tuple
+        The indices, of int64, and the other numbers.
 
     >>> from softproof.derivations import lookup
     >>> case = Case({"logits": np.float32([1, 3, 3])})
@@ -83,6 +141,27 @@ def beside_the_truth(
     """The numbers of a result, and the exact ones that they are to be: those of its own choice.
 
     OracleError where nothing is decided, or an index is none.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+    row
+        All numbers of a result in one vector, the indices first.
+    fmt
+        The format that the truth is rounded to.
+
+    Returns
+    -------
+    tuple
+        The numbers without the indices, in the dtype of the format, and the truth of them.
+
+    Raises
+    ------
+    OracleError
+        Nothing is decided, or an index is none.
 
     >>> from softproof.derivations import lookup
     >>> from softproof.derivations.arithmetic.formats import BINARY32

@@ -49,6 +49,16 @@ WITH = " with "  # between the two that a pair is named by
 def families(definition: Definition) -> tuple[str, ...]:
     """The names of the families of cases of a definition.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        Its numbers in the order of the signature, its masks, then its parameters.
+
     >>> from softproof.derivations import lookup
     >>> families(lookup("logsumexp"))[:2]
     ('logits: normal', 'logits: constant')
@@ -67,6 +77,16 @@ def families(definition: Definition) -> tuple[str, ...]:
 def pairs(definition: Definition) -> tuple[str, ...]:
     """The names of the families in which two arguments, or an argument and a parameter, take part.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        Each of both names joined by WITH.
+
     >>> from softproof.derivations import lookup
     >>> pairs(lookup("rms_norm"))
     ('x with gain', 'x with eps', 'gain with eps')
@@ -78,7 +98,18 @@ def pairs(definition: Definition) -> tuple[str, ...]:
 
 
 def families_and_pairs(definition: Definition) -> tuple[str, ...]:
-    """All families: of one hazard, and of two."""
+    """All families: of one hazard, and of two.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    tuple of str
+        ``families``, then ``pairs``.
+    """
     return (*families(definition), *pairs(definition))
 
 
@@ -111,6 +142,11 @@ def draw(
     seed
         The seed.
 
+    Yields
+    ------
+    CaseBatch
+        Batches of CASES cases each.
+
     Raises
     ------
     ValueError
@@ -140,6 +176,22 @@ def draw_batch(
     """A batch of CASES cases of a family, with axes of the given sizes.
 
     Of two families at once where they are joined by WITH.
+
+    Parameters
+    ----------
+    definition, family
+        A definition, and the name of one of its families.
+    fmt
+        The format of numbers.
+    sizes
+        The size of each axis; one that is below its least is raised to it.
+    rng
+        What is drawn from.
+
+    Returns
+    -------
+    CaseBatch
+        Of that family.
     """
     hazardous: dict[str, str] = {}
     parameters: dict[str, float] = {}

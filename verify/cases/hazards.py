@@ -27,6 +27,16 @@ DrawnMask = Callable[[Rng, Shape], NDArray[np.bool_]]
 def hazards(kind: Numbers) -> dict[str, Drawn]:
     """The ways to draw numbers of a kind, by name, the plain one first; all lie in its domain.
 
+    Parameters
+    ----------
+    kind
+        The kind of an argument, with its domain.
+
+    Returns
+    -------
+    dict
+        By name a function of a generator, a format and a shape that gives numbers of the format.
+
     >>> from softproof.derivations import Vector
     >>> list(hazards(Vector("K", lower=-1.0, upper=1.0)))
     ['uniform', 'ends', 'near the ends']
@@ -56,6 +66,16 @@ STRONGEST = ("huge", "tiny", "wide", "near the end", "ends", "near the ends")
 def strongest(kind: Numbers) -> tuple[str, ...]:
     """The hazards of a kind that are asked together with those of another argument.
 
+    Parameters
+    ----------
+    kind
+        The kind of an argument, with its domain.
+
+    Returns
+    -------
+    tuple of str
+        Some of the names of ``hazards``.
+
     >>> from softproof.derivations import Vector
     >>> strongest(Vector("K")), strongest(Vector("K", lower=0.0))
     (('wide', 'huge', 'tiny'), ('near the end', 'wide', 'huge'))
@@ -64,7 +84,7 @@ def strongest(kind: Numbers) -> tuple[str, ...]:
 
 
 def strongest_mask_hazards() -> tuple[str, ...]:
-    """The same of masks: one entry kept, or an end dropped."""
+    """The hazards of masks that are asked so: one entry kept, or an end dropped."""
     return ("one kept", "first dropped", "last dropped")
 
 
@@ -85,14 +105,44 @@ def mask_hazards() -> dict[str, DrawnMask]:
 
 
 def drawn_integer(rng: Rng, kind: Integer, sizes: Mapping[str, int]) -> int:
-    """A whole number of the kind: its least, its largest, or one between, alike often."""
+    """A whole number of the kind: its least, its largest, or one between, alike often.
+
+    Parameters
+    ----------
+    rng
+        What is drawn from.
+    kind
+        The kind of the argument.
+    sizes
+        The size of each axis.
+
+    Returns
+    -------
+    int
+        The largest is the size of an axis where the kind says so.
+    """
     most = sizes[kind.upper] if isinstance(kind.upper, str) else kind.upper
     least = min(kind.lower, most)
     return (least, most, int(rng.integers(least, most, endpoint=True)))[rng.integers(3)]
 
 
 def drawn_index(rng: Rng, size: int, place: int) -> int:
-    """The first index, the last, or a drawn one, by place modulo 3."""
+    """The first index, the last, or a drawn one, by place modulo 3.
+
+    Parameters
+    ----------
+    rng
+        What is drawn from.
+    size
+        How many there are.
+    place
+        The place of what is drawn in its batch.
+
+    Returns
+    -------
+    int
+        At least 0 and below the size.
+    """
     return (0, size - 1, int(rng.integers(size)))[place % 3]
 
 
@@ -101,6 +151,18 @@ def drawn_index(rng: Rng, size: int, place: int) -> int:
 
 def squares_fit(fmt: Format, shape: Shape) -> int:
     """An exponent e so that the squares of numbers up to 2^(e + 2) can be summed, along any axis.
+
+    Parameters
+    ----------
+    fmt
+        The format.
+    shape
+        The shape of the array whose squares are summed.
+
+    Returns
+    -------
+    int
+        The exponent; negative for long rows of a format of few exponents.
 
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> squares_fit(BINARY32, (64,))
@@ -204,7 +266,20 @@ def _inside(kind: Numbers, draw: Bounded) -> Drawn:
 
 
 def ends(kind: Numbers, fmt: Format) -> tuple[np.generic, np.generic]:
-    """The least and the largest number of a format in the domain of a kind."""
+    """The least and the largest number of a format in the domain of a kind.
+
+    Parameters
+    ----------
+    kind
+        The kind of an argument, with its domain.
+    fmt
+        The format.
+
+    Returns
+    -------
+    tuple
+        Two numbers of the format, infinite where the domain and the format have infinities.
+    """
 
     def within(end: float, towards: float) -> np.generic:
         if not fmt.has_infinities:

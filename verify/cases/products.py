@@ -24,6 +24,16 @@ _known: dict[Any, tuple[Definition, Definition]] = {}
 def cotangents(definition: Definition) -> dict[str, Numbers]:
     """The cotangent of each output, by name, as a further argument.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    dict
+        The kind of each cotangent by its name, in the order of the outputs.
+
     Raises
     ------
     ValueError
@@ -113,7 +123,20 @@ def _name(name: str, kind: Kind, i: int, count: int) -> str:
 
 
 def joined(definition: Definition, cases: Sequence[Case]) -> Case:
-    """Cases with cotangents as one case of the sum of their products."""
+    """Cases with cotangents as one case of the sum of their products.
+
+    Parameters
+    ----------
+    definition
+        The function that is differentiated.
+    cases
+        Cases of one size, each with its cotangents.
+
+    Returns
+    -------
+    Case
+        Of ``products`` with so many cases.
+    """
     arguments = {**definition.signature.arguments, **cotangents(definition)}
     values = {
         _name(name, kind, i, len(cases)): case.values[name]
@@ -124,7 +147,20 @@ def joined(definition: Definition, cases: Sequence[Case]) -> Case:
 
 
 def asked_at(definition: Definition, case: Case) -> Definition:
-    """What a case is a case of: the products where it has cotangents, else the definition."""
+    """What a case is a case of: the products where it has cotangents, else the definition.
+
+    Parameters
+    ----------
+    definition
+        The function.
+    case
+        A case of it, or of its products.
+
+    Returns
+    -------
+    Definition
+        The function itself, or ``products`` of it.
+    """
     has = not case.values.keys() <= definition.signature.arguments.keys()
     return products(definition) if has else definition
 

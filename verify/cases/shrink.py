@@ -28,6 +28,22 @@ def shrink(
     Greedy and deterministic: halves, quarters, ... of an axis are dropped in every argument that
     has it; arguments become constant, and single numbers simpler; parameters take their defaults.
     At most ``most_trials`` calls of ``fails``.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        A case that fails.
+    fails
+        Whether a case fails.
+    most_trials
+        How many cases are tried at most.
+
+    Returns
+    -------
+    Case
+        A case that fails: the given one, or a smaller one.
     """
     trials = 0
     progress = True
@@ -44,7 +60,20 @@ def shrink(
 
 
 def simpler(definition: Definition, case: Case) -> Iterator[Case]:
-    """Candidates, the boldest first; all are cases of the definition."""
+    """Candidates, the boldest first; all are cases of the definition.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Yields
+    ------
+    Case
+        A case that is a step smaller or plainer.
+    """
     for candidate in _candidates(definition, case):
         if not definition.misfit(candidate.sizes(definition.signature), candidate.parameters):
             yield candidate

@@ -39,6 +39,18 @@ SHOWN = 40  # characters of a wrong word that an error has
 def to_text(definition: Definition, case: Case) -> str:
     """The case as text that ``parse`` reads back exactly.
 
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases, or of its products.
+
+    Returns
+    -------
+    str
+        Lines without an end of line behind the last.
+
     >>> case = Case({"logits": np.float32([1, 0.5]), "label": np.array(1)})
     >>> print(to_text(lookup("cross_entropy"), case))
     cross_entropy
@@ -61,6 +73,18 @@ def _word(kind: Kind, entry: Any) -> str:
 
 def parse(text: str, fmt: Format) -> tuple[Definition, Case]:
     """The definition that a text names, and the case, its numbers in a format.
+
+    Parameters
+    ----------
+    text
+        What ``to_text`` gives, or what a user wrote so.
+    fmt
+        The format of numbers, which must hold each of them.
+
+    Returns
+    -------
+    tuple
+        The definition and the case.
 
     Raises
     ------

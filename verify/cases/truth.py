@@ -50,6 +50,22 @@ def evaluate(definition: Definition, formula: Formula, case: Case, xp: Any) -> N
 
     OracleError where an output has not the shape that is declared, a finding about the definition,
     and where the formula has no value, as an attention to no keys.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    formula
+        One of its forms.
+    case
+        Finite numbers for its arguments.
+    xp
+        The arithmetic.
+
+    Returns
+    -------
+    array of objects
+        Numbers of that arithmetic.
     """
     flat: list[Any] = []
     for output in _outputs(definition, formula, case, xp):
@@ -80,7 +96,20 @@ def _outputs(definition: Definition, formula: Formula, case: Case, xp: Any) -> l
 
 
 def output_shapes(definition: Definition, case: Case) -> dict[str, tuple[int, ...]]:
-    """The shape of each output at a case."""
+    """The shape of each output at a case.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+    case
+        One of its cases.
+
+    Returns
+    -------
+    dict
+        Shape by the name of the output.
+    """
     signature = definition.signature
     sizes = case.sizes(signature) | definition.counted(case.parameters)
     return {name: tuple(sizes[a] for a in axes) for name, axes in signature.outputs.items()}
@@ -274,6 +303,21 @@ def truth_once(
     """``truth``, kept for the other subjects of a run and for shrinking.
 
     One that was not cross-checked, or that the fast oracle gave, is not kept for who asks for more.
+
+    Parameters
+    ----------
+    definition, case, fmt, cross_check, fast
+        As for ``truth``.
+
+    Returns
+    -------
+    Truth
+        As ``truth``.
+
+    Raises
+    ------
+    OracleError
+        As ``truth``, also where that was found out before.
     """
     key = (definition.name, id(definition), fmt.name, case.key)
     kept = _truths.get(key)

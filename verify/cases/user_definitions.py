@@ -1,8 +1,9 @@
-"""Definitions of a user's own, loaded from a Python file."""
+"""Definitions of a user's own, loaded from a Python file or an installed module."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import signal
 import sys
@@ -40,10 +41,21 @@ class DefinitionError(ValueError):
 
 
 def load_definitions(path: Path) -> list[Definition]:
-    """Run a Python file that defines functions with ``define``, and give those definitions.
+    """Run a Python file, or a module, that defines functions with ``define``, and give those.
 
     Each of their formulas is tried at small plain cases in every arithmetic of a run, so that a
     slip in it is told now.  Modules in the folder of the file can be imported by it.
+
+    Parameters
+    ----------
+    path
+        The file; where there is none, the name of a module that can be imported, such as
+        ``losses.of_mine``.
+
+    Returns
+    -------
+    list of Definition
+        Those that it registers, in their order; at least one.
 
     Raises
     ------
@@ -54,17 +66,26 @@ def load_definitions(path: Path) -> list[Definition]:
     OSError
         The file cannot be read.
     """
-    path.read_bytes()  # an error of its own where it is not there
+    if not path.exists() and path.name in sys.modules:
+        return [
+            definition for definition in REGISTRY.values() if definition.declared_in == path.name
+        ]
+    file = source_file(str(path))
     before = set(REGISTRY)
-    name = f"definitions_of_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path.absolute())
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path}: that is no Python file; give one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    if (folder := str(path.absolute().parent)) not in sys.path:
-        sys.path.insert(0, folder)
-    with _slips_told(path, "the file"):
-        spec.loader.exec_module(module)
+    if file == path:
+        spec = importlib.util.spec_from_file_location(
+            f"definitions_of_{path.stem}", path.absolute()
+        )
+        if spec is None or spec.loader is None:
+            raise ValueError(f"{path}: that is no Python file; give one that ends in .py")
+        module = importlib.util.module_from_spec(spec)
+        if (folder := str(path.absolute().parent)) not in sys.path:
+            sys.path.insert(0, folder)
+        with _slips_told(path, "the file"):
+            spec.loader.exec_module(module)
+    else:
+        with _slips_told(file, "the file"):
+            importlib.import_module(str(path))
     own = [definition for name, definition in REGISTRY.items() if name not in before]
     if not own:
         raise ValueError(
@@ -72,8 +93,39 @@ def load_definitions(path: Path) -> list[Definition]:
         )
     for definition in own:
         definition.declared_in = str(path)
-        _try_formulas(path, definition)
+        _try_formulas(file, definition)
     return own
+
+
+def source_file(declared_in: str) -> Path:
+    """The file that definitions are read from.
+
+    Parameters
+    ----------
+    declared_in
+        Its path; where there is no such file, the name of a module that can be imported.
+
+    Returns
+    -------
+    Path
+        The file; a path that is one is left as it is.
+
+    Raises
+    ------
+    OSError
+        There is no such file, nor such a module.
+
+    >>> source_file("softproof.derivations.catalogue.softmax").name
+    'softmax.py'
+    """
+    path = Path(declared_in)
+    if not path.exists() and all(part.isidentifier() for part in declared_in.split(".")):
+        with contextlib.suppress(ImportError):  # a package that it would stand in is none
+            spec = importlib.util.find_spec(declared_in)
+            if spec is not None and spec.origin is not None:
+                return Path(spec.origin)
+    path.read_bytes()  # an error of its own where it is not there
+    return path
 
 
 @contextlib.contextmanager
@@ -136,8 +188,10 @@ def errors_of_definitions() -> Iterator[None]:
     except (Exception, SystemExit) as error:
         passed = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
         for definition in REGISTRY.values():
-            path = Path(definition.declared_in)
-            if definition.declared_in and str(path.absolute()) in passed:
+            if not definition.declared_in:
+                continue
+            path = source_file(definition.declared_in)
+            if str(path.absolute()) in passed:
                 raise DefinitionError(f"{_told(path, error)}; {ADVICE}") from error
         raise
 

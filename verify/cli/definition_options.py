@@ -12,7 +12,11 @@ from ...derivations import Definition
 from .command_line import definition, fail, usage_errors
 
 DefinitionsOption = Annotated[
-    Path | None, typer.Option(help="A Python file with definitions of your own.")
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A Python file with definitions of your own, or a module that has some.",
+    ),
 ]
 ParameterOption = Annotated[
     list[str] | None,

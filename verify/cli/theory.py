@@ -34,7 +34,8 @@ def derive(
     name: Annotated[str, typer.Argument(help="A definition, e.g. softmax.")],
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead of text.")] = False,
     definitions: Annotated[
-        Path | None, typer.Option(help="A Python file with definitions of your own.")
+        Path | None,
+        typer.Option(help="A Python file with definitions of your own, or a module that has some."),
     ] = None,
 ) -> None:
     """Print a definition, its derivatives, its proven facts and its radius formulas.

@@ -112,7 +112,7 @@ DefinitionsOption = Annotated[
     Path | None,
     typer.Option(
         "--definitions",
-        help="A Python file with definitions of your own.",
+        help="A Python file with definitions of your own, or a module that has some.",
         rich_help_panel=WHAT,
     ),
 ]

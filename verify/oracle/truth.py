@@ -170,17 +170,27 @@ def truth(
                 bits = 2 * precision + 64
                 counted = len(values) > MOST_APART and len(groups.values) < len(groups.members)
                 if gradient or counted:
-                    witness = evaluate(groups, formula, big_floats(bits), shift, restore)
+                    called = groups, formula, shift, restore
                 else:
-                    alone = _Groups.apart(values[asked], label)
                     second = definition.second
                     if second is None:
                         # Unshifted, z - log sum e^z loses the bits that z has before the point.
                         second, bits = formula, bits + _bits_before_the_point(values)
-                    witness = evaluate(alone, second, big_floats(bits), 0.0, 0.0)
-                grouped = witness.size > len(decided)  # one for each class, not for each group
-                each = [decided[k] for k in groups.members] if grouped else decided
-                demand_agreement(witness, each, fmt)
+                    called = _Groups.apart(values[asked], label), second, 0.0, 0.0
+                # A second formula may cancel, as 1 + tanh(u) far below 0: if it seems to disagree,
+                # it has all bits between 1 and the smallest number of the format.
+                for bits_used in (bits, bits + 2 * (fmt.emax + fmt.precision)):
+                    of, second, moved, back = called
+                    witness = evaluate(of, second, big_floats(bits_used), moved, back)
+                    grouped = witness.size > len(decided)  # one for each class, not for each group
+                    each = [decided[k] for k in groups.members] if grouped else decided
+                    try:
+                        demand_agreement(witness, each, fmt)
+                    except OracleError:
+                        if bits_used > bits:
+                            raise
+                    else:
+                        break
             exact = groups.spread(assemble(decided, result.shape, fmt))
             if quick is not None:
                 demand_same(quick, exact, f"{definition.name} in {fmt.name}")

@@ -29,6 +29,7 @@ from typing import Any
 
 from ...derivations import lookup
 from ..cases.case import Case
+from ..cases.user_definitions import source_file
 from ..inputs.families import Batch
 from .results import Item, Report, Result, decode, encode
 from .versions import code_files, digest_of, files_of_definitions, own_code, processor
@@ -419,7 +420,10 @@ def describe(items: Sequence[Item], report: Report) -> dict[str, Any]:
         "subjects": {f"{s.definition} {s.id}": asdict(s) for s in subjects.values()},
         "code": {"softproof": own_code()}
         | {s.id: digest_of(files) for s in subjects.values() if (files := code_files(s))}
-        | {path: digest_of(files_of_definitions(path)) for path in sorted(declared_in)},
+        | {
+            name: digest_of(files_of_definitions(str(source_file(name))))
+            for name in sorted(declared_in)
+        },
         "items": len(items),
         "plan": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
     }

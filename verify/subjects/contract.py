@@ -274,6 +274,29 @@ def wider_contracts(contract: Contract) -> Iterator[list[str]]:
             yield from ([f"products={choice}"] for choice in COARSER_PRODUCTS)
 
 
+def widest_contract(contract: Contract) -> list[str]:
+    """Return the settings that leave each operation most: all of ``wider_contracts`` at once.
+
+    Parameters
+    ----------
+    contract
+        The contract that is too narrow.
+
+    Returns
+    -------
+    list of str
+        Settings ``name=value``, as ``Contract.with_settings`` takes them.
+
+    Examples
+    --------
+    >>> widest_contract(Contract())[0]
+    'summation=any'
+    """
+    settings = [f"{name}={order[-1]}" for name, order in WIDENING.items()]
+    coarser = [f"products={COARSER_PRODUCTS[-1]}"] if contract.products == "input" else []
+    return settings + coarser
+
+
 # What IEEE arithmetic makes of the shifted form, without a special case: NaN wherever there is no
 # value.  Nothing of it is left to be observed (a function of a row has no argument that masks).
 CONVENTIONAL = Contract(

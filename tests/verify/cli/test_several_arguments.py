@@ -275,6 +275,38 @@ def test_a_formula_that_fails_at_a_later_case_is_told_with_its_line(here):
     assert "Traceback" not in outcome.output
 
 
+@pytest.fixture
+def package(here):
+    """A package with definitions, which import from it."""
+    (here / "losses_of_mine").mkdir()
+    (here / "losses_of_mine" / "__init__.py").write_text("")
+    (here / "losses_of_mine" / "kinds.py").write_text("from softproof.derivations import Vector")
+    text = DEFINITIONS.replace("Real, Vector, define", "Real, define\nfrom .kinds import Vector")
+    (here / "losses_of_mine" / "slopes.py").write_text(text)
+    yield "losses_of_mine.slopes"
+    for name in [name for name in sys.modules if name.startswith("losses_of_mine")]:
+        del sys.modules[name]
+
+
+def test_definitions_of_an_installed_module_are_verified(package):
+    run = ("verify", "--definitions", package, "--dtype", "float32", "--suite", "accuracy")
+    for _ in range(2):  # also where it is imported already
+        outcome = softproof(*run, "--subject", "kernels_of_mine:steep", "--store", "results.db")
+        assert outcome.exit_code == 0, outcome.output
+        assert "\n steep" in outcome.output
+    assert "results known from results.db" in outcome.output
+    failed = softproof(*run, "--subject", "kernels_of_mine:rms_norm")
+    assert f"--definitions {package}" in failed.output
+
+
+def test_an_error_in_a_module_is_told_with_its_line(package, here):
+    wrong = DEFINITIONS.replace("xp.sigmoid(x * slope)", "xp.sigmoidal(x)")
+    (here / "losses_of_mine" / "slopes.py").write_text(wrong)
+    told = usage_error("derive", "steep", "--definitions", package)
+    assert "losses_of_mine/slopes.py:12: AttributeError" in told
+    assert "No such file" in usage_error("derive", "steep", "--definitions", "losses_of_mine.none")
+
+
 def test_a_file_that_is_not_there_is_a_usage_error():
     assert "No such file" in usage_error("verify", "--definitions", "none.py")
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from softproof.verify.subjects.contract import Contract
 
+from tests.verify.register import bugs_of_activations as act
 from tests.verify.register import bugs_of_attention as a
+from tests.verify.register import bugs_of_gates as g
 from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
 
@@ -125,6 +127,21 @@ LOSSES = [
         "temperature=0.0703125",
     ),
 ]
+ACTIVATIONS = [
+    ("gelu_tanh_by_quotient_overflow", "gelu_tanh", act.by_one_exponential, "accuracy", "tall"),
+    ("gelu_tanh_far_below", "gelu_tanh", act.by_two_exponentials, "accuracy", "tall"),
+    ("gelu_nan_in_vector_lanes", "gelu_tanh", act.nan_in_vector_lanes, "accuracy", "reals"),
+    ("silu_of_minus_infinity", "silu", act.silu_naive, "overflow", "far_reals"),
+    ("gelu_tanh_cancels", "gelu_tanh", act.by_one_plus_tanh, "accuracy", "reals"),
+    ("gelu_constant_term", "gelu", act.constant_term, "accuracy", "reals"),
+    ("gelu_gradient_sign", "gelu", act.wrong_sign, "gradient", "x: reals"),
+    ("tanh_polynomial", "tanh", act.few_terms, "accuracy", "reals"),
+    ("tanh_gradient_cancels", "tanh", act.slope_cancels, "gradient", "x: reals"),
+]
+GATES = [
+    ("gate_of_one_shape", g.wrong_from_128_experts_on, "accuracy", "logits: normal"),
+    ("gate_of_nan", g.no_expert_for_nan, "poison", "logits: normal"),
+]
 BITWISE = Contract(summation="any", bitwise_batch="yes")
 PLANTED = [
     *(Planted(case, "attention", f, a.right, *found) for case, f, *found in ATTENTION),
@@ -144,6 +161,11 @@ PLANTED = [
         "x: normal",
         contract=BITWISE,
     ),
+    *(
+        Planted(case, name, f, getattr(act, name), suite, family)
+        for case, name, f, suite, family in ACTIVATIONS
+    ),
+    *(Planted(case, "top_k_gate", f, g.top_k_gate, *found) for case, f, *found in GATES),
     *(Planted(*found) for found in LOSSES),
     Planted(
         "output_buffer_of_nan",

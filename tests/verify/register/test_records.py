@@ -8,6 +8,7 @@ import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY16, FORMATS
 from softproof.derivations.signature import Numbers
+from softproof.verify.cases.choices import exact_choice, with_choice
 from softproof.verify.cases.products import products as definition_of_products
 from softproof.verify.cases.truth import truth
 from softproof.verify.register.case_probe import CaseProbe
@@ -36,7 +37,9 @@ def plain(case, definition):
     """The arguments of a case in mpmath numbers, lists of them, ints and truth values."""
 
     def numbers(nested):
-        return [numbers(x) for x in nested] if isinstance(nested, list) else MP.mpf(nested)
+        if isinstance(nested, list):
+            return [numbers(x) for x in nested]
+        return MP.mpf(np.copysign(1e6, nested) if np.isinf(nested) else nested)  # as good as it
 
     found = {}
     for name, kind in definition.signature.arguments.items():
@@ -90,15 +93,24 @@ def test_recorded_numbers_are_true_and_the_oracle_gives_them(probe):
         with MP.workdps(DIGITS):
             arguments = plain(case, definition)
             if probe.property == "value":
-                (name,) = definition.signature.outputs
-                values = formula(*arguments.values(), **probe.parameters)
-                true = {name: [rounded(v, fmt) for v in values]}
-                exact = truth(definition, case, fmt).rounded
-                assert exact.astype(np.float64).tolist() == true[name]
+                parameters = {n: int(v) if v == int(v) else v for n, v in probe.parameters.items()}
+                values = [rounded(v, fmt) for v in formula(*arguments.values(), **parameters)]
+                true = {next(iter(definition.signature.outputs)): values}
+                if probe.ulps is None:
+                    assert by_the_oracle(definition, case, fmt) == values
             else:
                 true = products(probe, definition, case, arguments, fmt)
         for name, expected in probe.expected.get(dtype, {}).items():
             assert expected.array(fmt).astype(np.float64).reshape(-1).tolist() == true[name]
+
+
+def by_the_oracle(definition, case, fmt):
+    """All outputs, one after the other: the choice, where there is one, and the numbers."""
+    if not definition.signature.indices:
+        return truth(definition, case, fmt).rounded.astype(np.float64).tolist()
+    chosen = exact_choice(definition, case)
+    numbers = truth(*with_choice(definition, case, chosen), fmt).rounded
+    return [*chosen.tolist(), *numbers.astype(np.float64).tolist()]
 
 
 def products(probe, definition, case, arguments, fmt):

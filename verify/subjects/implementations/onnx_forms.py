@@ -17,8 +17,15 @@ from ..contract import IN_LANES
 from ..registration import subject
 from ..subject import NotApplicable
 
-HEADER = '<ir_version: 10, opset_import: ["": 21]>'  # of 2024: any runtime since 1.18 reads it
-TYPES = {"float16": "float16", "float32": "float", "float64": "double", "int64": "int64"}
+OPERATOR_SET = 21  # of 2024: any runtime since 1.18 reads it
+HEADER = f'<ir_version: 10, opset_import: ["": {OPERATOR_SET}]>'
+TYPES = {
+    "float16": "float16",
+    "float32": "float",
+    "float64": "double",
+    "int64": "int64",
+    "bool": "bool",
+}
 FATAL = 4  # the severity that is logged
 
 Array = NDArray[Any]
@@ -40,19 +47,19 @@ def load_framework() -> None:
 @operator("softmax", 'operator("Softmax", x)')
 def softmax(x: Array, axis: int = -1) -> Array:
     """Run the operator Softmax."""
-    return _run(f"Softmax <axis = {axis}> (x)", x=x)
+    return run(f"Softmax <axis = {axis}> (x)", x=x)
 
 
 @operator("log_softmax", 'operator("LogSoftmax", x)')
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """Run the operator LogSoftmax."""
-    return _run(f"LogSoftmax <axis = {axis}> (x)", x=x)
+    return run(f"LogSoftmax <axis = {axis}> (x)", x=x)
 
 
 @operator("logsumexp", 'operator("ReduceLogSumExp", x, np.array([-1]), rank=1, keepdims=0)')
 def logsumexp(x: Array, axis: int = -1) -> Array:
     """Run the operator ReduceLogSumExp."""
-    return _run("ReduceLogSumExp <keepdims = 0> (x, axes)", x=x, axes=np.array([axis]))
+    return run("ReduceLogSumExp <keepdims = 0> (x, axes)", x=x, axes=np.array([axis]))
 
 
 @operator(
@@ -62,63 +69,83 @@ def cross_entropy(x: Array, labels: Array, *, ignore_index: int | None = None) -
     """Run the operator SoftmaxCrossEntropyLoss without reduction: each row's loss."""
     ignored = "" if ignore_index is None else f", ignore_index = {ignore_index}"
     node = f'SoftmaxCrossEntropyLoss <reduction = "none"{ignored}> (x, labels)'
-    return _run(node, x=x, labels=labels)
+    return run(node, x=x, labels=labels)
 
 
 @operator("sigmoid", 'operator("Sigmoid", x)')
 def sigmoid(x: Array) -> Array:
     """Run the operator Sigmoid."""
-    return _run("Sigmoid (x)", x=x)
+    return run("Sigmoid (x)", x=x)
 
 
 @operator("softplus", 'operator("Softplus", x)', dtypes=("float16", "float32"))
 def softplus(x: Array) -> Array:
     """Run the operator Softplus."""
-    return _run("Softplus (x)", x=x)
+    return run("Softplus (x)", x=x)
 
 
 @operator("gelu", 'operator("Gelu", x)', dtypes=("float32", "float64"))
 def gelu(x: Array) -> Array:
     """Run the operator Gelu, of operator set 20."""
-    return _run("Gelu (x)", x=x)
+    return run("Gelu (x)", x=x)
 
 
 @operator("gelu_tanh", 'operator("Gelu", x, approximate="tanh")', dtypes=("float32", "float64"))
 def gelu_tanh(x: Array) -> Array:
     """Run the operator Gelu with the approximation by the hyperbolic tangent."""
-    return _run('Gelu <approximate = "tanh"> (x)', x=x)
+    return run('Gelu <approximate = "tanh"> (x)', x=x)
 
 
 @operator("tanh", 'operator("Tanh", x)')
 def tanh(x: Array) -> Array:
     """Run the operator Tanh."""
-    return _run("Tanh (x)", x=x)
+    return run("Tanh (x)", x=x)
 
 
 @operator("exp", 'operator("Exp", x)')
 def exp(x: Array) -> Array:
     """Run the operator Exp."""
-    return _run("Exp (x)", x=x)
+    return run("Exp (x)", x=x)
 
 
 @operator("erf", 'operator("Erf", x)')
 def erf(x: Array) -> Array:
     """Run the operator Erf."""
-    return _run("Erf (x)", x=x)
+    return run("Erf (x)", x=x)
 
 
-def _run(node: str, **inputs: Array) -> Array:
-    """The output of a node, given its inputs by name."""
+def run(node: str, *, operator_set: int = OPERATOR_SET, **inputs: Array) -> Array:
+    """Run a model of one node.
+
+    Parameters
+    ----------
+    node
+        The node in ONNX's text format, of inputs by name.
+    operator_set
+        The version of ONNX's operators.
+    **inputs
+        Its inputs, arrays of formats that the operator has.
+
+    Returns
+    -------
+    array
+        The first output of the node.
+
+    Raises
+    ------
+    NotApplicable
+        If an array is not compact in row-major order.
+    """
     if not all(array.flags.c_contiguous for array in inputs.values()):
         raise NotApplicable("ONNX Runtime has only compact row-major arrays")
     kinds = tuple((name, array.dtype.name, array.ndim) for name, array in inputs.items())
-    (output,) = _session(node, kinds).run(None, inputs)
+    (output,) = _session(node, kinds, operator_set).run(None, inputs)
     array: Array = output
     return array
 
 
 @functools.cache
-def _session(node: str, kinds: tuple[tuple[str, str, int], ...]) -> Any:
+def _session(node: str, kinds: tuple[tuple[str, str, int], ...], operator_set: int) -> Any:
     """The session of a node for inputs of given names, dtypes and ranks."""
     import onnx
     import onnxruntime
@@ -127,7 +154,8 @@ def _session(node: str, kinds: tuple[tuple[str, str, int], ...]) -> Any:
         f"{TYPES[dtype]}[{', '.join(f'{name}{i}' for i in range(rank))}] {name}"
         for name, dtype, rank in kinds
     )
-    model = onnx.parser.parse_model(f"{HEADER} one_node ({inputs}) => (y) {{ y = {node} }}")
+    header = HEADER.replace(str(OPERATOR_SET), str(operator_set))
+    model = onnx.parser.parse_model(f"{header} one_node ({inputs}) => (y) {{ y = {node} }}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = FATAL

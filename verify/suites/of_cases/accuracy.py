@@ -19,13 +19,14 @@ from ...inputs.families import Batch
 from ...oracle import overflow
 from ...oracle.metrics import histogram, ulp_error
 from ...oracle.rounding import OracleError, Truth
-from ...subjects.contract import Contract, last_of, unusual, wider_contracts
+from ...subjects.contract import Contract, last_of, unusual, wider_contracts, widest_contract
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
 from ..verdicts import Undecided, Verdict, Violation, compare
 from . import choices
 from .thresholds import largest_errors, model_of
 
+TIMES_THE_WIDEST = 2.0  # no class has a bound so much larger than that of the widest
 MOST_WITNESSED = (
     1000  # numbers in a case: the second oracle is far slower, and as independent there
 )
@@ -391,17 +392,25 @@ def _admitting(
     case: Case,
     computed: NDArray[Any],
     exact: Truth,
-) -> Sequence[str]:
+) -> list[str]:
     """The fewest settings of a contract that would have admitted all errors of a case."""
     if fmt.name in contract.ulps or not np.isfinite(computed.astype(np.float64)).all():
-        return ()
+        return []
+
+    def within(settings: list[str], times: float = 1.0) -> tuple[bool, bool]:
+        """Whether all errors are within some times their bounds, and whether those are known."""
+        model = model_of(contract.with_settings(settings), fmt)
+        error, limits = _in_ulp(computed, largest_errors(definition, case, model), exact, fmt)
+        return bool((error / times <= limits).all()), bool(np.isfinite(limits).all())
+
+    # Most errors are far beyond all classes: what the widest one tells alone.
+    if within(widest_contract(contract), TIMES_THE_WIDEST) == (False, True):
+        return []
     tried = {model_of(contract, fmt)}
     for settings in wider_contracts(contract):
         model = model_of(contract.with_settings(settings), fmt)
         if model not in tried:
             tried.add(model)
-            absolute = largest_errors(definition, case, model)
-            error, limits = _in_ulp(computed, absolute, exact, fmt)
-            if (error <= limits).all() and np.isfinite(limits).all():
+            if within(settings) == (True, True):
                 return settings
-    return ()
+    return []

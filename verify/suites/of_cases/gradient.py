@@ -25,7 +25,7 @@ from ....derivations.arithmetic.formats import Format
 from ....derivations.choices import chooses, given_choice
 from ....derivations.definition import Definition, Output
 from ....derivations.signature import Numbers
-from ...cases.case import CaseBatch
+from ...cases.case import Case, CaseBatch
 from ...cases.choices import exact_choice, with_choice
 from ...cases.draw import draw as draw_cases
 from ...cases.draw import families as hazard_families
@@ -49,6 +49,7 @@ THINNED = ("constant", "ordered", "tiny", "subnormal")
 FEW = (1, 5, 9)
 OF_A_ROW = ("normal", "ties", "spike")  # hazards that rows are asked at
 TIED = "several choices are admissible there, each of which has its own derivatives"
+REALS, NEAR = 64, 8.0  # how many numbers a function of one real is asked at, and up to where
 COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
 
 
@@ -57,8 +58,8 @@ def families(definition: Definition) -> tuple[str, ...]:
 
     Of definitions that choose those of TIES are left out, too.
 
-    Of definitions of a row those that give vectors are asked: the gradients that come with a loss
-    are judged on rows, and functions of one real have no products to sum.
+    Of definitions of a row those that give vectors are asked at few, and functions of one real at a
+    family of their own: the gradients that come with a loss are judged on rows.
 
     Parameters
     ----------
@@ -77,6 +78,8 @@ def families(definition: Definition) -> tuple[str, ...]:
     ['z: wide']
     """
     named = hazard_families(definition)
+    if definition.elementwise:
+        return (_reals(definition),)
     if definition.of_a_row:
         vector = definition.output is Output.VECTOR
         return tuple(n for n in named if n.rpartition(": ")[2] in OF_A_ROW) if vector else ()
@@ -104,6 +107,9 @@ def draw(
     ValueError
         The definition has no such family.
     """
+    if definition.elementwise and family == _reals(definition):
+        yield _at_reals(definition, family, fmt, seed)
+        return
     thinned = rows < STANDARD and family.rpartition(": ")[2] in THINNED
     for i, batch in enumerate(draw_cases(definition, family, fmt, rows, seed)):
         if thinned and i not in FEW:
@@ -121,6 +127,28 @@ def draw(
             }
             cases.append(case.with_values(**drawn))
         yield replace(batch, cases=tuple(cases))
+
+
+def _reals(definition: Definition) -> str:
+    """The family of a function of one real."""
+    (name,) = definition.signature.arguments
+    return f"{name}: reals"
+
+
+def _at_reals(definition: Definition, family: str, fmt: Format, seed: int) -> CaseBatch:
+    """Numbers up to NEAR, one in each of REALS equal parts, and half as many of all magnitudes."""
+    (name,) = definition.signature.arguments
+    rng = np.random.default_rng([seed, zlib.crc32(f"{definition.name} {family}".encode()), 2])
+    ends = np.linspace(-NEAR, NEAR, REALS + 1)
+    signs = rng.choice([-1.0, 1.0], REALS // 2)
+    drawn = [rng.uniform(ends[:-1], ends[1:]), signs * 2.0 ** rng.uniform(-24, 6, REALS // 2)]
+    numbers = np.concatenate(drawn).astype(fmt.dtype)
+    cotangents = rng.choice([-1.0, 1.0], numbers.shape).astype(fmt.dtype)
+    cases = (
+        Case({name: np.asarray(x), "cotangent": np.asarray(g)})
+        for x, g in zip(numbers, cotangents, strict=True)
+    )
+    return CaseBatch(family, tuple(cases))
 
 
 def _cotangent(

@@ -17,8 +17,15 @@ from softproof.derivations.running_error.model import rounded_to
 from softproof.derivations.signature import Matrix, Signature, Vector
 from softproof.verify.cases.case import Case, CaseBatch
 from softproof.verify.cases.products import products
-from softproof.verify.subjects.contract import BETWEEN, CHOICES, USUAL, Contract
-from softproof.verify.suites.of_cases.accuracy import judge
+from softproof.verify.subjects.contract import (
+    BETWEEN,
+    CHOICES,
+    USUAL,
+    Contract,
+    wider_contracts,
+    widest_contract,
+)
+from softproof.verify.suites.of_cases.accuracy import TIMES_THE_WIDEST, judge
 from softproof.verify.suites.of_cases.thresholds import largest_errors, model_of
 
 
@@ -72,6 +79,22 @@ def test_every_choice_makes_a_class(axis):
         for fmt in (BFLOAT16, BINARY32, FLOAT8_E4M3FN):
             model = model_of(Contract(**{axis: choice}), fmt)
             assert model.u <= float(fmt.unit_roundoff)
+
+
+@pytest.mark.parametrize("declared", [{}, {"summation": "pairwise"}, {"products": "tfloat32"}])
+@pytest.mark.parametrize("definition", [TOTAL, PRODUCT, WEIGHTS], ids=lambda d: d.name)
+def test_what_is_far_beyond_the_widest_contract_is_beyond_all(definition, declared):
+    rng = np.random.default_rng(0)
+    names = definition.signature.arguments
+    case = Case({name: rng.uniform(1, 2, 40).astype(BFLOAT16.dtype) for name in names})
+    contract = Contract(arithmetic="float64", accumulator="float64", **declared)
+
+    def errors(settings):
+        model = model_of(contract.with_settings(settings), BFLOAT16)
+        return largest_errors(definition, case, model)
+
+    most = TIMES_THE_WIDEST * errors(widest_contract(contract))
+    assert all((errors(settings) <= most).all() for settings in wider_contracts(contract))
 
 
 # --- products ---

@@ -41,7 +41,8 @@ def test_cases_are_planned_beside_rows_for_every_definition_of_a_row():
         assert not any(suite == "accuracy" for suite, _ in on_cases)  # rows are asked for that
         assert any(item.suite == "accuracy" and not item.on_cases for item in items)
         vectors = definition.signature.rank == 1
-        assert any(suite == "gradient" for suite, _ in on_cases) == vectors
+        has_products = vectors or definition.elementwise
+        assert any(suite == "gradient" for suite, _ in on_cases) == has_products
 
 
 @pytest.mark.parametrize("subject", TEXTBOOK, ids=lambda s: f"{s.definition}-{s.id}")
