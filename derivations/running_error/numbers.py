@@ -517,7 +517,8 @@ def _of_one_row(
         again = model.u * (np.abs(joint.value) + joint.reference_radius + joint.error)
         v, d, w, r = joint.parts()
         pairs = zip((v, d, w, (r + again) * UP + lost), product.parts(), strict=True)
-        return finish(model, *(np.where(unknown, new, old) for new, old in pairs))
+        v, d, w, r = (np.where(unknown, new, old) for new, old in pairs)
+        return finish(model, v, d, w, r)
 
 
 def _is_unit(x: RunningNumber) -> NDArray[np.bool_]:
