@@ -18,13 +18,13 @@ FACTS = (Homogeneous("x", 1), Convex("x"))
 def _angles(size, position, xp, base):
     """The angles position base^(-2i/d) of the pairs i = 0 ... d/2 - 1 of d entries."""
     powers = [xp.number(Fraction(-2 * i, size)) for i in range(size // 2)]
-    return xp.stack([xp.pow(xp.number(base), p) for p in powers]) * xp.number(int(position))
+    return xp.stack([xp.pow(xp.number(base), p) for p in powers]) * xp.number(position)
 
 
 def _divided(size, position, xp, base):
     """The same angles, a position divided by base^(2i/d)."""
     powers = [xp.number(Fraction(2 * i, size)) for i in range(size // 2)]
-    return xp.number(int(position)) / xp.stack([xp.pow(xp.number(base), p) for p in powers])
+    return xp.number(position) / xp.stack([xp.pow(xp.number(base), p) for p in powers])
 
 
 def _rotated(one, other, angles, xp):
