@@ -39,6 +39,11 @@ CERTIFIED = {
     ("kl_divergence", "0 <= f"),
     ("attention", "as softcap grows, f tends to f at softcap = 0"),
     ("linear_cross_entropy", "as softcap grows, f tends to f at softcap = 0"),
+    *(  # cosines and sines of numbers are no rational functions
+        (name, fact)
+        for name in ("rope", "rope_interleaved")
+        for fact in ("f(s x) = s f(x) for s > 0", "f is convex in x")
+    ),
 }
 LOGITS = {"z": Vector("K")}
 

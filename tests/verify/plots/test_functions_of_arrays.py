@@ -276,8 +276,8 @@ def test_without_any_implementation_one_must_be_named(here):
 
 def test_known_implementations_are_drawn_where_none_is_named():
     plot = ordinals.plot("sparsemax", dtype="float32", inputs=8)
-    assert {row[1] for row in plot.rows} == {
-        "softproof.verify.subjects.functions_of_arrays:sparsemax"
+    assert "softproof.verify.subjects.functions_of_arrays:sparsemax" in {
+        row[1] for row in plot.rows
     }
     with pytest.raises(SubjectError, match="no known subject of sparsemax matches"):
         ordinals.plot("sparsemax", ["nobody*"], dtype="float32", inputs=8)

@@ -25,6 +25,7 @@ VALUES = {
     "attention": {"q": X, "k": MATRIX, "v": MATRIX, "mask": [1, 0, 1, 1]},
     "sink_attention": {"q": X, "k": MATRIX, "v": MATRIX, "mask": [1, 0, 1, 1], "sink": 1.5},
     "swiglu": {"a": X, "b": Y},
+    "rope": {"x": [0.25, -1.5, 3.0, 1.0], "position": 3},
     "gumbel_softmax": {"logits": X, "noise": Y},
     "info_nce": {"query": X, "keys": MATRIX, "label": 2},
     "kl_divergence": {"student": X, "teacher": Y},
@@ -41,6 +42,8 @@ PARAMETERS = [
     ("sink_attention", {}),
     ("sink_attention", {"scale": 2.0, "softcap": 2.0}),
     ("swiglu", {}),
+    ("rope", {}),
+    ("rope", {"base": 500000.0}),
     ("gumbel_softmax", {}),
     ("gumbel_softmax", {"temperature": 4.0}),
     ("info_nce", {}),
@@ -58,7 +61,7 @@ pytest.importorskip("torch", reason="torch is not installed", exc_type=ImportErr
 
 def case_of(name, dtype, parameters, **changed):
     """A case of a definition, with some values changed."""
-    kinds = {"mask": np.bool_, "label": np.int64}
+    kinds = {"mask": np.bool_, "label": np.int64, "position": np.int64}
     values = {
         argument: np.array(value).astype(kinds.get(argument, FORMATS[dtype].dtype))
         for argument, value in {**VALUES[name], **changed}.items()
@@ -77,7 +80,7 @@ def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(name, par
     definition, fmt = lookup(name), format_of(dtype)
     first = next(iter(VALUES[name]))
     cases = [case_of(name, dtype, parameters)]
-    cases.append(case_of(name, dtype, parameters, **{first: [1.0, 2.0, -0.5]}))
+    cases.append(case_of(name, dtype, parameters, **{first: VALUES[name][first][::-1]}))
     computed = results(name, dtype, *cases).astype(np.float64)
     for row, case in zip(computed, cases, strict=True):
         found, exact = beside_the_truth(definition, case, row, fmt)

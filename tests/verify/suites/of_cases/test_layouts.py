@@ -37,11 +37,17 @@ def in_every_layout(function):
 # --- right ones ---
 
 
+# A batch of single numbers has one axis: no other order, nothing that repeats, no distant rows.
+OF_SEVERAL_AXES = ("fortran", "broadcast", "far")
+
+
 @pytest.mark.parametrize("subject", RIGHT, ids=lambda s: s.definition)
 def test_right_implementations_take_every_layout(subject):
     for family in FAMILIES:
         result = execute(Item(subject, "layouts", "float32", family, 8, 0), InProcess)
         assert result.failures == (), family
+        if family in OF_SEVERAL_AXES and not lookup(subject.definition).signature.axes:
+            continue
         assert result.checks > 0, family
         assert result.observed == ({} if family == "no cases" else {"layouts": "any"})
 
