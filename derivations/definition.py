@@ -131,8 +131,8 @@ class Definition:
     symbols by name that together cover its domain, with so many entries along each axis; on each,
     every comparison of the formula is decided by proof.  ``two_class_case_of``: at x the function
     is an output of that definition at the logits (x, 0).  ``collapse_parts``: what is lost in
-    softmax collapse, where no other fact tells.  ``declared_in``: the file of a user's own
-    definition.
+    softmax collapse, where no other fact tells.  ``even_axes``: those that must have an even number
+    of entries.  ``declared_in``: the file of a user's own definition.
     """
 
     name: str
@@ -162,6 +162,7 @@ class Definition:
     loss: Formula | None = None
     charts: Formula | None = None
     least_sizes: Callable[..., Mapping[str, int]] | None = None
+    even_axes: tuple[str, ...] = ()
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -206,15 +207,19 @@ class Definition:
         return dict(self.least_sizes(**self.settings(changed))) if self.least_sizes else {}
 
     def long_enough(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> dict[str, int]:
-        """Sizes of axes, each raised to the least that it has to be."""
+        """Sizes of axes, each raised to the least that it has to be, even where it has to be."""
         least = self.at_least(changed)
-        return {axis: max(size, least.get(axis, size)) for axis, size in sizes.items()}
+        raised = {axis: max(size, least.get(axis, size)) for axis, size in sizes.items()}
+        return {a: size + (size % 2 if a in self.even_axes else 0) for a, size in raised.items()}
 
     def misfit(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> str:
         """Why axes cannot have such sizes where parameters have such values; "" if they can."""
         for axis, least in self.at_least(changed).items():
             if sizes[axis] < least:
                 return f"{axis} has {sizes[axis]} entries; there have to be {least} or more"
+        for axis in self.even_axes:
+            if sizes[axis] % 2:
+                return f"{axis} has {sizes[axis]} entries; their number has to be even"
         for axis, count in self.counted(changed).items():
             if sizes.get(axis, count) != count:
                 return f"{axis} has {sizes[axis]} entries, and the parameter {axis} is {count}"
@@ -297,6 +302,7 @@ def define(
     two_class_case_of: str | None = None,
     collapse_parts: tuple[CollapsePart, ...] = (),
     least_sizes: Callable[..., Mapping[str, int]] | None = None,
+    even_axes: tuple[str, ...] = (),
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
@@ -322,7 +328,7 @@ def define(
     partition_function
         Whether the function is made from log-sum-exp of the logits, so that its Taylor radius along
         a line is that of the partition function.
-    two_class_case_of, collapse_parts, least_sizes
+    two_class_case_of, collapse_parts, least_sizes, even_axes
         As in ``Definition``.
 
     Returns
@@ -372,6 +378,7 @@ def define(
             two_class_case_of=two_class_case_of,
             collapse_parts=collapse_parts,
             least_sizes=least_sizes,
+            even_axes=even_axes,
         )
         return REGISTRY[name]
 

@@ -181,6 +181,8 @@ def _symbolic(name: str, kind: Kind, sizes: Mapping[str, int]) -> Any:
         return np.ones(shape, dtype=np.bool_)
     if isinstance(kind, Labels):
         return np.arange(*shape) % sizes[kind.into]
+    if isinstance(kind, Integer) and not isinstance(kind.upper, str):
+        return sympy.Symbol(name, real=True)
     if not isinstance(kind, Numbers):
         return np.zeros(shape, dtype=np.int64) if shape else 0
     return _array_of_symbols(name, shape)

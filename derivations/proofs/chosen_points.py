@@ -158,6 +158,7 @@ def drawn_point(
         With parameters at their defaults or at one of the values that suites use.
     """
     definition, xp = of_numbers(definition), balls()
+    sizes = definition.long_enough(sizes, {})
     for name, parameter in definition.parameters.items():
         for value in parameter.values:
             sizes = definition.long_enough(sizes, {name: value})

@@ -429,6 +429,8 @@ def _of_arguments(
             stated = seen.idle and f"{IDLE}: {seen.idle}"
             stated = stated or (seen.counterexample and f"{REFUTED} {seen.counterexample}")
         for size in sizes or SIZES_OF_AXES:
+            if definition.even_axes and size % 2:
+                continue
             limit = min(seconds, AXES_LIMIT)
             reason = stated or _proof_of_arguments(definition, fact, size, limit)
             kept = 0 if stated else points

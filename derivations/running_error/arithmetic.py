@@ -100,6 +100,13 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         """The sum of rows v_j with the softmax of the scores as weights."""
         return self.dot(self.softmax(scores), v)
 
+    def broadcast(self, a: Any, shape: tuple[int, ...]) -> RunningNumber:
+        """The array repeated to a shape; of c / sum e^z it is known what it is."""
+        found = super().broadcast(a, shape)
+        if isinstance(a, RunningNumber):
+            found.over_sum = a.over_sum
+        return found
+
     def combine(
         self, function: Callable[..., Any], numbers: Sequence[RunningNumber]
     ) -> RunningNumber:

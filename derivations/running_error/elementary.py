@@ -20,6 +20,7 @@ where e^l underflows and e is large.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
 from .numbers import RunningNumber, as_number, finish, rounded, without_error
-from .softmax import log_of_sum, most_log_probability
+from .softmax import log_of_sum, most_log_probability, softmax
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
 LOWER = 1 - 2.0**-50  # factors that make a few roundings of a bound go the safe way
@@ -147,6 +148,8 @@ def exp(x: RunningNumber) -> RunningNumber:
     power.exponent = x
     if x.ndim == 1:
         power.made_of = ("powers of e", origin)
+        if origin.holds_zero:
+            power.probabilities = functools.partial(softmax, origin)
     return power
 
 

@@ -61,7 +61,9 @@ class RunningNumber:
     exactly 0; ``most_log_probability`` of logarithms of probabilities, which are computed as at
     most that; ``exponent`` of an exponential; ``summed_exponents`` of a sum of exponentials, each
     sum along the last axis; and ``made_of``, for a vector z, ("max", z), ("powers of e", z),
-    ("sum exp", z) or ("log sum exp", z).
+    ("sum exp", z) or ("log sum exp", z).  For ``_of_one_row``: ``over_sum``, a number c and z, of
+    c / sum e^z; and ``probabilities``, of e^z for a vector z less its largest, what gives e^z / sum
+    e^z.
 
     Raises
     ------
@@ -78,6 +80,8 @@ class RunningNumber:
         "made_of",
         "model",
         "most_log_probability",
+        "over_sum",
+        "probabilities",
         "radius",
         "reference_radius",
         "summed_exponents",
@@ -99,6 +103,8 @@ class RunningNumber:
         self.at_least = -np.inf
         self.most_log_probability: float | None = None
         self.made_of: tuple[str, RunningNumber] | None = None
+        self.over_sum: tuple[RunningNumber, RunningNumber] | None = None
+        self.probabilities: Callable[[], RunningNumber] | None = None
         self.exponent: RunningNumber | None = None
         self.summed_exponents: RunningNumber | None = None
         self.value: Array = np.asarray(value, dtype=np.float64)
@@ -117,6 +123,7 @@ class RunningNumber:
         """
         moved = object.__new__(RunningNumber)  # nothing new can be NaN, so it is not asked again
         moved.holds_zero, moved.made_of = False, None
+        moved.over_sum = moved.probabilities = None
         moved.at_least = self.at_least
         moved.most_log_probability = self.most_log_probability
         moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
@@ -476,7 +483,42 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
     if a is b:
         least = max(a.at_least, 0.0) ** 2
         found.at_least = _least_of_result(a.model, least, a.model.half_subnormal)
+    elif max(a.at_least, b.at_least) > -np.inf and min(_lowest(a), _lowest(b)) >= 0:
+        least = _lowest(a) * _lowest(b)
+        found.at_least = _least_of_result(a.model, least, a.model.half_subnormal)
+    for one, other in ((a, b), (b, a)):
+        if other.over_sum is not None:
+            c, row = other.over_sum
+            if one.probabilities is not None and one.made_of is not None and one.made_of[1] is row:
+                return _of_one_row(found, one.probabilities, c)
+            if not one.ndim:
+                found.over_sum = (c if (one == 1) else one * c, row)
     return found
+
+
+def _of_one_row(
+    product: RunningNumber, probabilities: Callable[[], RunningNumber], c: RunningNumber
+) -> RunningNumber:
+    """e^z (c / S) of one computed row z less its largest, S its computed sum, as c (e^z / S).
+
+    Where z is off by more than the range of exp, nothing is known of e^z or of S alone.  But both
+    are of the same computed z, so that e^z / S is a probability: the bounds of softmax hold, with
+    its quotient, for the reference as well, which no common shift changes.  Of the further
+    operations the product with c is one; the other errs by u more, and c / S and the products below
+    the normal range by so much each, times |c| and e^z <= 1 + c' u.  (Who computes z again, in
+    another order of sums, conforms where the bound of the product is finite: else alone this is.)
+    """
+    unknown = np.isinf(product.error)
+    if not unknown.any():
+        return product
+    joint, model = _multiply(c, probabilities()), product.model
+    with quiet():
+        lost = 4 * max(model.half_subnormal, model.flushed) * (1 + c.above + c.error)
+        again = model.u * (np.abs(joint.value) + joint.reference_radius + joint.error)
+        v, d, w, r = joint.parts()
+        pairs = zip((v, d, w, (r + again) * UP + lost), product.parts(), strict=True)
+        v, d, w, r = (np.where(unknown, new, old) for new, old in pairs)
+        return finish(model, v, d, w, r)
 
 
 def _is_unit(x: RunningNumber) -> NDArray[np.bool_]:
@@ -522,9 +564,11 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
             units=a.model.division,
             underflow=a.model.half_subnormal,
         )
+    found = quotient if a.model.division > 1 else _kept(quotient, a, _is_unit(b))
+    if b.made_of is not None and b.made_of[0] == "sum exp":
+        found.over_sum = (a, b.made_of[1])
     if a.model.division > 1:
-        return quotient
-    found = _kept(quotient, a, _is_unit(b))
+        return found
     if a.at_least > -np.inf and (low := _lowest(b)) > 0:
         exact = a.at_least / (low if a.at_least < 0 else float(np.max(b.above + b.error)))
         found.at_least = _least_of_result(a.model, exact, a.model.half_subnormal)

@@ -100,4 +100,8 @@ def _rounded_into(fmt: Format, a: RunningNumber, units: float, below: float) -> 
         reach = a.above + a.error
         off = units * unit_roundoff(fmt) * reach * UP + below
         off = np.where(reach > largest(fmt), np.inf, off)
-        return RunningNumber(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
+        stored = RunningNumber(model, *a.parts()[:3], np.where(held, a.error, a.error + off))
+    # What no entry is below, rounded: by ``units`` u of its modulus, or flushed to 0.
+    low = a.at_least - 2 * units * unit_roundoff(fmt) * abs(a.at_least) - below
+    stored.at_least = min(low, 0.0) if model.flushes and low < 2.0**fmt.emin else low
+    return stored

@@ -154,3 +154,11 @@ def test_the_page_prints_the_function_of_entries_that_are_the_largest():
     found = sympy.sympify(line.partition(" = ")[2])
     assert sympy.simplify(found - sympy.exp(a) / (sympy.exp(a) + sympy.exp(b))) == 0
     assert "dL/dlogits_3 = 0" in page
+
+
+def test_halves_need_an_even_number_of_entries():
+    rope = lookup("rope")
+    assert rope.long_enough({"d": 5}, {}) == {"d": 6}
+    assert rope.long_enough({"d": 6}, {}) == {"d": 6}
+    assert rope.misfit({"d": 5}, {}) == "d has 5 entries; their number has to be even"
+    assert rope.misfit({"d": 6}, {}) == ""

@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import linecache
 import pkgutil
 import re
 import textwrap
@@ -47,6 +48,7 @@ def test_examples_of(name):
         library = LIBRARIES[name.rpartition(".")[2].split("_")[0]]
         pytest.importorskip(library, reason=f"{library} is not installed")
     module = importlib.import_module(name)
+    linecache.clearcache()  # each example has doctest look at all files that are in there
     result = doctest.testmod(module, optionflags=FLAGS)
     assert result.failed == 0
     # doctest looks in no docstring of a variable, nor in those of what hides behind a decorator.

@@ -113,6 +113,7 @@ def _products(definition: Definition, wrt: tuple[str, ...], count: int) -> Defin
         forms={n: _summed(definition, f, wrt, count) for n, f in definition.forms.items()},
         product_bound=definition.product_bound if count == 1 else None,
         least_sizes=definition.least_sizes,
+        even_axes=definition.even_axes,
         declared_in=definition.declared_in,
     )
 

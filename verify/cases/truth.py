@@ -226,6 +226,11 @@ def _by_balls(definition: Definition, case: Case, fmt: Format, cross_check: bool
         stuck = bool(as_wide) and all(hulls.any() for hulls in as_wide)
         last = precision << ((MAX_PRECISION // precision).bit_length() - 1)
         precision = max(last, 2 * precision) if stuck else 2 * precision
+    if not all(x.is_finite() for x in before[0]):
+        raise OracleError(
+            f"{definition.name} has no value there: its formula divides by 0, or by what "
+            f"{MAX_PRECISION} bits do not tell from 0, or leaves the domain of a function"
+        )
     raise OracleError(
         f"{definition.name} does not round uniquely to {fmt.name} with {MAX_PRECISION} bits"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import MofNCompleteColumn
 
-from ...derivations.arithmetic.formats import FORMATS
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, FORMATS
 from ..cases.user_definitions import errors_of_definitions
 from ..subjects.subject import SubjectError
 from .command_line import demand_folders, fail, progress_bar
@@ -155,7 +155,9 @@ def ordinals(
     output: Output,
     name: Name = "softmax",
     subject: Chosen = None,
-    dtype: Annotated[str, typer.Option(help=f"Which format: {', '.join(FORMATS)}.")] = "float16",
+    dtype: Annotated[
+        str, typer.Option(help=f"Which format: {', '.join(ARRAY_FORMATS)}.")
+    ] = "float16",
     inputs: Annotated[
         int | None, typer.Option(min=1, help="How many; default all of 16 bits, else 8192.")
     ] = None,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -318,8 +319,7 @@ _TRIALS = (
 )
 
 
-@functools.cache
-def _sums_only(formula: Formula, labelled: bool, facts: tuple[Fact, ...]) -> bool:
+def _sums_only(formula: Formula, labelled: bool, facts: Iterable[Fact]) -> bool:
     """Whether a formula sees equal classes only in sums, so that multiplicities may stand for them.
 
     It must say that the order of the classes does not matter, and give at rows with ties what it
@@ -328,6 +328,11 @@ def _sums_only(formula: Formula, labelled: bool, facts: tuple[Fact, ...]) -> boo
     orderless = (PermutationInvariant, PermutationEquivariant)
     if not any(isinstance(fact, orderless) for fact in facts):
         return False
+    return _sums_equal_classes(formula, labelled)
+
+
+@functools.cache
+def _sums_equal_classes(formula: Formula, labelled: bool) -> bool:
     label = 0 if labelled else None
     return all(_counts_equal_classes(formula, row, label) for row in _TRIALS)
 

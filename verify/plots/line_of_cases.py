@@ -19,6 +19,7 @@ from ..cases.case import Case, CaseBatch
 from ..cases.choices import beside_the_truth
 from ..cases.draw import draw_batch, families
 from ..cases.text import to_text
+from ..oracle import overflow
 from ..oracle.metrics import ulp_error
 from ..oracle.rounding import OracleError
 from ..studies.points import case_of_file
@@ -198,6 +199,7 @@ def largest_ulp_errors(
         for each, into in zip(outputs, errors, strict=True):
             with contextlib.suppress(OracleError):
                 found, exact = beside_the_truth(along.definition, along.at(number), each[i], fmt)
+                found = overflow.read(found, exact.wide, fmt, None)
                 into[i] = np.max(ulp_error(found, exact), initial=0.0)
         progress(i + 1, len(x))
     return errors

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ...derivations import Definition, lookup
-from ...derivations.arithmetic.formats import FORMATS, Format
+from ...derivations.arithmetic.formats import ARRAY_FORMATS, Format
 from ..inputs.families import Batch
+from ..oracle import overflow
 from ..oracle.metrics import ulp_error
 from ..oracle.truth import truth
 from ..subjects.built_in import BUILT_IN
@@ -87,7 +88,8 @@ def plot(
 
     A function of several arguments is called at a case of which one number is x: a plain small
     case, or one from a file.  Numbers x outside of the domain of the argument, or where the
-    definition has no exact value, are left out.
+    definition has no exact value, are left out.  In eight bits any way of a contract in which a
+    result may overflow is right.
 
     Parameters
     ----------
@@ -100,8 +102,8 @@ def plot(
         The name of the format.
     inputs
         How many inputs, at least 1: one is drawn at random from each of as many equal stretches of
-        the bit patterns. None for all numbers of a 16-bit format where that is quick, SAMPLED
-        elsewhere.
+        the bit patterns. None for all numbers of an 8-bit format, and of a 16-bit one where that
+        is quick; SAMPLED elsewhere.
     vary
         Which number of a case is x: an argument, or an entry as ``x[0]``; the first one when None.
     case
@@ -129,11 +131,11 @@ def plot(
         For a subject that there is not, or that gives no result in this format.
     """
     definition = lookup(name)
-    if dtype not in FORMATS:
-        raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(FORMATS)}")
+    if dtype not in ARRAY_FORMATS:
+        raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(ARRAY_FORMATS)}")
     if inputs is not None and inputs < 1:
         raise ValueError(f"inputs is {inputs}; it must be at least 1")
-    fmt = FORMATS[dtype]
+    fmt = ARRAY_FORMATS[dtype]
     if definition.of_a_row and (vary or case or parameters):
         raise ValueError(
             f"{name} takes one row [x, {PARTNER:g}] here; leave out what varies of a case"
@@ -217,7 +219,7 @@ def _ordinals(definition: Definition, fmt: Format, inputs: int | None) -> NDArra
 
 def _most(fmt: Format) -> int:
     """The ordinal of the largest number."""
-    return int((fmt.emax - fmt.emin + 2) << (fmt.precision - 1)) - 1
+    return int(np.array(fmt.largest).astype(fmt.dtype).view(f"u{fmt.dtype.itemsize}"))
 
 
 def _numbers(ordinals: NDArray[np.int64], fmt: Format) -> NDArray[Any]:
@@ -263,10 +265,10 @@ def _ulp_errors(
         row = x[part] if definition.elementwise else _pairs(x[part], fmt)[0]
         exact = truth(definition, row, fmt, label=LABEL if definition.labelled else None)
         for each, into in zip(outputs, errors, strict=True):
-            if definition.elementwise:
-                into[part] = ulp_error(each[part, 0], exact)
-            else:
-                into[start] = np.max(ulp_error(each[start].reshape(exact.rounded.shape), exact))
+            numbers = each[part, 0] if definition.elementwise else each[start]
+            numbers = overflow.read(numbers.reshape(exact.rounded.shape), exact.wide, fmt, None)
+            error = ulp_error(numbers, exact)
+            into[part] = error if definition.elementwise else np.max(error)
         progress(min(start + size, len(x)), len(x))
     return errors
 

@@ -147,6 +147,14 @@ def weights_by_index(logits, xp, k=2):
     return chosen, xp.softmax(logits[np.sort(chosen)])
 
 
+def pairs_of_neighbours(x, position, xp, base=10000.0):
+    return lookup("rope_interleaved").formula(x, position, xp, base)
+
+
+def turned_the_other_way(x, position, xp, base=10000.0):
+    return lookup("rope").formula(x, -position, xp, base)
+
+
 def gelu_by_the_sigmoid(x, xp):
     return x * xp.sigmoid(xp.number(1.702) * x)
 
@@ -205,6 +213,8 @@ def unlicensed_shift(z, xp):
         ("info_nce", multiplied_by_the_temperature),
         ("top_k_gate", softmax_over_all),
         ("top_k_gate", weights_by_index),
+        ("rope", pairs_of_neighbours),
+        ("rope", turned_the_other_way),
         ("gelu", gelu_by_the_sigmoid),
         ("gelu", gelu_without_the_root_of_two),
         ("gelu_tanh", gelu_tanh_without_the_cube),

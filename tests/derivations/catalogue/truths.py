@@ -91,6 +91,24 @@ def top_k_gate(logits, k=2):
     return [*chosen, *softmax([logits[i] for i in chosen])]
 
 
+def rotations(pairs, position, base):
+    """Each pair times e^(i angle), as complex numbers."""
+    for i, (a, b) in enumerate(pairs):
+        z = MP.mpc(a, b) * MP.expj(position * MP.mpf(base) ** (-MP.mpf(i) / len(pairs)))
+        yield z.real, z.imag
+
+
+def rope(x, position, base=10000.0):
+    half = len(x) // 2
+    turned = list(rotations(list(zip(x[:half], x[half:], strict=True)), position, base))
+    return [a for a, _ in turned] + [b for _, b in turned]
+
+
+def rope_interleaved(x, position, base=10000.0):
+    pairs = list(zip(x[0::2], x[1::2], strict=True))
+    return [v for pair in rotations(pairs, position, base) for v in pair]
+
+
 # --- of one real ---
 
 
@@ -177,6 +195,8 @@ CASES = {
     "gumbel_softmax": [((X, Y), {}), ((X, W), {"temperature": 0.5})],
     "top_k_gate": [((X,), {}), ((Y,), {"k": 1}), ((W,), {"k": 3}), (((7.0, 7.5),), {})],
     "info_nce": [((X, MATRIX, 0), {}), ((Y, MATRIX, 2), {"temperature": 4.0})],
+    "rope": [((X, 3), {}), ((Y, 0), {}), ((X, 2), {"base": 500000.0})],
+    "rope_interleaved": [((X, 3), {}), ((Y, 0), {}), ((X, 2), {"base": 500000.0})],
     **{name: [((x,), {}) for x in REALS] for name in OF_ONE_REAL},
     "normal_cdf": [((x,), {}) for x in REALS] + [((-1.5,), {"beta": 2.0})],
     "ria": [((x,), {}) for x in REALS] + [((-1.5,), {"beta": 2.0})],
@@ -197,6 +217,8 @@ TRUTHS = {
         gumbel_softmax,
         info_nce,
         top_k_gate,
+        rope,
+        rope_interleaved,
         sigmoid,
         softplus,
         normal_cdf,

@@ -9,12 +9,13 @@ from softproof.derivations import REGISTRY, define
 from softproof.derivations.arithmetic.systems import big_floats
 from softproof.derivations.page import arguments as module
 from softproof.derivations.page import derive
-from softproof.derivations.signature import Numbers, Real, Vector
+from softproof.derivations.signature import Integer, Numbers, Real, Vector
 
 XP = big_floats(400)
 STEP = sympy.Rational(1, 2**90)
 # Sorted numbers, zeros of functions and so many iterations are no expressions.
 NOT_IN_SYMBOLS = ("sparsemax", "entmax", "sinkhorn")
+WHOLE = 3  # what stands for a whole number
 # (The page of one that chooses is for given indices: see `test_choices`.)
 NAMES = [
     d.name
@@ -62,7 +63,8 @@ def weighted_sum(definition, values, weights):
     for name, kind in definition.signature.arguments.items():
         shape = (2,) * len(kind.axes)
         if not isinstance(kind, Numbers):
-            given.append(np.ones(shape, dtype=bool) if shape else 0)
+            alone = WHOLE if isinstance(kind, Integer) else 0
+            given.append(np.ones(shape, dtype=bool) if shape else alone)
             continue
         array = np.empty(shape, dtype=object)
         for index in np.ndindex(shape):
@@ -83,7 +85,9 @@ def test_every_printed_derivative_is_that_of_the_definition(name):
     weights = (3, -2) if vector else (1,)
     equations, values = printed(name, heading), point(definition)
     assert set(equations) == {f"{left}/d{entry}" for entry in values}
-    symbols = dict(values)
+    kinds = definition.signature.arguments
+    wholes = {name: WHOLE for name, kind in kinds.items() if isinstance(kind, Integer)}
+    symbols = values | wholes
     if vector:
         symbols |= {"g_1": sympy.Integer(3), "g_2": sympy.Integer(-2)}
     symbols |= {

@@ -7,7 +7,7 @@ from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
 from softproof.derivations.catalogue import REGISTRY
 from softproof.derivations.running_error import Model, threshold
-from softproof.derivations.signature import Label, Mask
+from softproof.derivations.signature import Integer, Label, Mask
 
 FORMULAS = {
     f"{name}, {form}": formula
@@ -27,6 +27,8 @@ AMPLIFIED = {"sinkhorn": 4}
 def argument(kind, sizes, rng, fmt):
     if isinstance(kind, Label):
         return 1
+    if isinstance(kind, Integer):
+        return min(kind.lower + 3, kind.upper)
     shape = tuple(sizes[axis] for axis in kind.axes)
     if isinstance(kind, Mask):
         return np.arange(np.prod(shape)).reshape(shape) % 3 > 0
@@ -38,6 +40,7 @@ def argument(kind, sizes, rng, fmt):
 def arguments_of(name, rng, fmt):
     signature = REGISTRY[name.split(",")[0]].signature
     sizes = {axis: 5 + k for k, axis in enumerate(signature.axes)}
+    sizes = REGISTRY[name.split(",")[0]].long_enough(sizes, {})
     return [argument(kind, sizes, rng, fmt) for kind in signature.arguments.values()]
 
 

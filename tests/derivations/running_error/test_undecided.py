@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
+from softproof.derivations.arithmetic.reverse_mode import vector_jacobian_product
 from softproof.derivations.running_error import (
     Model,
     RunningErrorArithmetic,
     RunningNumber,
+    gradient_threshold,
     threshold,
 )
 from softproof.derivations.running_error.adversary import SIGNS, Adversary
+from softproof.derivations.running_error.thresholds import admissible
 from softproof.verify.cases.draw import draw, families
 from softproof.verify.suites.of_cases.thresholds import largest_errors
 
@@ -185,3 +188,21 @@ def test_what_is_known_to_be_at_least_some_number_is_so_however_large_the_error(
     assert (square * (square + 0)).at_least == -np.inf
     for unknown in (square + 0.25, (square - 20) * square):
         assert unknown.at_least == -np.inf
+
+
+@pytest.mark.parametrize("model", [BFLOAT16, BINARY16])
+def test_a_stored_root_is_not_below_what_eps_lets_it_be(model):
+    """Equal numbers: the variance is made of the rounding of a stored mean, but eps is added."""
+    stored = Model.of(model, arithmetic="float32", stored_forward=True)
+    formula = lookup("layer_norm").formula
+    x = np.full(4, 1.7109375)
+    arguments = {"x": x, "gain": np.array([1.0, 0.5, 2, 1]), "bias": np.zeros(4)}
+    cotangent = np.array([1.0, 0, -1, 2])
+    found = gradient_threshold(formula, arguments, cotangent, stored, wrt=["x"])["x"]
+    assert np.isfinite(found.error).all()
+    rng = np.random.default_rng(0)
+    for signs in (*SIGNS, "drawn"):
+        xp = Adversary(stored, signs, rng)
+        named = {name: xp.array(value) for name, value in arguments.items()}
+        _, products = vector_jacobian_product(formula, named, xp.array(cotangent), xp, wrt=["x"])
+        assert (np.abs(products["x"].value - found.value) <= admissible(found)).all()

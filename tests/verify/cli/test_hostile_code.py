@@ -194,6 +194,35 @@ def test_after_a_hang_a_call_is_not_waited_for_as_long(monkeypatch):
         live(np.float32([[0, 1]]))  # what ends is still asked
 
 
+FIRST_CALLS = """
+import subprocess, sys, time
+LONG = "import time; end = time.monotonic() + 1.5\\nwhile time.monotonic() < end: pass"
+def waits(x):
+    time.sleep(60)
+def compiles(x):
+    exec(LONG)
+    return x
+def has_it_compiled(x):
+    subprocess.run([sys.executable, "-c", LONG])
+    return x
+"""
+
+
+def test_a_first_call_may_take_long_if_it_computes_but_not_if_it_waits(here, monkeypatch):
+    monkeypatch.setattr(in_process, "LEAST_IDLE", 0.5)
+    monkeypatch.setattr(in_process, "BETWEEN_LOOKS", 0.1)
+    (here / "first_calls.py").write_text(FIRST_CALLS)
+    row = np.float32([[1, 2, 3]])
+    for name in ("compiles", "has_it_compiled"):
+        with Workers() as workers:
+            workers.connect(Subject(f"first_calls:{name}", "softmax", time_limit=0.5))(row)
+    with Workers() as workers:
+        began = time.monotonic()
+        with pytest.raises(TimedOut, match=r"no result, and no use of the processor in 0\.5 s"):
+            workers.connect(Subject("first_calls:waits", "softmax", time_limit=0.5))(row)
+        assert time.monotonic() - began < in_process.FIRST_CALL / 2
+
+
 def test_an_import_that_hung_is_not_waited_for_as_long_again(here, monkeypatch):
     monkeypatch.setattr(in_process, "FIRST_CALL", 0.4)
     monkeypatch.setattr(in_process, "AFTER_A_HANG", 0.2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, lookup
 from softproof.derivations.arithmetic.formats import BINARY32
+from softproof.verify.cases.user_definitions import load_definitions
 from softproof.verify.cli.main import app
 from softproof.verify.plots import ordinals, precision
 from softproof.verify.plots.line_of_cases import largest_ulp_errors, line
@@ -34,6 +35,12 @@ def off_at_large(x, slope):
 def norm(x, gain, eps=1e-6):
     mean = (x * x).mean(axis=-1, keepdims=True)
     return (x / np.sqrt(mean + np.float32(eps)) * gain).astype(x.dtype)
+
+def norm_by_32_bits(x, gain, eps=1e-6):
+    return norm(x.astype(np.float32), gain.astype(np.float32), eps).astype(x.dtype)
+
+def norm_doubled(x, gain, eps=1e-6):
+    return (2 * norm_by_32_bits(x, gain, eps).astype(np.float32)).astype(x.dtype)
 """
 DEFINITIONS = """
 from softproof.derivations import Parameter, Real, Vector, define
@@ -243,6 +250,40 @@ def test_squares_that_overflow_are_seen_beyond_the_root_of_the_largest_number(he
     assert "x[K=2]" in plot.figure.get_supxlabel()
 
 
+@pytest.mark.parametrize(("dtype", "finite"), [("float8_e4m3fn", 253), ("float8_e5m2", 247)])
+def test_all_numbers_of_eight_bits_are_drawn_and_a_wrong_result_is_seen(here, dtype, finite):
+    subjects = [f"ramps_of_mine:{name}" for name in ("norm_by_32_bits", "norm_doubled")]
+    plot = ordinals.plot("rms_norm", subjects, dtype=dtype, vary="x[0]")
+    bits = {
+        subject: [row[-1] for row in plot.rows if row[:2] == ("input", subject)]
+        for subject in subjects
+    }
+    assert [len(found) for found in bits.values()] == [finite, finite]
+    right, wrong = bits.values()
+    assert max(right) <= math.log2(1.5) + 2.0**-12  # rounded twice, once to 24 bits
+    assert max(wrong) >= 2
+
+
+def test_in_eight_bits_each_way_to_overflow_is_right(here):
+    """e4m3fn has no infinities: what is too large is NaN there, or the largest number."""
+    (here / "ramps_of_mine.py").write_text(
+        SUBJECTS
+        + "def ramp_nan(x, slope, offset=0.0):\n"
+        + "    y = right(x, slope, offset)\n"
+        + "    return np.where(y > 448, np.nan, y).astype(x.dtype)\n"
+        + "def ramp_largest(x, slope, offset=0.0):\n"
+        + "    return np.minimum(right(x, slope, offset), 448).astype(x.dtype)\n"
+    )
+    text = DEFINITIONS.replace("lower=-4, upper=4", "lower=-448").replace("lower=0.5", "lower=1.5")
+    (here / "definitions.py").write_text(text)
+    load_definitions(here / "definitions.py")
+    subjects = ["ramps_of_mine:ramp_nan", "ramps_of_mine:ramp_largest"]
+    plot = ordinals.plot("ramp", subjects, dtype="float8_e4m3fn", vary="x[0]")
+    bits = [row[-1] for row in plot.rows if row[0] == "input"]
+    assert len(bits) == 2 * 253
+    assert max(bits) <= math.log2(1.5) + 2.0**-12
+
+
 def test_a_case_of_a_file_is_varied_and_a_number_without_a_value_is_left_out(here):
     """0 / sqrt(0), with eps = 0: the one of three numbers that has no value."""
     case = here / "case.txt"
@@ -276,8 +317,8 @@ def test_without_any_implementation_one_must_be_named(here):
 
 def test_known_implementations_are_drawn_where_none_is_named():
     plot = ordinals.plot("sparsemax", dtype="float32", inputs=8)
-    assert {row[1] for row in plot.rows} == {
-        "softproof.verify.subjects.functions_of_arrays:sparsemax"
+    assert "softproof.verify.subjects.functions_of_arrays:sparsemax" in {
+        row[1] for row in plot.rows
     }
     with pytest.raises(SubjectError, match="no known subject of sparsemax matches"):
         ordinals.plot("sparsemax", ["nobody*"], dtype="float32", inputs=8)

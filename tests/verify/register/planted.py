@@ -15,6 +15,7 @@ from tests.verify.register import bugs_of_attention as a
 from tests.verify.register import bugs_of_gates as g
 from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
+from tests.verify.register import bugs_of_positions as r
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,11 @@ GATES = [
     ("gate_of_one_shape", g.wrong_from_128_experts_on, "accuracy", "logits: normal"),
     ("gate_of_nan", g.no_expert_for_nan, "poison", "logits: normal"),
 ]
+POSITIONS = [
+    ("rope_angles_in_half", r.angles_in_half),
+    ("rope_positions_in_tf32", r.positions_of_11_bits),
+    ("rope_positions_in_bfloat16", r.positions_in_bfloat16),
+]
 BITWISE = Contract(summation="any", bitwise_batch="yes")
 PLANTED = [
     *(Planted(case, "attention", f, a.right, *found) for case, f, *found in ATTENTION),
@@ -166,6 +172,7 @@ PLANTED = [
         for case, name, f, suite, family in ACTIVATIONS
     ),
     *(Planted(case, "top_k_gate", f, g.top_k_gate, *found) for case, f, *found in GATES),
+    *(Planted(case, "rope", f, r.rope, "accuracy", "x: normal") for case, f in POSITIONS),
     *(Planted(*found) for found in LOSSES),
     Planted(
         "output_buffer_of_nan",

@@ -25,19 +25,22 @@ CASES = {
     "layer_norm": ({"x": X, "gain": Y, "bias": [1.0, -0.5, 0.25]}, {"eps": 0.0625}),
     "attention": ({"q": X, "k": MATRIX, "v": WIDE, "mask": [1, 0, 1, 1]}, {"scale": 2.0}),
     "swiglu": ({"a": X, "b": Y}, {}),
+    "rope": ({"x": [*X, 1.0], "position": 3}, {"base": 500000.0}),
+    "rope_interleaved": ({"x": [*X, 1.0], "position": 3}, {"base": 500000.0}),
     "gumbel_softmax": ({"logits": X, "noise": Y}, {"temperature": 4.0}),
     "info_nce": ({"query": X, "keys": MATRIX, "label": 2}, {"temperature": 4.0}),
     "kl_divergence": ({"student": X, "teacher": Y}, {"temperature": 4.0}),
     "linear_cross_entropy": ({"hidden": X, "weight": MATRIX, "label": 2}, {"softcap": 2.0}),
     "sparsemax": ({"z": X}, {}),
 }
-KINDS = {"mask": np.bool_, "label": np.int64}
+KINDS = {"mask": np.bool_, "label": np.int64, "position": np.int64}
 
 
 def cases_of(name, fmt, parameters):
     """A case, and another one with other numbers in the first argument."""
     values, _ = CASES[name]
-    for changed in ({}, {next(iter(values)): [1.0, 2.0, -0.5]}):
+    first = next(iter(values))
+    for changed in ({}, {first: values[first][::-1]}):
         arguments = {
             argument: np.array(value).astype(KINDS.get(argument, fmt.dtype))
             for argument, value in {**values, **changed}.items()

@@ -29,6 +29,7 @@ VALUES = {
     "attention": {"q": X, "k": MATRIX, "v": MATRIX, "mask": [1, 0, 1, 1]},
     "sink_attention": {"q": X, "k": MATRIX, "v": MATRIX, "mask": [1, 0, 1, 1], "sink": 1.5},
     "swiglu": {"a": X, "b": Y},
+    "rope": {"x": [0.25, -1.5, 3.0, 1.0], "position": 3},
     "gumbel_softmax": {"logits": X, "noise": Y},
     "info_nce": {"query": X, "keys": MATRIX, "label": 2},
     "kl_divergence": {"student": X, "teacher": Y},
@@ -62,6 +63,8 @@ PARAMETERS = [
     ("sink_attention", {}),
     ("sink_attention", {"scale": 2.0, "softcap": 2.0}),
     ("swiglu", {}),
+    ("rope", {}),
+    ("rope", {"base": 500000.0}),
     ("gumbel_softmax", {}),
     ("gumbel_softmax", {"temperature": 4.0}),
     ("info_nce", {}),
@@ -90,7 +93,7 @@ pytest.importorskip("torch", reason="torch is not installed", exc_type=ImportErr
 
 def case_of(name, dtype, parameters, **changed):
     """A case of a definition, with some values changed."""
-    kinds = {"mask": np.bool_, "label": np.int64}
+    kinds = {"mask": np.bool_, "label": np.int64, "position": np.int64}
     values = {
         argument: np.array(value).astype(kinds.get(argument, FORMATS[dtype].dtype))
         for argument, value in {**VALUES[name], **changed}.items()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import IN_FORMAT
+from ..contract import CONVENTIONAL, IN_FORMAT
 from ..registration import subject
 
 Array = NDArray[Any]
@@ -155,3 +155,30 @@ def top_k_gate(logits: Array, k: int = 2) -> tuple[NDArray[np.int64], Array]:
 def log1p(x: Array) -> Array:
     """log(1 + x), by the function of NumPy."""
     return np.log1p(x)
+
+
+@subject("rope", contract=CONVENTIONAL)
+def rope(x: Array, position: NDArray[np.int64], base: float = 10000.0) -> Array:
+    """The halves rotated against each other by position base^(-2i/d)."""
+    middle = x.shape[-1] // 2
+    one, other = _rotated(x[:, :middle], x[:, middle:], position, base)
+    return np.concatenate([one, other], axis=-1)
+
+
+@subject("rope_interleaved", contract=CONVENTIONAL)
+def rope_interleaved(x: Array, position: NDArray[np.int64], base: float = 10000.0) -> Array:
+    """Each two neighbours rotated by position base^(-2i/d)."""
+    one, other = _rotated(x[:, 0::2], x[:, 1::2], position, base)
+    return np.stack([one, other], axis=-1).reshape(x.shape)
+
+
+def _rotated(
+    one: Array, other: Array, position: NDArray[np.int64], base: float
+) -> tuple[Array, Array]:
+    """In 32 bits at least: the positions of long contexts are no numbers of 16 bits."""
+    wide = np.result_type(one.dtype, np.float32)
+    a, b, pairs = one.astype(wide), other.astype(wide), one.shape[-1]
+    exponents = (-np.arange(pairs) / max(pairs, 1)).astype(wide)
+    angles = position.astype(wide)[:, None] * wide.type(base) ** exponents
+    cos, sin = np.cos(angles), np.sin(angles)
+    return (a * cos - b * sin).astype(one.dtype), (b * cos + a * sin).astype(one.dtype)

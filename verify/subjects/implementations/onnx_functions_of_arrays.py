@@ -88,3 +88,35 @@ def _in_float32(value: float) -> float:
     if float(np.float32(value)) != value:
         raise NotApplicable(f"ONNX keeps attributes in float32, which does not hold {value!r}")
     return value
+
+
+@operator(
+    "rope", 'operator("RotaryEmbedding", x, np.cos(angles), np.sin(angles))', dtypes=("float32",)
+)
+def rope(x: Array, position: NDArray[np.int64], base: float = 10000.0) -> Array:
+    """Run the operator RotaryEmbedding with the cosines and sines of NumPy."""
+    return _rotary("RotaryEmbedding (x, cos, sin)", x, position, base)
+
+
+@operator(
+    "rope_interleaved",
+    'operator("RotaryEmbedding", x, np.cos(angles), np.sin(angles), interleaved=1)',
+    dtypes=("float32",),
+)
+def rope_interleaved(x: Array, position: NDArray[np.int64], base: float = 10000.0) -> Array:
+    """Run the operator RotaryEmbedding on neighbours, with the cosines and sines of NumPy."""
+    return _rotary("RotaryEmbedding <interleaved = 1> (x, cos, sin)", x, position, base)
+
+
+def _rotary(node: str, x: Array, position: NDArray[np.int64], base: float) -> Array:
+    pairs, number = x.shape[-1] // 2, x.dtype.type
+    powers = number(base) ** (-np.arange(pairs) / max(pairs, 1)).astype(x.dtype)
+    angles = (position.astype(x.dtype)[:, None] * powers)[:, None, :]
+    found = run(
+        node,
+        operator_set=LATEST,
+        x=x[:, None, None, :],
+        cos=np.cos(angles),
+        sin=np.sin(angles),
+    )
+    return found[:, 0, 0, :]

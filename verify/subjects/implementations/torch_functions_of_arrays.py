@@ -174,3 +174,17 @@ def top_k_gate(logits: Tensor, k: int = 2) -> tuple[Tensor, Tensor]:
 
     values, indices = torch.topk(logits, k)
     return indices, torch.softmax(values, -1)
+
+
+@eager("rope", contract=IN_LANES)
+def rope(x: Tensor, position: Tensor, base: float = 10000.0) -> Tensor:
+    """Angles, cosines and sines in 32 bits at least, as models of PyTorch have them."""
+    import torch
+
+    wide = torch.promote_types(x.dtype, torch.float32)
+    a, b = x.to(wide).chunk(2, dim=-1)
+    pairs = a.shape[-1]
+    inverse = 1 / base ** (torch.arange(pairs, dtype=wide, device=x.device) / max(pairs, 1))
+    angles = position.to(wide)[:, None] * inverse
+    cos, sin = torch.cos(angles), torch.sin(angles)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)

@@ -42,6 +42,10 @@ MEMORY_LIMIT = 4 << 30  # bytes that a process may take beyond what it has when 
 LARGE = 1 << 15  # bytes that a connection may not take at once
 # Seconds that a call may take once one has hung: what has found a hang need not wait as long again.
 AFTER_A_HANG = 10.0
+# What imports and compiles uses the processor.  A first call that has used none in as many seconds
+# as a later one may take, and no fewer than these, waits for what does not come.
+LEAST_IDLE = 10.0
+BUSY = 0.02  # the share of a processor that is no waiting, though threads look at a clock
 BETWEEN_LOOKS = 0.5  # seconds between looks at children, and at the memory after short calls
 POLL = 0.05  # seconds between looks at the memory of a busy process
 # A subject that ended its process so often is not called any more: each time costs a new process,
@@ -295,6 +299,34 @@ class InProcess(LiveSubject):
         )
 
 
+class Waiting:
+    """How long a process, with its children, has been waiting: it neither computed nor read."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._looked = self._busy = time.monotonic()
+        self._used = 0.0
+
+    def seconds(self) -> float:
+        """Since it was last seen to be busy; it is looked at no more often than BETWEEN_LOOKS.
+
+        One that could run and was not let to, as others had the processors, is busy.
+        """
+        now = time.monotonic()
+        if now - self._looked >= BETWEEN_LOOKS:
+            used, runs = 0.0, False
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(self._pid)
+                for each in (process, *process.children(recursive=True)):
+                    times = each.cpu_times()
+                    used += times.user + times.system
+                    runs |= each.status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+            if runs or abs(used - self._used) > BUSY * (now - self._looked):
+                self._busy = now
+            self._looked, self._used = now, used
+        return now - self._busy
+
+
 class Process:
     """A worker process; started at the first request, and again after a death."""
 
@@ -317,12 +349,13 @@ class Process:
         try:
             if self._process is None:
                 self._start()
-                self._load(request["id"])  # what it imports is not the call's
+                self._load(request["id"], limit)  # what it imports is not the call's
+            idle = math.inf
             if self._deaths[request["id"]][TimedOut]:
                 limit = min(limit, AFTER_A_HANG)
             elif first:
-                limit = max(limit, FIRST_CALL)
-            kind, what = self._tell(request, limit)
+                idle, limit = max(limit, LEAST_IDLE), max(limit, FIRST_CALL)
+            kind, what = self._tell(request, limit, idle)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -333,24 +366,25 @@ class Process:
             raise death from None
         return kind, what
 
-    def _load(self, subject_id: str) -> None:
+    def _load(self, subject_id: str, limit: float) -> None:
         """Import the module of a subject; where that has hung before, it is not waited for long."""
         hung = self._deaths[subject_id][TimedOut] and not self._has_loaded
-        self._tell({"id": subject_id}, AFTER_A_HANG if hung else FIRST_CALL)
+        most = AFTER_A_HANG if hung else FIRST_CALL
+        self._tell({"id": subject_id}, most, max(limit, LEAST_IDLE))
         self._has_loaded = True
 
     def given_up(self, subject_id: str) -> ProcessDied | None:
         """What to say in place of a further call; None where a subject may be called."""
         return death_limit_reached(self._deaths[subject_id])
 
-    def _tell(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
+    def _tell(self, request: dict[str, Any], limit: float, idle: float) -> tuple[str, Any]:
         """Send a request and take the reply; EOFError or ConnectionError where the process ends."""
         arrays = (request.get("logits"), *request.get("arguments", ()))
         if sum(getattr(array, "nbytes", 0) for array in arrays) > LARGE:
             self._send_large(request, limit)
         else:
             self._connection.send(request)
-        self._await(limit)
+        self._await(limit, idle)
         kind, what = self._connection.recv()
         return str(kind), what
 
@@ -389,13 +423,19 @@ class Process:
         os.close(for_worker)
         self._connection.send(sys.path)
 
-    def _await(self, limit: float) -> None:
-        """Wait for a reply, looking at the clock and at the memory now and then."""
+    def _await(self, limit: float, idle: float) -> None:
+        """Wait for a reply, looking at the clock and at the memory now and then.
+
+        TimedOut after ``limit`` seconds, or where the process was idle for so many in a row.
+        """
         assert self._process is not None
         end = time.monotonic() + limit
+        waiting = Waiting(self._process.pid) if idle < limit else None
         while not self._connection.poll(POLL):
             if time.monotonic() > end:
                 raise TimedOut(f"no result within {limit:g} s")
+            if waiting is not None and waiting.seconds() > idle:
+                raise TimedOut(f"no result, and no use of the processor in {idle:g} s")
             if self._process.poll() is not None and not self._connection.poll():
                 raise EOFError  # a child of its may hold the connection open
             self._look_at_memory()

@@ -98,9 +98,10 @@ def draw(
     sizes = {axis: SIZES[i % len(SIZES)] for i, axis in enumerate(axes)}
     plain = hazard_families(definition)[0]
     for _ in range(PAIRS):
-        drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases[2] for _ in range(2)]
+        drawn = [draw_batch(definition, plain, fmt, sizes, rng).cases for _ in range(2)]
         scaled = [
-            tuple(_scaled(definition, case, exponent, fmt) for case in drawn)
+            tuple(_scaled(definition, cases[i], exponent, fmt) for cases in drawn)
+            for i in (2, 0, 1)  # where a whole number is 0 in one case, it is not in all
             for exponent in EXPONENTS
         ]
         turned = [(other, base) for base, other in scaled]

@@ -173,11 +173,27 @@ def alpha_ignored(z, alpha=1.5):
     return losses.entmax(z)
 
 
+def turned_the_other_way(x, position, base=10000.0):
+    return right.rope(x, -position, base)
+
+
+def position_of_the_case_before(x, position, base=10000.0):
+    return right.rope(x, np.roll(position, 1), base)
+
+
+def base_ignored(x, position, base=10000.0):
+    return right.rope(x, position)
+
+
 def logarithm_of_the_rounded_sum(x):
     return np.log(1 + x)
 
 
 MISTAKES = [
+    ("rope", right.rope_interleaved, "accuracy", "x: normal"),
+    ("rope", turned_the_other_way, "accuracy", "x: normal"),
+    ("rope", position_of_the_case_before, "accuracy", "x: normal"),
+    ("rope", base_ignored, "liveness", "base"),
     ("log1p", logarithm_of_the_rounded_sum, "accuracy", "x: lognormal"),
     ("rms_norm", eps_outside_the_root, "accuracy", "eps=0.0625"),
     ("rms_norm", eps_outside_the_root, "liveness", "eps"),
