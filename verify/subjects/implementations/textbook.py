@@ -144,15 +144,3 @@ def stablemax(x: Array) -> Array:
 def stablemax_cross_entropy(x: Array, labels: NDArray[np.integer[Any]]) -> Array:
     """The loss -log stablemax_label, from the probabilities."""
     return -np.log(stablemax(x)[np.arange(len(x)), labels])
-
-
-@subject("focal_loss", contract=SHIFTED)
-def focal_loss_of_others(x: Array, labels: NDArray[np.integer[Any]], gamma: float = 2.0) -> Array:
-    """(1 - p)^gamma times the cross-entropy, 1 - p the sum of the other probabilities."""
-    d = x - np.max(x, axis=-1, keepdims=True)
-    e = np.exp(d)
-    rows, total = np.arange(len(x)), np.sum(e, axis=-1)
-    others = e.copy()
-    others[rows, labels] = 0
-    missed = np.sum(others, axis=-1) / total
-    return missed ** x.dtype.type(gamma) * (np.log(total) - d[rows, labels])
