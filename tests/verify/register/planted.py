@@ -15,6 +15,7 @@ from tests.verify.register import bugs_of_attention as a
 from tests.verify.register import bugs_of_gates as g
 from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
+from tests.verify.register import bugs_of_policies as p
 from tests.verify.register import bugs_of_positions as r
 
 
@@ -148,6 +149,48 @@ POSITIONS = [
     ("rope_positions_in_tf32", r.positions_of_11_bits),
     ("rope_positions_in_bfloat16", r.positions_in_bfloat16),
 ]
+POLICIES = [
+    (
+        "policy_ratio_overflow",
+        "ppo_loss",
+        backward(p.ratio_times_zero, p.ppo_loss),
+        p.ppo_loss,
+        "gradient",
+        "logp: beyond exp",
+    ),
+    (
+        "policy_padding_in_the_gradient",
+        "gspo_loss",
+        backward(p.padding_times_zero, p.gspo_loss),
+        p.gspo_loss,
+        "gradient",
+        "logp: beyond exp",
+    ),
+    (
+        "sequence_ratio_overflow",
+        "gspo_loss",
+        backward(p.sequence_ratio_times_zero, p.gspo_loss),
+        p.gspo_loss,
+        "gradient",
+        "logp: offset",
+    ),
+    (
+        "mixture_underflow",
+        "js_divergence",
+        p.logarithm_of_the_mixture,
+        p.js_divergence,
+        "accuracy",
+        "student with teacher",
+    ),
+    (
+        "focal_loss_of_a_sure_answer",
+        "focal_loss",
+        p.logarithm_of_zero,
+        p.focal_loss,
+        "accuracy",
+        "ordered",
+    ),
+]
 BITWISE = Contract(summation="any", bitwise_batch="yes")
 PLANTED = [
     *(Planted(case, "attention", f, a.right, *found) for case, f, *found in ATTENTION),
@@ -174,6 +217,7 @@ PLANTED = [
     *(Planted(case, "top_k_gate", f, g.top_k_gate, *found) for case, f, *found in GATES),
     *(Planted(case, "rope", f, r.rope, "accuracy", "x: normal") for case, f in POSITIONS),
     *(Planted(*found) for found in LOSSES),
+    *(Planted(*found) for found in POLICIES),
     Planted(
         "output_buffer_of_nan",
         "softmax",
@@ -187,10 +231,19 @@ PLANTED = [
 
 # What no suite finds, and why: the record alone does.
 NOT_SEEN = {
+    "divergence_estimate_overflow": "an exponential overflows: implementations do not agree",
     "norms_beyond_the_root_of_the_range": "squares may overflow: implementations do not agree",
     "linear_loss_under_an_offset": "the catalogue admits the log-sum-exp less the logit as a form",
 }
 ONLY_RECORDED = [
+    Planted(
+        "divergence_estimate_overflow",
+        "grpo_loss",
+        p.divergence_in_the_format,
+        p.grpo_loss,
+        "accuracy",
+        "reference_logp: beyond exp",
+    ),
     Planted(
         "norms_beyond_the_root_of_the_range",
         "rms_norm",

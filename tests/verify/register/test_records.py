@@ -26,6 +26,15 @@ PROBES = [
 DIGITS = 150
 
 
+def focal_loss(logits, label, gamma=2.0):
+    others = [MP.exp(z - logits[label]) for i, z in enumerate(logits) if i != label]
+    missed = sum(others) / (1 + sum(others))
+    return [missed ** MP.mpf(gamma) * MP.log(1 + sum(others))]
+
+
+FORMULAS = {**TRUTHS, "focal_loss": focal_loss}
+
+
 def test_every_property_is_asked_for():
     assert {probe.property for case in load() for probe in case.probes} == set(PROPERTIES)
 
@@ -86,7 +95,7 @@ def replaced(nested, index, step):
 @pytest.mark.parametrize("probe", PROBES)
 def test_recorded_numbers_are_true_and_the_oracle_gives_them(probe):
     definition = lookup(probe.definition)
-    formula = TRUTHS[probe.definition]
+    formula = FORMULAS[probe.definition]
     for dtype in probe.dtypes:
         fmt = FORMATS[dtype]
         case = probe.case(definition, fmt)
@@ -123,7 +132,7 @@ def products(probe, definition, case, arguments, fmt):
         true[name] = [
             rounded(
                 product(
-                    TRUTHS[definition.name], arguments, cotangent, name, index, probe.parameters
+                    FORMULAS[definition.name], arguments, cotangent, name, index, probe.parameters
                 ),
                 fmt,
             )
