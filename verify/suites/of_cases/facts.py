@@ -40,6 +40,7 @@ from .thresholds import largest_errors, model_of
 HAZARDS = ("normal", "wide", "lognormal", "uniform")
 MOST_NUMBERS = 300  # of a case: exact sums of more cost more than they find
 BITS = 2200  # of balls that hold sums and products of numbers of binary64
+BEYOND = 1 << 14  # the exponent of 2 beyond which no number of a format is, nor a product of a few
 
 Values = tuple[list[Fraction], list[Fraction]]  # with their admissible errors
 
@@ -317,15 +318,23 @@ def limit(fact: facts_of_arguments.Limit, at: Context) -> Iterator[Broken]:
 
 
 def _enclosed(x: flint.arb) -> tuple[Fraction, Fraction] | None:
-    """The middle and the radius of a ball; None where it is not finite."""
-    if not x.is_finite():
+    """A middle and a radius around a ball; None where it is not finite, or beyond all formats.
+
+    What is smaller than 2^-BEYOND is enclosed by that: balls may hold e^-(10^18), and no fraction.
+    """
+    least = flint.arb((1, -BEYOND))
+    if not x.is_finite() or x.abs_lower() > flint.arb((1, BEYOND)):
         return None
-    middle, exponent = x.mid().man_exp()
-    radius, shift = x.rad().man_exp()
-    return (
-        Fraction(int(middle)) * Fraction(2) ** int(exponent),
-        Fraction(int(radius)) * Fraction(2) ** int(shift),
-    )
+    if x.abs_upper() < least:
+        return Fraction(0), Fraction(1, 1 << BEYOND)
+    middle, radius = (_fraction(part) for part in (x.mid(), max(x.rad(), least)))
+    return middle, radius
+
+
+def _fraction(exact: flint.arb) -> Fraction:
+    """The number that a ball of radius 0 is."""
+    significand, exponent = exact.man_exp()
+    return Fraction(int(significand)) * Fraction(2) ** int(exponent)
 
 
 def _against(found: Values, others: Sequence[tuple[Fraction, Fraction] | None]) -> Iterator[Broken]:

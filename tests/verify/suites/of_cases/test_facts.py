@@ -1,7 +1,9 @@
 """Declared facts of functions of named arguments find a mistake each, and right ones none."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import flint
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, define, lookup
@@ -19,6 +21,7 @@ from softproof.verify.subjects.registration import REGISTERED
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites.of_cases import CASE_SUITES
 from softproof.verify.suites.of_cases import facts as module
+from softproof.verify.suites.of_cases.facts import BITS, _enclosed
 
 RIGHT = {s.definition: s for s in REGISTERED if ".subjects.functions_of_arrays:" in s.id}
 FLOAT = np.float32
@@ -288,3 +291,14 @@ def test_a_definition_without_facts_and_one_whose_facts_make_no_sense():
 def test_the_suite_of_a_users_case_is_this_one():
     assert CASE_SUITES["invariance"].takes_cases
     assert Path(module.__file__).name == "facts.py"
+
+
+def test_a_ball_around_what_no_fraction_can_hold_is_enclosed_by_what_one_can():
+    with flint.ctx.workprec(BITS):
+        tiny = (-(flint.arb(10) ** 18)).exp()
+        middle, radius = _enclosed(tiny)
+        third, off = _enclosed(flint.arb(1) / 3)
+        assert _enclosed(1 / tiny) is None
+    assert middle == 0
+    assert 0 < radius < Fraction(1, 1 << 1100)
+    assert abs(third - Fraction(1, 3)) <= off < Fraction(1, 1 << 2000)
