@@ -26,10 +26,13 @@ from softproof.verify.subjects.contract import CHOICES, CONVENTIONAL, USUAL, Con
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised
 from softproof.verify.suites import SUITES, invariance, thresholds
+from softproof.verify.suites.of_cases import facts as facts_of_cases
 
 TESTS = Path(__file__).parents[2]
 BROKEN = "softproof.verify.power.broken"
 DEFINITIONS = ("log_softmax", "logsumexp", "cross_entropy", "softmax", "sigmoid", "softplus")
+
+OURS = [s for s in BUILT_IN if "softproof.kernels" in s.id and not s.id.endswith(":naive")]
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +123,9 @@ FOUND_BY_ONE_SUITE = {
         ("cross_entropy_gradient_nan_at_masks", "float64"),
     ],
 }
-# Other suites find it as well, and one of them names it: see NAMED in test_tester.py, which
-# demands that each mistake is found by the suite that should find it.
+# Other suites find it as well, and one of them names it: see NAMED in
+# tests/verify/power/test_planted_mistakes.py, which demands that each mistake is found by the
+# suite that should find it.
 FOUND = {
     "accuracy": [
         "softmax_max_of_the_batch",
@@ -220,7 +224,8 @@ def test_every_fact_has_a_check():
     }
     assert len(kinds) > 10
     assert kinds == set(invariance.CHECKS)
-    assert {type(f) for d in definitions_of_a_row() for f in d.facts} <= set(invariance.CHECKS)
+    declared = {type(f) for d in definitions_of_a_row() for f in d.facts}
+    assert declared <= {*invariance.CHECKS, *facts_of_cases.CHECKS}
 
 
 def test_every_check_of_a_fact_has_a_mistake_to_find():
@@ -317,49 +322,7 @@ def softmax_into_one_buffer(x):
     return out
 
 
-# --- right implementations ---
-
-CAREFUL = [
-    Subject(f"right:careful_{d}", d, dtypes=("float16", "bfloat16", "float32")) for d in DEFINITIONS
-]
-OURS = [s for s in BUILT_IN if "softproof.kernels" in s.id and not s.id.endswith(":naive")]
-
-
-@pytest.mark.parametrize("subject", OURS, ids=lambda s: s.id)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_our_kernels_raise_no_alarm(subject, dtype):
-    for item in plan([subject], SUITES, [dtype]):
-        assert execute(item).failures == ()
-
-
-# Of our kernels the test above has seed 0, with more rows; of the careful ones test_tester.py has
-# those of four definitions, with twenty seeds.
-SEEDS = [(seed, s) for s in OURS for seed in range(1, 5)] + [
-    (seed, s) for s in CAREFUL for seed in range(5) if s.definition in ("sigmoid", "softplus")
-]
-
-
-@pytest.mark.parametrize(("seed", "subject"), SEEDS, ids=lambda v: getattr(v, "id", v))
-def test_right_implementations_raise_no_alarm(seed, subject):
-    narrow = {3: "float16", 4: "bfloat16"}.get(seed, "float32")
-    dtype = narrow if narrow in subject.dtypes else "float32"
-    asked_above = subject in OURS and dtype == "float32"
-    for item in plan([subject], SUITES, [dtype], seed=seed):
-        if not (asked_above and item.family in SAME_FOR_ALL_SEEDS):
-            assert execute(dataclasses.replace(item, rows=2)).failures == ()
-
-
-# What a suite asks by itself ("") is not told the seed.
-SAME_FOR_ALL_SEEDS = ("", "gaps", "gaps_below_zero")
-
-
-@pytest.mark.parametrize("family", SAME_FOR_ALL_SEEDS[1:])
-def test_what_is_asked_with_one_seed_alone_is_the_same_with_all(family):
-    def drawn(seed, rows):
-        batches = draw(family, FORMATS["float32"], rows, seed, labelled=True)
-        return [(batch.logits.tobytes(), batch.labels.tobytes()) for batch in batches]
-
-    assert drawn(0, 8) == drawn(1, 2) == drawn(2, 2)
+# --- right implementations: see also tests/verify/power/test_false_alarms.py ---
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -656,16 +619,16 @@ def test_a_finite_result_for_what_just_overflows_is_measured_from_the_end_of_the
 
 
 def test_a_function_whose_formula_has_no_value_at_infinity_is_judged_elsewhere(monkeypatch):
-    swish = dataclasses.replace(
+    growing_wave = dataclasses.replace(
         lookup("sigmoid"),
-        name="swish",
-        formula=lambda x, xp: x / (1 + xp.exp(-x)),
+        name="growing_wave",
+        formula=lambda x, xp: xp.exp(x) * xp.sin(x),
         facts=(),
         forms={},
     )
-    monkeypatch.setitem(REGISTRY, "swish", swish)
-    assert not thresholds.has_truth(swish, np.array([-np.inf]))
-    assert thresholds.has_truth(swish, np.array([np.inf]))
+    monkeypatch.setitem(REGISTRY, "growing_wave", growing_wave)
+    assert not thresholds.has_truth(growing_wave, np.array([np.inf]))
+    assert thresholds.has_truth(growing_wave, np.array([-np.inf]))
 
 
 # --- what the second review found ---

@@ -32,6 +32,7 @@ from ...cases.truth import output_shapes, truth_once
 from ...oracle.rounding import OracleError
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
+from .. import invariance
 from ..invariance import Broken
 from ..verdicts import Undecided, Verdict, Violation
 from . import accuracy, choices, gradient
@@ -370,7 +371,7 @@ CHECKS: dict[type, Check] = {
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that facts are asked at; none of a definition without facts.
 
-    Nor of a definition of a row, whose facts the suite on rows asks.
+    Nor of a definition of a row that declares only what the suite on rows asks.
 
     Parameters
     ----------
@@ -388,7 +389,7 @@ def families(definition: Definition) -> tuple[str, ...]:
     >>> families(lookup("sparsemax"))
     ('z: normal', 'z: wide')
     """
-    if definition.of_a_row or not definition.facts:
+    if not _asked(definition):
         return ()
     return tuple(f for f in hazard_families(definition) if f.rpartition(": ")[2] in HAZARDS)
 
@@ -417,7 +418,7 @@ def draw(
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
     """Every declared fact at every case of a batch; one that cannot be asked is undecided."""
     checks, violations, undecided = 0, [], []
-    for row, fact in itertools.product(range(len(batch.cases)), definition.facts):
+    for row, fact in itertools.product(range(len(batch.cases)), _asked(definition)):
         context = Context(subject, definition, fmt, batch.cases[row])
         if _kind(fact) not in CHECKS:
             continue
@@ -435,6 +436,12 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         if worst is not None:
             violations.append(_violation(fact, row, worst))
     return Verdict(checks, 0.0, violations, undecided=tuple(undecided))
+
+
+def _asked(definition: Definition) -> list[Fact]:
+    """The facts that are asked at cases: of a definition of a row those that rows do not ask."""
+    on_rows = invariance.CHECKS if definition.of_a_row else {}
+    return [fact for fact in definition.facts if type(fact) not in on_rows]
 
 
 def _kind(fact: Fact) -> type:
