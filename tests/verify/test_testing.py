@@ -278,8 +278,8 @@ def test_arguments_that_cannot_be_are_named(arguments, error, message):
 
 
 def test_nothing_checked_is_no_pass():
-    with pytest.raises(NothingToCheck, match="suites 'gradient' has nothing to check of sigmoid"):
-        assert_conforms(np.tanh, "sigmoid", suites="gradient")
+    with pytest.raises(NothingToCheck, match="suites 'pairs' has nothing to check of sigmoid"):
+        assert_conforms(np.tanh, "sigmoid", suites="pairs")
     with pytest.raises(NothingToCheck, match=r"suite gradient has nothing to check of .*softmax"):
         assert_conforms(softmax, "softmax", suites="gradient")
 
@@ -432,7 +432,7 @@ MISTAKES = """
     @pytest.mark.conforms("softmax", dtypes="float16")
     def test_keyword(conformance): pass
 
-    @pytest.mark.conforms("sigmoid", suites="gradient")
+    @pytest.mark.conforms("sigmoid", suites="pairs")
     def test_suite(conformance): pass
 """
 
@@ -449,7 +449,7 @@ def test_mistakes_end_the_collection_with_a_word(tmp_path):
         "::test_definition: conforms: definition: .*softmacks",
         "::test_dtype: conforms: dtype 'float8' is none of ",
         "::test_keyword: conforms: .*unexpected keyword argument 'dtypes'",
-        "::test_suite: conforms: suites 'gradient' has nothing to check of sigmoid",
+        "::test_suite: conforms: suites 'pairs' has nothing to check of sigmoid",
     ):
         assert re.search(message, output)
 

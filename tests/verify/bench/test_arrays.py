@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, lookup
+from softproof.derivations.signature import Integer
 from softproof.verify.bench import posed, registered
 from softproof.verify.bench.plot import draw_cases
 from softproof.verify.cli.main import app
@@ -53,9 +54,10 @@ def test_arrays_have_the_stated_sizes_and_the_dtypes_of_their_kinds(name):
         inner = tuple(sizes[axis] for axis in kind.axes)
         assert array.shape == (inner if kind.shared else (3, *inner))
         assert array.dtype.name in ("bfloat16", "bool", "int64")
-        if array.dtype.kind == "i":
-            assert (array >= 0).all()
-            assert (array < sizes[kind.into]).all()
+        if isinstance(kind, Integer):
+            assert ((array >= kind.lower) & (array <= kind.upper)).all()
+        elif array.dtype.kind == "i":
+            assert ((array >= 0) & (array < sizes[kind.into])).all()
         if array.dtype.kind == "b":
             assert array.any(axis=-1).all()
     again = posed.pose(definition, "bfloat16", tuple(sizes.values()))

@@ -641,7 +641,7 @@ def test_every_finite_number_of_a_format_is_asked_in_order():
         ("float16", 31743, 65504.0),
         ("bfloat16", 32639, 2.0**127 * (2 - 2.0**-7)),
     ):
-        fmt = ordinals.FORMATS[name]
+        fmt = ordinals.ARRAY_FORMATS[name]
         places = ordinals._ordinals(lookup("softmax"), fmt, None)
         x = ordinals._numbers(places, fmt).astype(float)
         assert len(x) == 2 * most + 1
@@ -651,7 +651,7 @@ def test_every_finite_number_of_a_format_is_asked_in_order():
 
 
 def test_samples_of_a_wide_format_are_spread_over_its_bit_patterns():
-    fmt = ordinals.FORMATS["float64"]
+    fmt = ordinals.ARRAY_FORMATS["float64"]
     places = ordinals._ordinals(lookup("sigmoid"), fmt, 1000)
     x = ordinals._numbers(places, fmt)
     assert (np.diff(x) > 0).all()
@@ -664,7 +664,7 @@ def test_samples_of_a_wide_format_are_spread_over_its_bit_patterns():
 @pytest.mark.parametrize("name", enclosed())
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_errors_of_16_bits_are_those_of_the_oracle(name, dtype, monkeypatch):
-    fmt = ordinals.FORMATS[dtype]
+    fmt = ordinals.ARRAY_FORMATS[dtype]
     definition = lookup(name)
     places = ordinals._ordinals(definition, fmt, 150)
     x = ordinals._numbers(places, fmt)
