@@ -18,6 +18,7 @@ from . import (
     normalisation,
     policy_losses,
     projections,
+    sequence_losses,
     softmax,
     stablemax,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "normalisation",
     "policy_losses",
     "projections",
+    "sequence_losses",
     "softmax",
     "stablemax",
 ]

@@ -7,7 +7,7 @@ from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
 from softproof.derivations.catalogue import REGISTRY
 from softproof.derivations.running_error import Model, threshold
-from softproof.derivations.signature import Label, Mask
+from softproof.derivations.signature import Label, Labels, Mask
 
 FORMULAS = {
     f"{name}, {form}": formula
@@ -27,6 +27,8 @@ AMPLIFIED = {"sinkhorn": 4}
 def argument(kind, sizes, rng, fmt):
     if isinstance(kind, Label):
         return 1
+    if isinstance(kind, Labels):
+        return np.array([1, 2, 2])
     shape = tuple(sizes[axis] for axis in kind.axes)
     if isinstance(kind, Mask):
         return np.arange(np.prod(shape)).reshape(shape) % 3 > 0

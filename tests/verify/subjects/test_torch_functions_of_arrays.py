@@ -50,6 +50,7 @@ VALUES = {
     },
     "sinkhorn": {"cost": MATRIX},
     "entmax": {"z": X},
+    "ctc_loss": {"logits": MATRIX, "labels": [1, 2, 1]},
     "top_k_gate": {"logits": X},
 }
 PARAMETERS = [
