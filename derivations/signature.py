@@ -100,10 +100,11 @@ class Label(Kind):
 
 @dataclass(frozen=True)
 class Labels(Kind):
-    """A vector of indices along one axis, each into another axis."""
+    """A vector of indices along one axis, each into another axis: lower ... size - 1."""
 
     axis: str
     into: str
+    lower: int = 0
 
     @property
     def axes(self) -> Axes:

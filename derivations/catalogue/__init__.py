@@ -18,6 +18,7 @@ from . import (
     policy_losses,
     positions,
     projections,
+    sequence_losses,
     softmax,
     stablemax,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "policy_losses",
     "positions",
     "projections",
+    "sequence_losses",
     "softmax",
     "stablemax",
 ]

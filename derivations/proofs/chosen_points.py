@@ -23,7 +23,7 @@ import sympy
 from ..arithmetic.systems import balls, symbols
 from ..choices import of_numbers
 from ..definition import Definition, Formula
-from ..signature import Count, Integer, Kind, Mask, Numbers, Parameter
+from ..signature import Count, Integer, Kind, Labels, Mask, Numbers, Parameter
 from .points import Point
 
 Rng = np.random.Generator
@@ -105,7 +105,8 @@ def _choices(kind: Kind, size: int) -> Iterator[Any]:
         most = size if isinstance(kind.upper, str) else min(kind.upper, kind.lower + 3)
         yield from range(min(kind.lower, most), most + 1)
         return
-    for chosen in itertools.product(range(size), repeat=int(np.prod(shape))):
+    least = kind.lower if isinstance(kind, Labels) else 0
+    for chosen in itertools.product(range(least, size), repeat=int(np.prod(shape))):
         yield np.array(chosen, dtype=np.int64).reshape(shape) if shape else chosen[0]
 
 
@@ -203,7 +204,8 @@ def _drawn_choice(kind: Kind, shape: tuple[int, ...], sizes: Mapping[str, int], 
     if isinstance(kind, Integer):
         most = sizes[kind.upper] if isinstance(kind.upper, str) else kind.upper
         return int(rng.integers(min(kind.lower, most), most, endpoint=True))
-    chosen = rng.integers(0, sizes[kind.into], shape)  # type: ignore[attr-defined]
+    least = kind.lower if isinstance(kind, Labels) else 0
+    chosen = rng.integers(least, sizes[kind.into], shape)  # type: ignore[attr-defined]
     return chosen if shape else int(chosen)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition
-from ...derivations.signature import Integer, Kind, Mask, Numbers
+from ...derivations.signature import Integer, Kind, Labels, Mask, Numbers
 from ..inputs.families import STANDARD
 from .case import Case, CaseBatch, axis_of_index
 from .hazards import (
@@ -232,7 +232,8 @@ def _value(
         return np.array(drawn_integer(rng, kind, sizes))
     size = sizes[axis_of_index(kind) or ""]
     count = int(np.prod(shape, dtype=np.int64))
-    drawn = [drawn_index(rng, size, place + i) for i in range(count)]
+    least = kind.lower if isinstance(kind, Labels) else 0
+    drawn = [least + drawn_index(rng, size - least, place + i) for i in range(count)]
     return np.array(drawn, dtype=np.int64).reshape(shape)
 
 

@@ -43,9 +43,16 @@ def softmax_of_half(z, xp, alpha=1.5):
     return xp.softmax(z / 2)
 
 
+def without_blanks_between_equal_labels(logits, labels, xp):
+    """Repetitions merge, so that equal labels are one."""
+    kept = [k for i, k in enumerate(labels) if i == 0 or k != labels[i - 1]]
+    return lookup("ctc_loss").formula(logits, np.array(kept), xp)
+
+
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
+        ("ctc_loss", without_blanks_between_equal_labels),
         ("sinkhorn", columns_first),
         ("entmax", softmax_of_half),
         ("js_divergence", one_divergence),
@@ -86,3 +93,9 @@ def test_sinkhorn_of_many_iterations_has_both_marginals():
     plan = lookup("sinkhorn")(xp.array([[0.5, 1.0], [0.0, 0.25], [2.0, 1.0]]), xp, 1.0, 40.0)
     assert all(abs(sum(row) - flint.arb(1) / 3) < 1e-12 for row in plan)
     assert all(abs(sum(column) - flint.arb(1) / 2) < 1e-12 for column in plan.T)
+
+
+@pytest.mark.parametrize(("steps", "labels"), [(1, [1, 2]), (2, [1, 1]), (3, [1, 0]), (3, [0])])
+def test_labels_that_no_path_stands_for_are_refused(steps, labels):
+    with pytest.raises(ValueError, match="no path stands for the labels"):
+        lookup("ctc_loss")(balls().array(np.zeros((steps, 3))), np.array(labels), balls())

@@ -1,5 +1,7 @@
 """What the sources of losses of several arguments say, in plain loops over mpmath numbers."""
 
+import itertools
+
 import mpmath
 
 MP = mpmath.MPContext()
@@ -84,8 +86,20 @@ def entmax(z, alpha=1.5):
     return powers(low)
 
 
+def ctc_loss(logits, labels):
+    """The sum over all paths whose classes, without repetitions and blanks, are the labels."""
+    p = [softmax(row) for row in logits]
+    total = MP.mpf(0)
+    for path in itertools.product(range(len(p[0])), repeat=len(p)):
+        kept = [k for k, _ in itertools.groupby(path) if k != 0]
+        if kept == list(labels):
+            total += MP.fprod(row[k] for row, k in zip(p, path, strict=True))
+    return [-MP.log(total)]
+
+
 X, Y, W = (0.5, -1.25, 2.0, -0.375), (1.0, 0.25, -0.5, 3.0), (-1.5, 0.75, 0.125, 1.0)
 COST = ((0.5, 1.0, 0.25), (0.0, 0.75, 0.375))
+STEPS = ((0.5, 1.0, -0.5), (0.0, -1.0, 0.375), (1.0, 0.25, 0.75), (-0.25, 0.5, 1.5))
 LOGP, OLD = (-0.5, -2.0, -1.25), (-1.0, -1.75, -1.5)
 CASES = {
     "js_divergence": [((X, Y), {}), ((W, X), {}), ((Y, Y), {})],
@@ -115,6 +129,13 @@ CASES = {
         ((COST,), {"iterations": 1.0}),
         ((((0.5,),),), {"iterations": 2.0}),
     ],
+    "ctc_loss": [
+        ((STEPS, (1, 2)), {}),
+        ((STEPS, (2, 2)), {}),
+        ((STEPS, (1, 2, 1, 2)), {}),
+        ((STEPS[:1], (2,)), {}),
+        ((((0.0, 17.0), (0.0, 17.0)), (1,)), {}),
+    ],
     "entmax": [
         ((X,), {}),
         ((W,), {"alpha": 2.0}),
@@ -124,5 +145,6 @@ CASES = {
     ],
 }
 TRUTHS = {
-    f.__name__: f for f in (js_divergence, dpo, ppo_loss, grpo_loss, gspo_loss, sinkhorn, entmax)
+    f.__name__: f
+    for f in (js_divergence, dpo, ppo_loss, grpo_loss, gspo_loss, sinkhorn, entmax, ctc_loss)
 }

@@ -7,7 +7,7 @@ from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
 from softproof.derivations.catalogue import REGISTRY
 from softproof.derivations.running_error import Model, threshold
-from softproof.derivations.signature import Integer, Label, Mask
+from softproof.derivations.signature import Integer, Label, Labels, Mask
 
 FORMULAS = {
     f"{name}, {form}": formula
@@ -27,6 +27,8 @@ AMPLIFIED = {"sinkhorn": 4}
 def argument(kind, sizes, rng, fmt):
     if isinstance(kind, Label):
         return 1
+    if isinstance(kind, Labels):
+        return kind.lower + np.arange(sizes[kind.axis]) % 2
     if isinstance(kind, Integer):
         return min(kind.lower + 3, kind.upper)
     shape = tuple(sizes[axis] for axis in kind.axes)

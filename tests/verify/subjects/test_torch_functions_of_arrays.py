@@ -51,6 +51,7 @@ VALUES = {
     },
     "sinkhorn": {"cost": MATRIX},
     "entmax": {"z": X},
+    "ctc_loss": {"logits": MATRIX, "labels": [1, 2, 1]},
     "top_k_gate": {"logits": X},
 }
 PARAMETERS = [

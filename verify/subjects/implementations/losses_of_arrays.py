@@ -3,6 +3,7 @@
 Any floating dtype, computed in that dtype.
 """
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -128,3 +129,31 @@ def entmax(z: Array, alpha: float = 1.5) -> Array:
         total = np.sum(np.maximum(s - middle, zero) ** power, axis=-1, keepdims=True)
         low, high = np.where(total >= one, middle, low), np.where(total >= one, high, middle)
     return np.maximum(s - low, zero) ** power
+
+
+def _log_of_three(*terms: Array) -> Array:
+    """The logarithm of a sum of exponentials, of which all may be 0."""
+    top = functools.reduce(np.maximum, terms)
+    level = np.where(top == -np.inf, 0, top).astype(top.dtype)
+    with np.errstate(divide="ignore"):
+        return level + np.log(functools.reduce(np.add, (np.exp(x - level) for x in terms)))
+
+
+@subject("ctc_loss", contract=ONE_BY_ONE)
+def ctc_loss(logits: Array, labels: NDArray[np.int64]) -> Array:
+    """The forward recursion over labels and blanks; infinite where no path stands for them."""
+    log_p = _log_softmax(logits)
+    count, steps = logits.shape[:2]
+    states = np.zeros((count, 2 * labels.shape[1] + 1), dtype=np.int64)
+    states[:, 1::2] = labels
+    skips = np.zeros(states.shape, dtype=np.bool_)
+    skips[:, 3::2] = labels[:, 1:] != labels[:, :-1]
+    emitted = np.take_along_axis(log_p, np.repeat(states[:, None, :], steps, axis=1), axis=2)
+    never = np.full((count, 2), -np.inf).astype(logits.dtype)
+    alpha = np.full(states.shape, -np.inf).astype(logits.dtype)
+    alpha[:, :2] = emitted[:, 0, :2]
+    for t in range(1, steps):
+        padded = np.concatenate([never, alpha], axis=1)
+        skipped = np.where(skips, padded[:, :-2], never[:, :1])
+        alpha = _log_of_three(alpha, padded[:, 1:-1], skipped) + emitted[:, t]
+    return -_log_of_three(alpha[:, -1], alpha[:, -2])

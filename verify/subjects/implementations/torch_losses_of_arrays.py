@@ -113,3 +113,23 @@ def entmax(z: Tensor) -> Tensor:
     roots = mean - (1 / counts - (square - mean * mean)).clamp(min=0).sqrt()
     kept = (roots <= ordered).sum(-1, keepdim=True)
     return (s - roots.gather(-1, kept - 1)).clamp(min=0) ** 2
+
+
+# The recursion is added up in the input format; PyTorch has none in 16 bits on processors.
+@eager(
+    "ctc_loss",
+    """\
+log_p = torch.nn.functional.log_softmax(logits, -1).transpose(0, 1)
+lengths = [torch.full((len(logits),), n) for n in (logits.shape[1], labels.shape[1])]
+torch.nn.functional.ctc_loss(log_p, labels, *lengths, reduction="none")""",
+    contract=STORED,
+    dtypes=("float32", "float64"),
+)
+def ctc_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """``functional.log_softmax`` and ``functional.ctc_loss`` without reduction."""
+    import torch
+    from torch.nn import functional
+
+    log_p = functional.log_softmax(logits, -1).transpose(0, 1)
+    steps, count = (torch.full((len(logits),), n) for n in (logits.shape[1], labels.shape[1]))
+    return functional.ctc_loss(log_p, labels, steps, count, reduction="none")

@@ -189,6 +189,10 @@ def logarithm_of_the_rounded_sum(x):
     return np.log(1 + x)
 
 
+def blank_at_the_end(logits, labels):
+    return losses.ctc_loss(np.roll(logits, 1, axis=-1), labels)
+
+
 MISTAKES = [
     ("rope", right.rope_interleaved, "accuracy", "x: normal"),
     ("rope", turned_the_other_way, "accuracy", "x: normal"),
@@ -217,6 +221,7 @@ MISTAKES = [
     ("gspo_loss", mean_over_all_tokens, "accuracy", "mask: one kept"),
     ("sinkhorn", columns_first, "accuracy", "iterations=1"),
     ("sinkhorn", iterations_ignored, "liveness", "iterations"),
+    ("ctc_loss", blank_at_the_end, "accuracy", "logits: normal"),
     ("entmax", root_forgotten, "accuracy", "z: normal"),
     ("entmax", alpha_ignored, "accuracy", "alpha=2"),
 ]
