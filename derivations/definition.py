@@ -132,7 +132,8 @@ class Definition:
     every comparison of the formula is decided by proof.  ``two_class_case_of``: at x the function
     is an output of that definition at the logits (x, 0).  ``collapse_parts``: what is lost in
     softmax collapse, where no other fact tells.  ``even_axes``: those that must have an even number
-    of entries.  ``declared_in``: the file of a user's own definition.
+    of entries.  ``drawn_sizes(sizes)``: where not every case has a value, sizes of some axes at
+    which each has one, in place of others.  ``declared_in``: the file of a user's own definition.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Definition:
     charts: Formula | None = None
     least_sizes: Callable[..., Mapping[str, int]] | None = None
     even_axes: tuple[str, ...] = ()
+    drawn_sizes: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -206,11 +208,16 @@ class Definition:
         """
         return dict(self.least_sizes(**self.settings(changed))) if self.least_sizes else {}
 
-    def long_enough(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> dict[str, int]:
-        """Sizes of axes, each raised to the least that it has to be, even where it has to be."""
+    def fitting(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> dict[str, int]:
+        """Sizes of axes that every case has a value at: the given ones, as far as they are such.
+
+        Each is raised to the least that it has to be, to an even number where it has to be one, and
+        changed where ``drawn_sizes`` says so.
+        """
         least = self.at_least(changed)
         raised = {axis: max(size, least.get(axis, size)) for axis, size in sizes.items()}
-        return {a: size + (size % 2 if a in self.even_axes else 0) for a, size in raised.items()}
+        even = {a: size + (size % 2 if a in self.even_axes else 0) for a, size in raised.items()}
+        return even | dict(self.drawn_sizes(even)) if self.drawn_sizes else even
 
     def misfit(self, sizes: Mapping[str, int], changed: Mapping[str, float]) -> str:
         """Why axes cannot have such sizes where parameters have such values; "" if they can."""
@@ -303,6 +310,7 @@ def define(
     collapse_parts: tuple[CollapsePart, ...] = (),
     least_sizes: Callable[..., Mapping[str, int]] | None = None,
     even_axes: tuple[str, ...] = (),
+    drawn_sizes: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None,
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
@@ -328,7 +336,7 @@ def define(
     partition_function
         Whether the function is made from log-sum-exp of the logits, so that its Taylor radius along
         a line is that of the partition function.
-    two_class_case_of, collapse_parts, least_sizes, even_axes
+    two_class_case_of, collapse_parts, least_sizes, even_axes, drawn_sizes
         As in ``Definition``.
 
     Returns
@@ -379,6 +387,7 @@ def define(
             collapse_parts=collapse_parts,
             least_sizes=least_sizes,
             even_axes=even_axes,
+            drawn_sizes=drawn_sizes,
         )
         return REGISTRY[name]
 

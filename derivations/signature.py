@@ -97,10 +97,19 @@ class Label(Kind):
 
     into: str
 
+    @property
+    def lower(self) -> int:
+        """The least index that it may be."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Labels(Kind):
-    """A vector of indices along one axis, each into another axis: lower ... size - 1."""
+    """A vector of indices along one axis, each into another axis: lower ... size - 1.
+
+    >>> Labels("L", "K", lower=1).axes
+    ('L',)
+    """
 
     axis: str
     into: str

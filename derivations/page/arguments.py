@@ -82,7 +82,7 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
 def _sizes(definition: Definition) -> dict[str, int]:
     """The size of each axis; an axis that is chosen from has an entry that is not chosen."""
     counted = definition.counted({})
-    sizes = definition.long_enough(dict.fromkeys(definition.signature.axes, LENGTH), {})
+    sizes = definition.fitting(dict.fromkeys(definition.signature.axes, LENGTH), {})
     if chooses(definition):
         _, choice = choice_of(definition)
         sizes[choice.into] = max(sizes[choice.into], counted.get(choice.axis, 0) + 1)
@@ -180,7 +180,7 @@ def _symbolic(name: str, kind: Kind, sizes: Mapping[str, int]) -> Any:
     if isinstance(kind, Mask):
         return np.ones(shape, dtype=np.bool_)
     if isinstance(kind, Labels):
-        return np.arange(*shape) % sizes[kind.into]
+        return kind.lower + np.arange(*shape) % (sizes[kind.into] - kind.lower)
     if isinstance(kind, Integer) and not isinstance(kind.upper, str):
         return sympy.Symbol(name, real=True)
     if not isinstance(kind, Numbers):
@@ -210,6 +210,7 @@ def _kind_told(kind: Kind) -> str:
         words += f" along {', '.join(kind.axes)}" if kind.axes else ""
     if isinstance(kind, Label | Labels):
         words += f", an index into {kind.into}" if not kind.axes else f", indices into {kind.into}"
+        words += f" from {kind.lower}" if kind.lower else ""
     if isinstance(kind, Numbers) and math.isfinite(kind.lower):
         words += f", from {kind.lower:g}"
     if isinstance(kind, Numbers) and math.isfinite(kind.upper):

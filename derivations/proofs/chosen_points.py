@@ -23,7 +23,7 @@ import sympy
 from ..arithmetic.systems import balls, symbols
 from ..choices import of_numbers
 from ..definition import Definition, Formula
-from ..signature import Count, Integer, Kind, Labels, Mask, Numbers, Parameter
+from ..signature import Count, Integer, Kind, Label, Labels, Mask, Numbers, Parameter
 from .points import Point
 
 Rng = np.random.Generator
@@ -36,6 +36,8 @@ def symbolic_points(
     definition: Definition, size: int, decided: Any, formula: Formula | None = None
 ) -> Iterator[Point]:
     """Points that together stand for all, with this many entries along each axis.
+
+    (As many as each may have, where a definition says so.)
 
     Parameters
     ----------
@@ -58,11 +60,14 @@ def symbolic_points(
         charts, xp = list(definition.charts(size)), decided
     else:
         charts, xp = [{}], symbols()
-    discrete = {n: list(_choices(k, size)) for n, k in kinds.items() if not isinstance(k, Numbers)}
+    sizes = dict.fromkeys(definition.signature.axes, size)
+    if definition.drawn_sizes:
+        sizes |= definition.drawn_sizes(sizes)
+    discrete = {n: list(_choices(k, sizes)) for n, k in kinds.items() if not isinstance(k, Numbers)}
     ways = {name: list(_values(name, p)) for name, p in definition.parameters.items()}
     definition = of_numbers(definition)
     for chart in charts:
-        numbers = {n: _symbols(n, k, size) for n, k in kinds.items() if isinstance(k, Numbers)}
+        numbers = {n: _symbols(n, k, sizes) for n, k in kinds.items() if isinstance(k, Numbers)}
         for chosen in itertools.product(*discrete.values()):
             values = {**numbers, **chart, **dict(zip(discrete, chosen, strict=True))}
             for way in itertools.product(*ways.values()):
@@ -93,27 +98,28 @@ def _values(name: str, parameter: Parameter) -> Iterator[Any]:
         yield None
 
 
-def _choices(kind: Kind, size: int) -> Iterator[Any]:
+def _choices(kind: Kind, sizes: Mapping[str, int]) -> Iterator[Any]:
     """All values of an argument that is no real number."""
-    shape = (size,) * len(kind.axes)
+    shape = tuple(sizes[axis] for axis in kind.axes)
     if isinstance(kind, Mask):
         for kept in itertools.product((True, False), repeat=int(np.prod(shape))):
             if any(kept):
                 yield np.array(kept, dtype=np.bool_).reshape(shape)
         return
     if isinstance(kind, Integer):
-        most = size if isinstance(kind.upper, str) else min(kind.upper, kind.lower + 3)
+        upper = kind.upper
+        most = sizes[upper] if isinstance(upper, str) else min(upper, kind.lower + 3)
         yield from range(min(kind.lower, most), most + 1)
-        return
-    least = kind.lower if isinstance(kind, Labels) else 0
-    for chosen in itertools.product(range(least, size), repeat=int(np.prod(shape))):
-        yield np.array(chosen, dtype=np.int64).reshape(shape) if shape else chosen[0]
+    if isinstance(kind, Label | Labels):
+        indices = range(kind.lower, sizes[kind.into])
+        for chosen in itertools.product(indices, repeat=int(np.prod(shape))):
+            yield np.array(chosen, dtype=np.int64).reshape(shape) if shape else chosen[0]
 
 
-def _symbols(name: str, kind: Numbers, size: int) -> Any:
+def _symbols(name: str, kind: Numbers, sizes: Mapping[str, int]) -> Any:
     """A number, or an array of them, anywhere inside of its domain."""
     bounded = math.isfinite(kind.lower) or math.isfinite(kind.upper)
-    x = _array(name, (size,) * len(kind.axes), bounded)
+    x = _array(name, tuple(sizes[axis] for axis in kind.axes), bounded)
     if not bounded:
         return x
     if math.isfinite(kind.lower) and math.isfinite(kind.upper):
@@ -159,10 +165,10 @@ def drawn_point(
         With parameters at their defaults or at one of the values that suites use.
     """
     definition, xp = of_numbers(definition), balls()
-    sizes = definition.long_enough(sizes, {})
+    sizes = definition.fitting(sizes, {})
     for name, parameter in definition.parameters.items():
         for value in parameter.values:
-            sizes = definition.long_enough(sizes, {name: value})
+            sizes = definition.fitting(sizes, {name: value})
 
     further: dict[str, Any] = {}
 
@@ -204,8 +210,7 @@ def _drawn_choice(kind: Kind, shape: tuple[int, ...], sizes: Mapping[str, int], 
     if isinstance(kind, Integer):
         most = sizes[kind.upper] if isinstance(kind.upper, str) else kind.upper
         return int(rng.integers(min(kind.lower, most), most, endpoint=True))
-    least = kind.lower if isinstance(kind, Labels) else 0
-    chosen = rng.integers(least, sizes[kind.into], shape)  # type: ignore[attr-defined]
+    chosen = rng.integers(kind.lower, sizes[kind.into], shape)  # type: ignore[attr-defined]
     return chosen if shape else int(chosen)
 
 

@@ -121,10 +121,10 @@ def test_a_count_is_a_whole_number(wrong):
 
 
 def test_an_axis_is_as_long_as_the_parameters_need():
-    assert GATE.long_enough({"K": 1}, {}) == {"K": 2}
-    assert GATE.long_enough({"K": 1}, {"k": 3.0}) == {"K": 3}
-    assert GATE.long_enough({"K": 9}, {"k": 3}) == {"K": 9}
-    assert lookup("rms_norm").long_enough({"K": 1}, {}) == {"K": 1}
+    assert GATE.fitting({"K": 1}, {}) == {"K": 2}
+    assert GATE.fitting({"K": 1}, {"k": 3.0}) == {"K": 3}
+    assert GATE.fitting({"K": 9}, {"k": 3}) == {"K": 9}
+    assert lookup("rms_norm").fitting({"K": 1}, {}) == {"K": 1}
 
 
 def test_facts_of_the_numbers_are_proven_on_charts_of_every_order():
@@ -158,7 +158,14 @@ def test_the_page_prints_the_function_of_entries_that_are_the_largest():
 
 def test_halves_need_an_even_number_of_entries():
     rope = lookup("rope")
-    assert rope.long_enough({"d": 5}, {}) == {"d": 6}
-    assert rope.long_enough({"d": 6}, {}) == {"d": 6}
+    assert rope.fitting({"d": 5}, {}) == {"d": 6}
+    assert rope.fitting({"d": 6}, {}) == {"d": 6}
     assert rope.misfit({"d": 5}, {}) == "d has 5 entries; their number has to be even"
     assert rope.misfit({"d": 6}, {}) == ""
+
+
+def test_where_not_all_cases_have_a_value_sizes_are_those_at_which_all_have():
+    ctc = lookup("ctc_loss")
+    assert ctc.fitting({"T": 5, "K": 1, "L": 9}, {}) == {"T": 5, "K": 2, "L": 3}
+    assert ctc.fitting({"T": 5, "K": 4, "L": 2}, {}) == {"T": 5, "K": 4, "L": 2}
+    assert ctc.misfit({"T": 2, "K": 2, "L": 9}, {}) == ""  # whether it has one, the labels tell

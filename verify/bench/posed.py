@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from ...derivations import Definition
 from ...derivations.arithmetic.formats import FORMATS, Format
-from ...derivations.signature import Integer, Kind, Mask, Numbers
-from ..cases.case import axis_of_index
+from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers
 from ..cases.hazards import drawn_integer, hazards, mask_hazards
 from .problems import MOST_ARRAYS, SEED, STANDARD_DEVIATION, parse_count, problem
 
@@ -89,9 +88,13 @@ def default_shapes(definition: Definition) -> tuple[Shape, ...]:
     """
     if definition.of_a_row:
         return SHAPES
-    axes = len(definition.signature.axes)
-    size = ALONG_ONE if axes == 1 else ALONG
-    return ((CASES, *[size] * axes), (1, *[CALL] * axes))
+    size = ALONG_ONE if len(definition.signature.axes) == 1 else ALONG
+    return ((CASES, *_all_of(definition, size)), (1, *_all_of(definition, CALL)))
+
+
+def _all_of(definition: Definition, size: int) -> list[int]:
+    """Axes of a size, or as near to it as every case has a value at."""
+    return [*definition.fitting(dict.fromkeys(definition.signature.axes, size), {}).values()]
 
 
 def trial_shape(definition: Definition) -> Shape:
@@ -107,7 +110,7 @@ def trial_shape(definition: Definition) -> Shape:
     tuple of int
         The shape.
     """
-    return TRIAL if definition.of_a_row else (2, *[4] * len(definition.signature.axes))
+    return TRIAL if definition.of_a_row else (2, *_all_of(definition, 4))
 
 
 def parse_shape(definition: Definition, text: str) -> Shape:
@@ -264,4 +267,5 @@ def _drawn(kind: Kind, sizes: dict[str, int], fmt: Format, rng: np.random.Genera
     if isinstance(kind, Integer):
         drawn = [drawn_integer(rng, kind, sizes) for _ in range(count)]
         return np.array(drawn, dtype=np.int64).reshape(shape)
-    return rng.integers(sizes[axis_of_index(kind) or ""], size=shape)
+    assert isinstance(kind, Label | Labels)
+    return rng.integers(kind.lower, sizes[kind.into], size=shape)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations.definition import Definition
-from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers, Signature
+from ...derivations.signature import Integer, Kind, Label, Mask, Numbers, Signature
 
 Values = Mapping[str, NDArray[Any]]
 
@@ -135,19 +135,3 @@ def dtype_of(kind: Kind, numbers: np.dtype[Any]) -> np.dtype[Any]:
     if isinstance(kind, Numbers):
         return numbers
     return np.dtype(np.bool_ if isinstance(kind, Mask) else np.int64)
-
-
-def axis_of_index(kind: Kind) -> str | None:
-    """The axis that an argument is an index into; None where it is none.
-
-    Parameters
-    ----------
-    kind
-        The kind of the argument.
-
-    Returns
-    -------
-    str or None
-        The name of the axis.
-    """
-    return kind.into if isinstance(kind, Label | Labels) else None

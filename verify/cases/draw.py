@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition
-from ...derivations.signature import Integer, Kind, Labels, Mask, Numbers
+from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers
 from ..inputs.families import STANDARD
-from .case import Case, CaseBatch, axis_of_index
+from .case import Case, CaseBatch
 from .hazards import (
     Rng,
     drawn_index,
@@ -202,7 +202,7 @@ def draw_batch(
         if parameter in definition.parameters:
             values = definition.parameters[parameter].values
             parameters[parameter] = next(v for v in values if f"{parameter}={v:g}" == one)
-    sizes = definition.long_enough(sizes, parameters)
+    sizes = definition.fitting(sizes, parameters)
     shared: dict[str, NDArray[Any]] = {}
     cases = []
     for place in range(CASES):
@@ -230,10 +230,9 @@ def _value(
         return kept[hazard or next(iter(kept))](rng, shape)
     if isinstance(kind, Integer):
         return np.array(drawn_integer(rng, kind, sizes))
-    size = sizes[axis_of_index(kind) or ""]
-    count = int(np.prod(shape, dtype=np.int64))
-    least = kind.lower if isinstance(kind, Labels) else 0
-    drawn = [least + drawn_index(rng, size - least, place + i) for i in range(count)]
+    assert isinstance(kind, Label | Labels)
+    size, count = sizes[kind.into], int(np.prod(shape, dtype=np.int64))
+    drawn = [drawn_index(rng, kind.lower, size, place + i) for i in range(count)]
     return np.array(drawn, dtype=np.int64).reshape(shape)
 
 

@@ -126,24 +126,24 @@ def drawn_integer(rng: Rng, kind: Integer, sizes: Mapping[str, int]) -> int:
     return (least, most, int(rng.integers(least, most, endpoint=True)))[rng.integers(3)]
 
 
-def drawn_index(rng: Rng, size: int, place: int) -> int:
+def drawn_index(rng: Rng, lower: int, size: int, place: int) -> int:
     """The first index, the last, or a drawn one, by place modulo 3.
 
     Parameters
     ----------
     rng
         What is drawn from.
-    size
-        How many there are.
+    lower, size
+        The least index, and what all are below.
     place
         The place of what is drawn in its batch.
 
     Returns
     -------
     int
-        At least 0 and below the size.
+        At least the least one, and below the size.
     """
-    return (0, size - 1, int(rng.integers(size)))[place % 3]
+    return (lower, size - 1, int(rng.integers(lower, size)))[place % 3]
 
 
 # --- numbers ---

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations.definition import Definition
-from ...derivations.signature import Integer, Kind, Mask, Numbers
+from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers
 from ..inputs.shrink import MAX_TRIALS, simpler_numbers
-from .case import Case, axis_of_index
+from .case import Case
 
 MOST_NUMBERS = 64  # of an argument that are made simpler one by one
 
@@ -119,10 +119,12 @@ def _restricted(
     for place, name in enumerate(kind.axes):
         if name == axis:
             value = np.compress(keep, value, axis=place)
-    if axis_of_index(kind) == axis:
+    if isinstance(kind, Label | Labels) and kind.into == axis:
         if not keep[value].all():
             return None
         value = (np.cumsum(keep) - 1)[value]
+        if (value < kind.lower).any():
+            return None
     if isinstance(kind, Integer) and kind.upper == axis and not kind.lower <= value <= keep.sum():
         return None
     if isinstance(kind, Mask) and not value.any():

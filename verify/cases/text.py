@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import Format
 from ...derivations.definition import Definition
-from ...derivations.signature import Kind, Mask, Numbers, Parameter, Signature
+from ...derivations.signature import Kind, Label, Labels, Mask, Numbers, Parameter, Signature
 from ..oracle.metrics import hexadecimal
-from .case import Case, axis_of_index, dtype_of
+from .case import Case, dtype_of
 from .products import asked_at, cotangents, products
 
 LINE = re.compile(r"(\w+)(?:\[([^\]]*)\])?(?:\s+(.*))?")
@@ -200,10 +200,11 @@ def _number(word: str) -> float:
 def _demand_indices(signature: Signature, case: Case, sizes: dict[str, int]) -> None:
     """ValueError for an index that is none of its axis."""
     for name, kind in signature.arguments.items():
-        if (axis := axis_of_index(kind)) is not None:
+        if isinstance(kind, Label | Labels):
+            axis, least = kind.into, f" and the least is {kind.lower}" if kind.lower else ""
             for index in case.values[name].reshape(-1).tolist():
-                if not 0 <= index < sizes[axis]:
-                    raise ValueError(f"{name} has {index}; {axis} has {sizes[axis]} entries")
+                if not kind.lower <= index < sizes[axis]:
+                    raise ValueError(f"{name} has {index}; {axis} has {sizes[axis]} entries{least}")
 
 
 def _short(word: str) -> str:

@@ -192,7 +192,7 @@ def point_of_file(definition: Definition, path: Path) -> Points:
 def _of_named_arguments(definition: Definition, uniform: Uniform) -> list[dict[str, Any]]:
     """DRAWS points: what a batch shares is the same in all of them."""
     rng = np.random.default_rng(SEED)
-    sizes = dict.fromkeys(definition.signature.axes, SIZE)
+    sizes = _sizes(definition)
     shared: dict[str, Any] = {}
     points = []
     for _ in range(DRAWS):
@@ -205,6 +205,11 @@ def _of_named_arguments(definition: Definition, uniform: Uniform) -> list[dict[s
     return points
 
 
+def _sizes(definition: Definition) -> dict[str, int]:
+    """SIZE of every axis, or as near to it as every case has a value at."""
+    return definition.fitting(dict.fromkeys(definition.signature.axes, SIZE), {})
+
+
 def _drawn(kind: Kind, sizes: Mapping[str, int], uniform: Uniform, rng: np.random.Generator) -> Any:
     shape = tuple(sizes[axis] for axis in kind.axes)
     if isinstance(kind, Mask):
@@ -213,8 +218,10 @@ def _drawn(kind: Kind, sizes: Mapping[str, int], uniform: Uniform, rng: np.rando
         return kept
     if isinstance(kind, Integer):
         return drawn_integer(rng, kind, sizes)
+    if isinstance(kind, Labels):
+        return kind.lower + np.arange(*shape) % (sizes[kind.into] - kind.lower)
     if not isinstance(kind, Numbers):
-        return np.full(shape, LABEL) if shape else LABEL
+        return LABEL
     array = np.empty(math.prod(shape), dtype=object)
     array[:] = [_in_the_domain(kind, uniform) for _ in range(array.size)]
     return array.reshape(shape)[()]
@@ -240,14 +247,16 @@ def _named_described(definition: Definition, parameters: Mapping[str, float]) ->
         isinstance(kind, Numbers) and math.isfinite(min(abs(kind.lower), abs(kind.upper)))
         for kind in definition.signature.arguments.values()
     )
-    axes = definition.signature.axes
-    sizes = f", {' = '.join([*axes, str(SIZE)])}" if axes else ""
-    indexed = any(
-        isinstance(kind, Label | Labels) for kind in definition.signature.arguments.values()
-    )
-    label = f", label {LABEL}" if indexed else ""
+    alike: dict[int, list[str]] = {}
+    for axis, size in _sizes(definition).items():
+        alike.setdefault(size, []).append(axis)
+    sizes = "".join(f", {' = '.join([*axes, str(size)])}" for size, axes in alike.items())
+    kinds = definition.signature.arguments.values()
+    label = f", label {LABEL}" if any(isinstance(kind, Label) for kind in kinds) else ""
+    for kind in kinds:
+        if isinstance(kind, Labels):
+            label += f", labels {kind.lower}, {kind.lower + 1}, ... in turn"
     where = f"[-{HALF_WIDTH}, {HALF_WIDTH}){', or in their domains' if bounded else ''}"
-    names = ", ".join(definition.signature.arguments)
     names = ", ".join(definition.signature.arguments)
     return (
         f"{DRAWS} points of {names}{sizes}{label}{_settings(parameters)}: numbers uniform in "

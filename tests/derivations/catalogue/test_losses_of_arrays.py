@@ -1,8 +1,10 @@
 """Losses give what their sources say, and another function does not agree."""
 
 import flint
+import numpy as np
 import pytest
 from softproof.derivations import lookup
+from softproof.derivations.arithmetic.arithmetic import NoValue
 from softproof.derivations.arithmetic.systems import balls
 
 from tests.derivations.catalogue.test_functions_of_arrays import agrees
@@ -95,7 +97,36 @@ def test_sinkhorn_of_many_iterations_has_both_marginals():
     assert all(abs(sum(column) - flint.arb(1) / 2) < 1e-12 for column in plan.T)
 
 
-@pytest.mark.parametrize(("steps", "labels"), [(1, [1, 2]), (2, [1, 1]), (3, [1, 0]), (3, [0])])
-def test_labels_that_no_path_stands_for_are_refused(steps, labels):
-    with pytest.raises(ValueError, match="no path stands for the labels"):
-        lookup("ctc_loss")(balls().array(np.zeros((steps, 3))), np.array(labels), balls())
+CTC = {**lookup("ctc_loss").forms, "as published": lookup("ctc_loss").formula}
+
+
+@pytest.mark.parametrize("form", CTC)
+@pytest.mark.parametrize(("steps", "labels"), [(1, [1, 2]), (2, [1, 1]), (4, [1, 1, 2, 2])])
+def test_where_no_path_stands_for_the_labels_the_loss_is_no_number(form, steps, labels):
+    with pytest.raises(NoValue, match=f"no path of {steps} steps stands for the labels"):
+        CTC[form](balls().array(np.zeros((steps, 3))), np.array(labels), balls())
+
+
+def test_the_blank_is_no_label():
+    with pytest.raises(ValueError, match=r"the labels \[1, 0\] have 0 among them"):
+        lookup("ctc_loss")(balls().array(np.zeros((3, 3))), np.array([1, 0]), balls())
+
+
+@pytest.mark.parametrize("form", CTC)
+def test_the_ctc_loss_of_one_step_is_the_cross_entropy(form):
+    xp = balls()
+    logits = xp.array([X])
+    with flint.ctx.workprec(200):
+        for label in (1, 2, 3):
+            found = CTC[form](logits, np.array([label]), xp)
+            assert abs(found - lookup("cross_entropy")(logits[0], label, xp)) < 2.0**-190
+
+
+@pytest.mark.parametrize("form", CTC)
+def test_the_ctc_loss_of_no_labels_is_that_of_blanks_alone(form):
+    xp = balls()
+    logits = xp.array([X, W, X])
+    with flint.ctx.workprec(200):
+        found = CTC[form](logits, np.array([], dtype=np.int64), xp)
+        blanks = sum(lookup("cross_entropy")(row, 0, xp) for row in logits)
+        assert abs(found - blanks) < 2.0**-190

@@ -9,7 +9,7 @@ from softproof.derivations import REGISTRY, define
 from softproof.derivations.arithmetic.systems import big_floats
 from softproof.derivations.page import arguments as module
 from softproof.derivations.page import derive
-from softproof.derivations.signature import Integer, Numbers, Real, Vector
+from softproof.derivations.signature import Integer, Labels, Numbers, Real, Vector
 
 XP = big_floats(400)
 STEP = sympy.Rational(1, 2**90)
@@ -62,6 +62,9 @@ def weighted_sum(definition, values, weights):
     given = []
     for name, kind in definition.signature.arguments.items():
         shape = (2,) * len(kind.axes)
+        if isinstance(kind, Labels):
+            given.append(np.array([kind.lower]))  # more do not fit into two steps
+            continue
         if not isinstance(kind, Numbers):
             alone = WHOLE if isinstance(kind, Integer) else 0
             given.append(np.ones(shape, dtype=bool) if shape else alone)

@@ -42,7 +42,7 @@ def argument(kind, sizes, rng, fmt):
 def arguments_of(name, rng, fmt):
     signature = REGISTRY[name.split(",")[0]].signature
     sizes = {axis: 5 + k for k, axis in enumerate(signature.axes)}
-    sizes = REGISTRY[name.split(",")[0]].long_enough(sizes, {})
+    sizes = REGISTRY[name.split(",")[0]].fitting(sizes, {})
     return [argument(kind, sizes, rng, fmt) for kind in signature.arguments.values()]
 
 
@@ -54,7 +54,7 @@ def test_a_formula_of_the_catalogue_encloses_the_exact_value(name):
         arguments = arguments_of(name, rng, model.result)
         found = threshold(FORMULAS[name], arguments, model)
         lifted = [
-            xp.array(a) if isinstance(a, np.ndarray) and a.dtype != bool else a for a in arguments
+            xp.array(a) if isinstance(a, np.ndarray) and a.dtype == float else a for a in arguments
         ]
         with flint.ctx.workprec(200):
             exact = FORMULAS[name](*lifted, xp=xp)

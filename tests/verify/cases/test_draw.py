@@ -1,5 +1,7 @@
 """Families of cases: the same for the same seed, in the domains, at every size, each hazard met."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, lookup
@@ -161,6 +163,24 @@ def test_attention_gets_cases_that_fit_its_signature():
     batch = draw_batch(attention, "k: spike", BINARY32, {"d": 2, "n": 5, "e": 3}, rng)
     shapes = [array.shape for array in batch.stacked(attention.signature)]
     assert shapes == [(3, 2), (3, 5, 2), (3, 5, 3), (3, 5)]
+
+
+def has_a_path(case):
+    labels = case.values["labels"]
+    return len(case.values["logits"]) >= len(labels) + np.sum(labels[1:] == labels[:-1])
+
+
+def test_drawn_labels_are_no_blanks_and_have_a_path():
+    ctc = lookup("ctc_loss")
+    for family in families(ctc):
+        cases = [case for batch in draw(ctc, family, BINARY32, 8, 0) for case in batch.cases]
+        assert all(has_a_path(case) for case in cases)
+        assert {int(case.values["labels"].min()) for case in cases} >= {1, 2}
+        assert any((np.diff(case.values["labels"]) == 0).any() for case in cases)
+    anywhere = replace(ctc, drawn_sizes=None)
+    rng = np.random.default_rng(0)
+    batch = draw_batch(anywhere, "logits: normal", BINARY32, {"T": 2, "K": 2, "L": 5}, rng)
+    assert not any(has_a_path(case) for case in batch.cases)
 
 
 def test_in_one_batch_of_each_family_all_axes_have_one_size():

@@ -8,7 +8,7 @@ from softproof.verify.cases.draw import draw_batch, families
 from softproof.verify.cases.shrink import shrink, simpler
 from softproof.verify.cases.text import parse, to_text
 
-SIZES = {"K": 9, "d": 6, "n": 12, "e": 5}
+SIZES = {"K": 9, "d": 6, "n": 12, "e": 5, "T": 8, "L": 4}
 
 
 def drawn(name, family=None, place=2):
@@ -18,7 +18,9 @@ def drawn(name, family=None, place=2):
     return definition, draw_batch(definition, family, BINARY32, SIZES, rng).cases[place]
 
 
-@pytest.mark.parametrize("name", ["attention", "linear_cross_entropy", "rms_norm", "cross_entropy"])
+@pytest.mark.parametrize(
+    "name", ["attention", "linear_cross_entropy", "rms_norm", "cross_entropy", "ctc_loss"]
+)
 def test_every_candidate_is_a_case_of_the_definition(name):
     definition, case = drawn(name)
     count = 0

@@ -88,6 +88,16 @@ def test_what_is_wrong_is_told(old, new, told):
         parse(TEXT.replace(old, new, 1), BINARY32)
 
 
+def test_a_label_below_the_least_one_is_told():
+    text = "ctc_loss\nlogits[T=1, K=3] 0x0p+0 0x1p+0 0x1p+1\nlabels[L=1] 2"
+    _, case = parse(text, BINARY32)
+    assert case.values["labels"].tolist() == [2]
+    for wrong in ("0", "3"):
+        told = f"labels has {wrong}; K has 3 entries and the least is 1"
+        with pytest.raises(ValueError, match=told):
+            parse(text.replace("[L=1] 2", f"[L=1] {wrong}"), BINARY32)
+
+
 def test_a_mask_is_written_as_1_and_0_and_a_number_must_lie_in_the_format():
     text = "attention\nq[d=1] 0x1p+0\nk[n=1, d=1] 0x1p+0\nv[n=1, e=1] 0x1p+0\nmask[n=1] 1"
     _, case = parse(text, BINARY16)

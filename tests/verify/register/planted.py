@@ -17,6 +17,7 @@ from tests.verify.register import bugs_of_losses as b
 from tests.verify.register import bugs_of_norms as n
 from tests.verify.register import bugs_of_policies as p
 from tests.verify.register import bugs_of_positions as r
+from tests.verify.register import bugs_of_sequences as s
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,22 @@ LOSSES = [
         b.linear_cross_entropy,
         "gradient",
         "hidden: normal",
+    ),
+    (
+        "ctc_gradient_beyond_the_last_state",
+        "ctc_loss",
+        backward(s.reads_beyond_the_last_state, s.ctc_loss),
+        s.ctc_loss,
+        "gradient",
+        "logits: normal",
+    ),
+    (
+        "ctc_loss_of_raw_logits",
+        "ctc_loss",
+        s.of_raw_logits,
+        s.ctc_loss,
+        "accuracy",
+        "logits: normal",
     ),
     (
         "sparsemax_of_huge_logits",
@@ -233,6 +250,8 @@ PLANTED = [
 NOT_SEEN = {
     "divergence_estimate_overflow": "an exponential overflows: implementations do not agree",
     "norms_beyond_the_root_of_the_range": "squares may overflow: implementations do not agree",
+    "ctc_loss_below_zero": "the bound of the loss is far larger than a loss that is nearly 0",
+    "ctc_loss_without_a_path": "all cases that are drawn have a path, as an infinite loss is none",
     "linear_loss_under_an_offset": "the catalogue admits the log-sum-exp less the logit as a form",
 }
 ONLY_RECORDED = [
@@ -251,6 +270,22 @@ ONLY_RECORDED = [
         n.rms_norm,
         "accuracy",
         "x: huge",
+    ),
+    Planted(
+        "ctc_loss_below_zero",
+        "ctc_loss",
+        s.below_zero,
+        s.ctc_loss,
+        "accuracy",
+        "logits: wide",
+    ),
+    Planted(
+        "ctc_loss_without_a_path",
+        "ctc_loss",
+        s.zero_without_a_path,
+        s.ctc_loss,
+        "accuracy",
+        "logits: normal",
     ),
     Planted(
         "linear_loss_under_an_offset",

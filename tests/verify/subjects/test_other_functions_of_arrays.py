@@ -32,8 +32,9 @@ CASES = {
     "kl_divergence": ({"student": X, "teacher": Y}, {"temperature": 4.0}),
     "linear_cross_entropy": ({"hidden": X, "weight": MATRIX, "label": 2}, {"softcap": 2.0}),
     "sparsemax": ({"z": X}, {}),
+    "ctc_loss": ({"logits": MATRIX, "labels": [1, 1]}, {}),
 }
-KINDS = {"mask": np.bool_, "label": np.int64, "position": np.int64}
+KINDS = dict.fromkeys(("label", "labels", "position"), np.int64) | {"mask": np.bool_}
 
 
 def cases_of(name, fmt, parameters):

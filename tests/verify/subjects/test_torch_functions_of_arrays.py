@@ -51,7 +51,7 @@ VALUES = {
     },
     "sinkhorn": {"cost": MATRIX},
     "entmax": {"z": X},
-    "ctc_loss": {"logits": MATRIX, "labels": [1, 2, 1]},
+    "ctc_loss": {"logits": MATRIX, "labels": [1, 1]},
     "top_k_gate": {"logits": X},
 }
 PARAMETERS = [
@@ -85,6 +85,7 @@ PARAMETERS = [
     ("gspo_loss", {"clip": 0.0}),
     ("sinkhorn", {"epsilon": 1.0, "iterations": 2.0}),
     ("entmax", {}),
+    ("ctc_loss", {}),
     ("top_k_gate", {}),
     ("top_k_gate", {"k": 3}),
 ]
@@ -94,7 +95,7 @@ pytest.importorskip("torch", reason="torch is not installed", exc_type=ImportErr
 
 def case_of(name, dtype, parameters, **changed):
     """A case of a definition, with some values changed."""
-    kinds = {"mask": np.bool_, "label": np.int64, "position": np.int64}
+    kinds = dict.fromkeys(("label", "labels", "position"), np.int64) | {"mask": np.bool_}
     values = {
         argument: np.array(value).astype(kinds.get(argument, FORMATS[dtype].dtype))
         for argument, value in {**VALUES[name], **changed}.items()

@@ -109,6 +109,23 @@ def linear_cross_entropy(hidden: Array, weight: Array, label: Array, softcap: fl
     return optax.losses.softmax_cross_entropy_with_integer_labels(z, label)
 
 
+# (In 16 bits its logarithm of 0, -1e5, is no number of the format.)
+@of_optax(
+    "ctc_loss",
+    """\
+no_padding = [jax.numpy.zeros(shape) for shape in (logits.shape[:2], labels.shape)]
+optax.losses.ctc_loss(logits, no_padding[0], labels, no_padding[1])""",
+    dtypes=("float32", "float64"),
+)
+def ctc_loss(logits: Array, labels: Array) -> Array:
+    """``optax.losses.ctc_loss`` without padding, whose logarithm of 0 is -1e5."""
+    zeros = jax_with_float64().numpy.zeros
+    import optax
+
+    steps, count = zeros(logits.shape[:2]), zeros(labels.shape)
+    return optax.losses.ctc_loss(logits, steps, labels, count)
+
+
 @of_optax("info_nce")
 def info_nce(query: Array, keys: Array, label: Array, temperature: float = 1.0) -> Array:
     """``optax.losses.softmax_cross_entropy_with_integer_labels`` of the similarities."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
-from ....derivations.signature import Numbers
+from ....derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers
 from ...cases.case import Case, CaseBatch
 from ...cases.choices import at_exact_choice
 from ...cases.draw import draw_batch
@@ -141,9 +141,10 @@ def _changes(definition: Definition, family: str) -> list[Callable[[Case, Case],
             for value in dict.fromkeys(values)
             if np.isfinite(value) and value != parameter.default
         ]
+    kind = definition.signature.arguments[family]
     return [
         lambda base, other: base.with_values(**{family: other.values[family]}),
-        lambda base, other: base.with_values(**{family: _another(base.values[family])}),
+        lambda base, other: base.with_values(**{family: _another(kind, base.values[family])}),
     ]
 
 
@@ -151,11 +152,11 @@ def _with_parameter(name: str, value: float, base: Case, other: Case) -> Case:
     return base.with_parameters(**{name: value})
 
 
-def _another(value: NDArray[Any]) -> NDArray[Any]:
+def _another(kind: Kind, value: NDArray[Any]) -> NDArray[Any]:
     """Numbers doubled, other indices, or a mask that drops one entry more, or keeps one more."""
-    if value.dtype.kind == "i":
-        return np.where(value > 0, value - 1, value + 1)
-    if value.dtype.kind != "b":
+    if isinstance(kind, Label | Labels | Integer):
+        return np.where(value > kind.lower, value - 1, value + 1)
+    if not isinstance(kind, Mask):
         return np.asarray(value + value)
     changed = value.copy()
     changed.reshape(-1)[0] ^= True
