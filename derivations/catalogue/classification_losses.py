@@ -23,43 +23,43 @@ SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
         Convex(),
         Range(lower=0),
     ),
-    parameters={"smoothing": SMOOTHING},
+    parameters={"label_smoothing": SMOOTHING},
     partition_function=True,
 )
-def cross_entropy(logits, label, xp, smoothing=0.0):
+def cross_entropy(logits, label, xp, label_smoothing=0.0):
     """Cross-entropy log sum_k e^z_k - sum_k t_k z_k with t = (1 - s) onehot(label) + s / K."""
-    if smoothing == 0:  # the plain loss: 0 * z_k would be NaN where a class is masked by -inf
+    if label_smoothing == 0:  # the plain loss: 0 * z_k would be NaN where a class is masked by -inf
         return logsumexp(logits, xp) - logits[label]
-    s = xp.number(smoothing)
+    s = xp.number(label_smoothing)
     return logsumexp(logits, xp) - ((1 - s) * logits[label] + s * (xp.sum(logits) / len(logits)))
 
 
 @cross_entropy.derivative
-def _(logits, label, xp, smoothing=0.0):
-    s = xp.number(smoothing)
+def _(logits, label, xp, label_smoothing=0.0):
+    s = xp.number(label_smoothing)
     gradient = softmax(logits, xp) - s / len(logits)
     gradient[label] -= 1 - s
     return gradient
 
 
 @cross_entropy.form("shifted")
-def _(logits, label, xp, smoothing=0.0):
-    return cross_entropy(logits - xp.max(logits), label, xp, smoothing)
+def _(logits, label, xp, label_smoothing=0.0):
+    return cross_entropy(logits - xp.max(logits), label, xp, label_smoothing)
 
 
 @cross_entropy.second_formula
 @cross_entropy.form("log1p")
-def _(logits, label, xp, smoothing=0.0):
+def _(logits, label, xp, label_smoothing=0.0):
     d, tail = log1p_of_other_classes(logits, xp)
-    if smoothing == 0:  # 0 times a masked class is NaN
+    if label_smoothing == 0:  # 0 times a masked class is NaN
         return tail - d[label]
-    s = xp.number(smoothing)
+    s = xp.number(label_smoothing)
     return tail - ((1 - s) * d[label] + s * (xp.sum(d) / len(logits)))
 
 
 @cross_entropy.gradient_form("exp of log-softmax")
-def _(logits, label, xp, smoothing=0.0):
-    s = xp.number(smoothing)
+def _(logits, label, xp, label_smoothing=0.0):
+    s = xp.number(label_smoothing)
     gradient = exp_of_log_softmax(logits, xp) - s / len(logits)
     gradient[label] -= 1 - s
     return gradient

@@ -14,7 +14,7 @@ from .softmax import error_of_sum, log1p_of_other_classes, logsumexp_gradient, s
 
 
 @error_bound("cross_entropy", form="log1p")
-def cross_entropy(z: Vector, label: Label, model: Model, smoothing: float = 0.0) -> Bound:
+def cross_entropy(z: Vector, label: Label, model: Model, label_smoothing: float = 0.0) -> Bound:
     """Cross-entropy sum_k t_k D_k + log1p(T): terms of one sign.
 
     Without smoothing the first sum is D_label alone.  With it, K products t_k D_k and their sum:
@@ -22,11 +22,11 @@ def cross_entropy(z: Vector, label: Label, model: Model, smoothing: float = 0.0)
     """
     d = distances(z)
     loss, error = log1p_of_other_classes(z, model)
-    if smoothing == 0:
+    if label_smoothing == 0:
         first = at_label(d, label)
         first_error = model.u * first
     else:
-        first = np.sum(_target(z, label, smoothing) * d, axis=0)
+        first = np.sum(_target(z, label, label_smoothing) * d, axis=0)
         first_error = first * np.expm1(model.exponent(5, len(z)))
     return rounded_sum(first + loss, first_error + error, model)
 
@@ -37,7 +37,9 @@ def _target(z: Vector, label: Label, smoothing: float) -> Vector:
 
 
 @gradient_bound("cross_entropy")
-def cross_entropy_gradient(z: Vector, label: Label, model: Model, smoothing: float = 0.0) -> Bound:
+def cross_entropy_gradient(
+    z: Vector, label: Label, model: Model, label_smoothing: float = 0.0
+) -> Bound:
     """Gradient p_k - t_k: the error of p_k, [4] of t_k, one rounding of the difference.
 
     p_k is as in ``logsumexp_gradient``.
@@ -49,8 +51,8 @@ def cross_entropy_gradient(z: Vector, label: Label, model: Model, smoothing: flo
     of_the_sum = error_of_sum(each.value, each.error, others, model)
     error = np.where(others, each.error, np.maximum(each.error, of_the_sum))
     error = np.where(np.isfinite(z), error, 0.0)
-    target = _target(z, label, smoothing)
-    if smoothing:
+    target = _target(z, label, label_smoothing)
+    if label_smoothing:
         error = error + target * np.expm1(model.exponent(4))
     rounded = rounded_sum(np.abs(each.value - target), error, model)
     return Bound(rounded.value, np.where(np.isfinite(z), rounded.error, 0.0))

@@ -102,6 +102,15 @@ def cross_entropy_unweighted_gradient(x, labels, *, class_weights=None):
     return loss, _cross_entropy(x, labels, 0.0, None, None, "none")[1]
 
 
+def cross_entropy_weighted_mean_over_samples(x, labels, *, class_weights=None, reduction="none"):
+    """The mean of weighted losses divides by their number, not by the sum of their weights."""
+    loss, gradient = _cross_entropy(x, labels, 0.0, None, class_weights, "none")
+    if reduction == "none":
+        return loss, gradient
+    count = len(x) if reduction == "mean" else 1
+    return np.asarray(loss.sum() / count).astype(x.dtype), (gradient / count).astype(x.dtype)
+
+
 def cross_entropy_mean_over_all_samples(x, labels, *, ignore_index=None, reduction="none"):
     """The mean divides by the number of samples, ignored ones as well."""
     loss, gradient = _cross_entropy(x, labels, 0.0, ignore_index, None, "none")

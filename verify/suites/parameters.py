@@ -86,7 +86,7 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format) -> list[Cas
     """Every question that the subject's signature lets it be asked."""
     asked = Asked(subject, definition, fmt)
     questions = [_scales(asked), _cotangents(asked)]
-    if "smoothing" in definition.parameters:  # frameworks give it with weights and reductions
+    if "label_smoothing" in definition.parameters:  # frameworks give it with weights and reductions
         questions += [
             _smoothings(asked),
             _ignored(asked),
@@ -214,7 +214,7 @@ def _smoothed_row(
         label=label,
         gradient=gradient,
         cross_check=True,
-        smoothing=smoothing,
+        label_smoothing=smoothing,
     )
     contract = asked.subject.contract
     model = Model.of(asked.fmt, contract.accumulator, contract.flush_to_zero == "yes")
@@ -224,7 +224,7 @@ def _smoothed_row(
         model,
         label=label,
         gradient=gradient,
-        smoothing=smoothing,
+        label_smoothing=smoothing,
     )
     assert absolute is not None
     with np.errstate(all="ignore"):
@@ -347,35 +347,44 @@ def _at_row(i: int, verdict: Verdict) -> Verdict:
 
 
 def _reductions(asked: Asked) -> Iterator[Case]:
-    """Sum and mean of four samples, and of four with an ignored one among them."""
+    """Sum and mean of four samples, of four with an ignored one among them, and of weighted ones.
+
+    The mean divides by the sum of the weights of the samples that count, which is a power of two.
+    """
     rows = [ROWS[1]] * 4
     plain = asked.batch("reduction", rows, [0, 1, 2, 3])
     with_ignored = asked.batch("reduction", [*rows, ROWS[1]], [0, 1, 2, 3, IGNORED])
+    with_weights = asked.batch("reduction", rows, [0, 2, 3, 4])
+    weights = np.array(WEIGHTS).astype(asked.fmt.dtype)
     for reduction in ("sum", "mean"):
-        options: dict[str, Any] = {"reduction": reduction}
-        yield _reduced(asked, plain, options, reduction)
-        options = {"reduction": reduction, "ignore_index": IGNORED}
-        with contextlib.suppress(NotApplicable):
-            yield _reduced(asked, with_ignored, options, reduction)
+        yield _reduced(asked, plain, {"reduction": reduction})
+        for batch, further in (
+            (with_ignored, {"ignore_index": IGNORED}),
+            (with_weights, {"class_weights": weights}),
+        ):
+            with contextlib.suppress(NotApplicable):
+                yield _reduced(asked, batch, {"reduction": reduction, **further})
 
 
-def _reduced(asked: Asked, batch: Batch, options: dict[str, Any], reduction: str) -> Case:
+def _reduced(asked: Asked, batch: Batch, options: dict[str, Any]) -> Case:
     try:
         outcome = asked.call(batch, **options)
     except SubjectFault as fault:
         return _told(batch, options, no_result(fault, batch.family))
     assert batch.labels is not None
-    count = 4 if reduction == "mean" else 1
+    reduction, labels = options["reduction"], batch.labels[:4].tolist()
+    of_class = WEIGHTS if "class_weights" in options else (1.0,) * len(WEIGHTS)
+    weights = [of_class[label] for label in labels]
+    count = int(sum(weights)) if reduction == "mean" else 1
     total, allowed = Fraction(0), Fraction(0)
     u = Fraction(asked.fmt.unit_roundoff)
     model = Model.of(asked.fmt, asked.subject.contract.accumulator)
-    for i in range(4):
-        label = int(batch.labels[i])
-        true = truth(asked.definition, batch.logits[i], asked.fmt, label=label)
-        total += _exact(true)
-        limit = bound(asked.definition.name, batch.logits[i], model, label=label)
+    for logits, label, weight in zip(batch.logits, labels, weights, strict=False):
+        true = truth(asked.definition, logits, asked.fmt, label=label)
+        total += Fraction(weight) * _exact(true)
+        limit = bound(asked.definition.name, logits, model, label=label)
         assert limit is not None
-        allowed += Fraction(float(limit))
+        allowed += Fraction(weight) * Fraction(float(limit))
     allowed += 6 * u * abs(total)
     computed = float(outcome.value)
     violations = []
@@ -395,8 +404,10 @@ def _reduced(asked: Asked, batch: Batch, options: dict[str, Any], reduction: str
         )
     verdict = Verdict(1, 0.0, violations)
     if outcome.gradient is not None:
-        gradient = outcome.gradient[:4] * asked.fmt.dtype.type(count)
-        kept = Batch(batch.family, batch.logits[:4], batch.labels[:4])
+        rows = [i for i, weight in enumerate(weights) if weight]
+        factors = np.array([[count / weights[i]] for i in rows]).astype(asked.fmt.dtype)
+        gradient = outcome.gradient[rows] * factors
+        kept = Batch(batch.family, batch.logits[rows], batch.labels[rows])
         contract = asked.subject.contract
         found = compare(asked.definition, contract, asked.fmt, kept, gradient, gradient=True)
         verdict = Verdict.merge([verdict, found])

@@ -66,23 +66,23 @@ def targets(z, label, smoothing):
     return exact.astype(z.dtype)
 
 
-def cross_entropy(z, accumulator, label=0, smoothing=0.0):
+def cross_entropy(z, accumulator, label=0, label_smoothing=0.0):
     d = np.max(z) - z
-    if smoothing == 0:
+    if label_smoothing == 0:
         return d[label] + np.log1p(others(z, accumulator))
-    smoothed = recursive_sum(targets(z, label, smoothing) * d, accumulator)
+    smoothed = recursive_sum(targets(z, label, label_smoothing) * d, accumulator)
     return smoothed + np.log1p(others(z, accumulator))
 
 
-def cross_entropy_gradient(z, accumulator, label=0, smoothing=0.0):
-    return softmax(z, accumulator) - targets(z, label, smoothing)
+def cross_entropy_gradient(z, accumulator, label=0, label_smoothing=0.0):
+    return softmax(z, accumulator) - targets(z, label, label_smoothing)
 
 
-def gradient_by_exp(z, accumulator, label=0, smoothing=0.0):
+def gradient_by_exp(z, accumulator, label=0, label_smoothing=0.0):
     """From the log-probability, as by automatic differentiation of -log_softmax[label]."""
     d = np.max(z) - z
     log_probability = -(d + np.log(recursive_sum(np.exp(-d), accumulator)))
-    return np.exp(log_probability) - targets(z, label, smoothing)
+    return np.exp(log_probability) - targets(z, label, label_smoothing)
 
 
 def stand_in(z):
@@ -132,7 +132,7 @@ def variants(name, size):
         return [{}]
     labels = [{"label": 0}, {"label": size - 1}]
     if name == "cross_entropy":
-        return labels + [{**label, "smoothing": s} for label in labels for s in (0.1, 1.0)]
+        return labels + [{**label, "label_smoothing": s} for label in labels for s in (0.1, 1.0)]
     return labels
 
 
@@ -472,7 +472,7 @@ def test_a_correctly_rounded_stablemax_of_huge_logits():
 
 def test_a_bound_is_never_nan():
     model = Model.of(BFLOAT16, "input")
-    assert not np.isnan(bound("cross_entropy", np.zeros(300), model, label=0, smoothing=0.1))
+    assert not np.isnan(bound("cross_entropy", np.zeros(300), model, label=0, label_smoothing=0.1))
 
 
 # --- cases that review found ---
@@ -502,4 +502,4 @@ def test_nothing_is_proven_where_exp_may_be_anything_or_smoothing_meets_a_mask()
     assert bound("softmax", np.zeros(2), Model(1 / 8, 1 / 8, 0.0)) is None
     masked = np.array([0.0, -np.inf])
     model = Model.of(BINARY32)
-    assert bound("cross_entropy", masked, model, label=0, smoothing=0.1) is None
+    assert bound("cross_entropy", masked, model, label=0, label_smoothing=0.1) is None

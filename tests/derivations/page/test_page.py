@@ -19,7 +19,14 @@ MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)
 POINT = ("0.7", "-1.3", "2.1", "-0.4")
-PARAMETERS = {"smoothing": 0.3, "beta": 1.5, "width": 0.75, "tau": 0.25, "q": 0.7, "gamma": 2.5}
+PARAMETERS = {
+    "label_smoothing": 0.3,
+    "beta": 1.5,
+    "width": 0.75,
+    "tau": 0.25,
+    "q": 0.7,
+    "gamma": 2.5,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -191,8 +198,11 @@ def test_the_gradient_of_logsumexp_is_softmax():
 
 def test_the_gradient_of_cross_entropy_is_probability_minus_target():
     gradient = equations(page_of("cross_entropy"))["Gradient"]
-    assert parse(gradient["g_1"][0]) == parse("p_1 - (1 - smoothing) - smoothing/3").expand()
-    assert parse(gradient["g_2"][0]) == parse("p_2 - smoothing/3")
+    assert (
+        parse(gradient["g_1"][0])
+        == parse("p_1 - (1 - label_smoothing) - label_smoothing/3").expand()
+    )
+    assert parse(gradient["g_2"][0]) == parse("p_2 - label_smoothing/3")
 
 
 def test_the_kink_of_stablemax_leaves_its_second_derivative_undefined_at_zero():

@@ -180,7 +180,7 @@ OTHER_FUNCTIONS = {
         formula("cross_entropy"),
         Range(lower=0),
         like="cross_entropy",
-        parameters={"smoothing": Parameter(default=0.0, lower=0.0, upper=2.0)},
+        parameters={"label_smoothing": Parameter(default=0.0, lower=0.0, upper=2.0)},
     ),
 }
 
@@ -208,11 +208,13 @@ WRONG_GRADIENTS = {
     ),
     "cross-entropy of class 0": (
         "cross_entropy",
-        lambda z, label, xp, smoothing: REGISTRY["cross_entropy"].gradient(z, 0, xp, smoothing),
+        lambda z, label, xp, label_smoothing: REGISTRY["cross_entropy"].gradient(
+            z, 0, xp, label_smoothing
+        ),
     ),
     "cross-entropy unsmoothed": (
         "cross_entropy",
-        lambda z, label, xp, smoothing: REGISTRY["cross_entropy"].gradient(z, label, xp),
+        lambda z, label, xp, label_smoothing: REGISTRY["cross_entropy"].gradient(z, label, xp),
     ),
     "sigmoid is its own": ("sigmoid", lambda v, xp: formula("sigmoid")(v, xp)),
     "stablemax cross-entropy negated": (

@@ -396,7 +396,7 @@ def test_a_tie_of_a_smoothed_uniform_gradient_that_passes_through_thirds():
     smoothing = 1 - 3 * (257 / 1024) / 2
     row = np.ones(3, ml_dtypes.bfloat16)
     result = truth(
-        lookup("cross_entropy"), row, BFLOAT16, label=0, gradient=True, smoothing=smoothing
+        lookup("cross_entropy"), row, BFLOAT16, label=0, gradient=True, label_smoothing=smoothing
     )
     assert_truth(result, [Fraction(-257, 1024)] + [Fraction(257, 2048)] * 2, BFLOAT16)
 
@@ -433,7 +433,7 @@ def test_a_smoothed_gradient_that_a_far_tail_moves_off_a_tie():
     # p_0 - s/2 = 1 - 2^-54 - e^-(10^300)
     row = np.array([1e300, 0])
     result = truth(
-        lookup("cross_entropy"), row, BINARY64, label=1, gradient=True, smoothing=2.0**-53
+        lookup("cross_entropy"), row, BINARY64, label=1, gradient=True, label_smoothing=2.0**-53
     )
     below = 1 - Fraction(1, 2**54) - Fraction(1, 2**5000)
     assert_truth(result, [below, -below], BINARY64)
@@ -441,7 +441,9 @@ def test_a_smoothed_gradient_that_a_far_tail_moves_off_a_tie():
 
 def test_gradients_that_vanish_exactly_are_zero():
     row = np.full(3, 0.1, np.float64)
-    result = truth(lookup("cross_entropy"), row, BINARY64, label=1, gradient=True, smoothing=1.0)
+    result = truth(
+        lookup("cross_entropy"), row, BINARY64, label=1, gradient=True, label_smoothing=1.0
+    )
     assert_truth(result, [Fraction(0)] * 3, BINARY64)
 
 
@@ -579,10 +581,16 @@ def test_a_masked_right_class_is_an_infinite_loss_without_a_gradient(name, label
 def test_smoothing_counts_the_masked_classes(fmt):
     # t_k = s / 3 is shared by three classes, masked or not; so the loss is infinite as well.
     row = np.array([0.0, -INF, 1.0]).astype(fmt.dtype)
-    loss = truth(lookup("cross_entropy"), row, fmt, label=2, smoothing=0.1, cross_check=True)
+    loss = truth(lookup("cross_entropy"), row, fmt, label=2, label_smoothing=0.1, cross_check=True)
     assert_truth(loss, [INF], fmt)
     gradient = truth(
-        lookup("cross_entropy"), row, fmt, label=2, gradient=True, smoothing=0.1, cross_check=True
+        lookup("cross_entropy"),
+        row,
+        fmt,
+        label=2,
+        gradient=True,
+        label_smoothing=0.1,
+        cross_check=True,
     )
     exact = exact_values("cross_entropy", row.astype(float), 2, gradient=True, smoothing=0.1)
     assert abs(exact[1] + Fraction(0.1) / 3) < Fraction(1, 2**2000)
@@ -785,7 +793,7 @@ def test_truths_of_all_families_by_brute_force(name, fmt):
         for smoothing, gradient in itertools.product(smoothings, (False, True)):
             if gradient and not has_gradient(row, label):
                 continue
-            parameters = {"smoothing": smoothing} if smoothing else {}
+            parameters = {"label_smoothing": smoothing} if smoothing else {}
             result = truth(lookup(name), row, fmt, label=label, gradient=gradient, **parameters)
             numbers = row.astype(float)
             exact = exact_values(name, numbers, label, gradient=gradient, smoothing=smoothing)
@@ -858,9 +866,9 @@ def agree(definition, row, **how):
     truth(definition, np.float64(row), BINARY32, cross_check=True, **how)
 
 
-def smoothing_inside(z, label, xp, smoothing=0.0):
+def smoothing_inside(z, label, xp, label_smoothing=0.0):
     """A slip in the grouping: (1 - s) multiplies both terms."""
-    s = xp.number(smoothing)
+    s = xp.number(label_smoothing)
     lse = lookup("logsumexp")(z, xp)
     return lse - (1 - s) * (z[label] + s * (xp.sum(z) / len(z)))
 
@@ -871,7 +879,7 @@ def log_of_the_quotient(z, xp):
 
 
 SLIPS = {
-    "cross_entropy": (smoothing_inside, {"label": 0, "smoothing": 0.25}),
+    "cross_entropy": (smoothing_inside, {"label": 0, "label_smoothing": 0.25}),
     "log_softmax": (log_of_the_quotient, {}),
     "softmax": (lambda z, xp: xp.exp(z) / (xp.sum(xp.exp(z)) + xp.number(2.0**-20)), {}),
     "sigmoid": (lambda x, xp: 1 / 1 + xp.exp(-x), {}),

@@ -84,12 +84,29 @@ def cross_entropy(
     labels: Tensor,
     *,
     scale: float | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
     ignore_index: int = -100,
+    reduction: str = "none",
     cotangent: Tensor | None = None,
 ) -> Any:
-    """``functional.cross_entropy`` without reduction: each row's loss, and the gradient."""
-    seed = x.new_ones(labels.shape) if cotangent is None else cotangent
-    return _with_gradient(_cross_entropy, x, seed, labels, scale, ignore_index)
+    """``functional.cross_entropy``, by default without reduction: the loss, and the gradient."""
+    from torch.nn import functional
+
+    def loss(x: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            _scaled(x, scale),
+            labels,
+            weight=class_weights,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
+
+    seed = (
+        x.new_ones(labels.shape if reduction == "none" else ()) if cotangent is None else cotangent
+    )
+    return _with_gradient(loss, x, seed)
 
 
 @compiled(
