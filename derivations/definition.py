@@ -35,9 +35,10 @@ arguments in their order, then the arithmetic, then the parameters:
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .signature import VALUE, Axes, Count, Indices, Kind, Label, Signature
@@ -103,6 +104,18 @@ class CollapsePart:
     lost_at: float = 0.0
 
 
+@dataclass(frozen=True)
+class Further:
+    """A result that implementations may return behind those of a definition, where it is asked for.
+
+    ``axes``: of the result; ``forms``: its formulas, each by the name of the form of the definition
+    that it belongs to.
+    """
+
+    axes: Axes
+    forms: dict[str, Formula] = field(default_factory=dict)
+
+
 @dataclass
 class Definition:
     """A function, written once, with what is declared of it.
@@ -133,7 +146,9 @@ class Definition:
     is an output of that definition at the logits (x, 0).  ``collapse_parts``: what is lost in
     softmax collapse, where no other fact tells.  ``even_axes``: those that must have an even number
     of entries.  ``drawn_sizes(sizes)``: where not every case has a value, sizes of some axes at
-    which each has one, in place of others.  ``declared_in``: the file of a user's own definition.
+    which each has one, in place of others.  ``further``: results by name that implementations may
+    return behind the others, as attention its log-sum-exp.  ``declared_in``: the file of a user's
+    own definition.
     """
 
     name: str
@@ -165,6 +180,7 @@ class Definition:
     least_sizes: Callable[..., Mapping[str, int]] | None = None
     even_axes: tuple[str, ...] = ()
     drawn_sizes: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None
+    further: dict[str, Further] = field(default_factory=dict)
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -248,6 +264,43 @@ class Definition:
         """Decorate the formula (it may be a form) that the second oracle is to evaluate."""
         self.second = formula
         return formula
+
+    def further_output(
+        self, name: str, *, axes: Axes = (), form: str = AS_PUBLISHED
+    ) -> Callable[[Formula], Formula]:
+        """Decorate a formula of a result that may be returned behind the others: with a form."""
+
+        def register(formula: Formula) -> Formula:
+            _demand_parameters(formula, self.signature, self.parameters, self.name)
+            self.further.setdefault(name, Further(axes)).forms[form] = formula
+            return formula
+
+        return register
+
+    @functools.cached_property
+    def with_further(self) -> Definition:
+        """The function with all its further results behind the others; not registered."""
+        axes = {name: further.axes for name, further in self.further.items()}
+        outputs = {**self.signature.outputs, **axes}
+
+        def joined(form: str, formula: Formula) -> Formula:
+            behind = [further.forms[form] for further in self.further.values()]
+
+            def results(*arguments: Any, **parameters: Any) -> tuple[Any, ...]:
+                found = formula(*arguments, **parameters)
+                before = found if len(self.signature.outputs) > 1 else (found,)
+                return (*before, *(f(*arguments, **parameters) for f in behind))
+
+            return results
+
+        return replace(
+            self,
+            signature=Signature(self.signature.arguments, outputs, self.signature.counts),
+            formula=joined(AS_PUBLISHED, self.formula),
+            forms={name: joined(name, formula) for name, formula in self.forms.items()},
+            facts=(),
+            further={},
+        )
 
     def form(self, name: str) -> Callable[[Formula], Formula]:
         """Decorate another form of the same function, named as the field names it.

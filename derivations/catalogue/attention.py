@@ -23,6 +23,20 @@ def _scale(q, scale, xp):
     return 1 / xp.sqrt(xp.number(q.shape[0])) if scale is None else xp.number(scale)
 
 
+def _scores(q, k, mask, scale, softcap, xp):
+    """The scores of the keys that the mask keeps: products, scaled and capped."""
+    return capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)[mask]
+
+
+def _scores_of_scaled_query(q, k, mask, scale, softcap, xp):
+    return capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)[mask]
+
+
+def _scores_of_both_scaled(q, k, mask, scale, softcap, xp):
+    root = xp.sqrt(_scale(q, scale, xp))
+    return capped(xp.dot(k * root, q * root), softcap, xp)[mask]
+
+
 @define(
     family="attention",
     source=(
@@ -46,21 +60,33 @@ def attention(q, k, v, mask, xp, scale=None, softcap=0.0):
     Scores are capped, where softcap is not 0, as softcap tanh(score / softcap).  A mask that keeps
     nothing leaves no softmax: ValueError.
     """
-    scores = capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)
-    return xp.weighted_mean(scores[mask], v[mask])
+    return xp.weighted_mean(_scores(q, k, mask, scale, softcap, xp), v[mask])
 
 
 @attention.form("scaled query")
 def _(q, k, v, mask, xp, scale=None, softcap=0.0):
-    scores = capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)
-    return xp.weighted_mean(scores[mask], v[mask])
+    return xp.weighted_mean(_scores_of_scaled_query(q, k, mask, scale, softcap, xp), v[mask])
 
 
 @attention.form("root of the scale on both sides")
 def _(q, k, v, mask, xp, scale=None, softcap=0.0):
-    root = xp.sqrt(_scale(q, scale, xp))
-    scores = capped(xp.dot(k * root, q * root), softcap, xp)
-    return xp.weighted_mean(scores[mask], v[mask])
+    return xp.weighted_mean(_scores_of_both_scaled(q, k, mask, scale, softcap, xp), v[mask])
+
+
+@attention.further_output("lse")
+def _(q, k, v, mask, xp, scale=None, softcap=0.0):
+    """The log-sum-exp of the scores that the mask keeps, by which parts of the keys are merged."""
+    return xp.logsumexp(_scores(q, k, mask, scale, softcap, xp))
+
+
+@attention.further_output("lse", form="scaled query")
+def _(q, k, v, mask, xp, scale=None, softcap=0.0):
+    return xp.logsumexp(_scores_of_scaled_query(q, k, mask, scale, softcap, xp))
+
+
+@attention.further_output("lse", form="root of the scale on both sides")
+def _(q, k, v, mask, xp, scale=None, softcap=0.0):
+    return xp.logsumexp(_scores_of_both_scaled(q, k, mask, scale, softcap, xp))
 
 
 @define(
@@ -80,17 +106,31 @@ def sink_attention(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
     The sink takes weight from the keys, and its value is 0; scores are capped as in attention, the
     sink is not.  With a mask that keeps nothing all weight is the sink's, and the result is 0.
     """
-    scores = capped(xp.dot(k, q) * _scale(q, scale, xp), softcap, xp)
-    return _with_sink(scores[mask], v[mask], sink, xp)
+    return _mean_with_sink(_scores(q, k, mask, scale, softcap, xp), v[mask], sink, xp)
 
 
-def _with_sink(scores, v, sink, xp):
+def _with_sink(scores, sink, xp):
+    return xp.concatenate([scores, xp.stack([sink])])
+
+
+def _mean_with_sink(scores, v, sink, xp):
     nothing = xp.zeros((1, v.shape[1]))
-    scores = xp.concatenate([scores, xp.stack([sink])])
-    return xp.weighted_mean(scores, xp.concatenate([v, nothing]))
+    return xp.weighted_mean(_with_sink(scores, sink, xp), xp.concatenate([v, nothing]))
 
 
 @sink_attention.form("scaled query")
 def _(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
-    scores = capped(xp.dot(k, q * _scale(q, scale, xp)), softcap, xp)
-    return _with_sink(scores[mask], v[mask], sink, xp)
+    scores = _scores_of_scaled_query(q, k, mask, scale, softcap, xp)
+    return _mean_with_sink(scores, v[mask], sink, xp)
+
+
+@sink_attention.further_output("lse")
+def _(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
+    """The log-sum-exp of the scores that the mask keeps and of the sink."""
+    return xp.logsumexp(_with_sink(_scores(q, k, mask, scale, softcap, xp), sink, xp))
+
+
+@sink_attention.further_output("lse", form="scaled query")
+def _(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
+    scores = _scores_of_scaled_query(q, k, mask, scale, softcap, xp)
+    return xp.logsumexp(_with_sink(scores, sink, xp))

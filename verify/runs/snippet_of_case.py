@@ -65,14 +65,17 @@ def _told_place(detail: str) -> Place | None:
     return match[1], tuple(int(part.partition("=")[2]) for part in parts)
 
 
-def _place(definition: Definition, case: Case, index: int) -> Place:
-    """The output that result number ``index`` belongs to, and its index there."""
+def _place(definition: Definition, case: Case, index: int) -> Place | None:
+    """The output that result number ``index`` belongs to, and its index there.
+
+    None of a further result: calls without softproof do not ask for it.
+    """
     for name, shape in output_shapes(definition, case).items():
         count = math.prod(shape)
         if index < count:
             return name, tuple(int(i) for i in np.unravel_index(index, shape)) if shape else ()
         index -= count
-    raise IndexError(f"{definition.name} has no result number {index} there")
+    return None
 
 
 def case_snippet(

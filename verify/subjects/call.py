@@ -231,6 +231,7 @@ def call_with_arguments(
     most: int,
     out: Array | None = None,
     cotangents: int = 0,
+    choices: int = 0,
     layouts: Sequence[str] = (),
     may_flush: bool = False,
 ) -> list[Array]:
@@ -260,6 +261,8 @@ def call_with_arguments(
         none are given.
     cotangents
         How many of the last arguments are cotangents of the results; 0 for a plain call.
+    choices
+        How many of the first results are indices, which have no cotangent.
     may_flush
         Whether a processor that takes subnormal numbers for 0 is accepted.
 
@@ -299,7 +302,7 @@ def call_with_arguments(
     if cotangents and called is loaded:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]
         called = replace(
-            loaded, function=differentiated(loaded.function, library, real, cotangents)
+            loaded, function=differentiated(loaded.function, library, real, cotangents, choices)
         )
     return _results(called, native, keywords, most, may_flush=may_flush)
 

@@ -15,7 +15,7 @@ from .subject import NotApplicable
 
 
 def differentiated(
-    function: Callable[..., Any], library: str, places: Sequence[int], count: int
+    function: Callable[..., Any], library: str, places: Sequence[int], count: int, choices: int = 0
 ) -> Callable[..., tuple[Any, ...]]:
     """A function that gives vector-Jacobian products of a function of arrays of a library.
 
@@ -28,7 +28,9 @@ def differentiated(
     places
         Which of its arguments are differentiated in.
     count
-        The number of its last results, which are numbers: so many cotangents follow the arguments.
+        The number of its results that are differentiated: so many cotangents follow the arguments.
+    choices
+        The number of its results before those, which are indices.
 
     Returns
     -------
@@ -44,14 +46,19 @@ def differentiated(
         raise NotApplicable("it has no vjp")
     by = _BY[library]
 
+    def numbers(*given: Any, **keywords: Any) -> tuple[Any, ...]:
+        results = function(*given, **keywords)
+        results = results if isinstance(results, tuple) else (results,)
+        return results[choices : choices + count]
+
     def products(*given: Any, **keywords: Any) -> tuple[Any, ...]:
-        return by(function, list(given[:-count]), given[-count:], places, keywords)
+        return by(numbers, list(given[:-count]), given[-count:], places, keywords)
 
     return products
 
 
 def _by_autograd(
-    function: Callable[..., Any],
+    function: Callable[..., tuple[Any, ...]],
     arguments: list[Any],
     cotangents: Sequence[Any],
     places: Sequence[int],
@@ -63,8 +70,6 @@ def _by_autograd(
         arguments[place] = arguments[place].detach().requires_grad_()
     with torch.enable_grad():
         results = function(*arguments, **keywords)
-    results = results if isinstance(results, tuple) else (results,)
-    results = results[len(results) - len(cotangents) :]  # indices stand before the numbers
     pairs = [(y, g) for y, g in zip(results, cotangents, strict=True) if y.requires_grad]
     if not pairs:
         raise NotApplicable("autograd recorded nothing of it")
@@ -77,7 +82,7 @@ def _by_autograd(
 
 
 def _by_jax(
-    function: Callable[..., Any],
+    function: Callable[..., tuple[Any, ...]],
     arguments: list[Any],
     cotangents: Sequence[Any],
     places: Sequence[int],
@@ -89,13 +94,10 @@ def _by_jax(
         given = list(arguments)
         for place, number in zip(places, numbers, strict=True):
             given[place] = number
-        found = function(*given, **keywords)
-        return found[len(found) - len(cotangents) :] if isinstance(found, tuple) else found
+        return function(*given, **keywords)
 
-    results, pullback = jax.vjp(of_numbers, *(arguments[place] for place in places))
-    found: tuple[Any, ...] = pullback(
-        tuple(cotangents) if isinstance(results, tuple) else cotangents[0]
-    )
+    _, pullback = jax.vjp(of_numbers, *(arguments[place] for place in places))
+    found: tuple[Any, ...] = pullback(tuple(cotangents))
     return found
 
 

@@ -45,16 +45,34 @@ def attention(
     mask: NDArray[np.bool_],
     scale: float | None = None,
     softcap: float = 0.0,
-) -> Array:
+    *,
+    return_lse: bool = False,
+) -> Array | tuple[Array, Array]:
     """softmax(scale k q) v, one query to a batch entry; masked keys and values are left out."""
+    scores = _scores(q, k, mask, scale, softcap)
+    weights, lse = _softmax_and_lse(scores)
+    kept = np.where(mask[:, :, None], v, q.dtype.type(0))
+    mean = np.sum(weights[:, :, None] * kept, axis=1)
+    return (mean, lse) if return_lse else mean
+
+
+def _scores(
+    q: Array, k: Array, mask: NDArray[np.bool_], scale: float | None, softcap: float
+) -> Array:
+    """Products, scaled and capped; -inf where the mask drops a key."""
     one = q.dtype.type(1)
     factor = one / np.sqrt(q.dtype.type(q.shape[-1])) if scale is None else q.dtype.type(scale)
     kept = np.where(mask[:, :, None], k, q.dtype.type(0))
     scores = _capped(np.sum(kept * q[:, None, :], axis=-1) * factor, softcap)
-    scores = np.where(mask, scores, -np.inf).astype(q.dtype)
-    e = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
-    weights = e / np.sum(e, axis=-1, keepdims=True)
-    return np.sum(weights[:, :, None] * np.where(mask[:, :, None], v, q.dtype.type(0)), axis=1)
+    return np.where(mask, scores, -np.inf).astype(q.dtype)
+
+
+def _softmax_and_lse(scores: Array) -> tuple[Array, Array]:
+    """The softmax along the last axis, and the logarithm of the sum of exponentials."""
+    top = np.max(scores, axis=-1, keepdims=True)
+    e = np.exp(scores - top)
+    total = np.sum(e, axis=-1, keepdims=True)
+    return e / total, (top + np.log(total))[..., 0]
 
 
 def _capped(scores: Array, softcap: float) -> Array:
@@ -104,17 +122,15 @@ def sink_attention(
     sink: Array,
     scale: float | None = None,
     softcap: float = 0.0,
-) -> Array:
+    *,
+    return_lse: bool = False,
+) -> Array | tuple[Array, Array]:
     """Attention whose softmax has one score more, that of the sink, without a value."""
-    one, zero = q.dtype.type(1), q.dtype.type(0)
-    factor = one / np.sqrt(q.dtype.type(q.shape[-1])) if scale is None else q.dtype.type(scale)
-    kept = np.where(mask[:, :, None], k, zero)
-    scores = _capped(np.sum(kept * q[:, None, :], axis=-1) * factor, softcap)
-    scores = np.where(mask, scores, -np.inf).astype(q.dtype)
-    scores = np.concatenate([scores, sink[:, None]], axis=-1)
-    e = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
-    weights = (e / np.sum(e, axis=-1, keepdims=True))[:, :-1]
-    return np.sum(weights[:, :, None] * np.where(mask[:, :, None], v, zero), axis=1)
+    scores = np.concatenate([_scores(q, k, mask, scale, softcap), sink[:, None]], axis=-1)
+    weights, lse = _softmax_and_lse(scores)
+    kept = np.where(mask[:, :, None], v, q.dtype.type(0))
+    mean = np.sum(weights[:, :-1, None] * kept, axis=1)
+    return (mean, lse) if return_lse else mean
 
 
 @subject("swiglu", contract=IN_FORMAT)

@@ -59,17 +59,34 @@ def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tens
     "q[:, None], k, v, attn_mask=mask[:, None], scale=scale)[:, 0]",
     contract=replace(STORED, masked_nan="spreads"),
 )
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None) -> Tensor:
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    scale: float | None = None,
+    *,
+    return_lse: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """``functional.scaled_dot_product_attention`` of one query to a batch entry.
 
     It adds -inf to the scores that the mask drops, and multiplies their values by the weight 0.
+    The log-sum-exp, which does not depend on values, is that of the kernel for processors.
     """
+    import torch
     from torch.nn import functional
 
     found = functional.scaled_dot_product_attention(
         q[:, None, :], k, v, attn_mask=mask[:, None, :], scale=scale
+    )[:, 0, :]
+    if not return_lse:
+        return found
+    keys = k[:, None]
+    added = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -torch.inf)
+    _, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        q[:, None, None], keys, keys, attn_mask=added[:, None, None], scale=scale
     )
-    return found[:, 0, :]
+    return found, lse[:, 0, 0]
 
 
 @eager(

@@ -147,17 +147,22 @@ class LiveSubject(ABC):
         out: Array | None = None,
         cotangents: int = 0,
         layouts: Sequence[str] = (),
+        further: Mapping[str, tuple[int, ...]] | None = None,
     ) -> list[Array]:
         """The results of a function of several arguments, one for each output.
 
         ``shapes``: those that the outputs must have, by name; ``dtype``: that of the numbers;
         ``out``: a buffer for the result, for functions that take one; ``cotangents``: how many of
         the arguments, the last, are cotangents, where vector-Jacobian products are asked for;
-        ``layouts``: how each argument lies in memory.
+        ``layouts``: how each argument lies in memory; ``further``: the shapes of further results,
+        which are asked for by ``return_NAME=True`` of functions that take that, and come last where
+        a function returns them, perhaps in a wider format: then they are rounded.  Where they are
+        not asked for they are left out.
         Raises as a call does.
         """
         declared = self.definition.parameters
-        defaults = {n: p.default for n, p in declared.items()}
+        defaults: dict[str, Any] = {n: p.default for n, p in declared.items()}
+        defaults |= {f"return_{name}": True for name in further or {}}
         if self.definition.of_a_row and not self.definition.elementwise:
             defaults |= {"axis": -1, "dim": -1}
         arrays = self._call_with_arguments(
@@ -170,12 +175,19 @@ class LiveSubject(ABC):
                 "most": MOST_LARGER * (1 + sum(map(math.prod, shapes.values()))),
                 "out": out,
                 "cotangents": cotangents,
+                "choices": len(self.definition.signature.indices),
                 "layouts": tuple(layouts),
             },
         )
-        if len(arrays) != len(shapes):
-            raise WrongResult(f"returned {len(arrays)} arrays, expected {', '.join(shapes)}")
-        for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+        may_follow = {} if cotangents else self.definition.further
+        if len(arrays) not in (len(shapes), len(shapes) + len(may_follow)):
+            named = " and perhaps ".join(filter(None, [", ".join(shapes), ", ".join(may_follow)]))
+            raise WrongResult(f"returned {len(arrays)} arrays, expected {named}")
+        asked = {**shapes, **(further or {})}
+        arrays = arrays[: len(shapes)] + [
+            _rounded(array, dtype) for array in arrays[len(shapes) : len(asked)]
+        ]
+        for (name, shape), array in zip(asked.items(), arrays, strict=False):
             if array.shape != shape:
                 given = ", ".join(str(argument.shape) for argument in arguments)
                 raise WrongResult(
@@ -239,6 +251,14 @@ class LiveSubject(ABC):
                 )
             if array.dtype != logits.dtype:
                 raise WrongResult(f"{what} has dtype {array.dtype}, expected {logits.dtype}")
+
+
+def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Numbers in a format, where they come in float32 or float64 and that is wider."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > max(dtype.itemsize, 2):
+        with np.errstate(over="ignore"):
+            return array.astype(dtype)
+    return array
 
 
 class InProcess(LiveSubject):

@@ -216,7 +216,10 @@ class Program(LiveSubject):
         talk.say(program_protocol_2.call(header, named, parameters, self._greeting.encoding))
         names = signature.numbers if derivatives else tuple(signature.outputs)
         indices = () if derivatives else tuple(signature.indices)
-        return program_protocol_2.reply(talk, names, most, self._greeting.encoding, indices)
+        further = () if derivatives else tuple(self.definition.further)
+        return program_protocol_2.reply(
+            talk, names, most, self._greeting.encoding, indices, further
+        )
 
     def _asked(self, ask: Callable[[Conversation], list[Array]]) -> list[Array]:
         """What a question gives; a program that broke off the conversation is started again."""

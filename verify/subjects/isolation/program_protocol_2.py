@@ -41,7 +41,8 @@ NUMBERS are
 
     result NAME DTYPE SIZE...           one of these for each output of the definition, in any
     NUMBERS                             order, with its numbers; a single output is called value.
-    end                                 The first size is CASES
+    end                                 The first size is CASES.  Further results, as lse of
+                                        attention, may be among them
 
     error TEXT              it failed, as a function does that raises an exception: a finding
     unsupported TEXT        it does not do this DEFINITION, DTYPE, parameter or derivative: nothing
@@ -165,6 +166,7 @@ def reply(
     most: int,
     encoding: str,
     indices: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> list[Array]:
     """Read the results of a reply, in the order of their names.
 
@@ -182,6 +184,8 @@ def reply(
         "raw" or "hex".
     indices
         Which of the results are indices, int64.
+    further
+        What results are called that may be there, and then come last.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def reply(
                 f"not 'end' or {RESULT!r}"
             )
         name, *words = rest.split() or [""]
-        if name not in names:
+        if name not in (*names, *further):
             raise WrongResult(
                 f"announced {quoted(line)}; give results by name, of {', '.join(names)}"
             )
@@ -227,4 +231,4 @@ def reply(
     if missing := [name for name in names if name not in found]:
         raise WrongResult(f"gave no result {', '.join(missing)}")
     talk.finish()
-    return [found[name] for name in names]
+    return [found[name] for name in (*names, *further) if name in found]

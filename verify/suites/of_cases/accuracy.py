@@ -70,18 +70,60 @@ def call(
         Of shape (cases, numbers), in the dtype of the format; with indices before the numbers in
         binary64, which holds both.
     """
-    count = len(batch.cases)
     if definition.of_a_row:
-        return _rows(subject, definition, batch, out, layouts).reshape(count, -1)
-    inner = output_shapes(definition, batch.cases[0])
-    shapes = {name: (count, *shape) for name, shape in inner.items()}
-    arguments = batch.stacked(definition.signature)
+        return _rows(subject, definition, batch, out, layouts).reshape(len(batch.cases), -1)
     results = subject.of_arguments(
-        arguments, shapes, fmt.dtype, parameters=batch.parameters, out=out, layouts=layouts
+        batch.stacked(definition.signature),
+        _shapes(definition, batch),
+        fmt.dtype,
+        parameters=batch.parameters,
+        out=out,
+        layouts=layouts,
     )
     if chooses(definition):
         results = [result.astype(np.float64) for result in results]
-    return np.concatenate([result.reshape(count, -1) for result in results], axis=1)
+    return _joined(results)
+
+
+def _shapes(definition: Definition, batch: CaseBatch) -> dict[str, tuple[int, ...]]:
+    """The shape of each output for a batch."""
+    inner = output_shapes(definition, batch.cases[0])
+    return {name: (len(batch.cases), *shape) for name, shape in inner.items()}
+
+
+def _joined(results: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """All numbers of each case in a row."""
+    return np.concatenate([result.reshape(len(result), -1) for result in results], axis=1)
+
+
+def call_with_further(
+    subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch
+) -> tuple[Definition, NDArray[Any]]:
+    """What a subject gives for a batch where all further results are asked for, and of what.
+
+    Parameters
+    ----------
+    subject, definition, fmt, batch
+        As for ``call``.
+
+    Returns
+    -------
+    Definition
+        With the further results, where the subject gave them; else as it is.
+    array
+        A row of numbers for each case.
+    """
+    if not definition.further:
+        return definition, call(subject, definition, fmt, batch)
+    shapes, whole = _shapes(definition, batch), definition.with_further
+    results = subject.of_arguments(
+        batch.stacked(definition.signature),
+        shapes,
+        fmt.dtype,
+        parameters=batch.parameters,
+        further={name: s for name, s in _shapes(whole, batch).items() if name not in shapes},
+    )
+    return whole if len(results) > len(shapes) else definition, _joined(results)
 
 
 def _rows(
@@ -111,9 +153,9 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
 
     Where the oracle decides nothing, or no bound is known, the case is undecided.
     """
-    computed = call(subject, definition, fmt, batch)
+    given, computed = call_with_further(subject, definition, fmt, batch)
     fast = not subject.subject.is_our_kernel
-    return judge(definition, subject.contract, fmt, batch, computed, fast=fast)
+    return judge(given, subject.contract, fmt, batch, computed, fast=fast)
 
 
 def judge(

@@ -408,6 +408,18 @@ def test_a_missing_result_is_a_finding(host, every_kind):
         asked(live, given, {"scores": (2, 2), "total": (2,)})
 
 
+def test_a_further_result_may_be_given_and_comes_last(host):
+    both = 'say("result lse float32 2\\n0x1p+0 0x1p+1")\n'
+    value = 'say("result value float32 2 1\\n0x1p+2 0x1p+3")\n'
+    one = np.float32([[1], [1]])
+    given = [one, one[:, None], one[:, None], np.array([[True], [True]])]
+    shapes = {"value": (2, 1)}
+    for text, count in ((both + value, 2), (value, 1)):
+        live = host(GREETED + text + 'say("end")', "attention")
+        found = live.of_arguments(given, shapes, F32, parameters={}, further={"lse": (2,)})
+        assert [array.tolist() for array in found] == [[[4], [8]], [1, 2]][:count]
+
+
 def test_a_finding_ends_up_in_the_report(host):
     live = host(GREETED + "os.abort()")
     (item, *_) = plan([live.subject], CASE_SUITES, ["float32"])
