@@ -1,7 +1,7 @@
 """Losses whose logits are products: of a hidden state with weights, of a query with keys."""
 
 from ..definition import Parameter, define
-from ..proofs.facts import PermutationInvariant, Range, ShiftInvariant
+from ..proofs.facts import GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
 from ..proofs.facts_of_arguments import At, Limit, ReducesTo
 from ..signature import Label, Matrix, Vector
 from .attention import SOFTCAP, capped
@@ -47,10 +47,70 @@ def linear_cross_entropy(hidden, weight, label, xp, softcap=0.0):
 
 @linear_cross_entropy.form("log-sum-exp")
 def _(hidden, weight, label, xp, softcap=0.0):
+    return _by_log_sum_exp(capped(xp.dot(weight, hidden), softcap, xp), label, xp)
+
+
+def _by_log_sum_exp(z, label, xp):
     """With the logarithm of the whole sum, which is stored for the gradient."""
-    z = capped(xp.dot(weight, hidden), softcap, xp)
     m = xp.max(z)
     return m + xp.log(xp.sum(xp.exp(z - m))) - z[label]
+
+
+@define(
+    family="losses",
+    source=(
+        "Wijmans et al. 2024, arXiv 2411.09009, eq. (4), of an output layer with a bias: "
+        "Goodfellow, Bengio, Courville 2016, Deep Learning, eq. (6.28); softcap: Gemma Team 2024, "
+        "arXiv 2408.00118, section 2"
+    ),
+    arguments={
+        "hidden": Vector("d"),
+        "weight": Matrix("K", "d", shared=True),
+        "bias": Vector("K", shared=True),
+        "label": Label("K"),
+    },
+    parameters={"softcap": SOFTCAP},
+    facts=(
+        Range(lower=0),
+        PermutationInvariant("K"),
+        At(ShiftInvariant("bias"), softcap=0),
+        At(GradientSumsTo(0, "bias"), softcap=0),
+        At(
+            ReducesTo(
+                "linear_cross_entropy",
+                lambda xp, hidden, weight, bias, label: {
+                    "hidden": hidden,
+                    "weight": weight,
+                    "label": label,
+                },
+                "hidden, weight, label",
+            ),
+            bias=0,
+        ),
+    ),
+)
+def linear_cross_entropy_with_bias(hidden, weight, bias, label, xp, softcap=0.0):
+    """Cross-entropy log sum_k e^z_k - z_label of the logits z = weight hidden + bias.
+
+    The logits, the bias among them, are capped, where softcap is not 0, as softcap tanh(z /
+    softcap).
+    """
+    d = xp.shifted(capped(xp.dot(weight, hidden) + bias, softcap, xp))
+    return xp.log(xp.sum(xp.exp(d))) - d[label]
+
+
+@linear_cross_entropy_with_bias.form("log-sum-exp")
+def _(hidden, weight, bias, label, xp, softcap=0.0):
+    return _by_log_sum_exp(capped(xp.dot(weight, hidden) + bias, softcap, xp), label, xp)
+
+
+@linear_cross_entropy_with_bias.form("bias first")
+def _(hidden, weight, bias, label, xp, softcap=0.0):
+    """The bias is what sums begin with: a product more, with 1."""
+    columns = xp.concatenate([xp.expand_dims(bias, 0), weight.T])
+    z = xp.dot(columns.T, xp.concatenate([xp.stack([xp.number(1)]), hidden]))
+    d = xp.shifted(capped(z, softcap, xp))
+    return xp.log(xp.sum(xp.exp(d))) - d[label]
 
 
 @define(

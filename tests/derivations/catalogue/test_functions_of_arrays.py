@@ -121,6 +121,12 @@ def ignored_softcap(hidden, weight, label, xp, softcap=0.0):
     return lookup("linear_cross_entropy").formula(hidden, weight, label, xp)
 
 
+def bias_after_the_softcap(hidden, weight, bias, label, xp, softcap=0.0):
+    z, cap = xp.dot(weight, hidden), xp.number(softcap)
+    z = cap * xp.tanh(z / cap) if softcap else z
+    return xp.logsumexp(z + bias) - (z + bias)[label]
+
+
 def sink_with_a_value(q, k, v, mask, sink, xp, scale=None, softcap=0.0):
     return lookup("attention").formula(q, k, v, mask, xp, scale, softcap)
 
@@ -206,6 +212,7 @@ def unlicensed_shift(z, xp):
         ("kl_divergence", without_the_square_of_the_temperature),
         ("kl_divergence", reversed_divergence),
         ("linear_cross_entropy", ignored_softcap),
+        ("linear_cross_entropy_with_bias", bias_after_the_softcap),
         ("sparsemax", unlicensed_shift),
         ("sink_attention", sink_with_a_value),
         ("swiglu", gate_on_the_other),

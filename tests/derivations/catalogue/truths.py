@@ -49,6 +49,11 @@ def linear_cross_entropy(hidden, weight, label, softcap=0.0):
     return [-MP.log(softmax(cap(products(weight, hidden), softcap))[label])]
 
 
+def linear_cross_entropy_with_bias(hidden, weight, bias, label, softcap=0.0):
+    z = [p + b for p, b in zip(products(weight, hidden), bias, strict=True)]
+    return [-MP.log(softmax(cap(z, softcap))[label])]
+
+
 def sparsemax(z):
     """By bisection: the total of the positive parts falls as the threshold grows."""
     low, high = min(z) - 1, max(z)
@@ -185,6 +190,10 @@ CASES = {
     ],
     "kl_divergence": [((X, Y), {}), ((X, Y), {"temperature": 4.0})],
     "linear_cross_entropy": [((X, MATRIX, 1), {}), ((X, MATRIX, 2), {"softcap": 0.5})],
+    "linear_cross_entropy_with_bias": [
+        ((X, MATRIX, Y[:3], 1), {}),
+        ((X, MATRIX, W[:3], 2), {"softcap": 0.5}),
+    ],
     "sparsemax": [((X,), {}), ((W,), {}), (((0.5, 0.5, -3.0, 0.25),), {}), (((7.0,),), {})],
     "sink_attention": [
         ((X, MATRIX, VALUES, (True, True, True), 0.5), {}),
@@ -212,6 +221,7 @@ TRUTHS = {
         sink_attention,
         kl_divergence,
         linear_cross_entropy,
+        linear_cross_entropy_with_bias,
         sparsemax,
         swiglu,
         gumbel_softmax,

@@ -34,6 +34,12 @@ VALUES = {
     "info_nce": {"query": X, "keys": MATRIX, "label": 2},
     "kl_divergence": {"student": X, "teacher": Y},
     "linear_cross_entropy": {"hidden": X, "weight": MATRIX, "label": 2},
+    "linear_cross_entropy_with_bias": {
+        "hidden": X,
+        "weight": MATRIX,
+        "bias": [*Y, 0.25],
+        "label": 2,
+    },
     "js_divergence": {"student": X, "teacher": Y},
     "dpo": {
         "chosen": -3.0,
@@ -74,6 +80,7 @@ PARAMETERS = [
     ("kl_divergence", {"temperature": 4.0}),
     ("linear_cross_entropy", {}),
     ("linear_cross_entropy", {"softcap": 2.0}),
+    ("linear_cross_entropy_with_bias", {"softcap": 2.0}),
     ("js_divergence", {}),
     ("dpo", {}),
     ("dpo", {"beta": 8.0}),

@@ -98,7 +98,19 @@ def linear_cross_entropy(
     hidden: Array, weight: Array, label: NDArray[np.int64], softcap: float = 0.0
 ) -> Array:
     """log sum_k e^z_k - z_label of the logits z = weight hidden."""
-    z = _capped(np.sum(hidden[:, None, :] * weight, axis=-1), softcap)
+    return _loss_of_logits(np.sum(hidden[:, None, :] * weight, axis=-1), label, softcap)
+
+
+@subject("linear_cross_entropy_with_bias", contract=ONE_BY_ONE)
+def linear_cross_entropy_with_bias(
+    hidden: Array, weight: Array, bias: Array, label: NDArray[np.int64], softcap: float = 0.0
+) -> Array:
+    """log sum_k e^z_k - z_label of the logits z = weight hidden + bias."""
+    return _loss_of_logits(np.sum(hidden[:, None, :] * weight, axis=-1) + bias, label, softcap)
+
+
+def _loss_of_logits(z: Array, label: NDArray[np.int64], softcap: float) -> Array:
+    z = _capped(z, softcap)
     d = z - np.max(z, axis=-1, keepdims=True)
     return np.log(np.sum(np.exp(d), axis=-1)) - d[np.arange(len(d)), label]
 

@@ -130,6 +130,26 @@ def linear_cross_entropy(
     return functional.cross_entropy(z, label, reduction="none")
 
 
+@eager(
+    "linear_cross_entropy_with_bias",
+    """\
+z = torch.nn.functional.linear(hidden, weight, bias)
+z = torch.tanh(z / softcap) * softcap if softcap else z
+torch.nn.functional.cross_entropy(z, label, reduction="none")""",
+    contract=replace(STORED, flush_to_zero="yes"),
+)
+def linear_cross_entropy_with_bias(
+    hidden: Tensor, weight: Tensor, bias: Tensor, label: Tensor, softcap: float = 0.0
+) -> Tensor:
+    """``functional.linear`` with a bias, and ``functional.cross_entropy`` without reduction."""
+    import torch
+    from torch.nn import functional
+
+    z = functional.linear(hidden, weight, bias)
+    z = torch.tanh(z / softcap) * softcap if softcap else z
+    return functional.cross_entropy(z, label, reduction="none")
+
+
 @eager("sink_attention", contract=replace(STORED, masked_nan="spreads"))
 def sink_attention(
     q: Tensor,

@@ -185,6 +185,18 @@ def base_ignored(x, position, base=10000.0):
     return right.rope(x, position)
 
 
+def bias_behind_the_softcap(hidden, weight, bias, label, softcap=0.0):
+    z = np.sum(hidden[:, None, :] * weight, axis=-1)
+    cap = z.dtype.type(softcap)
+    z = (cap * np.tanh(z / cap) if softcap else z) + bias
+    d = z - np.max(z, axis=-1, keepdims=True)
+    return np.log(np.sum(np.exp(d), axis=-1)) - d[np.arange(len(d)), label]
+
+
+def bias_left_out(hidden, weight, bias, label, softcap=0.0):
+    return right.linear_cross_entropy(hidden, weight, label, softcap)
+
+
 def logarithm_of_the_rounded_sum(x):
     return np.log(1 + x)
 
@@ -214,6 +226,8 @@ MISTAKES = [
     ("attention", masked_by_a_small_weight, "poison", "q: normal"),
     ("layer_norm", divided_by_n_less_1, "accuracy", "x: normal"),
     ("linear_cross_entropy", label_of_the_case_before, "accuracy", "hidden: normal"),
+    ("linear_cross_entropy_with_bias", bias_behind_the_softcap, "accuracy", "softcap=2"),
+    ("linear_cross_entropy_with_bias", bias_left_out, "liveness", "bias"),
     ("js_divergence", half_of_one_divergence, "accuracy", "student: normal"),
     ("dpo", logarithm_of_a_sigmoid, "accuracy", "beta=8"),
     ("ppo_loss", always_clipped, "accuracy", "logp: normal"),
