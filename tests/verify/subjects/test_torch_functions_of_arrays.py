@@ -115,8 +115,10 @@ def results(name, dtype, *cases):
     return call(subject, lookup(name), format_of(dtype), CaseBatch("given", cases))
 
 
-@pytest.mark.parametrize("dtype", FORMATS)
-@pytest.mark.parametrize(("name", "parameters"), PARAMETERS)
+@pytest.mark.parametrize(
+    ("name", "parameters", "dtype"),
+    [(*asked, dtype) for asked in PARAMETERS for dtype in SUBJECTS[asked[0]].dtypes],
+)
 def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(name, parameters, dtype):
     definition, fmt = lookup(name), format_of(dtype)
     first = next(iter(VALUES[name]))

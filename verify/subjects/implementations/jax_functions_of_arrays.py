@@ -110,20 +110,19 @@ def linear_cross_entropy(hidden: Array, weight: Array, label: Array, softcap: fl
 
 
 # (In 16 bits its logarithm of 0, -1e5, is no number of the format.)
-@of_optax(
-    "ctc_loss",
-    """\
-no_padding = [jax.numpy.zeros(shape) for shape in (logits.shape[:2], labels.shape)]
-optax.losses.ctc_loss(logits, no_padding[0], labels, no_padding[1])""",
-    dtypes=("float32", "float64"),
-)
+@of_optax("ctc_loss", dtypes=("float32", "float64"))
 def ctc_loss(logits: Array, labels: Array) -> Array:
-    """``optax.losses.ctc_loss`` without padding, whose logarithm of 0 is -1e5."""
-    zeros = jax_with_float64().numpy.zeros
+    """``optax.losses.ctc_loss`` without padding, whose logarithm of 0 is -1e5.
+
+    It makes arrays of the widest format that JAX has: for numbers of 32 bits that is theirs.
+    """
+    jax = jax_with_float64()
     import optax
 
-    steps, count = zeros(logits.shape[:2]), zeros(labels.shape)
-    return optax.losses.ctc_loss(logits, steps, labels, count)
+    with jax.enable_x64(logits.dtype == "float64"):
+        zeros, labels = jax.numpy.zeros, labels.astype("int32")
+        steps, count = (zeros(n, logits.dtype) for n in (logits.shape[:2], labels.shape))
+        return optax.losses.ctc_loss(logits, steps, labels, count)
 
 
 @of_optax("info_nce")
