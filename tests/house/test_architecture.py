@@ -168,7 +168,12 @@ def test_every_imported_library_is_declared():
             return names(extras["bench"])
         return {"pytest"} if path.stem == "pytest_plugin" else set()
 
-    distributions = {"flint": "python_flint", "sklearn": "scikit_learn", "cupy": "cupy_cuda12x"}
+    distributions = {
+        "MNN": "mnn",
+        "flint": "python_flint",
+        "sklearn": "scikit_learn",
+        "cupy": "cupy_cuda12x",
+    }
     ours = {*FLOORS, "softproof", ""}
     for floor in FLOORS:
         for path in modules(floor):
