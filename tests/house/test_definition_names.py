@@ -26,7 +26,6 @@ OF_NAMES = (
     "verify/subjects/implementations",
     "verify/bench/problems.py",  # what is timed
     "verify/bench/peers.py",  # and what other libraries call it
-    "verify/bench/litert.py",
 )
 
 

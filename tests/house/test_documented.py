@@ -66,7 +66,12 @@ BY_A_TABLE = {
 # Implementations of definitions, wrapped or wrong on purpose, are called by subjects alone:
 # `subjects.subject.Subject` says with what, and the docstring of the module which keywords there
 # are besides.  Each says in a line what it is, or what is wrong with it.
-IMPLEMENTATIONS = ("verify/power/broken*.py", "verify/subjects/implementations/*.py")
+IMPLEMENTATIONS = (
+    "verify/power/broken*.py",
+    "verify/subjects/implementations/*.py",
+    "verify/subjects/implementations/engines/*.py",
+    "verify/subjects/triton_kernels.py",
+)
 FEWEST_WORDS = 4  # of a first sentence
 
 Documented = ast.FunctionDef | ast.ClassDef

@@ -76,7 +76,7 @@ def fenced(language):
 
 
 # What of the blocks without a prompt is run, by the tests below.
-RUN_BELOW = ("assert_conforms(my_softmax", "radius_clip(", "@define")
+RUN_BELOW = ("assert_conforms(my_softmax", "radius_clip(", "@define", "report(")
 
 
 def test_every_block_is_run_by_a_test_of_this_file():

@@ -228,14 +228,15 @@ def _onnx_runtime(problem: Problem, threads: int) -> Candidate:
 
 def _litert(problem: Problem, threads: int) -> Candidate:
     """LiteRT, whose softmax is XNNPACK's; it has its own memory, which it reuses."""
-    from .litert import OPERATORS, interpreter
+    from ..subjects.implementations.engines.litert_forms import interpreter
 
-    if problem.operation not in OPERATORS:
+    options: dict[str, dict[str, Any]] = {"softmax": {"beta": 1.0}, "log_softmax": {}}
+    if problem.operation not in options:
         raise Unsupported(f"no {problem.operation}")
     if problem.x.dtype != np.float32:
         raise Unsupported(f"no {problem.x.dtype.name}")
-    rows, classes = problem.x.shape
-    made = interpreter(problem.operation, (rows, classes), threads)
+    operation = problem.operation
+    made = interpreter(operation, problem.x.shape, threads, **options[operation])
     made.set_tensor(made.get_input_details()[0]["index"], problem.x)
     result = made.tensor(made.get_output_details()[0]["index"])
 

@@ -127,11 +127,11 @@ def radius_clip_kernel(r: float = 1.0) -> Verdict:
 )
 def masks_in_litert() -> Verdict:
     """A row with three masks, where LiteRT is installed."""
-    from ..bench.litert import interpreter
+    from ..subjects.implementations.engines.litert_forms import interpreter
 
     row = np.array([[0.0, 1.0, 2.0, -1e30, -1e30, -1e30]], np.float32)
     try:
-        model = interpreter("softmax", (1, row.shape[1]), 1)
+        model = interpreter("softmax", row.shape, 1, beta=1.0)
     except ImportError:
         return not_checkable("LiteRT is not installed: pip install 'softproof[bench]'")
     model.set_tensor(model.get_input_details()[0]["index"], row)

@@ -4,11 +4,11 @@
     def softplus_naive(x):
         return np.log(1 + np.exp(x))
 
-in any module of ``implementations/``; those modules are found by themselves.  Listing them must not
-import a framework, which takes seconds and may change how the processor computes: a wrapper imports
-its framework inside the function.  ``load_framework``, a function without arguments that such a
-module may have, imports all that its wrappers need; ``call.load`` calls it, so that a framework
-that is missing or broken is said before the first call.
+in any module of ``implementations/``, or of a folder in it: those modules are found by themselves.
+Listing them must not import a framework, which takes seconds and may change how the processor
+computes: a wrapper imports its framework inside the function.  ``load_framework``, a function
+without arguments that such a module may have, imports all that its wrappers need; ``call.load``
+calls it, so that a framework that is missing or broken is said before the first call.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def on_device(subject: Subject, device: str) -> Subject:
 
 # --- ids and modules ---
 
-_IMPLEMENTATIONS = f"{__package__}.implementations"
+_FOLDERS = tuple(f"{__package__}.{name}" for name in ("implementations", "implementations.engines"))
 _PLACES = {"textbook": "softproof.verify"}  # ids are public names and stay where they once were
 
 
@@ -137,7 +137,7 @@ def public_module(module: str) -> str:
     'mine.softmax'
     """
     folder, _, name = module.rpartition(".")
-    return f"{_PLACES.get(name, __package__)}.{name}" if folder == _IMPLEMENTATIONS else module
+    return f"{_PLACES.get(name, __package__)}.{name}" if folder in _FOLDERS else module
 
 
 def module_of(public: str) -> str:
@@ -160,5 +160,5 @@ def module_of(public: str) -> str:
     >>> module_of("mine.softmax")
     'mine.softmax'
     """
-    module = f"{_IMPLEMENTATIONS}.{public.rpartition('.')[2]}"
-    return module if public_module(module) == public and find_spec(module) else public
+    modules = (f"{folder}.{public.rpartition('.')[2]}" for folder in _FOLDERS)
+    return next((m for m in modules if public_module(m) == public and find_spec(m)), public)

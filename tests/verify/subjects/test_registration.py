@@ -19,8 +19,9 @@ from softproof.verify.subjects.registration import module_of, public_module, sub
 from softproof.verify.subjects.subject import SubjectError
 
 WRAPPERS = [
-    f"{implementations.__name__}.{module.name}"
-    for module in pkgutil.iter_modules(implementations.__path__)
+    module.name
+    for module in pkgutil.walk_packages(implementations.__path__, f"{implementations.__name__}.")
+    if not module.ispkg
 ]
 
 

@@ -27,7 +27,7 @@ from .library_functions import LIBRARY_FUNCTIONS
 
 def _all() -> tuple[Subject, ...]:
     """Kernels, wrappers and functions of libraries, by definition in the order of the catalogue."""
-    for module in pkgutil.iter_modules(implementations.__path__, f"{implementations.__name__}."):
+    for module in pkgutil.walk_packages(implementations.__path__, f"{implementations.__name__}."):
         importlib.import_module(module.name)
     ours = (
         Subject(f"{kernels.__name__}:{k.name}", k.definition, promising(k.promised), tuple(k.ulps))
