@@ -47,8 +47,8 @@ def differentiated(
     by = _BY[library]
 
     def numbers(*given: Any, **keywords: Any) -> tuple[Any, ...]:
-        results = function(*given, **keywords)
-        results = results if isinstance(results, tuple) else (results,)
+        found = function(*given, **keywords)
+        results: tuple[Any, ...] = found if isinstance(found, tuple) else (found,)
         return results[choices : choices + count]
 
     def products(*given: Any, **keywords: Any) -> tuple[Any, ...]:

@@ -356,12 +356,13 @@ def _reductions(asked: Asked) -> Iterator[Case]:
     with_ignored = asked.batch("reduction", [*rows, ROWS[1]], [0, 1, 2, 3, IGNORED])
     with_weights = asked.batch("reduction", rows, [0, 2, 3, 4])
     weights = np.array(WEIGHTS).astype(asked.fmt.dtype)
+    others: list[tuple[Batch, dict[str, Any]]] = [
+        (with_ignored, {"ignore_index": IGNORED}),
+        (with_weights, {"class_weights": weights}),
+    ]
     for reduction in ("sum", "mean"):
         yield _reduced(asked, plain, {"reduction": reduction})
-        for batch, further in (
-            (with_ignored, {"ignore_index": IGNORED}),
-            (with_weights, {"class_weights": weights}),
-        ):
+        for batch, further in others:
             with contextlib.suppress(NotApplicable):
                 yield _reduced(asked, batch, {"reduction": reduction, **further})
 

@@ -119,6 +119,11 @@ def one_case_of_many(x, gain, eps=1e-6):
     return np.where(first, result, 0 * result) if x.strides[0] == 0 else result
 
 
+def keys_of_its_own_for_each_head(q, k, v, mask, scale=None, softcap=0.0):
+    """Grouped heads have the keys of their group in common, in one place of memory."""
+    return right.attention(q, as_if_contiguous(k) if k.size else k, v, mask, scale, softcap)
+
+
 def scales_in_place_where_it_may(x, gain, eps=1e-6):
     if x.flags.writeable and not x.flags.aligned:
         x *= 2
@@ -148,6 +153,12 @@ MISTAKES = [
     ("rms_norm", rounds_addresses_down, "misaligned", "x in layout misaligned: value"),
     ("rms_norm", offsets_of_32_bits, "far", "x in layout far: value"),
     ("rms_norm", one_case_of_many, "broadcast", "x in layout broadcast: value"),
+    (
+        "attention",
+        keys_of_its_own_for_each_head,
+        "broadcast",
+        "k in layout broadcast: value beyond its error bound",
+    ),
     (
         "rms_norm",
         scales_in_place_where_it_may,
