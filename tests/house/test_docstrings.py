@@ -35,11 +35,15 @@ LIBRARIES = {
     "onnx": "onnxruntime",
     "sklearn": "sklearn",
     "entmax": "entmax",
+    "openvino": "openvino",
+    "litert": "ai_edge_litert",
+    "mnn": "MNN",
+    "triton": "triton",
 }
 
 
 def needs_a_framework(name):
-    return name.endswith("_forms") or ".frameworks." in name
+    return name.endswith(("_forms", ".triton_kernels")) or ".frameworks." in name
 
 
 @pytest.mark.parametrize("name", MODULES)

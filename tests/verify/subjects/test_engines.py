@@ -18,6 +18,7 @@ from softproof.verify.cases.truth import truth_once
 from softproof.verify.subjects.built_in import BUILT_IN
 from softproof.verify.subjects.implementations import engines
 from softproof.verify.subjects.isolation.in_process import InProcess
+from softproof.verify.subjects.isolation.worker_pool import Workers
 from softproof.verify.subjects.registration import module_of
 from softproof.verify.subjects.subject import NotApplicable, Subject
 from softproof.verify.suites.of_cases.accuracy import call
@@ -80,8 +81,11 @@ def demand_the_function(live, definition, dtype):
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.id.rpartition(".")[2])
 def test_each_case_of_a_batch_gives_the_function_to_half_of_the_digits(subject):
     live = installed(subject)
-    for dtype in subject.dtypes:
-        demand_the_function(live, lookup(subject.definition), dtype)
+    with Workers() as workers:
+        if "triton" in subject.requires:  # it is told to interpret before it is imported
+            live = workers.connect(subject)
+        for dtype in subject.dtypes:
+            demand_the_function(live, lookup(subject.definition), dtype)
 
 
 def by_the_hyperbolic_tangent(x):

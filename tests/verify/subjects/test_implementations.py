@@ -197,6 +197,7 @@ PLAIN = {
     "torch": ("softmax", "log_softmax", "logsumexp", "sigmoid", "softplus"),
     "jax": ("softmax", "log_softmax", "logsumexp", "sigmoid", "softplus"),
     "onnx": ("softmax", "log_softmax", "logsumexp", "sigmoid", "softplus"),
+    "sklearn": ("softmax", "softplus"),
 }
 ARRAYS = {"torch": "torch", "jax": "jax", "onnx": "numpy", "sklearn": "numpy"}
 MODULES = {
@@ -385,6 +386,8 @@ def test_onnx_and_scikit_learn_refuse_what_they_would_copy_or_reject():
     sklearn_forms = importlib.import_module(f"{FORMS}.implementations.sklearn_forms")
     with pytest.raises(NotApplicable, match="at least two classes"):
         sklearn_forms.cross_entropy(np.ones((2, 1)), np.zeros(2, np.int64))
+    with pytest.raises(NotApplicable, match="a matrix"):
+        sklearn_forms.softmax(np.ones(3))
 
 
 def test_torch_form_does_not_change_or_track_its_input():

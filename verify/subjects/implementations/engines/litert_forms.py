@@ -27,7 +27,7 @@ MOST_SHAPES = 64  # whose interpreters are kept
 
 operator = functools.partial(
     subject,
-    contract=replace(IN_LANES, flush_to_zero="yes"),
+    contract=replace(IN_LANES, flush_to_zero="yes", empty="error"),
     dtypes=("float32",),
     requires=("ai-edge-litert", "flatbuffers"),
 )

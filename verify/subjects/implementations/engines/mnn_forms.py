@@ -34,7 +34,11 @@ def load_framework() -> None:
         import MNN.expr  # noqa: F401
 
 
-@expression("softmax", _calling("softmax", ", -1"), contract=replace(IN_LANES, all_masked="zero"))
+@expression(
+    "softmax",
+    _calling("softmax", ", -1"),
+    contract=replace(IN_LANES, all_masked="zero", empty="error"),
+)
 def softmax(x: Array, axis: int = -1) -> Array:
     """Call ``MNN.expr.softmax`` along an axis."""
     return run("softmax", x, axis)

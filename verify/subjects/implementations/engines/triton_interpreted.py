@@ -20,6 +20,7 @@ interpreted = functools.partial(
     arrays="torch",
     dtypes=("float16", "float32"),
     requires=("triton", "torch"),
+    slow="it is interpreted, row by row",
 )
 
 
