@@ -62,7 +62,8 @@ class Arithmetic:
       proven to be different, and the values where not even clusters are told apart.  ValueError
       for symbols.
     * ``hull`` of two numbers is one that encloses both; None in a system of single numbers.
-    * ``level`` is the number near its argument that ``shifted`` subtracts.
+    * ``level`` is an exact number near its argument, of which ``shifted`` subtracts the largest;
+      None in a system of single numbers.
 
     Outside of their domains, and at NaN, functions are NaN.
 
@@ -104,7 +105,7 @@ class Arithmetic:
     solve: Binary
     singular: Callable[[Any], tuple[Any, Any]]
     pi_number: Callable[[], Number]
-    level: Unary = lambda x: x
+    level: Unary | None = None
     hull: Binary | None = None
     dtype: np.dtype[Any] = OBJECT
     symbolic: bool = False
@@ -302,9 +303,17 @@ class Arithmetic:
         softmax.  (So over balls an exact number near the maximum is subtracted, which leaves the
         radii as they are, and symbols are left as they are: z - max z is not what these give.)
         """
-        if self.symbolic:
-            return z
-        return z - self.expand_dims(elementwise(self.level)(self.max(z, axis=-1)), -1)
+        return z if self.symbolic else z - self.expand_dims(self._near_largest(z), -1)
+
+    def _near_largest(self, z: Any) -> Any:
+        """The largest along the last axis; over balls, that of their middles, an exact number.
+
+        What does not depend on a shift may be shifted by any number, so balls need no maximum of
+        their own, which would enclose every entry that may be the largest.
+        """
+        if self.level is None or not np.shape(z)[-1]:
+            return self.max(z, axis=-1)
+        return np.max(elementwise(self.level)(z), axis=-1)
 
     def weighted_mean(self, scores: Any, v: Any) -> Any:
         """sum_j softmax(scores)_j v_j, for n scores and v of shape (n,) or (n, m)."""
@@ -325,7 +334,7 @@ class Arithmetic:
         """
         if self.symbolic:
             return self.log(self.sum(self.exp(z), axis=-1))
-        top = elementwise(self.level)(self.max(z, axis=-1))
+        top = self._near_largest(z)
         return top + self.log(self.sum(self.exp(z - self.expand_dims(top, -1)), axis=-1))
 
 

@@ -548,6 +548,21 @@ def test_a_shift_leaves_the_radii_of_balls_as_they_are():
     ]
 
 
+def test_logsumexp_of_balls_encloses_that_of_all_numbers_in_them_whichever_is_the_largest():
+    """Three that overlap and one far below, in two rows; no wider than the scores are."""
+    middles, radii = (1.0, 1.5, 1.25, -40.0), (0.5, 0.25, 1.0, 2.0)
+    z = [flint.arb(m, r) for m, r in zip(middles, radii, strict=True)]
+    rows = balls().logsumexp(np.array([z, z[::-1]], dtype=object))
+    for signs in itertools.product((-1, 0, 1), repeat=4):
+        moved = [MP.mpf(m) + s * r for m, s, r in zip(middles, signs, radii, strict=True)]
+        exact = MP.log(sum(MP.exp(v) for v in moved))
+        for ball in rows:
+            assert float(ball.lower()) < exact + MP.mpf(2) ** -50
+            assert float(ball.upper()) > exact - MP.mpf(2) ** -50
+    widest = max(radii)
+    assert all(float(ball.rad()) < 2 * widest for ball in rows)
+
+
 def test_softmax_of_balls_encloses_that_of_all_numbers_in_them():
     z = np.array([flint.arb(m, 0.125) for m in Z], dtype=object)
     p = balls().softmax(z)
