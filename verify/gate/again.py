@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cases.case import CaseBatch
-from ..inputs.families import Batch
 from ..runs.asked import Asked
 from ..runs.execute import judged
 from ..runs.reproduce import B
@@ -84,7 +82,7 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
     first = [asked.call(asked.subject, asked.fmt, batch) for batch in drawn]
     used = _in_used_memory(asked)
     for batch, before in zip(reversed(drawn), reversed(first), strict=True):
-        for neighbours in (_turned(batch), batch):
+        for neighbours in (asked.turned(batch), batch):
             now = asked.call(used.subject, asked.fmt, neighbours)
             violation = None
             if neighbours is not batch or not _same_bits(before, now):
@@ -100,14 +98,6 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
 def _in_used_memory(asked: Asked[B]) -> Asked[B]:
     """The item, with the subject that is called in used memory."""
     return type(asked)(asked.item, InUsedMemory(asked.subject))
-
-
-def _turned(batch: B) -> B:
-    """The rows or cases of a batch in the opposite order: other neighbours, at other places."""
-    if isinstance(batch, CaseBatch):
-        return replace(batch, cases=batch.cases[::-1])
-    assert isinstance(batch, Batch)
-    return batch.rows(np.arange(len(batch.logits))[::-1])
 
 
 def _same_bits(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> bool:

@@ -256,10 +256,11 @@ class _Asking:
             return self._written(0)
         until = time.monotonic() + seconds
         done = 0
+        drawn = next((item for item in self._items if item.suite == "accuracy"), None)
         for item in self._items:
             try:
                 to_its_end = self._ask(item, until)
-                if to_its_end and not done:
+                if to_its_end and item is drawn:
                     self._ask_again(item)
             except GivenUp:
                 break
@@ -287,6 +288,10 @@ class _Asking:
             part = execute_until(held, self._connect, until, SHRINKING)
             if not part.result.failures:
                 self._total = self._total.merge(part.result)
+                # Where it is asked what it does with special values, who dies has none to show.
+                if (death := self._connect(self._held).last_death) is not None:
+                    self._suite, self._failure = item.suite, not_judged(str(death), death.kind)
+                    self._verdict = WRONG
                 return part.complete
             (failure,) = part.result.failures
             if self._failure is None or not part.admitted_by:
@@ -343,7 +348,7 @@ class _Asking:
     def _written(self, done: int) -> Judgement:
         """The judgement, after so many items were asked to their end."""
         subject, total = self._subject, self._total
-        fits = ()
+        fits: tuple[str, ...] = ()
         if self._verdict == IMPRECISE:
             fits = tuple(self._held.contract.settings_from(subject.contract))
         return Judgement(
@@ -380,13 +385,15 @@ class _Asking:
         return hints(self._subject, self._connect, self._suite, fmt, failure, batch)
 
 
-def not_judged(word: str) -> Failure:
-    """The failure of a candidate of which nothing could be judged.
+def not_judged(word: str, kind: str = "not judged") -> Failure:
+    """The failure of a candidate in a call of which no row or case is shown.
 
     Parameters
     ----------
     word
         Why.
+    kind
+        Its sort, as that of a ``SubjectFault``.
 
     Returns
     -------
@@ -395,7 +402,7 @@ def not_judged(word: str) -> Failure:
     """
     return Failure(
         family=PREFLIGHT,
-        kind="not judged",
+        kind=kind,
         message=word,
         detail="",
         logits=(),

@@ -7,7 +7,32 @@ from collections.abc import Iterable
 from ..cases.draw import WITH
 from ..runs.results import Item
 
-FIRST: tuple[tuple[str, str], ...] = ()
+# What is drawn, can be made smaller and shown by a script; then what suites ask by themselves.
+FIRST: tuple[tuple[str, str], ...] = (
+    ("accuracy", "subnormal_results"),
+    ("overflow", "extremes"),
+    ("overflow", "far_reals"),
+    ("gradient", "wide"),
+    ("gradient", "tiny"),
+    ("liveness", "argument"),
+    ("poison", "normal"),
+    ("overflow", "mask_positions"),
+    ("accuracy", "wide"),
+    ("gradient", "masks"),
+    ("overflow", "masks"),
+    ("accuracy", "offset"),
+    ("accuracy", "one kept"),
+    ("accuracy", "tall"),
+    ("invariance", "bit_patterns"),
+    ("accuracy", "lengths"),
+    ("accuracy", "drawn_lengths"),
+    ("parameters", ""),
+    ("layouts", ""),
+    ("regressions", ""),
+    ("regressions", "record"),
+    ("special-values", ""),
+    ("accuracy", "pair"),
+)
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:
@@ -39,7 +64,8 @@ def kind_of(item: Item) -> tuple[str, str]:
     -------
     tuple of str
         Its suite, and its family: of rows the name; of cases the hazard alone, "parameter" where
-        it is a value of one, "pair" where two take part, and "argument" of liveness.
+        it is a value of one, "pair" where two take part; "argument" of liveness, and "record" of
+        the bugs on record that are cases.
 
     Examples
     --------
@@ -52,6 +78,8 @@ def kind_of(item: Item) -> tuple[str, str]:
     family = item.family
     if item.suite == "liveness":
         family = "argument"
+    elif item.suite == "regressions" and family:
+        family = "record"
     elif WITH in family:
         family = "pair"
     elif ": " in family:
