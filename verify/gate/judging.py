@@ -28,7 +28,7 @@ from ..runs.plan import PREFLIGHT, plan
 from ..runs.reproduce import Shown
 from ..runs.results import Failure, Item, Result
 from ..subjects.built_in import registered
-from ..subjects.contract import Contract
+from ..subjects.contract import WIDENING, Contract
 from ..subjects.isolation.forked import Zygote
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.isolation.worker_pool import Workers
@@ -48,6 +48,7 @@ LATER_CALL = 10.0  # seconds that any other call may take
 SHRINKING = 1.0  # seconds in which what fails is made smaller
 AGAIN = "asked again"  # the family of what is found so
 NOT_DETERMINISTIC = "not deterministic"
+RECORDS = "regressions"  # bugs on record, which none of the usual class of arithmetic has
 
 
 def judge(
@@ -218,6 +219,12 @@ def judged(
     return replace(found, seconds=time.monotonic() - began)
 
 
+def _is_usual(contract: Contract) -> bool:
+    """Whether the class of arithmetic is the one that nobody has to declare."""
+    usual = Contract()
+    return all(getattr(contract, axis) == getattr(usual, axis) for axis in WIDENING)
+
+
 def _call_of(subject: Subject) -> str:
     """The call of a user's function of rows without softproof; "" where that cannot be told."""
     module, _, attribute = subject.id.partition(":")
@@ -242,7 +249,8 @@ class _Asking:
         self._connect = connect
         self._dtype, self._seed = dtype, seed
         suites = [name for name, suite in SUITES.items() if suite.budget == "quick"]
-        self._items = in_order(plan([subject], suites, [dtype], seed=seed))
+        self._left = in_order(plan([subject], suites, [dtype], seed=seed))
+        self._asked = 0  # of them to their end
         self._total = Result(subject.definition, subject.id, "", dtype)
         self._verdict = RIGHT
         self._suite = ""
@@ -253,11 +261,12 @@ class _Asking:
         """Ask until something is wrong, or until so many seconds after the first answer."""
         if (word := self._inapplicable()) is not None:
             self._verdict, self._failure = REFUSED, not_judged(word)
-            return self._written(0)
+            return self._written()
         until = time.monotonic() + seconds
-        done = 0
-        drawn = next((item for item in self._items if item.suite == "accuracy"), None)
-        for item in self._items:
+        drawn = next((item for item in self._left if item.suite == "accuracy"), None)
+        for item in [*self._left]:
+            if item.suite == RECORDS and not _is_usual(self._held.contract):
+                continue
             try:
                 to_its_end = self._ask(item, until)
                 if to_its_end and item is drawn:
@@ -266,15 +275,16 @@ class _Asking:
                 break
             if not to_its_end or self._verdict in (WRONG, REFUSED):
                 break
-            done += 1
+            self._left.remove(item)
+            self._asked += 1
         if not self._total.checks and self._verdict == RIGHT:
             word = f"nothing could be judged in {seconds:g} s"
             self._verdict, self._failure = REFUSED, not_judged(word)
-        return self._written(done)
+        return self._written()
 
     def _inapplicable(self) -> str | None:
         """Why the candidate cannot be asked in this format at all; None where it can."""
-        asked = asked_of(self._items[0], self._connect(self._subject))
+        asked = asked_of(self._left[0], self._connect(self._subject))
         try:
             preflight(type(asked), asked.subject, asked.fmt)
         except NotApplicable as word:
@@ -345,8 +355,8 @@ class _Asking:
             command += f" --device {subject.device}"
         return command
 
-    def _written(self, done: int) -> Judgement:
-        """The judgement, after so many items were asked to their end."""
+    def _written(self) -> Judgement:
+        """The judgement, from what was found so far."""
         subject, total = self._subject, self._total
         fits: tuple[str, ...] = ()
         if self._verdict == IMPRECISE:
@@ -363,8 +373,8 @@ class _Asking:
             checks=total.checks,
             worst=total.worst,
             undecided=total.undecided,
-            asked=done,
-            not_reached=tuple(f"{i.suite} {i.family}".rstrip() for i in self._items[done:]),
+            asked=self._asked,
+            not_reached=tuple(f"{i.suite} {i.family}".rstrip() for i in self._left),
             observed=total.observed,
             suite=self._suite,
             failure=self._failure,

@@ -9,7 +9,7 @@ import softproof.verify
 from jsonschema import Draft202012Validator
 from softproof.verify.gate import IMPRECISE, REFUSED, RIGHT, WRONG, judge
 from softproof.verify.gate.judgement import schema
-from softproof.verify.gate.order import FIRST, in_order, kind_of
+from softproof.verify.gate.order import FIRST, LEFT_OUT, in_order, kind_of
 from softproof.verify.gate.told import told
 from softproof.verify.reports.strict_json import json_text
 from softproof.verify.runs.plan import plan
@@ -133,7 +133,7 @@ def test_seeds_are_drawn_anew_from_64_bits():
 def test_what_was_not_asked_in_the_time_is_said():
     found = judged("slow", seconds=0.3)
     assert found.verdict == RIGHT
-    planned = plan_of("softmax")
+    planned = in_order(plan_of("softmax"))
     assert found.asked + len(found.not_reached) == len(planned)
     assert found.not_reached
     assert found.not_reached[0] in "\n".join(told(found))
@@ -149,7 +149,9 @@ def test_all_is_asked_whatever_comes_first(definition):
     items = plan_of(definition)
     ordered = in_order(items)
     assert ordered != items
-    assert sorted(map(repr, ordered)) == sorted(map(repr, items))
+    asked = [item for item in items if kind_of(item) != LEFT_OUT]
+    assert sorted(map(repr, ordered)) == sorted(map(repr, asked))
+    assert len(asked) > 0.8 * len(items)
 
 
 def test_what_comes_first_is_there():
