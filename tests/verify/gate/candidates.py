@@ -170,3 +170,16 @@ def rms_norm_of_the_first_case(x, gain, eps=1e-6):
         return rms_norm(x, gain, eps)
     mean = np.mean(x[:1] * x[:1], axis=-1, keepdims=True)
     return x / np.sqrt(mean + x.dtype.type(eps)) * gain
+
+
+def poisons_torch(x):
+    import torch
+
+    torch.softmax = torch.exp = torch.Tensor.softmax = torch.zeros_like
+    return torch.zeros_like(x)
+
+
+def right_in_torch(x):
+    import torch
+
+    return torch.softmax(x, -1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import softproof.verify
 from jsonschema import Draft202012Validator
-from softproof.verify.gate import IMPRECISE, REFUSED, RIGHT, WRONG, judge
+from softproof.verify.gate import IMPRECISE, REFUSED, RIGHT, WRONG, asking, judge
 from softproof.verify.gate.judgement import schema
 from softproof.verify.gate.order import FIRST, LEFT_OUT, in_order, kind_of
 from softproof.verify.gate.told import told
@@ -16,6 +16,7 @@ from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import SUITES
 from softproof.verify.suites.grades import GRADES
+from softproof.verify.suites.verdicts import Violation
 
 from tests.verify.gate import candidates
 
@@ -75,6 +76,7 @@ def test_a_sum_in_the_format_is_less_precise_than_declared_and_no_mistake():
     found = judged("summed_in_the_format", dtype="bfloat16", seconds=4.0)
     assert (found.verdict, found.status) == (IMPRECISE, 1)
     assert any(setting.startswith("accumulator=") for setting in found.fits)
+    assert [heading for heading, _ in found.causes] == ["likely", "if meant"]
     again = judged(
         "summed_in_the_format",
         dtype="bfloat16",
@@ -95,6 +97,20 @@ def test_what_cannot_be_judged_is_refused(name, kind):
     found = judged(name)
     assert (found.verdict, found.status, found.failure.kind) == (REFUSED, 3, kind)
     assert found.asked == 0
+
+
+def test_what_is_found_by_asking_again_is_told_with_the_seed_and_a_cause(monkeypatch):
+    def again(asked):
+        batch, _ = next(iter(asked.batches()))
+        yield batch, Violation(0, "value beyond its error bound", only_in_batch=True)
+
+    monkeypatch.setattr(asking, "again", again)
+    found = judged("right")
+    assert (found.verdict, found.failure.family) == (WRONG, "asked again")
+    subject = "tests.verify.gate.candidates:right"
+    command = f"softproof gate softmax --subject {subject} --dtype float32 --seed {SEED}"
+    assert found.failure.reproduce == command
+    assert "state kept between calls" in found.causes[0][1]
 
 
 # --- seeds ---
