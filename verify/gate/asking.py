@@ -18,7 +18,7 @@ import numpy as np
 
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import ARRAY_FORMATS
-from ..inputs.families import Batch
+from ..inputs.families import REPEATING, Batch
 from ..reports.hints import hints, hints_of_case
 from ..runs.asked import Asked
 from ..runs.execute import Connect, GivenUp, asked_of, execute_until, preflight
@@ -85,7 +85,8 @@ class Asking:
             self._verdict, self._failure = REFUSED, not_judged(word)
             return self._written()
         until = time.monotonic() + seconds
-        drawn = next((item for item in self._left if item.suite == "accuracy"), None)
+        several = (item for item in self._left if item.suite == "accuracy")
+        drawn = next((item for item in several if item.family not in REPEATING), None)
         for item in [*self._left]:
             if item.suite == RECORDS and not _is_usual(self._held.contract):
                 continue

@@ -133,8 +133,8 @@ def test_a_seed_replays_exactly_and_another_one_asks_something_else():
     count = min(map(len, (one, same, other)))
     assert count > 20
     assert one[:count] == same[:count]
-    # What is asked first of all, and what is asked to observe a choice, is always the same.
-    assert len(set(one[:count]) & set(other[:count])) < len(set(one[:count])) / 2
+    # (What suites ask by themselves, and what is asked to observe a choice, is always the same.)
+    assert len(set(one[:count]) - set(other)) > 10
 
 
 def test_seeds_are_drawn_anew_from_64_bits():
