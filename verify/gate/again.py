@@ -79,8 +79,7 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
     NotApplicable
         If it cannot be asked in memory that was used, as a program cannot.
     """
-    batches = (batch for batch, _ in asked.batches() if asked.size(batch)[1] <= MOST_NUMBERS)
-    drawn = [*itertools.islice(batches, MOST_BATCHES)]
+    drawn = [*itertools.islice(_small(asked), MOST_BATCHES)]
     first = [asked.call(asked.subject, asked.fmt, batch) for batch in drawn]
     used = _in_used_memory(asked)
     for batch, before in zip(reversed(drawn), reversed(first), strict=True):
@@ -95,6 +94,13 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
             elif neighbours is batch and not _same_bits(before, now):
                 violation = Violation(0, NOT_THE_SAME, kind="not deterministic")
             yield neighbours, violation
+
+
+def _small(asked: Asked[B]) -> Iterator[B]:
+    """The batches of an item that are not of too many numbers."""
+    for batch, _ in asked.batches():
+        if asked.size(batch)[1] <= MOST_NUMBERS:
+            yield batch
 
 
 def _in_used_memory(asked: Asked[B]) -> Asked[B]:
