@@ -8,7 +8,6 @@ same numbers in other places, in the same memory (``subjects.call.USED``).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -79,7 +78,7 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
     NotApplicable
         If it cannot be asked in memory that was used, as a program cannot.
     """
-    drawn = [*itertools.islice(_small(asked), MOST_BATCHES)]
+    drawn = _small(asked)
     first = [asked.call(asked.subject, asked.fmt, batch) for batch in drawn]
     used = _in_used_memory(asked)
     for batch, before in zip(reversed(drawn), reversed(first), strict=True):
@@ -96,11 +95,15 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
             yield neighbours, violation
 
 
-def _small(asked: Asked[B]) -> Iterator[B]:
-    """The batches of an item that are not of too many numbers."""
+def _small(asked: Asked[B]) -> list[B]:
+    """The first batches of an item that are not of too many numbers."""
+    found: list[B] = []
     for batch, _ in asked.batches():
         if asked.size(batch)[1] <= MOST_NUMBERS:
-            yield batch
+            found.append(batch)
+        if len(found) == MOST_BATCHES:
+            break
+    return found
 
 
 def _in_used_memory(asked: Asked[B]) -> Asked[B]:
