@@ -127,6 +127,7 @@ GUIDE = {
         f"notebooks/pages/{name}.md": f"guide/{name}.html"
         for name in (
             "verifying",
+            "gate",
             "found_anew",
             "functions_of_arrays",
             "step_radii",

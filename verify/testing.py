@@ -186,7 +186,7 @@ class Conformance:
 
     def _check(self, fn: Function | str, surroundings: Surroundings) -> None:
         __tracebackhide__ = True
-        subject = self._subject(fn)
+        subject = self.subject(fn)
         report = Report(self.seed, self.budget, [subject])
         items = plan([subject], self.chosen_suites, self.dtypes, budget=self.budget, seed=self.seed)
         with _hosts(subject, fn, surroundings) as connect:
@@ -199,7 +199,24 @@ class Conformance:
                 raise AssertionError(message)
         self._demand_checks(subject, report)
 
-    def _subject(self, fn: Function | str) -> Subject:
+    def subject(self, fn: Function | str) -> Subject:
+        """The subject that is asked, as it is declared.
+
+        Parameters
+        ----------
+        fn
+            As ``assert_conforms`` takes it.
+
+        Returns
+        -------
+        Subject
+            One, for these formats and arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no function and no name of one, or of several.
+        """
         if isinstance(fn, str):
             try:
                 found = select(fn, [lookup(self.definition)])

@@ -29,6 +29,7 @@ ROOMS = (
     "verify/cases",
     "verify/claims",
     "verify/cli",
+    "verify/gate",
     "verify/inputs",
     "verify/oracle",
     "verify/plots",

@@ -1,6 +1,7 @@
-"""The command line: ``softproof verify | compare | derive | claims | radius | plot | ...``.
+"""The command line: ``softproof verify | gate | compare | derive | claims | radius | plot | ...``.
 
-Exit status: 0 all passed, 1 failures found, 2 usage, 3 an error of softproof itself.
+Exit status: 0 all passed, 1 failures found, 2 usage, 3 an error of softproof itself (of ``gate``:
+refused, and 4 that error).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from .bench import bench_app
+from .gate import gate_app
 from .plot import plot_app
 from .power import power_app
 from .theory import theory_app
@@ -26,6 +28,7 @@ app = typer.Typer(
     help="Prove softmax code right: verify kernels, derive gradients, bound steps, plot errors.",
 )
 app.add_typer(verify_app)
+app.add_typer(gate_app)
 app.add_typer(verified_app)
 app.add_typer(power_app)
 app.add_typer(theory_app)

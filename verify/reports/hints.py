@@ -7,7 +7,7 @@ thing changed, and where it then passes, that thing is likely the cause.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,6 +91,11 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
         "other than the largest",
     ),
     (
+        lambda f: ", where " in f.failure.message and f.failure.message.endswith(" acts"),
+        "it is ignored, or used otherwise than in the definition: see its formula by "
+        "`softproof derive`",
+    ),
+    (
         lambda f: (
             f.definition.right_class_bound is not None
             and "gradient beyond" in f.failure.message
@@ -163,6 +168,33 @@ def hints(
     if failure.observed is not None and not failure.detail and classes in TAILS:
         causes.append(TAIL.format(classes))
     return [("likely", cause) for cause in causes[:1]]
+
+
+def hints_of_case(
+    definition: Definition, failure: Failure, admitted_by: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """What to fix, or to declare, so that a case does not fail, as far as it tells that by itself.
+
+    Parameters
+    ----------
+    definition
+        What was to be computed.
+    failure
+        The case; also a row, or a call that failed.
+    admitted_by
+        The settings of a contract that would admit it.
+
+    Returns
+    -------
+    list of tuple
+        Pairs (heading, sentence), as ``hints`` gives them.
+    """
+    if admitted_by:
+        meant = dict(setting.split("=") for setting in admitted_by)
+        likely = [("likely", words) for name, words in BY_SETTING.items() if name in meant]
+        return [*likely[:1], ("if meant", f"declare contract={json.dumps(meant)}")]
+    finding = Finding(definition, failure, Batch(failure.family, np.empty((1, 0)), None))
+    return [("likely", cause) for holds, cause in BY_CASE if holds(finding)][:1]
 
 
 Passes = Callable[[Subject, Batch], bool]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,23 @@ DEADLY = {death.kind for death in ProcessDied.__subclasses__()}
 MOST_TRIALS = {"crashed": 30, "memory": 5, "hung": 0}
 
 
+class OutOfTime(Exception):
+    """The time is up, and more of an item was to be asked."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What was found of the first batches of an item.
+
+    ``complete``: whether these are all.  ``admitted_by``: the settings of a contract that would
+    admit the failure, if there is one.
+    """
+
+    result: Result
+    complete: bool
+    admitted_by: tuple[str, ...] = ()
+
+
 class GivenUp(Exception):
     """An item that was not run: its subject is not called any more."""
 
@@ -62,12 +81,49 @@ def execute(item: Item, connect: Connect = InProcess) -> Result:
     GivenUp
         If a run does not call the subject any more.
     """
+    with our_own():
+        return _found(_asked_anew(item, connect)).result
+
+
+def execute_until(
+    item: Item, connect: Connect, until: float, longest_shrinking: float
+) -> Beginning:
+    """Run an item until its first batch that fails, or until a time.
+
+    Of several violations in a batch it is one that no other settings of the contract admit.
+
+    Parameters
+    ----------
+    item
+        The item.
+    connect
+        What makes a subject callable.
+    until
+        The time, by ``time.monotonic``, from which on no further batch is asked, but for the first.
+    longest_shrinking
+        For how many seconds what fails is made smaller, at most.
+
+    Returns
+    -------
+    Beginning
+        What was found.
+
+    Raises
+    ------
+    GivenUp
+        If the subject is not called any more.
+    """
+    with our_own():
+        return _found(_asked_anew(item, connect), until, longest_shrinking)
+
+
+def _asked_anew(item: Item, connect: Connect) -> Asked[Any]:
+    """An item with its subject, of which nothing is observed yet."""
     subject = connect(item.subject)
     if subject.given_up is not None:
         raise GivenUp(str(subject.given_up))
     subject.settle({})  # forget what was observed in another format
-    with our_own():
-        return _result(asked_of(item, subject))
+    return asked_of(item, subject)
 
 
 def asked_of(item: Item, subject: LiveSubject) -> Asked[Any]:
@@ -99,24 +155,37 @@ def asked_of(item: Item, subject: LiveSubject) -> Asked[Any]:
     return OnCases(item, subject)
 
 
-def _result(asked: Asked[B]) -> Result:
-    """The result of an item whose subject is connected."""
-    item = asked.item
+def _found(
+    asked: Asked[B], until: float = math.inf, longest_shrinking: float = math.inf
+) -> Beginning:
+    """What is found of an item whose subject is connected; without end, in all of its batches."""
+    item, in_a_hurry = asked.item, until < math.inf
     result = Result(asked.definition.name, item.subject.id, item.suite, item.dtype)
     observed: Mapping[str, str] = {}
     worst: tuple[B, Violation] | None = None
-    most_telling = (-1, 0.0)
-    for batch, verdict in verdicts(asked):
-        result = result.merge(_of_verdict(asked, result, batch, verdict))
-        observed = last_of([observed, verdict.observed])
-        for violation in verdict.violations:
-            telling = (asked.plainness(batch, violation.row), violation.severity)
-            if worst is None or telling > most_telling:
-                worst, most_telling = (batch, violation), telling
+    most_telling = (False, -1, 0.0)
+    complete = True
+    try:
+        for batch, verdict in verdicts(asked, until):
+            result = result.merge(_of_verdict(asked, result, batch, verdict))
+            observed = last_of([observed, verdict.observed])
+            for violation in verdict.violations:
+                certain = in_a_hurry and not violation.admitted_by
+                plainness = asked.plainness(batch, violation.row)
+                telling = (certain, plainness, violation.severity)
+                if worst is None or telling > most_telling:
+                    worst, most_telling = (batch, violation), telling
+            if worst is not None and in_a_hurry:
+                complete = False
+                break
+    except OutOfTime:
+        complete = False
     result = replace(result, observed=last_of([asked.subject.observed, observed]))
-    if worst is not None:
-        result = replace(result, failures=(asked.write_failure(_shown(asked, *worst)),))
-    return result
+    if worst is None:
+        return Beginning(result, complete)
+    shown = made_small(asked, *worst, until=time.monotonic() + longest_shrinking)
+    result = replace(result, failures=(asked.write_failure(shown),))
+    return Beginning(result, complete, shown.violation.admitted_by)
 
 
 def _of_verdict(asked: Asked[B], so_far: Result, batch: B, verdict: Verdict) -> Result:
@@ -136,19 +205,26 @@ def _of_verdict(asked: Asked[B], so_far: Result, batch: B, verdict: Verdict) -> 
     )
 
 
-def verdicts(asked: Asked[B]) -> Iterator[tuple[B, Verdict]]:
+def verdicts(asked: Asked[B], until: float = math.inf) -> Iterator[tuple[B, Verdict]]:
     """Yield the batches of an item with their verdicts.
 
     Parameters
     ----------
     asked
         The item with its subject.
+    until
+        The time, by ``time.monotonic``, from which on no further batch is asked, but for the first.
 
     Yields
     ------
     tuple
         A batch and its verdict. Where the subject is refused beforehand there is one batch; where
         it does not do the format, none.
+
+    Raises
+    ------
+    OutOfTime
+        If there is another batch at that time.
     """
     try:
         refusal = preflight(type(asked), asked.subject, asked.fmt)
@@ -160,7 +236,9 @@ def verdicts(asked: Asked[B]) -> Iterator[tuple[B, Verdict]]:
         return
     try:
         asked.subject.settle(observe(asked.subject, asked.fmt, asked.observes))
-        for batch, known in asked.batches():
+        for i, (batch, known) in enumerate(asked.batches()):
+            if i and time.monotonic() > until:
+                raise OutOfTime
             verdict = known or judged(asked, batch)
             yield batch, verdict
             if known is None and any(v.kind in DEADLY for v in verdict.violations):
@@ -295,8 +373,25 @@ def _same_numbers(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return np.array_equal(one.astype(np.float64), other.astype(np.float64), equal_nan=True)
 
 
-def _shown(asked: Asked[B], batch: B, violation: Violation) -> Shown[B]:
-    """Make what fails as small as it can be while the subject fails in the same way."""
+def made_small(asked: Asked[B], batch: B, violation: Violation, *, until: float) -> Shown[B]:
+    """Make what fails as small as it can be, until a time, while it fails in the same way.
+
+    Parameters
+    ----------
+    asked
+        The item with its subject.
+    batch
+        Some of its rows or cases.
+    violation
+        What was found in them.
+    until
+        The time, by ``time.monotonic``, from which on nothing smaller is tried.
+
+    Returns
+    -------
+    Shown
+        The row or case, and the violation there.
+    """
     one = asked.alone(batch, violation.row)
 
     def violations(candidate: B) -> list[Violation]:
@@ -312,7 +407,9 @@ def _shown(asked: Asked[B], batch: B, violation: Violation) -> Shown[B]:
     may_fail = repeats and asked.size(one)[1] > 0 and not violation.only_in_batch
     fails_alone = may_fail and (trials == 0 or bool(violations(one)))
     if fails_alone and not asked.item.has_one_given:
-        one = asked.shrunk(one, lambda candidate: bool(violations(candidate)), trials)
+        one = asked.shrunk(
+            one, lambda smaller: time.monotonic() < until and bool(violations(smaller)), trials
+        )
         violation = max(
             violations(one),
             key=lambda v: v.severity,

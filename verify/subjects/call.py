@@ -7,6 +7,7 @@ import functools
 import importlib
 import inspect
 import io
+import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from .arrays import to_native, to_numpy
 from .differentiate import differentiated
-from .layouts import lay_out
+from .layouts import in_used_memory, lay_out
 from .registration import module_of
 from .subject import (
     EnvironmentChanged,
@@ -35,6 +36,10 @@ from .surroundings import Surroundings
 Array = NDArray[Any]
 
 MOST_LARGER = 16  # than the logits: a result beyond is not looked at
+MOST_LEFT_BEHIND = 3  # arrays of one size that a function may allocate before its result
+USED = "used"
+"""The layout of a call where other calls have been: arrays lie where those of the call before lay,
+and memory that is free holds NaN."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ def call(
         The axis of the classes, which goes to the parameter ``axis`` or ``dim`` where the function
         has one; None for a function of single numbers.
     layout
-        The memory layout of the logits, one of ``layouts.LAYOUTS``.
+        The memory layout of the logits, one of ``layouts.LAYOUTS``, or USED.
     options
         Further arguments by name; arrays among them are converted, too.
     may_flush
@@ -211,11 +216,12 @@ def call(
             raise NotApplicable(f"it takes no {name}")
         is_array = isinstance(value, np.ndarray)
         keywords[name] = to_native(value, library, device) if is_array else value
-    laid_out = lay_out(logits, layout)
-    arguments = [to_native(laid_out, library, device)]
+    arguments = [to_native(_laid_out(logits, layout, 0), library, device)]
     if labels is not None:
-        labels = labels.copy()
+        labels = _laid_out(labels, USED, 1) if layout == USED else labels.copy()
         arguments.append(to_native(labels, library, device))
+    if layout == USED:
+        _leave_nan_behind(arguments)
     most = MOST_LARGER * max(logits.size, 1)
     return _results(loaded, arguments, keywords, most, may_flush=may_flush)
 
@@ -257,8 +263,8 @@ def call_with_arguments(
     out
         A buffer for the result, which goes to the keyword of that name.
     layouts
-        How each argument lies in memory, one of ``layouts.LAYOUTS``; as a copy of its own where
-        none are given.
+        How each argument lies in memory, one of ``layouts.LAYOUTS``, or USED; as a copy of its own
+        where none are given.
     cotangents
         How many of the last arguments are cotangents of the results; 0 for a plain call.
     choices
@@ -291,7 +297,7 @@ def call_with_arguments(
     if out is not None:
         keywords["out"] = to_native(out, library, device)
     copies = (
-        [lay_out(a, layout) for a, layout in zip(arguments, layouts, strict=True)]
+        [_laid_out(*given, i) for i, given in enumerate(zip(arguments, layouts, strict=True))]
         if layouts
         else [a.copy() for a in arguments]
     )
@@ -299,12 +305,31 @@ def call_with_arguments(
         int(a) if a.ndim == 0 and a.dtype.kind == "i" else to_native(a, library, device)
         for a in copies
     ]
+    if USED in layouts:
+        _leave_nan_behind(native)
     if cotangents and called is loaded:
         real = [i for i, a in enumerate(arguments[:-cotangents]) if a.dtype.kind not in "biu"]
         called = replace(
             loaded, function=differentiated(loaded.function, library, real, cotangents, choices)
         )
     return _results(called, native, keywords, most, may_flush=may_flush)
+
+
+def _laid_out(array: Array, layout: str, place: int) -> Array:
+    """A copy of an argument of a call, its number ``place``, in a layout."""
+    return in_used_memory(array, place) if layout == USED else lay_out(array, layout)
+
+
+def _leave_nan_behind(arguments: Sequence[Any]) -> None:
+    """Fill and free memory of the size of each argument, and of its rows, in its library.
+
+    What is allocated next is likely there: who does not write all of it returns NaN.
+    """
+    for argument in arguments:
+        if getattr(argument, "ndim", 0) and to_numpy(argument[:0]).dtype.kind not in "biu":
+            left = [argument * math.nan for _ in range(MOST_LEFT_BEHIND)]
+            rows = [each[..., 0] * math.nan for each in left if each.shape[-1]]
+            del left, rows
 
 
 def _results(

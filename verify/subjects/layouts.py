@@ -17,6 +17,7 @@ Array = NDArray[Any]
 ALIGNMENT = 64  # bytes: the widest vector, and a cache line
 # Linux then gives addresses without counting them as memory; the module has the name since 3.13.
 NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+LEAST_USED = 1 << 16  # bytes of memory that is used again
 FAR = 2**32  # elements: the last row of a far array starts beyond
 
 
@@ -74,6 +75,40 @@ def _in_buffer(array: Array, offset: int) -> Array:
 def contiguous(array: Array) -> Array:
     """Lay an array out in C order, aligned to vectors and cache lines."""
     return _in_buffer(array, 0)
+
+
+_used: dict[int, Array] = {}
+
+
+def in_used_memory(array: Array, place: int) -> Array:
+    """Lay an array out in C order where the array before it lay, at the same address.
+
+    Who keeps results by the address of their input, or reads what an input held before, is seen so.
+
+    Parameters
+    ----------
+    array
+        The array, of any shape.
+    place
+        Which memory: a number for each argument of a call.
+
+    Returns
+    -------
+    numpy.ndarray
+        An array with the same shape and numbers, until the next is laid out in its place.
+
+    Examples
+    --------
+    >>> addresses = [in_used_memory(np.ones(n), n // 4).ctypes.data for n in (2, 3, 4)]
+    >>> addresses[0] == addresses[1], addresses[1] == addresses[2]
+    (True, False)
+    """
+    least = array.nbytes + ALIGNMENT
+    if place not in _used or _used[place].size < least:
+        _used[place] = np.empty(max(least, LEAST_USED), dtype=np.uint8)
+    memory = _used[place]
+    start = -memory.ctypes.data % ALIGNMENT
+    return _filled(np.ndarray(array.shape, array.dtype, memory.data, start), array)
 
 
 def offset(array: Array) -> Array:

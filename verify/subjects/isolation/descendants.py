@@ -22,16 +22,19 @@ def marked_environment() -> tuple[dict[str, str], str]:
     return {**os.environ, MARK: mark}, mark
 
 
-def end_marked(mark: str) -> None:
+def end_marked(mark: str, spared: int | None = None) -> None:
     """Kill every process that carries a mark, other than this one.
 
     Parameters
     ----------
     mark
         The mark, as ``marked_environment`` returned it.
+    spared
+        The number of a process that carries it and goes on; None for none.
     """
     for _ in range(MOST_SWEEPS):
-        found = [process for process in psutil.process_iter() if _carries(process, mark)]
+        carrying = (process for process in psutil.process_iter() if _carries(process, mark))
+        found = [process for process in carrying if process.pid != spared]
         if not found:
             return
         for process in found:

@@ -6,6 +6,7 @@ In a process of its own a crash, a hang and runaway memory are findings like any
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import signal
@@ -17,9 +18,9 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import psutil
@@ -101,6 +102,11 @@ class LiveSubject(ABC):
     @property
     def given_up(self) -> ProcessDied | None:
         """Why the subject is not called any more; None where it is."""
+        return None
+
+    @property
+    def last_death(self) -> ProcessDied | None:
+        """How its process last ended in a call; None where it never did, or has none."""
         return None
 
     @abstractmethod
@@ -347,17 +353,80 @@ class Waiting:
         return now - self._busy
 
 
-class Process:
-    """A worker process; started at the first request, and again after a death."""
+class Running(Protocol):
+    """A process that runs, as ``subprocess.Popen`` is one."""
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+
+    def poll(self) -> int | None:
+        """The exit status of the process, negative for a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """The exit status of the process, when it has ended."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker that was started, and what ends all that it started itself."""
+
+    process: Running
+    end_descendants: Callable[[], None]
+
+
+Start = Callable[[int, int, IO[bytes]], Started]
+"""Starts a worker, of the descriptors of its connection and its lifeline, and of its stderr."""
+
+
+def spawn(connection: int, lifeline: int, stderr: IO[bytes]) -> Started:
+    """Start a worker as a new process of Python.
+
+    Parameters
+    ----------
+    connection, lifeline
+        Descriptors that it inherits: where requests come from, and what tells that we are gone.
+    stderr
+        The file for what it writes to stderr.
+
+    Returns
+    -------
+    Started
+        The worker.
+    """
+    environment, mark = marked_environment()
+    process = subprocess.Popen(
+        [sys.executable, "-m", WORKER, str(connection), str(lifeline)],
+        # While they wait, threads of OpenMP sleep, not spin: others need the cores.
+        env={"OMP_WAIT_POLICY": "PASSIVE", **environment},
+        pass_fds=[connection, lifeline],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C is for us, who then end it
+    )
+    return Started(process, functools.partial(end_marked, mark))
+
+
+class Process:
+    """A worker process; started at the first request, and again after a death.
+
+    ``start``: how.  ``first_call``: how many seconds its import, and the first call of a function,
+    may take.
+    """
+
+    def __init__(self, start: Start = spawn, first_call: float | None = None) -> None:
+        self._start_worker = start
+        self._first_call = first_call
+        self._started: Started | None = None
+        self._process: Running | None = None
         self._stderr: IO[bytes] | None = None
         self._has_loaded = False  # the one module whose functions it runs
         self._called: set[str] = set()
         self._resident: int | None = None  # bytes of memory when the function was loaded
         self._looked = 0.0
         self._deaths: defaultdict[str, Counter[type[ProcessDied]]] = defaultdict(Counter)
+        self.last_deaths: dict[str, ProcessDied] = {}  # by the id of the subject
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
@@ -374,7 +443,7 @@ class Process:
             if self._deaths[request["id"]][TimedOut]:
                 limit = min(limit, AFTER_A_HANG)
             elif first:
-                idle, limit = max(limit, LEAST_IDLE), max(limit, FIRST_CALL)
+                idle, limit = max(limit, LEAST_IDLE), max(limit, self._longest_first_call)
             kind, what = self._tell(request, limit, idle)
         except KeyboardInterrupt:
             self.close()
@@ -382,6 +451,7 @@ class Process:
         except (EOFError, ConnectionError, ProcessDied) as fault:
             death = fault if isinstance(fault, ProcessDied) else Crashed(self._exit_description())
             self._deaths[request["id"]][type(death)] += 1
+            self.last_deaths[request["id"]] = death
             self.close()
             raise death from None
         return kind, what
@@ -389,9 +459,13 @@ class Process:
     def _load(self, subject_id: str, limit: float) -> None:
         """Import the module of a subject; where that has hung before, it is not waited for long."""
         hung = self._deaths[subject_id][TimedOut] and not self._has_loaded
-        most = AFTER_A_HANG if hung else FIRST_CALL
+        most = AFTER_A_HANG if hung else self._longest_first_call
         self._tell({"id": subject_id}, most, max(limit, LEAST_IDLE))
         self._has_loaded = True
+
+    @property
+    def _longest_first_call(self) -> float:
+        return FIRST_CALL if self._first_call is None else self._first_call
 
     def given_up(self, subject_id: str) -> ProcessDied | None:
         """What to say in place of a further call; None where a subject may be called."""
@@ -428,17 +502,8 @@ class Process:
         # Nothing is ever written here: that it closes tells the worker that we are gone.
         for_worker, self._lifeline = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        environment, self._mark = marked_environment()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", WORKER, str(theirs.fileno()), str(for_worker)],
-            # While they wait, threads of OpenMP sleep, not spin: others need the cores.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **environment},
-            pass_fds=[theirs.fileno(), for_worker],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            start_new_session=True,  # Ctrl-C is for us, who then end it
-        )
+        self._started = self._start_worker(theirs.fileno(), for_worker, self._stderr)
+        self._process = self._started.process
         theirs.close()
         os.close(for_worker)
         self._connection.send(sys.path)
@@ -488,7 +553,8 @@ class Process:
             return
         self._kill()
         self._process.wait()
-        end_marked(self._mark)
+        assert self._started is not None
+        self._started.end_descendants()
         self._connection.close()
         os.close(self._lifeline)
         if self._stderr is not None:
@@ -577,6 +643,11 @@ class Worker(LiveSubject):
     def given_up(self) -> ProcessDied | None:
         """Too many deaths of the process in its calls."""
         return self._process.given_up(self.subject.id)
+
+    @property
+    def last_death(self) -> ProcessDied | None:
+        """How the process last ended in a call of the subject."""
+        return self._process.last_deaths.get(self.subject.id)
 
     def load(self) -> None:
         """Import the function in the worker."""

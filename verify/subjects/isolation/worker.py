@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from ..call import call, call_with_arguments, have_no_terminal, load
 from ..subject import NotApplicable, SubjectError, SubjectFault, SubjectRaised
@@ -43,20 +43,37 @@ def answer(request: dict[str, Any]) -> tuple[str, Any]:
         return "SubjectRaised", str(SubjectRaised.of(error))
 
 
-def _end_with_the_parent(lifeline: int) -> None:
+def end_with_the_parent(lifeline: int) -> None:
     """Have the kernel end this process when the other end of a pipe is closed.
 
     A thread that waits for it would wait on while a hanging call holds the interpreter.
+
+    Parameters
+    ----------
+    lifeline
+        The descriptor of this end.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
 
 
-def main() -> None:
-    """Serve until the other end of the pipe is closed."""
-    _end_with_the_parent(int(sys.argv[2]))
-    connection = Connection(int(sys.argv[1]))
+def serve(connection: Connection, lifeline: int) -> NoReturn:
+    """Answer requests until the other end of the connection is closed, and end this process.
+
+    Parameters
+    ----------
+    connection
+        Where requests come from; the first message is the path on which modules are found.
+    lifeline
+        The descriptor of a pipe: when its other end is closed, this process ends.
+
+    Returns
+    -------
+    NoReturn
+        Nothing: the process ends here.
+    """
+    end_with_the_parent(lifeline)
     sys.path[:] = connection.recv()
     have_no_terminal()
     distrust_caches()
@@ -74,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Connection(int(sys.argv[1])), int(sys.argv[2]))

@@ -6,18 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ..subject import NoSuchSubject, Subject, SubjectError, SubjectFault
-from .in_process import LiveSubject, Process, Worker
+from .in_process import LiveSubject, Process, Start, Worker, spawn
 from .program import Program
 
 
 class Workers:
     """A context manager that gives each subject a process to run in, and ends them all.
 
-    Functions of one module share a worker process; each program has its own.
+    Functions of one module share a worker process; each program has its own.  ``start`` and
+    ``first_call`` are those of ``Process``.
     """
 
-    def __init__(self) -> None:
-        self._processes: defaultdict[str, Process] = defaultdict(Process)
+    def __init__(self, start: Start = spawn, first_call: float | None = None) -> None:
+        self._processes: defaultdict[str, Process] = defaultdict(lambda: Process(start, first_call))
         self._live: list[LiveSubject] = []
 
     def connect(self, subject: Subject) -> LiveSubject:

@@ -1,0 +1,6 @@
+"""The gate: one verdict, in seconds, for a kernel that someone, or something, has just written."""
+
+from .judgement import IMPRECISE, REFUSED, RIGHT, WRONG, Judgement
+from .judging import judge
+
+__all__ = ["IMPRECISE", "REFUSED", "RIGHT", "WRONG", "Judgement", "judge"]
