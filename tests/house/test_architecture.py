@@ -27,8 +27,8 @@ ROOMS = {
     ),
     "verify": (
         "oracle inputs cases register subjects subjects/isolation subjects/implementations "
-        "subjects/built_in suites runs power studies reports plots bench testing pytest_plugin "
-        "claims cli __init__"
+        "subjects/built_in suites runs power audit studies reports plots bench testing "
+        "pytest_plugin claims cli __init__"
     ),
 }
 MOST_MODULES = 16  # in one folder
