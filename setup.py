@@ -25,5 +25,6 @@ setup(
     package_data={
         **{f"softproof.{floor}": ["py.typed"] for floor in FLOORS},
         "softproof.verify.data": ["*"],
+        "softproof.verify.data.audits": ["*"],
     },
 )

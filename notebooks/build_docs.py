@@ -130,6 +130,7 @@ GUIDE = {
             "gate",
             "found_anew",
             "functions_of_arrays",
+            "audit",
             "step_radii",
             "formulas_and_plots",
             "kernels",
@@ -341,6 +342,7 @@ checked kernels, safe step radii.
 |---|---|
 | to check a softmax, log-softmax, log-sum-exp or cross-entropy of yours | the [guide](guide.html), and lesson [Prove your own kernel](lessons/7_prove_your_own_kernel.html) |
 | to check any other function, of which you write the formula down | lesson [From a formula to a verdict](lessons/8_from_a_formula_to_a_verdict.html) |
+| to know what a test of yours cannot see | the [grade of a check](guide/audit.html), and lesson [What your test cannot see](lessons/9_what_your_test_cannot_see.html) |
 | to see which implementations are right, and where they fail | the [conformance table](conformance.html) |
 | to see which statements of the papers hold | the [table of claims](claims.html) |
 | to understand what goes wrong, and why | the [lessons](lessons.html), from [What breaks a softmax?](lessons/1_what_breaks_a_softmax.html) |

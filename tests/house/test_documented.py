@@ -25,6 +25,7 @@ ROOMS = (
     "derivations/running_error",
     "derivations/signature.py",
     "derivations/step_radius",
+    "verify/audit",
     "verify/bench",
     "verify/cases",
     "verify/claims",

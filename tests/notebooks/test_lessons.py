@@ -49,7 +49,7 @@ def links(notebook):
 
 
 def test_there_is_one_for_each_question():
-    assert [name[0] for name in LESSONS] == list("12345678")
+    assert [name[0] for name in LESSONS] == list("123456789")
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from .audit import audit_app
 from .bench import bench_app
 from .gate import gate_app
 from .plot import plot_app
@@ -31,6 +32,7 @@ app.add_typer(verify_app)
 app.add_typer(gate_app)
 app.add_typer(verified_app)
 app.add_typer(power_app)
+app.add_typer(audit_app)
 app.add_typer(theory_app)
 app.add_typer(plot_app, name="plot")
 app.add_typer(bench_app, name="bench")

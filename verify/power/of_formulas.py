@@ -37,6 +37,7 @@ from .outside_the_root import is_under_a_root, with_parameter_outside
 
 TILES = (8, 128)  # of a vector of a processor, and of a block of a device
 OFF_BY = 1e-3  # relative, as of probabilities that are not normalised again
+OFF_BY_IN_16_BITS = 1e-2  # which round by up to 0.4 %
 TOLD_APART = 1e-3  # of the largest result: what differs by less is no mistake of its kind
 PLAIN_SIZES = (5, 3, 4, 6)  # of axes, all different
 SIZE_OF_HAZARDS = 6
@@ -111,7 +112,7 @@ def _by(formula: Formula, fmt: Format) -> Compute:
 def _named(definition: Definition, fmt: Format) -> Iterator[Named]:
     """All mistakes of a definition in a format."""
     plain = _plain_call(definition)
-    yield from _of_results()
+    yield from _of_results(OFF_BY if fmt.precision >= BINARY32.precision else OFF_BY_IN_16_BITS)
     yield from _of_arguments(definition, plain)
     yield from _of_parameters(definition, plain)
     yield from _of_axes(definition, plain)
@@ -145,7 +146,7 @@ def _differ(some: Outputs, others: Outputs) -> bool:
 # --- the results ---
 
 
-def _of_results() -> Iterator[Named]:
+def _of_results(off_by: float) -> Iterator[Named]:
     yield "zeros", "Nothing is computed.", lambda call: [np.zeros_like(y) for y in right(call)]
     yield (
         "the mean",
@@ -153,9 +154,9 @@ def _of_results() -> Iterator[Named]:
         lambda call: [_means(y) for y in right(call)],
     )
     yield (
-        f"off by {100 * OFF_BY:g} %",
+        f"off by {100 * off_by:g} %",
         "All results are too small by a factor.",
-        lambda call: [_scaled(y) for y in right(call)],
+        lambda call: [_scaled(y, off_by) for y in right(call)],
     )
     yield (
         "result of the previous case",
@@ -181,8 +182,8 @@ def _means(y: Array) -> Array:
     return np.broadcast_to(mean, y.shape).copy()
 
 
-def _scaled(y: Array) -> Array:
-    return y if y.dtype.kind == "i" else y * (1 - OFF_BY)
+def _scaled(y: Array, off_by: float) -> Array:
+    return y if y.dtype.kind == "i" else y * (1 - off_by)
 
 
 def _last_zero(y: Array) -> Array:
