@@ -74,7 +74,7 @@ def choice_of(definition: Definition) -> tuple[str, Index | Indices]:
     """
     ((name, into),) = definition.signature.indices.items()
     axes = definition.signature.outputs[name]
-    return name, Indices(*axes, into) if axes else Index(into)
+    return name, Indices(axes[0], into) if axes else Index(into)
 
 
 def choice_in(definition: Definition, results: Any) -> Any:
@@ -109,7 +109,7 @@ def given_choice(definition: Definition) -> Definition:
     if not chooses(definition):
         return definition
     name, choice = choice_of(definition)
-    kind = Labels(*choice.axes, choice.into) if choice.axes else Label(choice.into)
+    kind = Labels(choice.axes[0], choice.into) if choice.axes else Label(choice.into)
     arguments = {**definition.signature.arguments, name: kind}
     numbers = definition.signature.real_outputs
 

@@ -38,7 +38,6 @@ from ...derivations import lookup
 from ...derivations.arithmetic.formats import FORMATS, Format
 from ...derivations.definition import REGISTRY, Definition
 from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Numbers
-from ..cases.case import axis_of_index
 from ..cases.hazards import ends
 from ..power.computed import Call
 from ..runs.conformance_file import Table
@@ -120,7 +119,7 @@ class Check:
         self, name: str, kind: Kind, shape: tuple[int, ...], sizes: Mapping[str, int], rng: Rng
     ) -> Array:
         if isinstance(kind, Label | Labels):
-            return rng.integers(sizes[axis_of_index(kind) or ""], size=shape)
+            return rng.integers(kind.lower, sizes[kind.into], size=shape)
         if isinstance(kind, Integer):
             most = sizes[kind.upper] if isinstance(kind.upper, str) else kind.upper
             return rng.integers(kind.lower, most, size=shape, endpoint=True)

@@ -14,8 +14,8 @@ import numpy as np
 from ...derivations.arithmetic.formats import BFLOAT16, BINARY32, FORMATS, Format
 from ...derivations.arithmetic.systems import ieee
 from ...derivations.definition import AS_PUBLISHED, Definition, Formula
-from ...derivations.signature import Integer, Kind, Mask, Matrix, Numbers, Vector
-from ..cases.case import CaseBatch, axis_of_index
+from ...derivations.signature import Integer, Kind, Label, Labels, Mask, Matrix, Numbers, Vector
+from ..cases.case import CaseBatch
 from ..cases.draw import CASES, draw_batch, families
 from ..subjects.contract import Contract
 from ..subjects.subject import Subject
@@ -330,7 +330,7 @@ def _cut(call: Call, axis: str, kept: int) -> Call:
         for k, its in enumerate(kind.axes):
             if its == axis:
                 values[name] = np.take(values[name], range(kept), axis=k + call.leading(name))
-        if axis_of_index(kind) == axis:
+        if isinstance(kind, Label | Labels) and kind.into == axis:
             values[name] = np.minimum(values[name], kept - 1)
     return replace(call, values=values)
 
