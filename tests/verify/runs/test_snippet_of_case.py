@@ -172,7 +172,7 @@ EXACT = {  # by hand, to some digits
 @pytest.mark.parametrize("name", CASES)
 def test_the_calls_that_pytorchs_subjects_state_compute_the_function(here, name):
     pytest.importorskip("torch")
-    subject = next(s for s in BUILT_IN if s.definition == name and s.arrays == "torch")
+    subject = next(s for s in BUILT_IN if s.definition == name and s.requires == ("torch",))
     values = {
         argument: np.array(value) if name_of_index(value) else np.float32(value)
         for argument, value in CASES[name].items()
