@@ -68,7 +68,7 @@ def _log_sum_over_paths(scores, labels, xp):
     for t in range(1, len(reached)):
         first, last = reached[t]
         # States that are come to from as many states are taken together.
-        alike = {}
+        alike: dict[tuple[int, ...], list[int]] = {}
         for s in range(first, last + 1):
             steps = tuple(k for k in range(2 + skips[s]) if before <= s - k <= end)
             alike.setdefault(steps, []).append(s)
