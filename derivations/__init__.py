@@ -11,6 +11,7 @@ from .definition import REGISTRY, Definition, Output, define, definitions_of_a_r
 from .proofs.prove import Proof, prove
 from .signature import (
     Count,
+    Index,
     Indices,
     Integer,
     Label,
@@ -27,6 +28,7 @@ __all__ = [
     "REGISTRY",
     "Count",
     "Definition",
+    "Index",
     "Indices",
     "Integer",
     "Label",

@@ -9,6 +9,9 @@ definition that chooses two ordinary ones are made:
   f is, and has a truth and thresholds as any definition has.
 * ``of_numbers``: the choice that the arithmetic takes, in their order among exact ties, and no
   indices in the result: what facts, plots and derivatives are about.
+
+A definition may give indices alone, as argmax does.  Then all that is exact of it are the scores
+that it chooses by: ``given_choice`` is the function of these, and there are no numbers.
 """
 
 from __future__ import annotations
@@ -17,8 +20,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .definition import Definition, Formula
-from .signature import Indices, Labels, Signature
+from .signature import Index, Indices, Label, Labels, Signature
+
+SCORES = "scores"  # the name of the output that they are
 
 _known: dict[Any, tuple[Definition, Definition]] = {}
 
@@ -29,14 +36,14 @@ class GivenChoice:
     ``asked`` has the scores that ``largest`` was asked of, in the arithmetic below.
 
     >>> from .arithmetic.systems import balls
-    >>> xp = GivenChoice(balls(), [1])
+    >>> xp = GivenChoice(balls(), 1)
     >>> xp.largest(xp.vector([5, 4]), 1), len(xp.asked)
-    ([1], 1)
+    (array([1]), 1)
     """
 
     def __init__(self, below: Any, chosen: Any) -> None:
         self.below = below
-        self.chosen = chosen
+        self.chosen = np.atleast_1d(chosen)  # of an ``Index`` it is a number
         self.asked: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -58,7 +65,7 @@ def chooses(definition: Definition) -> bool:
     return bool(definition.signature.indices)
 
 
-def choice_of(definition: Definition) -> tuple[str, Indices]:
+def choice_of(definition: Definition) -> tuple[str, Index | Indices]:
     """The name of the output that chooses, and what it is.
 
     >>> from .catalogue import lookup
@@ -66,8 +73,18 @@ def choice_of(definition: Definition) -> tuple[str, Indices]:
     ('indices', Indices(axis='k', into='K'))
     """
     ((name, into),) = definition.signature.indices.items()
-    (axis,) = definition.signature.outputs[name]
-    return name, Indices(axis, into)
+    axes = definition.signature.outputs[name]
+    return name, Indices(axes[0], into) if axes else Index(into)
+
+
+def choice_in(definition: Definition, results: Any) -> Any:
+    """The choice among the results of a formula, of which it is the first or the only one.
+
+    >>> from .catalogue import lookup
+    >>> choice_in(lookup("top_k_gate"), ([2, 1], [0.75, 0.25]))
+    [2, 1]
+    """
+    return results[0] if definition.signature.real_outputs else results
 
 
 def given_choice(definition: Definition) -> Definition:
@@ -82,7 +99,8 @@ def given_choice(definition: Definition) -> Definition:
     -------
     Definition
         Of the same name, with the indices as its last argument; not registered.  The same for the
-        same definition.  Its formulas raise ValueError unless they ask ``xp.largest`` once.
+        same definition.  Its formulas raise ValueError unless they ask ``xp.largest`` once.  Of one
+        that gives indices alone: the scores, whatever the indices are.
 
     >>> from .catalogue import lookup
     >>> list(given_choice(lookup("top_k_gate")).signature.arguments)
@@ -91,7 +109,9 @@ def given_choice(definition: Definition) -> Definition:
     if not chooses(definition):
         return definition
     name, choice = choice_of(definition)
-    arguments = {**definition.signature.arguments, name: Labels(choice.axis, choice.into)}
+    kind = Labels(choice.axes[0], choice.into) if choice.axes else Label(choice.into)
+    arguments = {**definition.signature.arguments, name: kind}
+    numbers = definition.signature.real_outputs
 
     def given(form: Formula) -> Formula:
         def formula(*values: Any, xp: Any = None, **parameters: Any) -> Any:
@@ -105,13 +125,12 @@ def given_choice(definition: Definition) -> Definition:
                     f"the formula of {definition.name} asks xp.largest {len(below.asked)} times; "
                     f"its {name} are what it gives, so ask it once"
                 )
-            return _numbers(results)
+            return _numbers(results) if numbers else below.asked[0]
 
         return formula
 
-    return _made(
-        definition, "given", Signature(arguments, definition.signature.real_outputs), given
-    )
+    outputs = numbers or {SCORES: (choice.into,)}
+    return _made(definition, "given", Signature(arguments, outputs), given)
 
 
 def of_numbers(definition: Definition) -> Definition:
@@ -127,6 +146,11 @@ def of_numbers(definition: Definition) -> Definition:
     Definition
         Of the same name and arguments; not registered.  The same for the same definition.
 
+    Raises
+    ------
+    ValueError
+        The definition gives indices alone.
+
     >>> from .catalogue import lookup
     >>> of_numbers(lookup("top_k_gate")).signature.outputs
     {'weights': ('k',)}
@@ -134,6 +158,11 @@ def of_numbers(definition: Definition) -> Definition:
     if not chooses(definition):
         return definition
     signature = definition.signature
+    if not signature.real_outputs:
+        raise ValueError(
+            f"{definition.name} gives indices alone, and no numbers that could have a slope or an "
+            "error; ask for those of another definition"
+        )
 
     def numbers(form: Formula) -> Formula:
         return lambda *values, **named: _numbers(form(*values, **named))

@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .signature import VALUE, Axes, Count, Indices, Kind, Label, Signature
+from .signature import VALUE, Axes, Count, Index, Indices, Kind, Label, Signature
 from .signature import Parameter as Parameter
 
 Formula = Callable[..., Any]
@@ -294,7 +294,7 @@ def define(
     family: str,
     source: str,
     arguments: Mapping[str, Kind],
-    output: Axes | Mapping[str, Axes | Indices] = (),
+    output: Axes | Index | Indices | Mapping[str, Axes | Index | Indices] = (),
     facts: tuple[Fact, ...] = (),
     parameters: Mapping[str, Parameter] | None = None,
     breakpoint_at_zero: bool = False,
@@ -316,8 +316,8 @@ def define(
         By name, in the order of the formula, each of a kind of ``signature``.
     output
         The axes of the result, such as () or ("n", "d"), or those of each result by name, where the
-        formula gives a tuple; ``Indices`` of a result that chooses, which stand before all real
-        ones.
+        formula gives a tuple; ``Index`` or ``Indices`` of a result that chooses, which stands
+        before all real ones, or alone.
     facts
         What holds of the function; proven, certified at points or refuted when it is asked for.
     parameters
@@ -340,7 +340,8 @@ def define(
     ------
     ValueError
         The name is taken, the formula has no docstring, its parameters are not the arguments,
-        ``xp`` and the parameters in this order, or the signature makes no sense.
+        ``xp`` and the parameters in this order, the signature makes no sense, or facts are declared
+        of what gives no numbers.
 
     >>> from softproof.derivations import Real, lookup
     >>> from softproof.derivations.definition import REGISTRY
@@ -364,6 +365,11 @@ def define(
             signature = Signature(_arguments(arguments), _outputs(output), counts)
         except ValueError as error:
             raise ValueError(f"definition {name!r}: {error}") from None
+        if facts and not signature.real_outputs:
+            raise ValueError(
+                f"definition {name!r} gives indices alone and declares {facts[0].text!r}; facts "
+                "are about numbers, so give it none"
+            )
         _demand_parameters(formula, signature, parameters or {}, name)
         REGISTRY[name] = Definition(
             name=name,
@@ -399,8 +405,10 @@ def _arguments(arguments: Any) -> Mapping[str, Kind]:
     return arguments
 
 
-def _outputs(output: Any) -> dict[str, Axes | Indices]:
+def _outputs(output: Any) -> dict[str, Axes | Index | Indices]:
     """The axes of the outputs, by name."""
+    if isinstance(output, Index | Indices):
+        return {VALUE: output}
     if isinstance(output, str):
         raise ValueError(f"the output is {output!r}; give a tuple of axes, as ({output!r},)")
     if not isinstance(output, Mapping | tuple | list):

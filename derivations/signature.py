@@ -196,6 +196,21 @@ class Count(Parameter):
 
 
 @dataclass(frozen=True)
+class Index:
+    """An output that chooses one entry: its index into an axis, as argmax gives it.
+
+    See ``Indices``; a formula returns ``xp.largest(scores, 1)[0]``.
+    """
+
+    into: str
+
+    @property
+    def axes(self) -> Axes:
+        """It has none, being one index."""
+        return ()
+
+
+@dataclass(frozen=True)
 class Indices:
     """An output that chooses: indices along one axis, all different, each into another axis.
 
@@ -205,6 +220,11 @@ class Indices:
 
     axis: str
     into: str
+
+    @property
+    def axes(self) -> Axes:
+        """The axis that the indices stand along."""
+        return (self.axis,)
 
 
 @dataclass(frozen=True)
@@ -231,12 +251,12 @@ class Signature:
     def __init__(
         self,
         arguments: Mapping[str, Kind],
-        outputs: Mapping[str, Axes | Indices] | None = None,
+        outputs: Mapping[str, Axes | Index | Indices] | None = None,
         counts: tuple[str, ...] = (),
     ) -> None:
         given = dict(outputs or {VALUE: ()})
-        axes = {n: (o.axis,) if isinstance(o, Indices) else o for n, o in given.items()}
-        into = {name: o.into for name, o in given.items() if isinstance(o, Indices)}
+        axes = {n: o.axes if isinstance(o, Index | Indices) else o for n, o in given.items()}
+        into = {name: o.into for name, o in given.items() if isinstance(o, Index | Indices)}
         object.__setattr__(self, "arguments", dict(arguments))
         object.__setattr__(self, "outputs", axes)
         object.__setattr__(self, "indices", into)
@@ -276,8 +296,6 @@ class Signature:
                 raise ValueError(f"output {name!r} indexes {self.indices[name]!r}; {known}")
         if [*self.indices] not in ([], [*self.outputs][:1]):
             raise ValueError("indices stand behind other outputs; give one, as the first output")
-        if not self.real_outputs:
-            raise ValueError("all outputs are indices; give the entries that they choose, too")
 
     @property
     def axes(self) -> Axes:
@@ -292,7 +310,10 @@ class Signature:
 
     @property
     def real_outputs(self) -> dict[str, Axes]:
-        """The outputs that are real numbers, which rounding errors, facts and slopes speak of."""
+        """The outputs that are real numbers, which rounding errors, facts and slopes speak of.
+
+        There is none where an index is all that is asked for, as of argmax.
+        """
         return {name: axes for name, axes in self.outputs.items() if name not in self.indices}
 
     @property
@@ -314,7 +335,7 @@ class Signature:
     def is_a_row(self) -> bool:
         """Whether it is of one real, or of a vector called logits, perhaps with a label into it.
 
-        Then the result is a real, or a vector along the axis of the logits.
+        Then the result is a real, or a vector along the axis of the logits, and no index.
 
         >>> Signature({"logits": Vector("K"), "label": Label("K")}).is_a_row
         True
@@ -322,6 +343,8 @@ class Signature:
         False
         """
         logits = self.arguments.get("logits")
+        if self.indices:
+            return False
         if not isinstance(logits, Vector):
             return self.is_one_real
         kinds, outputs = [*self.arguments.values()], [*self.outputs.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -27,13 +28,17 @@ def number(value: Any) -> sympy.Expr:
     Returns
     -------
     sympy.Expr
-        A rational number, or the expression.
+        A rational number, an infinity as SymPy has it, or the expression.
 
     Examples
     --------
     >>> number(0.375)
     3/8
+    >>> number(-math.inf)
+    -oo
     """
+    if isinstance(value, float | np.floating) and math.isinf(value):
+        return sympy.oo if value > 0 else -sympy.oo
     if isinstance(value, float | Fraction | np.floating):
         fraction = Fraction(float(value)) if not isinstance(value, Fraction) else value
         return sympy.Rational(fraction.numerator, fraction.denominator)

@@ -55,7 +55,9 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
     }
     described = ", ".join(f"{axis} = {sizes[axis]}" for axis in signature.axes)
     title = f"Definition for {described}" if described else "Definition"
-    if chooses(definition):
+    if not definition.signature.real_outputs:
+        title = f"Scores for {described}"
+    elif chooses(definition):
         title += " where the first are the largest"
     try:
         result = asked.formula(*values.values(), symbols(), **parameters)
@@ -67,9 +69,12 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
         for name, output in zip(signature.outputs, outputs, strict=True):
             equations += _entries(name if len(signature.outputs) > 1 else "f", output)
         zeros = [name for name, value in parameters.items() if value == 0]
-        note = f"{' = '.join(zeros)} = 0" if zeros else ""
-        yield Section(title, note, equations)
-        yield _gradient(asked, values, parameters, outputs)
+        notes = [f"{' = '.join(zeros)} = 0"] if zeros else []
+        if not definition.signature.real_outputs:
+            notes.append(f"{choice_of(definition)[0]}: where the largest stand; of equals any")
+        yield Section(title, "; ".join(notes), equations)
+        if definition.signature.real_outputs:
+            yield _gradient(asked, values, parameters, outputs)
     items = [(name, _kind_told(kind)) for name, kind in definition.signature.arguments.items()]
     yield Section("Arguments", items=items)
     if definition.facts:
@@ -85,7 +90,8 @@ def _sizes(definition: Definition) -> dict[str, int]:
     sizes = definition.long_enough(dict.fromkeys(definition.signature.axes, LENGTH), {})
     if chooses(definition):
         _, choice = choice_of(definition)
-        sizes[choice.into] = max(sizes[choice.into], counted.get(choice.axis, 0) + 1)
+        chosen = sum(counted.get(axis, 0) for axis in choice.axes)
+        sizes[choice.into] = max(sizes[choice.into], chosen + 1)
     return {**sizes, **counted}
 
 

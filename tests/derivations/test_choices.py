@@ -4,7 +4,7 @@ import flint
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations import Count, Indices, Vector, define, lookup, prove
+from softproof.derivations import Count, Index, Indices, Vector, define, lookup, prove
 from softproof.derivations.arithmetic.arithmetic import NoValue
 from softproof.derivations.arithmetic.formats import BINARY32
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
@@ -12,8 +12,10 @@ from softproof.derivations.arithmetic.tape import Tape
 from softproof.derivations.choices import chooses, given_choice, of_numbers
 from softproof.derivations.definition import REGISTRY
 from softproof.derivations.page import derive
+from softproof.derivations.proofs.facts import Range
 from softproof.derivations.running_error import Model, RunningErrorArithmetic
 from softproof.derivations.running_error.numbers import UndecidedComparison
+from softproof.derivations.signature import Signature
 
 GATE = lookup("top_k_gate")
 SYSTEMS = [balls(), big_floats(80), ieee(BINARY32), symbols(), Tape(big_floats(80))]
@@ -99,7 +101,7 @@ def declared(formula, output=None, parameters=None):
     ("output", "told"),
     [
         ({"values": ("k",), "places": Indices("k", into="K")}, "indices stand behind"),
-        ({"places": Indices("k", into="K")}, "all outputs are indices"),
+        ({"one": Index("K"), "other": Index("K")}, "indices stand behind"),
         ({"places": Indices("k", into="n"), "values": ("k",)}, "indexes 'n'"),
         ({"places": Indices("m", into="K"), "values": ("m",)}, "has the axis 'm'"),
     ],
@@ -162,3 +164,56 @@ def test_halves_need_an_even_number_of_entries():
     assert rope.long_enough({"d": 6}, {}) == {"d": 6}
     assert rope.misfit({"d": 5}, {}) == "d has 5 entries; their number has to be even"
     assert rope.misfit({"d": 6}, {}) == ""
+
+
+# --- indices alone ---
+
+
+def places(x, xp, k=1):
+    """The places of the largest squares."""
+    return xp.largest(x * x, k)
+
+
+def test_of_indices_alone_the_scores_are_what_is_exact():
+    definition = declared(places, {"places": Indices("k", into="K")})
+    given = given_choice(definition)
+    assert given.signature.outputs == {"scores": ("K",)}
+    xp = ieee(BINARY32)
+    scores = given.formula(xp.vector([1, -3, 2]), np.array([0]), xp)
+    assert scores.tolist() == [1, 9, 4]
+    with pytest.raises(ValueError, match="places gives indices alone"):
+        of_numbers(definition)
+
+
+def test_one_index_is_a_label_of_the_function_given_the_choice():
+    def largest_square(x, xp, k=1):
+        """The largest square, and where it is."""
+        chosen = xp.largest(x * x, 1)[0]
+        return chosen, x[chosen] * x[chosen]
+
+    definition = declared(largest_square, {"place": Index("K"), "square": ()})
+    given = given_choice(definition)
+    assert given.signature.arguments["place"].into == "K"
+    xp = ieee(BINARY32)
+    assert given.formula(xp.vector([1, -3, 2]), 2, xp) == 4
+    assert of_numbers(definition).formula(xp.vector([1, -3, 2]), xp) == 9
+
+
+def test_what_gives_an_index_is_no_definition_of_a_row():
+    assert Signature({"logits": Vector("K")}, {"value": ("K",)}).is_a_row
+    assert not Signature({"logits": Vector("K")}, {"value": Index("K")}).is_a_row
+
+
+def test_facts_of_indices_alone_are_refused():
+    try:
+        with pytest.raises(ValueError, match="'places' gives indices alone and declares"):
+            define(
+                family="tests",
+                source="this test",
+                arguments={"x": Vector("K")},
+                output=Indices("k", into="K"),
+                parameters={"k": Count(1, 1, 8)},
+                facts=(Range(lower=0),),
+            )(places)
+    finally:
+        REGISTRY.pop("places", None)

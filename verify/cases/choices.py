@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.arithmetic.formats import Format
 from ...derivations.arithmetic.systems import balls
-from ...derivations.choices import choice_of, chooses, given_choice
+from ...derivations.choices import choice_in, choice_of, chooses, given_choice
 from ...derivations.definition import Definition
 from ..oracle.rounding import OracleError, Truth
 from .case import Case, formula_call
@@ -23,6 +24,8 @@ def with_choice(
 ) -> tuple[Definition, Case]:
     """The function of the numbers given a choice, and the case with that choice.
 
+    Of a definition that gives indices alone: that of the scores.
+
     Parameters
     ----------
     definition
@@ -30,7 +33,7 @@ def with_choice(
     case
         One of its cases.
     indices
-        Which entries are chosen, of int64, in the shape of the choice.
+        Which entries are chosen, of int64, as many as the choice has.
 
     Returns
     -------
@@ -44,7 +47,15 @@ def with_choice(
     ({'weights': ('k',)}, array([2, 1]))
     """
     name, _ = choice_of(definition)
-    return given_choice(definition), case.with_values(**{name: indices})
+    shape = _shape_of_choice(definition, case)
+    return given_choice(definition), case.with_values(**{name: indices.reshape(shape)})
+
+
+def _shape_of_choice(definition: Definition, case: Case) -> tuple[int, ...]:
+    """The shape of the output that chooses, at a case that may have cotangents, too."""
+    name, _ = choice_of(definition)
+    own = {argument: case.values[argument] for argument in definition.signature.arguments}
+    return output_shapes(definition, replace(case, values=own))[name]
 
 
 def exact_choice(definition: Definition, case: Case) -> NDArray[np.int64]:
@@ -67,22 +78,30 @@ def exact_choice(definition: Definition, case: Case) -> NDArray[np.int64]:
     Raises
     ------
     OracleError
-        No form decides it.
+        No form decides it, or what a form returns has another shape than the choice.
 
     >>> from softproof.derivations import lookup
     >>> exact_choice(lookup("top_k_gate"), Case({"logits": np.float32([1, 3, 3])}))
     array([1, 2])
     """
     xp = balls()
+    name, _ = choice_of(definition)
+    shape = _shape_of_choice(definition, case)
     arguments, parameters = formula_call(definition, case)
-    for name in definition.signature.numbers:
-        arguments[name] = xp.array(arguments[name])
+    for argument in definition.signature.numbers:
+        arguments[argument] = xp.array(arguments[argument])
     for form in (definition.formula, *definition.forms.values()):
         try:
-            chosen, *_ = form(*arguments.values(), xp, **parameters)
+            results = form(*arguments.values(), xp, **parameters)
         except NoValue:
             continue
-        return np.asarray(chosen, dtype=np.int64)
+        chosen = np.asarray(choice_in(definition, results), dtype=np.int64)
+        if chosen.shape != shape:
+            raise OracleError(
+                f"the formula of {definition.name} gives {name} of shape {chosen.shape}; its "
+                f"signature says {shape}"
+            )
+        return chosen
     raise OracleError(f"which entries {definition.name} chooses there is not decided")
 
 

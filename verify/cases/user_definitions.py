@@ -204,8 +204,11 @@ def _try_formulas(path: Path, definition: Definition) -> None:
     cotangents(definition)
     cases = [_plain_case(definition, size) for size in SIZES]
     if chooses(definition):
-        with _slips_told(path, definition.name, ADVICE):
-            cases = [at_exact_choice(definition, case)[1] for case in cases]
+        try:
+            with _slips_told(path, definition.name, ADVICE):
+                cases = [at_exact_choice(definition, case)[1] for case in cases]
+        except OracleError as error:
+            raise ValueError(f"{path}: {definition.name}: {error}") from error
         definition = given_choice(definition)
     forms = {"": definition.formula, **definition.forms}
     for name, formula in forms.items():

@@ -274,7 +274,7 @@ def integers(talk: Conversation, what: str, shape: tuple[int, ...], encoding: st
     count = math.prod(shape)
     talk.awaited = f"the {count} numbers of its {what}"
     if encoding == "raw":
-        return np.frombuffer(talk.take(count * 8), dtype=np.int64).reshape(shape)
+        return np.frombuffer(talk.take(count * 8), dtype="<i8").astype(np.int64).reshape(shape)
     values: list[int] = []
     while len(values) < count:
         for token in talk.words(count - len(values)):

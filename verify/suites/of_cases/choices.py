@@ -117,7 +117,8 @@ def is_decided(
     """
     all_known = True
     for low, high in _scores(definition, case, indices, model):
-        known = bool(np.isfinite(low).all() and np.isfinite(high).all())
+        finite = np.isfinite(low) & np.isfinite(high)
+        known = bool((finite | (low == high)).all())  # an exact -inf is what a mask drops
         if known and _beaten(indices, low, high) is None:
             return True
         all_known &= known
@@ -227,7 +228,8 @@ def taken_apart(
     Returns
     -------
     Chosen
-        What is left to judge, with violations for choices that are not admissible.
+        What is left to judge, which is nothing of a definition that gives indices alone, with
+        violations for choices that are not admissible.
     """
     rows, cases, numbers = [], [], []
     violations, undecided = [], []
@@ -240,6 +242,8 @@ def taken_apart(
             continue
         if not is_decided(definition, case, indices, model):
             undecided.append(Undecided(row, UNKNOWN))
+        if not definition.signature.real_outputs:
+            continue
         given, at = with_choice(definition, case, indices)
         rows.append(row)
         cases.append(at)
@@ -259,12 +263,13 @@ def _violation(
     definition: Definition, case: Case, row: int, indices: NDArray[np.int64], wrong: Refusal
 ) -> Violation:
     name, choice = choice_of(definition)
+    at = name + "".join(f"[{axis}={wrong.place}]" for axis in choice.axes)
     return Violation(
         row=row,
         message="a choice that is not of the largest",
-        detail=f"At {name}[{choice.axis}={wrong.place}]: {wrong.reason}.",
+        detail=f"At {at}: {wrong.reason}.",
         index=wrong.place,
         observed=float(indices[wrong.place]),
-        expected=float(exact_choice(definition, case)[wrong.place]),
+        expected=float(exact_choice(definition, case).reshape(-1)[wrong.place]),
         source="the scores of every form, with their running errors",
     )

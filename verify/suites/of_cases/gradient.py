@@ -56,7 +56,8 @@ COTANGENTS = ("signs", "one-hot", "wide")  # of one batch after the other
 def families(definition: Definition) -> tuple[str, ...]:
     """The families of cases that products are asked at: those of the values but for LEFT_OUT.
 
-    Of definitions that choose those of TIES are left out, too.
+    Of definitions that choose those of TIES are left out, too, and all where indices are the only
+    results.
 
     Of definitions of a row those that give vectors are asked at few, and functions of one real at a
     family of their own: the gradients that come with a loss are judged on rows.
@@ -78,6 +79,8 @@ def families(definition: Definition) -> tuple[str, ...]:
     ['z: wide']
     """
     named = hazard_families(definition)
+    if not definition.signature.real_outputs:
+        return ()
     if definition.elementwise:
         return (_reals(definition),)
     if definition.of_a_row:

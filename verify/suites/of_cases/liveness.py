@@ -4,6 +4,7 @@ A result within its threshold shows nothing of an argument whose effect is small
 beside a mean square of 1 is not seen in float32.  So two cases are sought that differ in one
 argument or parameter alone, and whose exact results differ by MARGIN thresholds or more somewhere:
 whoever ignores that argument, or uses it otherwise, is beyond the threshold at one of the two.
+Where indices alone are asked for, each of the two cases has one admissible choice, and another one.
 Of an argument of a definition of a row only that it is ignored is told here: how accurate values
 are, suites of rows judge.
 """
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
 from ....derivations.definition import Definition
+from ....derivations.running_error.model import Model
 from ....derivations.signature import Numbers
 from ...cases.case import Case, CaseBatch
-from ...cases.choices import at_exact_choice
+from ...cases.choices import at_exact_choice, exact_choice
 from ...cases.draw import draw_batch
 from ...cases.draw import families as hazard_families
 from ...cases.truth import truth_once
@@ -32,7 +34,7 @@ from ...subjects.contract import Contract
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
 from ..verdicts import Verdict
-from . import accuracy
+from . import accuracy, choices
 from .thresholds import largest_errors, model_of
 
 MARGIN = 16.0
@@ -165,10 +167,13 @@ def _another(value: NDArray[Any]) -> NDArray[Any]:
 def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> bool:
     """Whether the exact results differ by MARGIN thresholds of either case somewhere."""
     model = model_of(Contract(), fmt)
-    results, limits = [], []
     for case in (base, changed):
         if definition.misfit(case.sizes(definition.signature), case.parameters):
             return False
+    if not definition.signature.real_outputs:
+        return _chooses_otherwise(definition, base, changed, model)
+    results, limits = [], []
+    for case in (base, changed):
         try:
             asked, at = at_exact_choice(definition, case)
             exact = truth_once(asked, at, fmt, fast=True)
@@ -181,6 +186,18 @@ def _acts(definition: Definition, base: Case, changed: Case, fmt: Format) -> boo
     with np.errstate(invalid="ignore"):
         difference = np.abs(results[1] - results[0])
         return bool((difference >= MARGIN * np.maximum(*limits)).any())
+
+
+def _chooses_otherwise(definition: Definition, base: Case, changed: Case, model: Model) -> bool:
+    """Whether there is one admissible choice at each of two cases, and not the same."""
+    try:
+        one, other = exact_choice(definition, base), exact_choice(definition, changed)
+    except OracleError:
+        return False
+    return not np.array_equal(one, other) and all(
+        choices.is_unique(definition, case, chosen.reshape(-1), model)
+        for case, chosen in ((base, one), (changed, other))
+    )
 
 
 def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: CaseBatch) -> Verdict:
@@ -198,10 +215,13 @@ def check(subject: LiveSubject, definition: Definition, fmt: Format, batch: Case
         found.append(_told(verdict, batch.family, i))
     verdict = Verdict.merge(found)
     if len(results) == 2 and np.array_equal(results[0], results[1]) and verdict.violations:
+        differ = f"exact results differ by {MARGIN:g} thresholds or more"
+        if not definition.signature.real_outputs:
+            differ = "another choice is the only right one"
         idle = replace(
             verdict.violations[0],
             message=f"{batch.family} has no effect",
-            detail=f"Where it is changed, exact results differ by {MARGIN:g} thresholds or more.",
+            detail=f"Where it is changed, {differ}.",
             threshold=None,
         )
         return replace(verdict, violations=[idle])

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....derivations.arithmetic.formats import Format
+from ....derivations.choices import chooses
 from ....derivations.definition import Definition
 from ....derivations.signature import Mask, Numbers
 from ...cases.case import Case, CaseBatch
@@ -186,6 +187,7 @@ def _with_masked(
 def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -> bool:
     """Whether the exact results at two cases are the same: that what differs does not matter.
 
+    Where indices alone are asked for, the scores that they are chosen by have to be the same.
     Balls are asked of both: the fast oracle knows less of the digits below the rounding.
     """
     try:
@@ -234,7 +236,7 @@ def _into_a_buffer(
 ) -> tuple[int, Violation | None]:
     """The same with a buffer full of NaN for the result, where the subject takes one."""
     shapes = list(output_shapes(definition, batch.cases[0]).values())
-    if len(shapes) > 1:
+    if len(shapes) > 1 or chooses(definition):
         return 0, None
     out = np.full((len(batch.cases), *shapes[0]), np.nan, dtype=fmt.dtype)
     told = "NaN in the buffer out= changes the result"

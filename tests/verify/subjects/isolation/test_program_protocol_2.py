@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from softproof.derivations import REGISTRY, define, lookup
 from softproof.derivations.arithmetic.formats import ARRAY_FORMATS
-from softproof.derivations.signature import Integer, Label, Mask, Matrix, Parameter, Real, Vector
+from softproof.derivations.signature import (
+    Index,
+    Integer,
+    Label,
+    Mask,
+    Matrix,
+    Parameter,
+    Real,
+    Vector,
+)
 from softproof.verify.runs.execute import execute
 from softproof.verify.runs.plan import plan
 from softproof.verify.runs.results import Item
@@ -294,6 +303,85 @@ def test_numbers_go_there_and_back_and_results_come_in_any_order(host, every_kin
     found = asked(live, arguments_of_every_kind(fmt), shapes, fmt.dtype)
     assert found["scores"].astype(float).tolist() == [[0, 1], [2, 3]]
     assert found["total"].astype(float).tolist() == [1, 2]
+
+
+# Of a batch of argmax, in hex and raw: int64 in both.
+HEX_ARGMAX = """
+say("softproof 2 hex")
+while True:
+    _, _, arguments = call()
+    (_, cases, size), numbers = arguments["logits"]
+    numbers = iter(map(float.fromhex, numbers))
+    rows = [[next(numbers) for _ in range(int(size))] for _ in range(int(cases))]
+    say("result value int64", cases); say(*(row.index(max(row)) for row in rows)); say("end")
+"""
+RAW_ARGMAX = """
+import struct
+stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+say("softproof 2 raw")
+stdin.readline()
+_, _, _, cases, size = stdin.readline().decode().split()
+data = [stdin.read(4 * int(size)) for _ in range(int(cases))]
+rows = [struct.unpack(f"<{size}f", row) for row in data]
+stdin.readline()
+stdout.write(f"result value int64 {cases}\\n".encode())
+stdout.write(struct.pack(f"<{cases}q", *(row.index(max(row)) for row in rows)) + b"end\\n")
+stdout.flush()
+"""
+
+
+@pytest.fixture
+def argmax():
+    """A definition that gives an index, and nothing else."""
+
+    @define(
+        family="tests",
+        source="this test",
+        arguments={"logits": Vector("K")},
+        output=Index("K"),
+    )
+    def argmax_of_tests(logits, xp):
+        """The place of the largest."""
+        return xp.largest(logits, 1)[0]
+
+    yield "argmax_of_tests"
+    del REGISTRY["argmax_of_tests"]
+
+
+LOGITS = np.float32([[1, 2, 0], [3, 1, 2], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("text", [RAW_ARGMAX, HEX_ARGMAX], ids=["raw", "hex"])
+def test_indices_come_back_as_whole_numbers(host, argmax, text):
+    found = asked(host(text, argmax), [LOGITS], {"value": (3,)})["value"]
+    assert found.dtype == np.int64
+    assert found.tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_program_that_chooses_is_judged(host, argmax, broken):
+    text = HEX_ARGMAX.replace("max(row)", "min(row)") if broken else HEX_ARGMAX
+    live = host(text, argmax)
+    item = Item(live.subject, "accuracy", "float32", "logits: normal", 1, 0)
+    found = execute(item, lambda subject: live)
+    assert found.checks > 0
+    assert [f.message for f in found.failures] == (
+        ["a choice that is not of the largest"] if broken else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("result value float32 3", "its indices are int64"),
+        ("result value int64 3\\n1 0x1p+0 2", "wrote '0x1p+0' in its result value, not a whole"),
+        ("result value int64 3\\n1 2\\nend", "wrote 'end' in its result value, not a whole number"),
+    ],
+)
+def test_what_are_no_indices_is_told(host, argmax, reply, told):
+    live = host(GREETED + f'say("{reply}")', argmax)
+    with pytest.raises(WrongResult, match=re.escape(told)):
+        asked(live, [LOGITS], {"value": (3,)})
 
 
 def test_definitions_of_a_row_are_asked_by_the_names_of_their_arguments(host):
