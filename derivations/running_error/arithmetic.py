@@ -12,7 +12,7 @@ from . import elementary, equations, gaussians, order, sigmoids, sums, trigonome
 from .arrays import Arrays
 from .constants import H
 from .model import Model
-from .numbers import RunningNumber, as_number, finish, rounded
+from .numbers import RunningNumber, as_number, finish, of_radii, rounded, without_nan
 from .softmax import logsumexp, softmax
 from .storage import either, kept
 
@@ -71,6 +71,11 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         """An exact number, rounded to the operations' format unless that holds it."""
         return as_number(self.model, exact)
 
+    def zeros(self, shape: int | tuple[int, ...]) -> RunningNumber:
+        """An array of exact zeros, which every format holds."""
+        zero = np.zeros(shape)
+        return without_nan(self.model, zero, zero, zero, zero)
+
     def rounded(self, x: Any) -> RunningNumber:
         """x with one more rounding: off by u |x| more, and by half a subnormal."""
         number = as_number(self.model, x)
@@ -111,8 +116,8 @@ class RunningErrorArithmetic(Arrays[RunningNumber]):
         self, function: Callable[..., Any], numbers: Sequence[RunningNumber]
     ) -> RunningNumber:
         """The number each part of which is a function of these parts of others."""
-        parts = zip(*(number.parts() for number in numbers), strict=True)
-        return RunningNumber(self.model, *(function(*same) for same in parts))
+        v, error = (function(*(getattr(x, part) for x in numbers)) for part in ("value", "error"))
+        return without_nan(self.model, v, *of_radii(function, *numbers), error)
 
     @property
     def pi(self) -> RunningNumber:

@@ -81,6 +81,8 @@ class Arrays(ABC, Generic[Number]):
     def scatter(self, shape: int | tuple[int, ...], index: Any, values: Any) -> Number:
         """Zeros with values added at an index: the adjoint of ``a[index]``."""
         sizes = (shape,) if isinstance(shape, int) else shape
+        if not _may_repeat(index):
+            return self.put(self.zeros(sizes), index, values)
         places = np.arange(math.prod(sizes)).reshape(sizes)[index]
         found = self.broadcast(values, places.shape)
         if len(np.unique(places)) == places.size:
@@ -90,3 +92,10 @@ class Arrays(ABC, Generic[Number]):
         for place, value in zip(places.reshape(-1).tolist(), flat, strict=True):  # type: ignore[call-overload]
             total = self.put(total, place, total[place] + value)
         return self.combine(lambda part: part.reshape(sizes), [total])
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index may name an entry twice, as one with arrays of whole numbers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    lists = (np.asarray(part) for part in parts if isinstance(part, np.ndarray | list))
+    return any(part.ndim and part.dtype != np.bool_ for part in lists)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import numbers
+import threading
 from fractions import Fraction
 from typing import Any
 
@@ -20,9 +21,39 @@ UP = 1 + 2.0**-40  # for the dozens of roundings of the rule of a bound
 Array = NDArray[np.float64]
 
 
-def quiet() -> np.errstate:
+class Quiet(threading.local):
+    """NumPy's warnings switched off inside of the outermost of nested contexts.
+
+    Each rule asks for it, and a formula is hundreds of small ones, where switching takes as long as
+    an operation.
+
+    >>> with Quiet():
+    ...     float(np.float64(1) / 0)
+    inf
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._state = np.errstate(all="ignore")
+
+    def __enter__(self) -> None:
+        if not self._depth:
+            self._state = np.errstate(all="ignore")
+            self._state.__enter__()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._state.__exit__(None, None, None)
+
+
+_QUIET = Quiet()
+
+
+def quiet() -> Quiet:
     """No warnings: what overflows or has no value here becomes an infinite bound."""
-    return np.errstate(all="ignore")
+    return _QUIET
 
 
 def is_constant(x: Any) -> bool:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from .constants import SMALLEST, UP, Array, quiet
-from .numbers import RunningNumber, as_number, finish, rounded, without_error
+from .numbers import RunningNumber, as_number, finish, of_radii, rounded, without_error
 from .softmax import log_of_sum, most_log_probability, softmax
 
 LIBM = 8.0  # the error of NumPy's functions in binary64, in h
@@ -75,11 +75,11 @@ def function(
     model = x.model
     lost = model.function_underflow if underflow is None else underflow
     with quiet():
+        zero = 0.0 * x.radius
         return rounded(
             model,
             value,
-            spread(x.radius, 0.0 * x.radius) + evaluation * SMALLEST,
-            spread(x.reference_radius, 0.0 * x.radius) + evaluation * SMALLEST,
+            *of_radii(lambda e: spread(e, zero) + evaluation * SMALLEST, x),
             spread(x.error, x.reference_radius),
             units=units,
             underflow=lost + (model.absolute * model.u if absolute else 0.0),
@@ -195,19 +195,19 @@ def log(x: RunningNumber) -> RunningNumber:
             return log_spread(e, (x.value - w) * LOWER)
 
         zero = 0.0 * x.radius
-        d, w, r = (
-            spread(x.radius, zero),
-            spread(x.reference_radius, zero),
-            spread(x.error, x.reference_radius),
-        )
+        d, w = of_radii(lambda e: spread(e, zero) + LIBM * SMALLEST, x)
+        r = spread(x.error, x.reference_radius)
         if sharper is not None:
-            d, w, r = (np.fmin(a, b) for a, b in zip((d, w, r), sharper, strict=True))
+            refers_to_exact = w is d and sharper[1] is sharper[0]
+            d = np.fmin(d, sharper[0] + LIBM * SMALLEST)
+            w = d if refers_to_exact else np.fmin(w, sharper[1] + LIBM * SMALLEST)
+            r = np.fmin(r, sharper[2])
         model = x.model
         logarithm = rounded(
             model,
             value,
-            d + LIBM * SMALLEST,
-            w + LIBM * SMALLEST,
+            d,
+            w,
             r,
             units=model.elementary,
             underflow=model.function_underflow + model.absolute * model.u,
@@ -252,8 +252,7 @@ def sqrt(x: RunningNumber) -> RunningNumber:
         root = rounded(
             x.model,
             np.sqrt(x.value),
-            spread(x.radius, 0.0 * x.radius),
-            spread(x.reference_radius, 0.0 * x.radius),
+            *of_radii(lambda e: spread(e, 0.0 * x.radius), x),
             spread(x.error, x.reference_radius),
             underflow=x.model.half_subnormal,
         )

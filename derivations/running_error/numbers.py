@@ -33,6 +33,7 @@ that is exactly 1 or -1 rounds nothing.
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -54,6 +55,9 @@ class RunningNumber:
     ``len``, iteration, ``shape``, ``ndim``, ``size`` and ``T`` are those of arrays.  Comparisons by
     order are answered where all that the numbers stand for agree, and raise ``UndecidedComparison``
     elsewhere.
+
+    Where the reference is the exact value, as everywhere that ``shifted`` has no part in, w and d
+    are one array (``refers_to_exact``), which rules make once.
 
     What a number was made from is kept where a later rule is sharper for it (``log_of_sum`` in
     ``softmax``): ``is_shifted`` of numbers less their largest, so computed as at most 0, and
@@ -109,7 +113,11 @@ class RunningNumber:
         self.summed_exponents: RunningNumber | None = None
         self.value: Array = np.asarray(value, dtype=np.float64)
         self.radius: Array = np.asarray(radius, dtype=np.float64)
-        self.reference_radius: Array = np.asarray(reference_radius, dtype=np.float64)
+        self.reference_radius: Array = (
+            self.radius
+            if reference_radius is radius
+            else np.asarray(reference_radius, dtype=np.float64)
+        )
         self.error: Array = np.asarray(error, dtype=np.float64)
 
     def parts(self) -> tuple[Array, Array, Array, Array]:
@@ -128,10 +136,17 @@ class RunningNumber:
         moved.most_log_probability = self.most_log_probability
         moved.model, moved.is_shifted, moved.summed_exponents = self.model, self.is_shifted, None
         moved.exponent = None if self.exponent is None else self.exponent.map(function)
-        moved.value, moved.radius, moved.reference_radius, moved.error = (
-            np.asarray(function(part)) for part in self.parts()
+        moved.value, moved.radius = (np.asarray(function(x)) for x in (self.value, self.radius))
+        moved.reference_radius = (
+            moved.radius if self.refers_to_exact else np.asarray(function(self.reference_radius))
         )
+        moved.error = np.asarray(function(self.error))
         return moved
+
+    @property
+    def refers_to_exact(self) -> bool:
+        """Whether the reference is known to be the exact value, so that w is d."""
+        return self.reference_radius is self.radius
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -187,7 +202,7 @@ class RunningNumber:
         )
 
     def __neg__(self) -> RunningNumber:
-        return RunningNumber(self.model, -self.value, *self.parts()[1:])
+        return without_nan(self.model, -self.value, *self.parts()[1:])
 
     def __add__(self, other: Any) -> RunningNumber:
         if not _is_operand(other):
@@ -265,6 +280,47 @@ class RunningNumber:
         return ~np.asarray(self < other)[()]
 
 
+def without_nan(model: Model, v: Any, d: Any, w: Any, r: Any) -> RunningNumber:
+    """A number whose parts are known to have no NaN, as those that are parts of others.
+
+    Parameters
+    ----------
+    model
+        The class of implementations.
+    v, d, w, r
+        Its parts, of one shape.
+
+    Returns
+    -------
+    RunningNumber
+        As the constructor gives it, which looks for NaN.
+    """
+    number = object.__new__(RunningNumber)
+    number._set(model, v, d, w, r)
+    return number
+
+
+def of_radii(rule: Callable[..., Any], *numbers: RunningNumber) -> tuple[Any, Any]:
+    """What a rule makes of the radii d of some numbers, and of their w, which often are the same.
+
+    Parameters
+    ----------
+    rule
+        A function of one radius of each number.
+    numbers
+        The numbers.
+
+    Returns
+    -------
+    tuple
+        Twice the same array where each number refers to the exact value.
+    """
+    d = rule(*(x.radius for x in numbers))
+    if all(x.refers_to_exact for x in numbers):
+        return d, d
+    return d, rule(*(x.reference_radius for x in numbers))
+
+
 def finish(
     model: Model, v: Any, d: Any, w: Any, r: Any, most: float | None = None
 ) -> RunningNumber:
@@ -289,11 +345,9 @@ def finish(
     """
     limit = largest(model.operations) if most is None else most
     with quiet():
-        w = np.maximum(w, d)
-        if np.all(np.abs(v) + w + r <= limit) and np.shape(v) == np.shape(w) == np.shape(r):
-            number = object.__new__(RunningNumber)  # as nearly always: no NaN, no overflow
-            number._set(model, v, d, w, r)
-            return number
+        w = d if w is d else np.maximum(w, d)
+        if (np.abs(v) + w + r <= limit).all() and np.shape(v) == np.shape(w) == np.shape(r):
+            return without_nan(model, v, d, w, r)  # as nearly always: no overflow, either
         lost = np.isnan(v)
         d, w, r = (np.where(lost | np.isnan(bound), np.inf, bound) for bound in (d, w, r))
         v = np.where(lost, 0.0, v)
@@ -331,9 +385,10 @@ def rounded(
         The number.
     """
     with quiet():
-        d = (d + evaluation * H * (np.abs(v) + d)) * UP
-        w = (w + evaluation * H * (np.abs(v) + w)) * UP
-        r = (r + units * model.u * (np.abs(v) + w + r)) * UP + max(underflow, model.flushed)
+        size, is_same = np.abs(v), w is d
+        d = (d + evaluation * H * (size + d)) * UP
+        w = d if is_same else (w + evaluation * H * (size + w)) * UP
+        r = (r + units * model.u * (size + w + r)) * UP + max(underflow, model.flushed)
     return finish(model, v, d, w, r)
 
 
@@ -410,10 +465,11 @@ def stack(model: Model, items: Sequence[Any]) -> RunningNumber:
 def _add(a: RunningNumber, b: RunningNumber) -> RunningNumber:
     """An exact infinity plus what is finite for all is that infinity for all."""
     with quiet():
-        bounds = (x + y for x, y in zip(a.parts(), b.parts(), strict=True))
-        total = rounded(a.model, *bounds)
-        infinite = (_is_infinity(a) & _is_bounded(b)) | (_is_infinity(b) & _is_bounded(a))
-    total = without_error(total, infinite) if infinite.any() else total
+        radii = of_radii(operator.add, a, b)
+        total = rounded(a.model, a.value + b.value, *radii, a.error + b.error)
+        if not np.isfinite(total.error).all():
+            infinite = (_is_infinity(a) & _is_bounded(b)) | (_is_infinity(b) & _is_bounded(a))
+            total = without_error(total, infinite)
     if max(a.at_least, b.at_least) > -np.inf:
         total.at_least = _least_of_result(a.model, _lowest(a) + _lowest(b), 0.0)
     return total
@@ -462,7 +518,8 @@ def without_error(x: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
     RunningNumber
         With bounds that are 0 there.
     """
-    return RunningNumber(x.model, x.value, *(np.where(where, 0.0, part) for part in x.parts()[1:]))
+    d, w = of_radii(lambda radius: np.where(where, 0.0, radius), x)
+    return without_nan(x.model, x.value, d, w, np.where(where, 0.0, x.error))
 
 
 def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
@@ -474,12 +531,11 @@ def _multiply(a: RunningNumber, b: RunningNumber) -> RunningNumber:
         product = rounded(
             a.model,
             a.value * b.value,
-            off(x, a.radius, y, b.radius) + SMALLEST,
-            off(x, a.reference_radius, y, b.reference_radius) + SMALLEST,
+            *of_radii(lambda s, t: off(x, s, y, t) + SMALLEST, a, b),
             off(a.above, a.error, b.above, b.error),
             underflow=a.model.half_subnormal,
         )
-    found = _kept(_kept(product, a, _is_unit(b)), b, _is_unit(a))
+    found = _kept(_kept(product, a, _is_unit(b, y)), b, _is_unit(a, x))
     if a is b:
         least = max(a.at_least, 0.0) ** 2
         found.at_least = _least_of_result(a.model, least, a.model.half_subnormal)
@@ -521,9 +577,10 @@ def _of_one_row(
         return finish(model, v, d, w, r)
 
 
-def _is_unit(x: RunningNumber) -> NDArray[np.bool_]:
-    """Where a number is exactly 1 or -1, a factor or divisor that nothing is rounded by."""
-    return np.asarray((np.abs(x.value) == 1) & x.is_exact)
+def _is_unit(x: RunningNumber, size: Array) -> NDArray[np.bool_]:
+    """Where a number of that modulus is exactly 1 or -1: as factor or divisor it rounds nothing."""
+    unit = np.asarray(size == 1)
+    return unit & x.is_exact if unit.any() else unit
 
 
 def _kept(result: RunningNumber, operand: RunningNumber, where: NDArray[np.bool_]) -> RunningNumber:
@@ -533,10 +590,9 @@ def _kept(result: RunningNumber, operand: RunningNumber, where: NDArray[np.bool_
     """
     if not where.any():
         return result
-    model, (d, w, r) = result.model, operand.parts()[1:]
-    with quiet():
-        bounds = zip((d, w, r + model.flushed), result.parts()[1:], strict=True)
-        return RunningNumber(model, result.value, *(np.where(where, k, f) for k, f in bounds))
+    d, w = of_radii(lambda kept, found: np.where(where, kept, found), operand, result)
+    r = np.where(where, operand.error + result.model.flushed, result.error)
+    return without_nan(result.model, result.value, d, w, r)
 
 
 def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
@@ -558,13 +614,12 @@ def _divide(a: RunningNumber, b: RunningNumber) -> RunningNumber:
         quotient = rounded(
             a.model,
             a.value / b.value,
-            off(a.radius, b.radius, x, y) + SMALLEST,
-            off(a.reference_radius, b.reference_radius, x, y) + SMALLEST,
+            *of_radii(lambda s, t: off(s, t, x, y) + SMALLEST, a, b),
             r,
             units=a.model.division,
             underflow=a.model.half_subnormal,
         )
-    found = quotient if a.model.division > 1 else _kept(quotient, a, _is_unit(b))
+    found = quotient if a.model.division > 1 else _kept(quotient, a, _is_unit(b, y))
     if b.made_of is not None and b.made_of[0] == "sum exp":
         found.over_sum = (a, b.made_of[1])
     if a.model.division > 1:

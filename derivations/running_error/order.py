@@ -14,24 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .constants import UP, Array, quiet
-from .numbers import RunningNumber, UndecidedComparison, finish, rounded, without_error
+from .numbers import (
+    RunningNumber,
+    UndecidedComparison,
+    finish,
+    of_radii,
+    rounded,
+    without_error,
+    without_nan,
+)
 
 
 def abs(x: RunningNumber) -> RunningNumber:
     """The modulus |x|, which is 1-Lipschitz, and computed as at least 0, too."""
-    modulus = RunningNumber(x.model, np.abs(x.value), *x.parts()[1:])
+    modulus = without_nan(x.model, np.abs(x.value), *x.parts()[1:])
     modulus.at_least = 0.0
     return modulus
 
 
 def maximum(a: RunningNumber, b: RunningNumber) -> RunningNumber:
     """The larger of two: that one alone where it is sure, else off by the larger of the errors."""
-    parts = zip(a.parts(), b.parts(), strict=True)
     with quiet():
         first = _surely_less(b, a)
         second = _surely_less(a, b)
-        chosen = (np.where(first, x, np.where(second, y, np.maximum(x, y))) for x, y in parts)
-        return RunningNumber(a.model, *chosen)
+
+        def chosen(x: Array, y: Array) -> Array:
+            return np.where(first, x, np.where(second, y, np.maximum(x, y)))
+
+        d, w = of_radii(chosen, a, b)
+        v, r = chosen(a.value, b.value), chosen(a.error, b.error)
+        return without_nan(a.model, v, d, w, r)
 
 
 def _surely_less(a: RunningNumber, b: RunningNumber) -> NDArray[np.bool_]:
@@ -84,10 +96,10 @@ def max(x: RunningNumber, axis: int | None = None) -> RunningNumber:
             )
 
     with quiet():
-        w = spread(x.reference_radius)
+        d, w = of_radii(spread, x)
         r = np.where(np.any(x.error > 0, axis=axis), spread(x.reference_radius + x.error) + w, 0.0)
         value = np.max(x.value, axis=axis)
-        largest = finish(x.model, value, spread(x.radius), w, r * UP, math.inf)
+        largest = finish(x.model, value, d, w, r * UP, math.inf)
     if x.ndim == 1:
         largest.made_of = ("max", x)
     return largest

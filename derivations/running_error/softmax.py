@@ -68,7 +68,7 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, H, quiet
 from .model import Model, largest, underflow, unit_roundoff
-from .numbers import RunningNumber, finish, rounded
+from .numbers import RunningNumber, finish, of_radii, rounded
 from .order import max as largest_of
 from .storage import stored_scores
 
@@ -102,8 +102,7 @@ def softmax(z: RunningNumber) -> RunningNumber:
     z = stored_scores(z)
     with quiet():
         row = _row(z)
-        d = _moved(row, np.max(z.radius, axis=-1, keepdims=True))
-        w = _moved(row, row.widest)
+        d, w = of_radii(lambda part: _moved(row, np.max(part, axis=-1, keepdims=True)), z)
         high = np.minimum(row.probability + w, 1.0) * UP
         r = _error(z, row, w, high)
         if model.from_logsumexp:
@@ -111,7 +110,9 @@ def softmax(z: RunningNumber) -> RunningNumber:
         if model.stored_softmax:
             stored = unit_roundoff(model.result)
             r = r + stored * (high + r) * UP + underflow(model.result, 0.5, model.flushes)
-        d, w, r = (np.where(row.certain, 0.0, bound) for bound in (d, w, r))
+        if row.certain.any():
+            d, r = (np.where(row.certain, 0.0, bound) for bound in (d, r))
+            w = d if z.refers_to_exact else np.where(row.certain, 0.0, w)
         return finish(model, row.probability, d, w, r)
 
 
@@ -286,7 +287,8 @@ def logsumexp(z: RunningNumber) -> RunningNumber:
         summing = summing + (_exponent(model.u) if model.converts_sums else 0.0)
         off = _log_moved(log_q, t) + summing
         evaluation = (3 * count + 64) * H + 8 * H * log_sum[..., 0]
-        radius, wide = (_log_moved(log_p, part) + evaluation for part in (d, w))
+        radius = _log_moved(log_p, d) + evaluation
+        wide = radius if z.refers_to_exact else _log_moved(log_p, w) + evaluation
         largest_sum = np.log(count) + of_exp + summing
         most = np.fmin(log_sum[..., 0] + wide + slack[..., 0] + off, largest_sum)
         off = off + (model.elementary * most + model.absolute) * model.u + model.function_underflow
@@ -337,7 +339,8 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
     if not count:
         return (np.full(z.shape[:-1], np.inf),) * 3
     with quiet():
-        d, w, r = (np.max(part, axis=-1) for part in z.parts()[1:])
+        d, w = of_radii(lambda part: np.max(part, axis=-1), z)
+        r = np.max(z.error, axis=-1)
         top = np.max(z.value, axis=-1)
         reach = np.max(np.abs(np.where(z.value == -np.inf, 0.0, z.value)), axis=-1)
         evaluation = ((count + 32) * H + 2.0**-50 * reach) * UP
@@ -351,7 +354,9 @@ def log_of_sum(z: RunningNumber) -> tuple[Array, Array, Array]:
         most = np.where(z.is_shifted, 0.0, top + w + r) + of_exp + summing + np.log(count)
         limit = np.log(min(largest(model.accumulator), largest(model.operations)))
         fits = most < limit * (1 - 2.0**-40)
-        return d + evaluation, w + evaluation, np.where(fits, (r + added) * UP, np.inf)
+        radius = d + evaluation
+        wide = radius if z.refers_to_exact else w + evaluation
+        return radius, wide, np.where(fits, (r + added) * UP, np.inf)
 
 
 def most_log_probability(d: RunningNumber) -> float | None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from .constants import SMALLEST, UP, Array, H, quiet
 from .model import Model, largest, unit_roundoff
-from .numbers import RunningNumber, finish, stack
+from .numbers import RunningNumber, finish, of_radii, stack
 from .storage import operand
 
 
@@ -34,8 +34,9 @@ def _summed(
     """
     enlarged = 1 + (roundings + 16) * 2.0**-52
     with quiet():
-        d = (d + roundings * H * moduli) * enlarged
-        w = (w + roundings * H * moduli) * enlarged
+        is_same, lost = w is d, roundings * H * moduli
+        d = (d + lost) * enlarged
+        w = d if is_same else (w + lost) * enlarged
         reach = (moduli + w + r) * enlarged
         added = np.where(heights > 0, np.expm1(heights * np.log1p(model.v)) * UP * reach, 0.0)
         r = (r * enlarged + added) * UP
@@ -67,7 +68,8 @@ def sum(model: Model, terms: Any, axis: int | None = None) -> RunningNumber:
         terms = stack(model, list(terms) if isinstance(terms, Iterable) else terms)
     count = terms.value.size if axis is None else terms.shape[axis]
     with quiet():
-        v, d, w, r = (np.sum(part, axis=axis) for part in terms.parts())
+        v, r = (np.sum(part, axis=axis) for part in (terms.value, terms.error))
+        d, w = of_radii(lambda part: np.sum(part, axis=axis), terms)
         zeros = np.sum((terms.value == 0) & terms.is_exact, axis=axis)
         flushed = max(count - 1, 0) * model.flushed_addition
         moduli = np.sum(np.abs(terms.value), axis=axis)
@@ -144,7 +146,8 @@ def cumsum(model: Model, terms: RunningNumber) -> RunningNumber:
     """
     with quiet():
         count = terms.shape[-1]
-        v, d, w, r = (np.cumsum(part, axis=-1) for part in terms.parts())
+        v, r = (np.cumsum(part, axis=-1) for part in (terms.value, terms.error))
+        d, w = of_radii(lambda part: np.cumsum(part, axis=-1), terms)
         moduli = np.cumsum(np.abs(terms.value), axis=-1)
         additions = np.arange(count)
         narrow = unit_roundoff(model.accumulator) > model.u
@@ -178,7 +181,7 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
         pairs = ((x, t), (s, y), (s, t))
         total: Any = 0.0
         for left, right in pairs:
-            if np.any(left) and np.any(right):
+            if left.any() and right.any():
                 total = total + np.dot(left, right)
         return total
 
@@ -196,8 +199,7 @@ def dot(model: Model, a: RunningNumber, b: RunningNumber) -> RunningNumber:
             count,
             np.asarray(additions + products) * (count > 0),
             v,
-            off(sizes[0], a.radius, sizes[1], b.radius) + lost,
-            off(sizes[0], a.reference_radius, sizes[1], b.reference_radius) + lost,
+            *of_radii(lambda s, t: off(sizes[0], s, sizes[1], t) + lost, a, b),
             off(a.above, a.error, b.above, b.error) + below,
             moduli + count * SMALLEST,
         )

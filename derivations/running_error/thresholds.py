@@ -126,13 +126,14 @@ def thresholds(
     """
     xp = RunningErrorArithmetic(model)
     values = arguments.values() if isinstance(arguments, Mapping) else arguments
-    lifted = [_lifted(value, xp) for value in values]
-    each = [form(*lifted, xp=xp, **parameters) for form in _forms(formulas)]
-    several = [list(found) if outputs > 1 else [found] for found in each]
-    return [
-        _over_forms([_stored(xp.array(output)) for output in same])
-        for same in zip(*several, strict=True)
-    ]
+    with quiet():
+        lifted = [_lifted(value, xp) for value in values]
+        each = [form(*lifted, xp=xp, **parameters) for form in _forms(formulas)]
+        several = [list(found) if outputs > 1 else [found] for found in each]
+        return [
+            _over_forms([_stored(xp.array(output)) for output in same])
+            for same in zip(*several, strict=True)
+        ]
 
 
 def gradient_threshold(

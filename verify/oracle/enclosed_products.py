@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ...derivations.running_error.constants import quiet
 from .enclosures import LOST, UP, Array, Enclosure, H, two_sum
 
 FARTHEST = 500  # powers of two beyond it may leave the range in a product
@@ -49,7 +50,7 @@ def dot(a: Enclosure, b: Enclosure) -> Enclosure:
     count = b.shape[0]
     if not count:
         return Enclosure(np.dot(a.value, b.value), 0.0)
-    with np.errstate(all="ignore"):
+    with quiet():
         bits = (53 - (count - 1).bit_length()) // 2
         high_a, low_a, unit_a, most_a = _split(a.value, bits, -1)
         high_b, low_b, unit_b, most_b = _split(b.value, bits, 0)

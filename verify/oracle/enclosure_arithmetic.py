@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from ...derivations.arithmetic.arithmetic import NoValue
 from ...derivations.running_error.arrays import Arrays
+from ...derivations.running_error.constants import quiet
 from ...kernels.arithmetic.exp import exp_pair
 from .enclosed_products import dot
 from .enclosures import (
@@ -83,7 +84,7 @@ class EnclosureArithmetic(Arrays[Enclosure]):
     def exp(self, x: Any) -> Enclosure:
         """The exponential e^x, by ``exp_pair``."""
         x = enclosed(x)
-        with np.errstate(all="ignore"):
+        with quiet():
             significand, exponent = _exp_pair(np.clip(x.value, -FARTHEST, FARTHEST), 0.0)
             value = np.ldexp(significand, exponent.astype(np.int64))
             grown = x.radius * (1 + x.radius)
@@ -98,7 +99,7 @@ class EnclosureArithmetic(Arrays[Enclosure]):
     def log(self, x: Any) -> Enclosure:
         """The natural logarithm, by a guess and the exponential."""
         x = enclosed(x)
-        with np.errstate(all="ignore"):
+        with quiet():
             y = np.log(x.value)
             fraction, power = np.frexp(x.value)
             significand, exponent = _exp_pair(np.where(np.isfinite(y), -y, 0.0), 0.0)
@@ -117,7 +118,7 @@ class EnclosureArithmetic(Arrays[Enclosure]):
     def sqrt(self, x: Any) -> Enclosure:
         """The square root, which IEEE 754 rounds correctly."""
         x = enclosed(x)
-        with np.errstate(all="ignore"):
+        with quiet():
             root = np.sqrt(x.value)
             moved = np.where(x.radius > 0, x.radius / root * (1 + 2.0**-50), 0.0)
             exact = (root.astype(np.float32) == root) & (root * root == x.value)  # a short root

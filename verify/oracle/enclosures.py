@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...derivations.running_error.constants import quiet
+
 H = 2.0**-53  # the unit roundoff of binary64
 LOST = 2.0**-1072  # more than a few roundings below the normal range
 NORMAL = 2.0**-1000  # far from where numbers are not normal
@@ -259,7 +261,7 @@ def total(x: Enclosure, axis: int) -> Enclosure:
     count = len(terms)
     if not count:
         return Enclosure(np.zeros(terms.shape[1:]), 0.0)
-    with np.errstate(all="ignore"):
+    with quiet():
         radius = 0.0 if x.is_exact else np.sum(x.radius, axis=axis)
         radius = radius * (1 + (count + 16) * 2.0**-52)
         correction: Any = 0.0
@@ -292,7 +294,7 @@ def product_is_exact(a: Enclosure, b: Enclosure) -> bool:
 
 
 def _is_float32(values: Array) -> bool:
-    with np.errstate(all="ignore"):
+    with quiet():
         return bool((values.astype(np.float32) == values).all())
 
 
@@ -301,14 +303,14 @@ def _is_operand(x: Any) -> bool:
 
 
 def _add(a: Enclosure, b: Enclosure) -> Enclosure:
-    with np.errstate(all="ignore"):
+    with quiet():
         value, error = two_sum(a.value, b.value)
         return Enclosure(value, (a.radius + b.radius + np.abs(error)) * UP)
 
 
 def _multiply(a: Enclosure, b: Enclosure) -> Enclosure:
     """Nothing is lost where a factor is exactly 0 or a power of 2."""
-    with np.errstate(all="ignore"):
+    with quiet():
         x, y = np.abs(a.value), np.abs(b.value)
         value = a.value * b.value
         passed_on = x * b.radius + y * a.radius + a.radius * b.radius
@@ -324,7 +326,7 @@ def _multiply(a: Enclosure, b: Enclosure) -> Enclosure:
 
 def _divide(a: Enclosure, b: Enclosure) -> Enclosure:
     """Nothing is lost where the divisor is exactly a power of 2, or the dividend 0."""
-    with np.errstate(all="ignore"):
+    with quiet():
         y = np.abs(b.value)
         value = a.value / b.value
         least = (y - b.radius) * (1 - 2.0**-50)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ...derivations.arithmetic.formats import Format
+from ...derivations.running_error.constants import quiet
 from ...derivations.running_error.correct_rounding import correctly_rounded
 from .enclosure_arithmetic import EnclosureArithmetic
 from .enclosures import Enclosure, NotEnclosed
@@ -56,7 +57,8 @@ def fast_truth(evaluate: Callable[[EnclosureArithmetic], Any], fmt: Format) -> T
     if fmt.precision > MOST_BITS:
         return None
     try:
-        return rounded(evaluate(XP), fmt)
+        with quiet():
+            return rounded(evaluate(XP), fmt)
     except NotEnclosed:
         return None
 
