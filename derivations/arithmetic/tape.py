@@ -204,6 +204,8 @@ class Tape:
 
         def pullback(g: Any) -> Any:
             p = self._kept(found)
+            if hasattr(xp, "centred"):
+                return p * xp.centred(p, g)
             if np.ndim(p) == 1:
                 return p * (g - xp.dot(p, g))
             return p * (g - xp.expand_dims(xp.sum(p * g, -1), -1))
@@ -229,6 +231,8 @@ class Tape:
         def of_scores(g: Any) -> Any:
             weights, stored = self._kept(p), self._kept(rows)
             dp = of_left(g, weights, stored)
+            if hasattr(xp, "centred"):
+                return weights * xp.centred(weights, dp)
             return weights * (dp - inner_of_weights(xp, weights, stored, dp, g, y))
 
         return self.record(

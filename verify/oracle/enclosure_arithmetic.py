@@ -11,6 +11,7 @@ does them; so what is run here on arrays is that function as it is written, not 
   for q in [1/2, 2].  So log v = y + log(1 + t), |t| <= |q - 1| + 3 h = T, and |log(1 + t)| <= T /
   (1 - T); unknown if T > 2^-20.  For |x - v| <= d: |log x - log v| <= -log(1 - d / v) <= R / (1 -
   R), R = d / v.  The error is absolute: log 1 alone is exact.
+* exp of what is surely below -FARTHEST is in (0, LOST).
 * sqrt: |sqrt x - sqrt v| = |x - v| / (sqrt x + sqrt v) <= d / sqrt v, and h sqrt v.
 * The maximum, the sorted vector, the modulus and the positive part are 1-Lipschitz in the maximum
   norm.  Of a maximum, only entries that may be the largest count.
@@ -47,6 +48,7 @@ from .enclosures import (
 
 EXP_ERROR = 1.9 * H  # of ``exp_pair``
 FARTHEST = 1000.0  # e^x for |x| beyond is out of the range of binary64
+MOST_PAIRS = 1 << 16  # of entries that are compared with one another
 
 # As it is written, on arrays; ``exp_pair`` is that function itself where Numba is switched off.
 _exp_pair: Callable[[Any, float], Any] = getattr(exp_pair, "py_func", exp_pair)
@@ -90,7 +92,8 @@ class EnclosureArithmetic(Arrays[Enclosure]):
             grown = x.radius * (1 + x.radius)
             radius = (value * (EXP_ERROR + grown * (1 + 2 * EXP_ERROR)) + LOST) * UP
             radius = np.where((x.radius == 0) & (x.value == 0), 0.0, radius)
-            return Enclosure(value, np.where(x.radius <= 1, radius, np.inf))
+            radius = np.where(x.radius <= 1, radius, np.inf)
+            return Enclosure(value, np.where(x.value + x.radius < -FARTHEST, LOST, radius))
 
     def expm1(self, x: Any) -> Enclosure:
         """The difference e^x - 1, as it stands."""
@@ -250,16 +253,41 @@ class EnclosureArithmetic(Arrays[Enclosure]):
         return np.argsort(self.ranks(z)[0])[:count]
 
     def shifted(self, z: Any) -> Enclosure:
-        """z less an exact number near its largest, of which the result does not depend."""
+        """z less one of its entries, the largest v, of which the result does not depend.
+
+        (Whatever that entry is, its own difference is exactly 0.)
+        """
         x = self.array(z)
         if not np.shape(x.value)[-1]:
             raise NoValue("the largest of no values: give one at least")
-        return x - enclosed(np.max(x.value, axis=-1, keepdims=True))
+        top = _first_largest(x)
+        difference = x - x.map(lambda part: np.max(np.where(top, part, -np.inf), -1, keepdims=True))
+        return self.where(top & np.isfinite(difference.radius), 0.0, difference)
 
     def softmax(self, z: Any) -> Enclosure:
-        """Probabilities e^z_i / sum_k e^z_k along the last axis."""
-        e = self.exp(self.shifted(z))
-        return e / self.expand_dims(self.sum(e, axis=-1), -1)
+        """Probabilities e^z_i / sum_k e^z_k along the last axis.
+
+        With S the sum of e^(z_k - z_t) over all k but t, the largest v, they are e^(z_i - z_t) / (1
+        + S), and p_t = 1 - S / (1 + S), which is nearly exact where S is small.
+        """
+        x = self.array(z)
+        e, top = self.exp(self.shifted(x)), _first_largest(x)
+        others = self.expand_dims(self.sum(self.where(top, 0.0, e), axis=-1), -1)
+        p, rest = e / (1 + others), others / (1 + others)
+        return self.where(top & (others.value < 1) & np.isfinite(e.radius), 1 - rest, p)
+
+    def centred(self, p: Any, g: Any) -> Enclosure:
+        """g - <p, g> along the last axis, for probabilities p, as sum_j p_j (g_k - g_j).
+
+        So nothing cancels where a probability is nearly 1, or is 1 and all others are 0.
+        """
+        weights, x = self.array(p), self.array(g)
+        count = x.shape[-1]
+        if x.size * count > MOST_PAIRS:
+            return x - self.expand_dims(self.sum(weights * x, -1), -1)
+        apart = x[..., :, None] - x[..., None, :]
+        same = np.eye(count, dtype=np.bool_) & np.isfinite(apart.radius)
+        return self.sum(weights[..., None, :] * self.where(same, 0.0, apart), -1)
 
     def logsumexp(self, z: Any) -> Enclosure:
         """The logarithm of the sum of exponentials along the last axis, by an exact number."""
@@ -298,3 +326,9 @@ class EnclosureArithmetic(Arrays[Enclosure]):
 
     def __getattr__(self, name: str) -> NoReturn:
         raise NotEnclosed(f"{name} is not among what is enclosed in binary64")
+
+
+def _first_largest(x: Enclosure) -> NDArray[np.bool_]:
+    """Where the largest v of each row along the last axis is; of equals, the first."""
+    places = np.argmax(x.value, axis=-1)
+    return np.asarray(np.arange(x.shape[-1]) == np.expand_dims(places, -1))

@@ -94,6 +94,71 @@ def test_logsumexp_encloses_the_exact_values_of_all_that_its_scores_may_be(radiu
             assert holds(found, balls().logsumexp(points))
 
 
+SPREADS = (0.0, 1.0, 60.0, 1e6)
+
+
+def moved(z, radius, signs):
+    """Scores moved to ends of their intervals, in balls."""
+    return balls().array(z) + balls().array(signs * radius)
+
+
+@pytest.mark.parametrize("radius", [0.0, 2.0**-40, 3.0])
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (3, 5)])
+def test_softmax_and_its_slopes_enclose_those_of_all_that_the_scores_may_be(shape, spread, radius):
+    rng = np.random.default_rng([7, *shape])
+    z, g = rng.uniform(-spread, spread, shape), rng.standard_normal(shape)
+    p = XP.softmax(Enclosure(z, radius))
+    slopes = p * XP.centred(p, g)
+    assert radius > 1 or np.isfinite(p.radius).all()
+    for signs in (-1, 0, 1, rng.choice([-1, 1], shape), rng.choice([-1, 1], shape)):
+        with flint.ctx.workprec(3000):  # which tells 1 - e^-700 from 1
+            exact = balls().softmax(moved(z, radius, signs))
+            inner = balls().sum(exact * balls().array(g), -1)
+            pulled = exact * (balls().array(g) - balls().expand_dims(inner, -1))
+            for found, true in ((p, exact), (slopes, pulled)):
+                known = np.isfinite(found.radius)
+                assert holds(Enclosure(found.value[known], found.radius[known]), true[known])
+
+
+def test_softmax_is_nearly_exact_where_one_score_is_far_above_the_others():
+    """Also where the scores are known to 3 alone: their differences decide."""
+    p = XP.softmax(Enclosure([50.0, 0.0, -900.0], [2.0**-40, 2.0**-40, 0.0]))
+    assert p.radius[0] < 1e-21  # e^-50
+    assert (p.radius <= 2.0**-38 * p.value + 2.0**-1000).all()
+    one_hot = XP.softmax(Enclosure([1e9, 0.0], 3.0))
+    assert one_hot.value.tolist() == [1, 0]
+    assert (one_hot.radius < 2.0**-1000).all()
+    assert XP.softmax(Enclosure([0.5], 100.0)).is_exact
+    assert not np.isfinite(XP.softmax(Enclosure([0.5], np.inf)).radius).any()
+
+
+def test_slopes_of_softmax_do_not_cancel_where_one_probability_is_nearly_1():
+    z, g = Enclosure([90.0, 0.0, 1.0], 2.0**-40), [1.0, 2.0, 4.0]
+    p = XP.softmax(z)
+    slopes = p * XP.centred(p, g)
+    assert (slopes.radius < 2.0**-36 * np.abs(slopes.value)).all()
+    plain = p * (enclosed(np.array(g)) - XP.sum(p * np.array(g)))
+    assert plain.radius[0] > np.abs(plain.value[0])  # what it is for
+    alone = XP.softmax(Enclosure([3.0], 0.5))
+    assert (alone * XP.centred(alone, [7.0])).is_exact
+    long = XP.softmax(RNG.standard_normal(300))
+    g = RNG.standard_normal(300)
+    difference = XP.centred(long, g) - (enclosed(g) - XP.sum(long * g))
+    assert (np.abs(difference.value) <= difference.radius).all()
+
+
+def test_few_derivatives_of_attention_are_left_to_balls():
+    """Of all families, those with one key kept, and with scores that are far apart, among them."""
+    definition = lookup("attention")
+    product, left, asked = products(definition), 0, 0
+    for family in gradient.families(definition):
+        for batch in itertools.islice(gradient.draw(definition, family, BINARY32, 8, 0), 4):
+            asked += 1
+            left += of_cases.enclosed_truth(product, batch.cases[1], BINARY32) is None
+    assert left < asked / 10
+
+
 def test_what_is_exact_in_binary64_is_known_exactly():
     a = Enclosure([1.5, -3.0, 0.0], 0.0)
     third = enclosed(Fraction(1, 3))

@@ -27,9 +27,7 @@ from . import choices
 from .thresholds import largest_errors, model_of
 
 TIMES_THE_WIDEST = 2.0  # no class has a bound so much larger than that of the widest
-MOST_WITNESSED = (
-    1000  # numbers in a case: the second oracle is far slower, and as independent there
-)
+MOST_WITNESSED = 500  # numbers in a case: the second oracle is far slower, and as independent there
 NO_BOUND = (
     "no bound is known of what a right implementation may give there, for what it computes on the "
     "way may leave the range of the format, or be by algorithms of no class that is fixed"

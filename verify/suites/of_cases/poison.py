@@ -188,13 +188,20 @@ def _is_the_same(definition: Definition, case: Case, other: Case, fmt: Format) -
     """Whether the exact results at two cases are the same: that what differs does not matter.
 
     Where indices alone are asked for, the scores that they are chosen by have to be the same.
-    Balls are asked of both: the fast oracle knows less of the digits below the rounding.
+    Balls are asked of both where the fast oracle does not give the same enclosures, bit by bit, as
+    it does where what differs does not enter its computation.
     """
-    try:
-        one, two = (truth_once(*at_exact_choice(definition, c), fmt) for c in (case, other))
-    except OracleError:
-        return False
-    return bool(np.array_equal(one.wide, two.wide) and np.array_equal(one.offset, two.offset))
+    for fast in (True, False):
+        try:
+            one, two = (
+                truth_once(*at_exact_choice(definition, c), fmt, fast=fast) for c in (case, other)
+            )
+        except OracleError:
+            return False
+        parts = ((one.wide, two.wide), (one.offset, two.offset), (one.doubt, two.doubt))
+        if all(np.array_equal(*pair) for pair in parts):
+            return True
+    return False
 
 
 def _in_other_batches(
