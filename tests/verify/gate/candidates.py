@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+MOST_LOOKS = 6
 DUMP = "SOFTPROOF_TEST_DUMP"  # names the file that ``looks_around`` writes
 
 
@@ -140,6 +141,9 @@ def poisons_libraries(x):
 
 def looks_around(x):
     """Write down all that can be seen from here: frames, objects, the command line, modules."""
+    _state["looks"] = _state.get("looks", 0) + 1
+    if _state["looks"] > MOST_LOOKS:
+        return right(x)
     frame, seen = sys._getframe(), []
     while frame is not None:
         seen.append({name: repr(value) for name, value in frame.f_locals.items() if name != "seen"})

@@ -94,6 +94,7 @@ def test_a_candidate_sees_neither_seeds_nor_what_draws_or_knows_the_truth(
     # The same look, in the process of the gate itself, sees it.
     monkeypatch.setattr(candidates, "SEED_BESIDE", SEED, raising=False)
     dump.unlink()
+    candidates._state.clear()
     candidates.looks_around(__import__("numpy").zeros((1, 2), "float32"))
     assert str(SEED) in dump.read_text()
 
