@@ -29,10 +29,27 @@ PARAMETERS = {
 }
 
 
+FORMULAS = module._formulas
+
+
 @pytest.fixture(autouse=True)
 def _prove_two_classes_only(monkeypatch):
-    """The proofs have tests of their own, and take seconds."""
-    monkeypatch.setattr(module, "prove", lambda definition: prove(definition, sizes=(2,)))
+    """The proofs have tests of their own, and take seconds, as do derivatives.
+
+    Both are the same in every style of a page.
+    """
+    monkeypatch.setattr(module, "prove", lambda definition: [*_proofs_of(definition.name)])
+    monkeypatch.setattr(module, "_formulas", lambda found, size: [*_formulas_of(found.name, size)])
+
+
+@functools.cache
+def _proofs_of(name):
+    return tuple(prove(lookup(name), sizes=(2,)))
+
+
+@functools.cache
+def _formulas_of(name, size):
+    return tuple(FORMULAS(lookup(name), size))
 
 
 @functools.cache

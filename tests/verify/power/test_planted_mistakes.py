@@ -34,11 +34,20 @@ def _tests_can_be_imported(monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
 
 
-def worst(subject, suite, dtype, *, given=None):
-    """The failures of a suite, which are no more than it has checks."""
-    results = [execute(item) for item in plan([subject], [suite], [dtype], given=given)]
-    assert all(result.violations <= result.checks for result in results)
-    return [failure for result in results for failure in result.failures]
+def worst(subject, suite, dtype, *, given=None, until=None):
+    """The failures of a suite, which are no more than it has checks.
+
+    With ``until``, no more than up to the first item that fails with that message: each item
+    shrinks its worst row, for seconds where rows are long.
+    """
+    failures = []
+    for item in plan([subject], [suite], [dtype], given=given):
+        result = execute(item)
+        assert result.violations <= result.checks
+        failures += result.failures
+        if until is not None and any(f.message.startswith(until) for f in result.failures):
+            break
+    return failures
 
 
 # --- every mistake is found, and named by the property that should find it ---
@@ -219,7 +228,7 @@ def logits_of(failure, dtype):
 @pytest.mark.parametrize("name", NAMED)
 def test_the_property_that_should_find_a_mistake_names_it(name):
     named = NAMED[name]
-    failures = worst(broken(name), named.suite, named.dtype)
+    failures = worst(broken(name), named.suite, named.dtype, until=named.message)
     matching = [f for f in failures if f.message.startswith(named.message)]
     assert matching, [f.message for f in failures]
     assert {f.kind for f in matching} == {named.kind}
@@ -397,7 +406,7 @@ def test_right_implementations_raise_no_alarm(definition, seed):
 @pytest.mark.parametrize("definition", ORIGINS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_right_implementations_raise_no_alarm_in_other_formats(definition, dtype):
-    assert list(alarms(definition, dtype, 0, rows=4)) == []
+    assert list(alarms(definition, dtype, 0, rows=2)) == []
 
 
 @pytest.mark.long

@@ -65,21 +65,51 @@ def here(tmp_path, monkeypatch):
     sys.modules.pop("kernels_of_me", None)
 
 
-def told(script, folder):
-    """What a script prints, by the first word of its lines; softproof cannot be imported by it."""
-    blocked = f"import sys; sys.modules['softproof'] = None\n{script}"
-    done = subprocess.run(
-        [sys.executable, "-c", blocked], capture_output=True, text=True, check=False, cwd=folder
-    )
-    assert done.returncode == 0, f"{script}\n{done.stderr}"
-    return {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
+INTERPRETER = """
+import contextlib, io, json, os, sys
+sys.modules["softproof"] = None
+for line in sys.stdin:
+    script, folder = json.loads(line)
+    os.chdir(folder)
+    sys.modules.pop("kernels_of_me", None)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(script, {"__name__": "__main__"})
+    print(json.dumps(printed.getvalue()), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def told():
+    """A function: what a script prints, by the first word of its lines.
+
+    It runs in a process of its library, which that takes seconds to import, and in which softproof
+    cannot be imported.
+    """
+    processes = {}
+
+    def run(script, folder, library="numpy"):
+        if library not in processes:
+            processes[library] = subprocess.Popen(
+                [sys.executable, "-c", INTERPRETER],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        process = processes[library]
+        print(json.dumps([script, str(folder)]), file=process.stdin, flush=True)
+        printed = process.stdout.readline()
+        assert printed, f"{script}\n{process.communicate()[1]}"
+        return {line.split()[0]: line.split()[1] for line in json.loads(printed).splitlines()}
+
+    yield run
+    for process in processes.values():
+        process.communicate()
 
 
 @pytest.mark.parametrize(
     ("function", "library"),
     [("eps_outside", "numpy"), ("of_torch", "torch"), ("of_jax", "jax")],
 )
-def test_the_script_in_a_report_shows_what_the_report_says(here, function, library):
+def test_the_script_in_a_report_shows_what_the_report_says(here, told, function, library):
     pytest.importorskip(library)
     run = ("verify", "rms_norm", "--subject", f"kernels_of_me:{function}", "--dtype", "float32")
     options = ("--suite", "accuracy", "--arrays", library, "--json", "report.json")
@@ -87,7 +117,7 @@ def test_the_script_in_a_report_shows_what_the_report_says(here, function, libra
     outcome = CliRunner().invoke(app, [*run, *options, "--case", "case.txt"])
     assert outcome.exit_code == 1, outcome.output
     (failure,) = json.loads((here / "report.json").read_text())["results"][0]["failures"]
-    found = told(failure["snippet"], here)
+    found = told(failure["snippet"], here, library)
     assert float.fromhex(found["observed"]) == float.fromhex(failure["observed"])
     assert float.fromhex(found["expected"]) == float.fromhex(failure["expected"])
     assert float(found["error"]) == pytest.approx(failure["error"], abs=0.5)
@@ -96,7 +126,7 @@ def test_the_script_in_a_report_shows_what_the_report_says(here, function, libra
 @pytest.mark.parametrize(
     ("function", "library"), [("right", "numpy"), ("frozen", "torch"), ("of_jax", "jax")]
 )
-def test_the_script_of_a_gradient_shows_what_the_report_says(here, function, library):
+def test_the_script_of_a_gradient_shows_what_the_report_says(here, told, function, library):
     """By the function's own vjp, by autograd, and by a vjp that a function of JAX has."""
     pytest.importorskip(library)
     run = ("verify", "rms_norm", "--subject", f"kernels_of_me:{function}", "--dtype", "float32")
@@ -107,12 +137,12 @@ def test_the_script_of_a_gradient_shows_what_the_report_says(here, function, lib
     outcome = CliRunner().invoke(app, [*run, *options, "--case", "case.txt"])
     assert outcome.exit_code == 1, outcome.output
     (failure,) = json.loads((here / "report.json").read_text())["results"][0]["failures"]
-    found = told(failure["snippet"], here)
+    found = told(failure["snippet"], here, library)
     assert float.fromhex(found["observed"]) == float.fromhex(failure["observed"])
     assert float.fromhex(found["expected"]) == float.fromhex(failure["expected"])
 
 
-def test_every_kind_of_argument_and_output_is_written(here):
+def test_every_kind_of_argument_and_output_is_written(here, told):
     """With a shared matrix, single numbers, an integer, and the second of two outputs."""
 
     @define(
@@ -170,7 +200,7 @@ EXACT = {  # by hand, to some digits
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_calls_that_pytorchs_subjects_state_compute_the_function(here, name):
+def test_the_calls_that_pytorchs_subjects_state_compute_the_function(here, told, name):
     pytest.importorskip("torch")
     subject = next(s for s in BUILT_IN if s.definition == name and s.requires == ("torch",))
     values = {
@@ -181,7 +211,7 @@ def test_the_calls_that_pytorchs_subjects_state_compute_the_function(here, name)
     axes = lookup(name).signature.outputs["value"]
     place = ("value", (CASES[name]["x"].index(2),) if "x" in CASES[name] else (0,) * len(axes))
     script = case_snippet(subject, lookup(name), case, place, float(np.float32(EXACT[name])))
-    found = told(script, here)
+    found = told(script, here, "torch")
     assert float.fromhex(found["observed"]) == pytest.approx(EXACT[name], rel=1e-6)
 
 
