@@ -233,7 +233,7 @@ def write_reference(output: Path, *, search: bool = True) -> dict[str, str]:
             try:
                 modules[name] = pdoc.doc.Module.from_name(name)
             except RuntimeError as error:
-                skipped[name] = str(error).strip().splitlines()[-1]
+                skipped[name] = str(error.__cause__ or error).strip().splitlines()[-1]
         for name, module in modules.items():
             page = output / "reference" / f"{name.replace('.', '/')}.html"
             page.parent.mkdir(parents=True, exist_ok=True)
