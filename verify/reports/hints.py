@@ -91,7 +91,7 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
         "other than the largest",
     ),
     (
-        lambda f: ", where " in f.failure.message and f.failure.message.endswith(" acts"),
+        lambda f: f.failure.message.endswith((" acts", " has no effect")),
         "it is ignored, or used otherwise than in the definition: see its formula by "
         "`softproof derive`",
     ),

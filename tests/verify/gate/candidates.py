@@ -148,11 +148,11 @@ def looks_around(x):
     while frame is not None:
         seen.append({name: repr(value) for name, value in frame.f_locals.items() if name != "seen"})
         frame = frame.f_back
-    numbers = [n for each in gc.get_objects() if isinstance(each, dict) for n in each.values()]
+    numbers = [n for each in gc.get_objects() if type(each) is dict for n in each.values()]
     with open(os.environ[DUMP], "a") as file:
         found = {
             "frames": seen,
-            "integers": [str(n) for n in numbers if isinstance(n, int)],
+            "integers": [str(n) for n in numbers if type(n) is int],
             "argv": sys.argv,
             "environment": dict(os.environ),
             "modules": list(sys.modules),
