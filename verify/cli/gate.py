@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from .command_line import ArrayDtype, definition, demand_folders, fail, usage_errors, write_json
+from .gate_tasks import KernelbenchOption, ReferenceOption, judge_task
 from .verify_options import ArraysOption, ContractOption, DeviceOption
 
 gate_app = typer.Typer()
@@ -53,6 +54,8 @@ def gate(
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this file.")] = None,
+    kernelbench: KernelbenchOption = None,
+    reference: ReferenceOption = None,
 ) -> None:
     """Judge a kernel that someone, or something, has just written, in seconds.
 
@@ -71,6 +74,19 @@ def gate(
             if name or subject or contract or arrays or device or json:
                 fail("--batch goes with --seconds and --seed alone: its lines say the rest")
             status = _judge_batch(batch, seconds, seed)
+        elif kernelbench or reference:
+            if name is None or subject or contract or arrays or (kernelbench and reference):
+                fail("a task has one CANDIDATE.py, and goes with --dtype, --device, --seconds")
+            status = judge_task(
+                name,
+                kernelbench=kernelbench,
+                reference=reference,
+                json=json,
+                dtype=dtype.value,
+                device=device or "",
+                seconds=seconds,
+                seed=seed,
+            )
         elif name is None or subject is None:
             fail("name a DEFINITION and a --subject, or a --batch")
         else:

@@ -1,0 +1,72 @@
+"""What ``softproof gate`` does with tasks of benchmarks and with references of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .command_line import demand_folders, usage_errors, write_json
+
+BENCHMARKS = "Tasks of benchmarks, and any reference"
+
+KernelbenchOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PROBLEM.py",
+        help="A task in the format of KernelBench, in place of DEFINITION: the argument is then "
+        "CANDIDATE.py, with ModelNew.",
+        rich_help_panel=BENCHMARKS,
+    ),
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.py:NAME",
+        help="Any class or function, in a file with get_inputs(): the argument is then "
+        "CANDIDATE.py or CANDIDATE.py:NAME. The verdict rests on an estimate, not on a proof.",
+        rich_help_panel=BENCHMARKS,
+    ),
+]
+
+
+def judge_task(
+    candidate: str,
+    *,
+    kernelbench: Path | None,
+    reference: str | None,
+    json: Path | None,
+    **given: Any,
+) -> int:
+    """Judge the candidate of a task, print the judgement, and return the exit status.
+
+    Parameters
+    ----------
+    candidate
+        Its file, perhaps with a name.
+    kernelbench, reference
+        The task: one of them.
+    json
+        Where the judgement is written; None for nowhere.
+    **given
+        What the functions of ``tasks.judging`` take besides.
+
+    Returns
+    -------
+    int
+        0, 1 or 3.
+    """
+    from ..gate.told import told
+    from ..tasks import judging
+
+    demand_folders(json)
+    with usage_errors(ValueError, TypeError, OSError):
+        if kernelbench is not None:
+            found = judging.kernelbench(kernelbench, candidate, **given)
+        else:
+            assert reference is not None
+            found = judging.by_reference(reference, candidate, **given)
+    typer.echo("\n".join(told(found)))
+    write_json(found.as_dict(), json)
+    return found.status
