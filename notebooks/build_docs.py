@@ -127,6 +127,7 @@ GUIDE = {
         f"notebooks/pages/{name}.md": f"guide/{name}.html"
         for name in (
             "verifying",
+            "gate",
             "functions_of_arrays",
             "step_radii",
             "formulas_and_plots",

@@ -8,7 +8,6 @@ same numbers in other places, in the same memory (``subjects.call.USED``).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,8 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cases.case import CaseBatch
-from ..inputs.families import Batch
 from ..runs.asked import Asked
 from ..runs.execute import judged
 from ..runs.reproduce import B
@@ -26,6 +23,7 @@ from ..subjects.isolation.in_process import LiveSubject
 from ..suites.verdicts import Violation
 
 MOST_BATCHES = 4
+MOST_NUMBERS = 4096  # in a batch: turned, it has other truths
 BATCH_WISE = "the result depends on what was called before, or on what lay in its memory"
 NOT_THE_SAME = f"{BATCH_WISE}: another one for the same input, both within the bound"
 
@@ -80,11 +78,11 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
     NotApplicable
         If it cannot be asked in memory that was used, as a program cannot.
     """
-    drawn = [batch for batch, _ in itertools.islice(asked.batches(), MOST_BATCHES)]
+    drawn = _small(asked)
     first = [asked.call(asked.subject, asked.fmt, batch) for batch in drawn]
     used = _in_used_memory(asked)
     for batch, before in zip(reversed(drawn), reversed(first), strict=True):
-        for neighbours in (_turned(batch), batch):
+        for neighbours in (asked.turned(batch), batch):
             now = asked.call(used.subject, asked.fmt, neighbours)
             violation = None
             if neighbours is not batch or not _same_bits(before, now):
@@ -97,17 +95,20 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
             yield neighbours, violation
 
 
+def _small(asked: Asked[B]) -> list[B]:
+    """The first batches of an item that are not of too many numbers."""
+    found: list[B] = []
+    for batch, _ in asked.batches():
+        if asked.size(batch)[1] <= MOST_NUMBERS:
+            found.append(batch)
+        if len(found) == MOST_BATCHES:
+            break
+    return found
+
+
 def _in_used_memory(asked: Asked[B]) -> Asked[B]:
     """The item, with the subject that is called in used memory."""
     return type(asked)(asked.item, InUsedMemory(asked.subject))
-
-
-def _turned(batch: B) -> B:
-    """The rows or cases of a batch in the opposite order: other neighbours, at other places."""
-    if isinstance(batch, CaseBatch):
-        return replace(batch, cases=batch.cases[::-1])
-    assert isinstance(batch, Batch)
-    return batch.rows(np.arange(len(batch.logits))[::-1])
 
 
 def _same_bits(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> bool:

@@ -20,8 +20,9 @@ from typing import Any
 
 from ..subjects.isolation.forked import Zygote
 from ..testing import Conformance
+from .asking import not_judged
 from .judgement import REFUSED, Judgement
-from .judging import judged_apart, modules_of, not_judged
+from .judging import judged_apart, modules_of
 
 
 @dataclass(frozen=True)

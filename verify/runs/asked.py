@@ -45,6 +45,11 @@ class Asked(ABC, Generic[B]):
     def alone(batch: B, i: int) -> B:
         """Row or case number i, as a batch of its own; what stands for none as it is."""
 
+    @staticmethod
+    @abstractmethod
+    def turned(batch: B) -> B:
+        """The rows or cases of a batch in the opposite order."""
+
     @abstractmethod
     def batches(self) -> Iterator[tuple[B, Verdict | None]]:
         """The batches of the item; those that the suite makes itself with their verdicts."""

@@ -54,6 +54,11 @@ class OnCases(Asked[CaseBatch]):
         """Return case i as a batch of its own."""
         return replace(batch, cases=batch.cases[i : i + 1])
 
+    @staticmethod
+    def turned(batch: CaseBatch) -> CaseBatch:
+        """Return the cases from the last to the first."""
+        return replace(batch, cases=batch.cases[::-1])
+
     def batches(self) -> Iterator[tuple[CaseBatch, Verdict | None]]:
         """The user's case, or those that the suite draws."""
         item = self.item

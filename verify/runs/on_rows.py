@@ -48,6 +48,11 @@ class OnRows(Asked[Batch]):
         """Return row i as a batch of its own."""
         return batch.row(i)
 
+    @staticmethod
+    def turned(batch: Batch) -> Batch:
+        """Return the rows from the last to the first."""
+        return batch.rows(np.arange(len(batch.logits))[::-1])
+
     def batches(self) -> Iterator[tuple[Batch, Verdict | None]]:
         """Those of the suite's own, the user's, or those of the family."""
         item, suite = self.item, self.suite

@@ -156,3 +156,30 @@ def looks_around(x):
         }
         file.write(json.dumps(found) + "\n")
     return right(x)
+
+
+def rms_norm_remembers_by_address(x, gain, eps=1e-6):
+    key = (x.__array_interface__["data"][0], x.shape)
+    return _state.setdefault(key, rms_norm(x, gain, eps))
+
+
+def rms_norm_of_the_first_case(x, gain, eps=1e-6):
+    """Right when a shape comes for the first time, afterwards with the mean of the first case."""
+    if x.shape not in _state:
+        _state[x.shape] = True
+        return rms_norm(x, gain, eps)
+    mean = np.mean(x[:1] * x[:1], axis=-1, keepdims=True)
+    return x / np.sqrt(mean + x.dtype.type(eps)) * gain
+
+
+def poisons_torch(x):
+    import torch
+
+    torch.softmax = torch.exp = torch.Tensor.softmax = torch.zeros_like
+    return torch.zeros_like(x)
+
+
+def right_in_torch(x):
+    import torch
+
+    return torch.softmax(x, -1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from softproof.verify.gate import REFUSED, RIGHT, WRONG, judging
-from softproof.verify.gate.judging import judged_apart
+from softproof.verify.gate.judging import judged_apart, modules_of
 from softproof.verify.subjects.isolation.forked import Zygote
 from softproof.verify.subjects.subject import Subject
 
@@ -35,7 +35,7 @@ def judged(zygote, name, seconds=1.0):
 @pytest.mark.parametrize(
     ("name", "verdicts", "kinds"),
     [
-        ("returns_the_previous_result", {WRONG}, {"value"}),
+        ("returns_the_previous_result", {WRONG, REFUSED}, {"value", "not deterministic"}),
         ("remembers_by_address", {WRONG}, {"value"}),
         ("remembers_by_shape", {WRONG}, {"value"}),
         ("zeros_its_input", {REFUSED}, {"input changed"}),
@@ -53,6 +53,15 @@ def test_a_trick_is_seen_and_leaves_nothing_behind(zygote, name, verdicts, kinds
     assert found.failure.kind in kinds
     after = judged(zygote, "right", seconds=0.2)
     assert after.verdict == RIGHT, after.failure
+
+
+def test_what_is_done_to_pytorch_is_gone_with_the_candidate():
+    pytest.importorskip("torch", reason="torch is not installed")
+    with Zygote(modules_of("torch")) as zygote:
+        for name, verdict in (("poisons_torch", WRONG), ("right_in_torch", RIGHT)):
+            subject = Subject(f"candidates:{name}", "softmax", arrays="torch")
+            found = judged_apart(subject, "float32", zygote, seconds=0.2, seed=SEED)
+            assert found.verdict == verdict, found.failure
 
 
 def test_a_candidate_that_does_not_return_is_not_waited_for(zygote, monkeypatch):

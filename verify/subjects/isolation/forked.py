@@ -40,7 +40,7 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, connection: int, lifeline: int, stderr: IO[bytes]) -> Started:
-        """Fork a worker.
+        """Fork a worker from the clean process.
 
         Parameters
         ----------

@@ -104,6 +104,11 @@ class LiveSubject(ABC):
         """Why the subject is not called any more; None where it is."""
         return None
 
+    @property
+    def last_death(self) -> ProcessDied | None:
+        """How its process last ended in a call; None where it never did, or has none."""
+        return None
+
     @abstractmethod
     def load(self) -> None:
         """Find what will be called; SubjectError where there is nothing of that name."""
@@ -333,13 +338,13 @@ class Running(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The number of the process."""
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
+        """The exit status of the process, negative for a signal; None while it runs."""
 
     def wait(self) -> int:
-        """Its exit status, when it has ended."""
+        """The exit status of the process, when it has ended."""
 
 
 @dataclass(frozen=True)
@@ -401,6 +406,7 @@ class Process:
         self._resident: int | None = None  # bytes of memory when the function was loaded
         self._looked = 0.0
         self._deaths: defaultdict[str, Counter[type[ProcessDied]]] = defaultdict(Counter)
+        self.last_deaths: dict[str, ProcessDied] = {}  # by the id of the subject
 
     def ask(self, request: dict[str, Any], limit: float) -> tuple[str, Any]:
         """The worker's reply; Crashed, TimedOut or OutOfMemory where there is none."""
@@ -425,6 +431,7 @@ class Process:
         except (EOFError, ConnectionError, ProcessDied) as fault:
             death = fault if isinstance(fault, ProcessDied) else Crashed(self._exit_description())
             self._deaths[request["id"]][type(death)] += 1
+            self.last_deaths[request["id"]] = death
             self.close()
             raise death from None
         return kind, what
@@ -616,6 +623,11 @@ class Worker(LiveSubject):
     def given_up(self) -> ProcessDied | None:
         """Too many deaths of the process in its calls."""
         return self._process.given_up(self.subject.id)
+
+    @property
+    def last_death(self) -> ProcessDied | None:
+        """How the process last ended in a call of the subject."""
+        return self._process.last_deaths.get(self.subject.id)
 
     def load(self) -> None:
         """Import the function in the worker."""

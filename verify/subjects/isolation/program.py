@@ -117,6 +117,12 @@ class Program(LiveSubject):
         self._greeting = Greeting(0, "")
         self._called = False
         self._deaths: Counter[type[ProcessDied]] = Counter()
+        self._last_death: ProcessDied | None = None
+
+    @property
+    def last_death(self) -> ProcessDied | None:
+        """How the program last ended in a call."""
+        return self._last_death
 
     @property
     def given_up(self) -> ProcessDied | None:
@@ -234,6 +240,7 @@ class Program(LiveSubject):
             raise  # a reply in good order: the program can be asked again
         except ProcessDied as end:
             self._deaths[type(end)] += 1
+            self._last_death = end
             self.close()
             raise
         except BaseException:

@@ -67,6 +67,11 @@ def serve(connection: Connection, lifeline: int) -> NoReturn:
         Where requests come from; the first message is the path on which modules are found.
     lifeline
         The descriptor of a pipe: when its other end is closed, this process ends.
+
+    Returns
+    -------
+    NoReturn
+        Nothing: the process ends here.
     """
     end_with_the_parent(lifeline)
     sys.path[:] = connection.recv()

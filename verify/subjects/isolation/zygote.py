@@ -29,12 +29,12 @@ LONGEST = 64  # bytes of a message
 
 def main() -> None:
     """Fork workers until the other end of the socket is closed."""
-    descriptor, lifeline, *modules = sys.argv[1:]
+    socket_number, lifeline, *modules = sys.argv[1:]
     end_with_the_parent(int(lifeline))
     for module in modules:
         with contextlib.suppress(ImportError):  # who needs it will say that it is not there
             importlib.import_module(module)
-    asked = socket.socket(fileno=int(descriptor))
+    asked = socket.socket(fileno=int(socket_number))
     while True:
         message, descriptors, _, _ = socket.recv_fds(asked, LONGEST, 3)
         if not message:
