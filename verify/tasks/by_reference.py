@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...derivations.arithmetic.formats import ARRAY_FORMATS
+from ..gate.asking import not_judged
 from ..gate.judgement import IMPRECISE, REFUSED, RIGHT, WRONG, Judgement
-from ..gate.judging import not_judged
 from ..oracle.metrics import hexadecimal
+from ..runs.results import Failure
 from ..subjects.subject import NotApplicable, SubjectError, SubjectFault
 from .estimate import Estimate, estimates, ulp
 from .hazards import CHANGES, changed
@@ -28,6 +29,7 @@ ESTIMATE = (
     "and its error in the format; nothing is proven"
 )
 COARSER = {"float64": "float32", "float32": "bfloat16", "float16": "bfloat16"}
+LEAST_PRECISE = 1 / 16  # of the largest result: what is farther off is no matter of precision
 SUITE = "reference"
 NO_RESULT = (SubjectError, SubjectFault, NotApplicable)
 
@@ -83,7 +85,8 @@ class _Judging:
         self._fmt = ARRAY_FORMATS[hosts.task.dtype]
         self._checks, self._undecided = 0, 0
         self._worst = 0.0
-        self._verdict, self._failure = RIGHT, None  # type: tuple[str, Failure | None]
+        self._verdict = RIGHT
+        self._failure: Failure | None = None
         self._fits: tuple[str, ...] = ()
         self._drawn: dict[tuple[int, ...], list[Array]] = {}
 
@@ -193,10 +196,11 @@ class _Judging:
         except ValueError:  # the reference does not run in that format
             return False
         truth = hosts.exact(sizes, asked.inputs)[i]
-        moved_by = np.abs(found.exact - truth)  # by rounding the input
-        _, ratio = replace(found, exact=truth, admitted=found.admitted + moved_by).worst(
-            asked.outputs[i]
-        )
+        with np.errstate(all="ignore"):
+            moved_by = np.abs(found.exact - truth)  # by rounding the input
+            largest = np.max(np.abs(truth), where=np.isfinite(truth), initial=0.0)
+        admitted = np.minimum(found.admitted + moved_by, LEAST_PRECISE * largest)
+        _, ratio = replace(found, exact=truth, admitted=admitted).worst(asked.outputs[i])
         return ratio <= 1
 
     def _fail(self, asked: _Asked, i: int, place: int, estimate: Estimate) -> None:

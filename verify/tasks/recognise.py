@@ -257,7 +257,7 @@ def _fit(
         result = _value_at(definition, Case(_typed(values, kinds)))
         if result is None:
             return None
-        if not singly and not _close(result, value[point].reshape(-1)):
+        if value is not None and not _close(result, value[point].reshape(-1)):
             return None
         results.append(result)
     if singly:

@@ -140,14 +140,12 @@ class Binding:
         points = [self._points(i, argument) for i, argument in enumerate(arguments)]
         count = max(len(p) for i, p in enumerate(points) if i not in self.shared)
         copies = self._count_of_copies(given)
-        for group in [slice(i, i + 1) for i in range(count)] if self.singly else [slice(None)]:
+        for group in self._groups(count):
             inputs = []
             for place in self._places:
                 chosen = points[place.argument]
                 chosen = chosen if place.argument in self.shared else chosen[group]
                 inputs.append(place.put(chosen, copies))
-            if not inputs[0].size:
-                raise NotApplicable("the task has no empty inputs")
             yield inputs, sizes
 
     def joined(self, results: Sequence[Array], arguments: Sequence[Array]) -> Array:
@@ -172,7 +170,7 @@ class Binding:
         batch = shape[: len(shape) - len(self.axes[lead])]
         found = []
         for result in results:
-            count = 1 if self.singly else math.prod(batch)
+            count = min(1, math.prod(batch)) if self.singly else math.prod(batch)
             place = self._places[0]
             copies = self._count_of_copies(given) if place.repeated >= 0 else 1
             if result.size == count * math.prod(own) * copies:
@@ -181,9 +179,14 @@ class Binding:
             elif len(results) == 1:
                 return result
             found.append(result)
-        if self.singly and any(r.shape != (1, *own) for r in found):
+        if self.singly and any(r.shape[1:] != own for r in found):
             return found[0]
         return np.concatenate(found).reshape((*batch, *own))
+
+    def _groups(self, count: int) -> list[slice]:
+        """Which points go into each call."""
+        one_by_one = self.singly and count > 0
+        return [slice(i, i + 1) for i in range(count)] if one_by_one else [slice(None)]
 
     def _count_of_copies(self, given: Mapping[str, int]) -> int:
         return given[self.copies] if self.copies else 2

@@ -101,8 +101,9 @@ def numbers_in(source: str) -> list[float]:
     [1e-05, 2.0]
     """
     nodes = ast.walk(ast.parse(source))
-    numbers = [n.value for n in nodes if isinstance(n, ast.Constant) and type(n.value) in _NUMBERS]
-    return list(dict.fromkeys(map(float, numbers)))
+    values = (node.value for node in nodes if isinstance(node, ast.Constant))
+    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return list(dict.fromkeys(numbers))
 
 
 def imports_of(source: str) -> set[str]:
@@ -130,9 +131,6 @@ def imports_of(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
     return {name.partition(".")[0] for name in names}
-
-
-_NUMBERS = (int, float)
 
 
 class _Sizes(ast.NodeTransformer):
