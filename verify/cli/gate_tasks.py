@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,31 @@ ReferenceOption = Annotated[
         rich_help_panel=BENCHMARKS,
     ),
 ]
+FlashinferOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DEFINITION.json",
+        help="A definition of FlashInfer-Bench, which has the format, too: the argument is then "
+        "SOLUTION.json.",
+        rich_help_panel=BENCHMARKS,
+    ),
+]
+SkillOption = Annotated[
+    bool,
+    typer.Option(
+        "--skill",
+        help="Print SKILL.md, which teaches a coding assistant these commands.",
+        is_eager=True,
+        callback=lambda wanted: print_skill() if wanted else None,
+    ),
+]
+
+
+def print_skill() -> None:
+    """Print SKILL.md, and end the command."""
+    text = files("softproof.verify").joinpath("data/SKILL.md").read_text("utf-8")
+    typer.echo(text, nl=False)
+    raise typer.Exit
 
 
 def judge_task(
@@ -36,7 +62,9 @@ def judge_task(
     *,
     kernelbench: Path | None,
     reference: str | None,
+    flashinfer: Path | None,
     json: Path | None,
+    dtype: str,
     **given: Any,
 ) -> int:
     """Judge the candidate of a task, print the judgement, and return the exit status.
@@ -45,10 +73,12 @@ def judge_task(
     ----------
     candidate
         Its file, perhaps with a name.
-    kernelbench, reference
+    kernelbench, reference, flashinfer
         The task: one of them.
     json
         Where the judgement is written; None for nowhere.
+    dtype
+        The name of the format, of tasks that do not say it.
     **given
         What the functions of ``tasks.judging`` take besides.
 
@@ -59,14 +89,17 @@ def judge_task(
     """
     from ..gate.told import told
     from ..tasks import judging
+    from ..tasks.flashinfer import flashinfer as judge_solution
 
     demand_folders(json)
     with usage_errors(ValueError, TypeError, OSError):
-        if kernelbench is not None:
-            found = judging.kernelbench(kernelbench, candidate, **given)
+        if flashinfer is not None:
+            found = judge_solution(flashinfer, candidate, **given)
+        elif kernelbench is not None:
+            found = judging.kernelbench(kernelbench, candidate, dtype=dtype, **given)
         else:
             assert reference is not None
-            found = judging.by_reference(reference, candidate, **given)
+            found = judging.by_reference(reference, candidate, dtype=dtype, **given)
     typer.echo("\n".join(told(found)))
     write_json(found.as_dict(), json)
     return found.status

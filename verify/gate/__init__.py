@@ -1,6 +1,6 @@
 """The gate: one verdict, in seconds, for a kernel that someone, or something, has just written."""
 
-from .checker import checker
+from .check_output import checker
 from .judgement import IMPRECISE, REFUSED, RIGHT, WRONG, Judgement
 from .judging import judge
 

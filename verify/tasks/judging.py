@@ -7,6 +7,7 @@ task's own reference: at small sizes, at a ragged one, and at those that the tas
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 import time
@@ -68,9 +69,8 @@ def kernelbench(
     """
     model, name = KERNELBENCH
     task = Task(Path(problem), model, Path(candidate), name, dtype, device)
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    command = f"softproof gate --kernelbench {shlex.quote(str(problem))}"
-    return _judged(task, command, seconds, seed, known=True)
+    command = f"softproof gate --kernelbench {_quoted(problem, candidate)} --dtype {dtype}"
+    return judged_task(task, command, seconds=seconds, seed=seed)
 
 
 def by_reference(
@@ -109,9 +109,13 @@ def by_reference(
     file, model = _split(reference, KERNELBENCH[0])
     own, name = _split(candidate, KERNELBENCH[1] if model == KERNELBENCH[0] else model)
     task = Task(Path(file), model, Path(own), name, dtype, device)
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    command = f"softproof gate --reference {shlex.quote(f'{file}:{model}')}"
-    return _judged(task, command, seconds, seed, known=False)
+    command = f"softproof gate --reference {_quoted(reference, candidate)} --dtype {dtype}"
+    return judged_task(task, command, seconds=seconds, seed=seed, known=False)
+
+
+def _quoted(*words: Path | str) -> str:
+    """Words as a shell takes them."""
+    return " ".join(shlex.quote(str(word)) for word in words)
 
 
 def _split(text: str, default: str) -> tuple[str, str]:
@@ -120,12 +124,38 @@ def _split(text: str, default: str) -> tuple[str, str]:
     return (file, name) if colon and name.isidentifier() else (text, default)
 
 
-def _judged(task: Task, command: str, seconds: float, seed: int, *, known: bool) -> Judgement:
-    """Judge a candidate, as a definition where one may be ``known``."""
+def judged_task(
+    task: Task, command: str, *, seconds: float, seed: int | None, known: bool = True
+) -> Judgement:
+    """Judge the candidate of a task.
+
+    Parameters
+    ----------
+    task
+        The task.
+    command
+        The command that judges it so, but for the device and the seed.
+    seconds, seed
+        As ``kernelbench`` has them.
+    known
+        Whether it may be recognised as a definition.
+
+    Returns
+    -------
+    Judgement
+        The verdict.
+
+    Raises
+    ------
+    ValueError
+        If the task does not run.
+    """
+    if not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+        raise ValueError(f"seconds is {seconds!r}; give a number above 0")
     began = time.monotonic()
-    own = f"{task.candidate}:{task.name}" if " --reference " in command else str(task.candidate)
-    command += f" {shlex.quote(own)} --dtype {task.dtype} --seed {seed}"
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     command += f" --device {task.device}" if task.device else ""
+    command += f" --seed {seed}"
     with Hosts(task) as hosts:
         smallest = small(hosts)
         places = [s for s in (ragged(hosts, smallest), as_shipped(hosts, smallest)) if s]
