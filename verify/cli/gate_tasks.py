@@ -51,7 +51,13 @@ SkillOption = Annotated[
 
 
 def print_skill() -> None:
-    """Print SKILL.md, and end the command."""
+    """Print SKILL.md, and end the command.
+
+    Raises
+    ------
+    typer.Exit
+        Always, with the status 0.
+    """
     text = files("softproof.verify").joinpath("data/SKILL.md").read_text("utf-8")
     typer.echo(text, nl=False)
     raise typer.Exit

@@ -57,6 +57,24 @@ def test_errors_of_a_candidate_are_refused(tmp_path, name, kind):
     assert (found.verdict, found.status, found.failure.kind) == (REFUSED, 3, kind)
 
 
+def test_what_is_as_precise_as_a_task_that_is_wrong_itself_is_right_by_an_estimate(tmp_path):
+    candidate = stand_ins.NAIVE_LOGS.replace("Model", "ModelNew")
+    found = judged(tmp_path, candidate, task=stand_ins.NAIVE_LOGS)
+    assert (found.verdict, found.definition) == (RIGHT, "problem.py:Model")
+    assert found.estimate.startswith("as log_softmax, Model is wrong itself: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [(("mean(", "mean("), RIGHT), (("+ self.eps)", ") / (1 + self.eps)"), WRONG)],
+)
+def test_models_of_tensors_are_made_for_each_size(tmp_path, change, verdict):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    candidate = stand_ins.NORM.replace("Model", "ModelNew").replace(*change)
+    found = judged(tmp_path, candidate, task=stand_ins.NORM)
+    assert (found.verdict, found.definition) == (verdict, "rms_norm(gain=1, eps=0.001)")
+
+
 # --- beside a reference ---
 
 
