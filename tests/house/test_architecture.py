@@ -27,7 +27,7 @@ ROOMS = {
     ),
     "verify": (
         "oracle inputs cases register subjects subjects/isolation subjects/implementations "
-        "subjects/built_in suites runs power audit studies reports plots bench testing gate "
+        "subjects/built_in suites runs power audit studies reports plots bench testing gate tasks "
         "pytest_plugin claims cli __init__"
     ),
 }

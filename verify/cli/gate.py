@@ -13,6 +13,13 @@ from typing import Annotated
 import typer
 
 from .command_line import ArrayDtype, definition, demand_folders, fail, usage_errors, write_json
+from .gate_tasks import (
+    FlashinferOption,
+    KernelbenchOption,
+    ReferenceOption,
+    SkillOption,
+    judge_task,
+)
 from .verify_options import ArraysOption, ContractOption, DeviceOption
 
 gate_app = typer.Typer()
@@ -53,6 +60,10 @@ def gate(
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this file.")] = None,
+    kernelbench: KernelbenchOption = None,
+    reference: ReferenceOption = None,
+    flashinfer: FlashinferOption = None,
+    skill: SkillOption = False,
 ) -> None:
     """Judge a kernel that someone, or something, has just written, in seconds.
 
@@ -71,6 +82,20 @@ def gate(
             if name or subject or contract or arrays or device or json:
                 fail("--batch goes with --seconds and --seed alone: its lines say the rest")
             status = _judge_batch(batch, seconds, seed)
+        elif tasks := [task for task in (kernelbench, reference, flashinfer) if task]:
+            if name is None or subject or contract or arrays or len(tasks) > 1:
+                fail("a task has one CANDIDATE.py, and goes with --dtype, --device, --seconds")
+            status = judge_task(
+                name,
+                kernelbench=kernelbench,
+                reference=reference,
+                flashinfer=flashinfer,
+                json=json,
+                dtype=dtype.value,
+                device=device or "",
+                seconds=seconds,
+                seed=seed,
+            )
         elif name is None or subject is None:
             fail("name a DEFINITION and a --subject, or a --batch")
         else:

@@ -59,6 +59,8 @@ class Judgement:
         What is wrong, shrunk, with the commands that show it again; None of RIGHT.
     causes
         Pairs of a heading and a sentence: what is the likely cause, what to declare if it is meant.
+    estimate
+        Where the verdict rests on an estimate and on no proof, what it is; else "".
     """
 
     verdict: str
@@ -79,6 +81,7 @@ class Judgement:
     suite: str = ""
     failure: Failure | None = None
     causes: tuple[tuple[str, str], ...] = ()
+    estimate: str = ""
 
     @property
     def status(self) -> int:

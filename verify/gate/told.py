@@ -41,7 +41,8 @@ def told(judgement: Judgement) -> list[str]:
         seed      7
     """
     where = f"{judgement.definition} {judgement.subject} {judgement.dtype}"
-    lines = [f"{judgement.verdict}: {where}"]
+    weaker = " (an estimate, not a proof)" if judgement.estimate else ""
+    lines = [f"{judgement.verdict}{weaker}: {where}"]
     lines += [f"    {name:<9} {value}".rstrip() for name, value in _rows(judgement)]
     if (failure := judgement.failure) is not None:
         if failure.case is not None:
@@ -64,7 +65,10 @@ def _rows(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if judgement.failure is not None:
         yield from _failure(judgement, judgement.failure)
         yield from judgement.causes
-    yield "class", judgement.contract
+    if judgement.estimate:
+        yield "estimate", judgement.estimate
+    if judgement.contract:
+        yield "class", judgement.contract
     if judgement.verdict == IMPRECISE:
         yield "fits", " ".join(judgement.fits)
     if judgement.grade is not None:
