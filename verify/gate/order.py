@@ -1,7 +1,7 @@
 """In which order the gate asks: first what kills most wrong kernels in a second.
 
-The table merges the two lists that ``python -m notebooks.order_of_the_gate`` prints, of functions
-of rows and of functions of several arguments, each measured on planted mistakes.
+The table is arranged by hand after the two lists that ``python -m notebooks.order_of_the_gate``
+prints, of functions of rows and of several arguments, each measured on planted mistakes.
 """
 
 from __future__ import annotations
