@@ -137,13 +137,19 @@ class _Judging:
             kind = fault.kind if isinstance(fault, SubjectFault) else "raised"
             self._refuse(change, kind, f"{fault} at {sizes.shapes}")
             return asked
-        found = estimates(
-            lambda x: hosts.exact(sizes.sizes, x),
-            lambda x: hosts.reference(sizes.sizes, x),
-            inputs,
-            self._fmt,
-            self._seed,
-        )
+        try:
+            found = estimates(
+                lambda x: hosts.exact(sizes.sizes, x),
+                lambda x: hosts.reference(sizes.sizes, x),
+                inputs,
+                self._fmt,
+                self._seed,
+            )
+        except ValueError:
+            if not self._checks:
+                raise
+            self._undecided += 1  # the reference itself refuses what was changed
+            return asked
         if (word := _misfit(found, asked.outputs)) is not None:
             self._refuse(change, "form", f"{word} at {sizes.shapes}")
             return asked

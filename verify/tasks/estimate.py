@@ -177,7 +177,7 @@ def ulp(truth: Array, fmt: Format) -> Array:
     --------
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> ulp(np.array([1.0, 0.0]), BINARY32)
-    array([1.1920929e-07, 1.4012985e-45])
+    array([1.19209290e-07, 1.40129846e-45])
     """
     _, exponent = np.frexp(np.where(np.isfinite(truth), truth, 1.0).astype(np.float64))
     exponent = np.where(truth == 0, fmt.tiny_exponent, exponent - fmt.precision)
