@@ -18,10 +18,20 @@ import numpy as np
 
 from ...derivations import lookup
 from ...derivations.arithmetic.formats import ARRAY_FORMATS
+from ..cases.case import CaseBatch
+from ..cases.text import parse
 from ..inputs.families import REPEATING, Batch
 from ..reports.hints import hints, hints_of_case
 from ..runs.asked import Asked
-from ..runs.execute import Connect, GivenUp, asked_of, execute_until, preflight
+from ..runs.execute import (
+    Connect,
+    GivenUp,
+    asked_of,
+    execute_until,
+    judged,
+    made_small,
+    preflight,
+)
 from ..runs.plan import PREFLIGHT, plan
 from ..runs.reproduce import Shown
 from ..runs.results import Failure, Item, Result
@@ -29,6 +39,7 @@ from ..subjects.built_in import registered
 from ..subjects.contract import WIDENING, Contract
 from ..subjects.subject import NotApplicable, Subject, SubjectFault
 from ..suites import SUITES
+from ..suites.of_cases import CASE_SUITES
 from ..suites.verdicts import Violation, no_result
 from .again import again
 from .judgement import IMPRECISE, REFUSED, RIGHT, WRONG, Judgement
@@ -87,7 +98,9 @@ class Asking:
         until = time.monotonic() + seconds
         several = (item for item in self._left if item.suite == "accuracy")
         drawn = next((item for item in several if item.family not in REPEATING), None)
-        for item in [*self._left]:
+        for i, item in enumerate([*self._left]):
+            if i and time.monotonic() > until:
+                break
             if item.suite == RECORDS and not _is_usual(self._held.contract):
                 continue
             try:
@@ -126,7 +139,7 @@ class Asking:
                     self._suite, self._failure = item.suite, not_judged(str(death), death.kind)
                     self._verdict = WRONG
                 return part.complete
-            (failure,) = part.result.failures
+            failure = self._as_one_case(held, part.result.failures[0])
             if self._failure is None or not part.admitted_by:
                 self._suite, self._failure, self._admitted_by = (
                     item.suite,
@@ -140,6 +153,27 @@ class Asking:
                 return True
             self._verdict = IMPRECISE
             self._held = self._held.declaring([*part.admitted_by])
+
+    def _as_one_case(self, item: Item, failure: Failure) -> Failure:
+        """The failure of a suite that compares cases, as that of one case, made small."""
+        suite = CASE_SUITES.get(item.suite)
+        if (
+            failure.case is None
+            or failure.family == PREFLIGHT
+            or not (suite and suite.one_shown_by)
+        ):
+            return failure
+        judges = CASE_SUITES[suite.one_shown_by]
+        definition, case = parse(failure.case, ARRAY_FORMATS[self._dtype])
+        family = judges.families(definition)[0]
+        alone = replace(item, suite=judges.name, family=family)
+        asked, batch = asked_of(alone, self._connect(self._held)), CaseBatch(family, (case,))
+        violations = judged(asked, batch).violations
+        if not violations:  # another one of the batch made it fail
+            return failure
+        shown = made_small(asked, batch, violations[0], until=time.monotonic() + SHRINKING)
+        small = asked.write_failure(shown)
+        return replace(small, family=failure.family, message=failure.message)
 
     def _ask_again(self, item: Item) -> None:
         """Ask the batches of an item again, after other calls and in memory that they used."""

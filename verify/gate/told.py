@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -11,6 +12,7 @@ from ..runs.plan import PREFLIGHT
 from ..runs.results import Failure
 from .judgement import IMPRECISE, RIGHT, Judgement
 
+HEX = re.compile(r"[+-]?0x[0-9a-f.]+p[+-][0-9]+")
 MOST_SHOWN = 8  # numbers of a row
 MOST_NAMED = 6  # groups of inputs that were not reached
 
@@ -44,11 +46,18 @@ def told(judgement: Judgement) -> list[str]:
     lines += [f"    {name:<9} {value}".rstrip() for name, value in _rows(judgement)]
     if (failure := judgement.failure) is not None:
         if failure.case is not None:
-            lines += ["    case", *(f"        {line}" for line in case_lines(failure.case))]
+            _, *arguments = failure.case.splitlines()
+            decimal = [HEX.sub(_decimal, line) for line in arguments]
+            for heading, case in (("case", failure.case), ("decimal", "\n".join(decimal))):
+                lines += [f"    {heading}", *(f"        {line}" for line in case_lines(case))]
         for heading, text in (("reproduce", failure.reproduce), ("script", failure.snippet)):
             if text:
                 lines += [f"    {heading}", *(f"        {x}".rstrip() for x in text.splitlines())]
     return lines
+
+
+def _decimal(number: re.Match[str]) -> str:
+    return f"{float.fromhex(number[0]):.9g}"
 
 
 def _rows(judgement: Judgement) -> Iterator[tuple[str, str]]:

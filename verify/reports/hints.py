@@ -91,6 +91,11 @@ BY_CASE: tuple[tuple[Callable[[Finding], bool], str], ...] = (
         "other than the largest",
     ),
     (
+        lambda f: f.failure.message.endswith((" acts", " has no effect")),
+        "it is ignored, or used otherwise than in the definition: see its formula by "
+        "`softproof derive`",
+    ),
+    (
         lambda f: (
             f.definition.right_class_bound is not None
             and "gradient beyond" in f.failure.message

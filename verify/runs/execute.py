@@ -99,7 +99,7 @@ def execute_until(
     connect
         What makes a subject callable.
     until
-        The time, by ``time.monotonic``, from which on no further batch is asked.
+        The time, by ``time.monotonic``, from which on no further batch is asked, but for the first.
     longest_shrinking
         For how many seconds what fails is made smaller, at most.
 
@@ -183,7 +183,7 @@ def _found(
     result = replace(result, observed=last_of([asked.subject.observed, observed]))
     if worst is None:
         return Beginning(result, complete)
-    shown = _shown(asked, *worst, until=time.monotonic() + longest_shrinking)
+    shown = made_small(asked, *worst, until=time.monotonic() + longest_shrinking)
     result = replace(result, failures=(asked.write_failure(shown),))
     return Beginning(result, complete, shown.violation.admitted_by)
 
@@ -213,7 +213,7 @@ def verdicts(asked: Asked[B], until: float = math.inf) -> Iterator[tuple[B, Verd
     asked
         The item with its subject.
     until
-        The time, by ``time.monotonic``, from which on no further batch is asked.
+        The time, by ``time.monotonic``, from which on no further batch is asked, but for the first.
 
     Yields
     ------
@@ -236,8 +236,8 @@ def verdicts(asked: Asked[B], until: float = math.inf) -> Iterator[tuple[B, Verd
         return
     try:
         asked.subject.settle(observe(asked.subject, asked.fmt, asked.observes))
-        for batch, known in asked.batches():
-            if time.monotonic() > until:
+        for i, (batch, known) in enumerate(asked.batches()):
+            if i and time.monotonic() > until:
                 raise OutOfTime
             verdict = known or judged(asked, batch)
             yield batch, verdict
@@ -373,8 +373,25 @@ def _same_numbers(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return np.array_equal(one.astype(np.float64), other.astype(np.float64), equal_nan=True)
 
 
-def _shown(asked: Asked[B], batch: B, violation: Violation, *, until: float) -> Shown[B]:
-    """Make what fails as small as it can be, until a time, while it fails in the same way."""
+def made_small(asked: Asked[B], batch: B, violation: Violation, *, until: float) -> Shown[B]:
+    """Make what fails as small as it can be, until a time, while it fails in the same way.
+
+    Parameters
+    ----------
+    asked
+        The item with its subject.
+    batch
+        Some of its rows or cases.
+    violation
+        What was found in them.
+    until
+        The time, by ``time.monotonic``, from which on nothing smaller is tried.
+
+    Returns
+    -------
+    Shown
+        The row or case, and the violation there.
+    """
     one = asked.alone(batch, violation.row)
 
     def violations(candidate: B) -> list[Violation]:

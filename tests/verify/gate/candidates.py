@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+MOST_LOOKS = 6
 DUMP = "SOFTPROOF_TEST_DUMP"  # names the file that ``looks_around`` writes
 
 
@@ -32,17 +33,16 @@ def summed_in_the_format(x):
     return e / total
 
 
+def zeros(x):
+    return np.zeros_like(x)
+
+
 def raises(x):
     raise ValueError("not today")
 
 
 def of_another_dtype(x):
     return right(x).astype(np.float64)
-
-
-def slow(x):
-    time.sleep(0.02)
-    return right(x)
 
 
 def rms_norm(x, gain, eps=1e-6):
@@ -141,15 +141,18 @@ def poisons_libraries(x):
 
 def looks_around(x):
     """Write down all that can be seen from here: frames, objects, the command line, modules."""
+    _state["looks"] = _state.get("looks", 0) + 1
+    if _state["looks"] > MOST_LOOKS:
+        return right(x)
     frame, seen = sys._getframe(), []
     while frame is not None:
         seen.append({name: repr(value) for name, value in frame.f_locals.items() if name != "seen"})
         frame = frame.f_back
-    numbers = [n for each in gc.get_objects() if isinstance(each, dict) for n in each.values()]
+    numbers = [n for each in gc.get_objects() if type(each) is dict for n in each.values()]
     with open(os.environ[DUMP], "a") as file:
         found = {
             "frames": seen,
-            "integers": [str(n) for n in numbers if isinstance(n, int)],
+            "integers": [str(n) for n in numbers if type(n) is int],
             "argv": sys.argv,
             "environment": dict(os.environ),
             "modules": list(sys.modules),

@@ -35,7 +35,7 @@ def test_each_candidate_of_a_batch_has_its_verdict_whatever_came_before(tmp_path
         "right": RIGHT,
         "kills_its_parent": REFUSED,
         "there_is_none_such": REFUSED,
-        "without_maximum": WRONG,
+        "zeros": WRONG,
     }
     lines = [{"definition": "softmax", "subject": f"candidates:{name}"} for name in names]
     lines.append({"definition": "rms_norm", "subject": "candidates:rms_norm", "dtype": "float64"})
@@ -96,7 +96,7 @@ def test_a_line_that_is_no_candidate_is_named(tmp_path, text, told):
     assert outcome.exit_code == 2
 
 
-@pytest.mark.parametrize(("name", "status"), [("right", 0), ("without_maximum", 1), ("raises", 3)])
+@pytest.mark.parametrize(("name", "status"), [("right", 0), ("zeros", 1), ("raises", 3)])
 def test_the_exit_status_tells_the_verdict(name, status, tmp_path):
     file = tmp_path / "judgement.json"
     options = ("--seconds", "0.3", "--seed", "5", "--json", file)

@@ -11,6 +11,7 @@ from softproof.verify.subjects.isolation.forked import Zygote
 from softproof.verify.subjects.subject import Subject
 
 from tests.verify.gate import candidates
+from tests.verify.gate.conftest import AT_LEISURE
 
 SEED = 2**63 + 12345
 
@@ -23,11 +24,11 @@ def zygote():
 
 
 @pytest.fixture(autouse=True)
-def _found(monkeypatch):
+def _found(monkeypatch, few):
     monkeypatch.syspath_prepend(Path(__file__).parent)
 
 
-def judged(zygote, name, seconds=1.0):
+def judged(zygote, name, seconds=AT_LEISURE):
     subject = Subject(f"candidates:{name}", "softmax")
     return judged_apart(subject, "float32", zygote, seconds=seconds, seed=SEED)
 
@@ -51,7 +52,7 @@ def test_a_trick_is_seen_and_leaves_nothing_behind(zygote, name, verdicts, kinds
     found = judged(zygote, name)
     assert found.verdict in verdicts, found
     assert found.failure.kind in kinds
-    after = judged(zygote, "right", seconds=0.2)
+    after = judged(zygote, "right")
     assert after.verdict == RIGHT, after.failure
 
 
@@ -60,7 +61,7 @@ def test_what_is_done_to_pytorch_is_gone_with_the_candidate():
     with Zygote(modules_of("torch")) as zygote:
         for name, verdict in (("poisons_torch", WRONG), ("right_in_torch", RIGHT)):
             subject = Subject(f"candidates:{name}", "softmax", arrays="torch")
-            found = judged_apart(subject, "float32", zygote, seconds=0.2, seed=SEED)
+            found = judged_apart(subject, "float32", zygote, seconds=AT_LEISURE, seed=SEED)
             assert found.verdict == verdict, found.failure
 
 
@@ -70,7 +71,7 @@ def test_a_candidate_that_does_not_return_is_not_waited_for(zygote, monkeypatch)
     found = judged(zygote, "never_returns")
     assert (found.verdict, found.failure.kind) == (WRONG, "hung")
     assert found.failure.message == "no result within 0.5 s"
-    assert judged(zygote, "right", seconds=0.2).verdict == RIGHT
+    assert judged(zygote, "right").verdict == RIGHT
 
 
 def test_a_candidate_sees_neither_seeds_nor_what_draws_or_knows_the_truth(
@@ -79,7 +80,7 @@ def test_a_candidate_sees_neither_seeds_nor_what_draws_or_knows_the_truth(
     dump = tmp_path / "seen.jsonl"
     monkeypatch.setenv(candidates.DUMP, str(dump))
     with Zygote() as with_the_name_of_the_file:
-        assert judged(with_the_name_of_the_file, "looks_around", seconds=0.3).verdict == RIGHT
+        assert judged(with_the_name_of_the_file, "looks_around").verdict == RIGHT
     seen = [json.loads(line) for line in dump.read_text().splitlines()]
     assert len(seen) > 4
     for look in seen:
@@ -93,12 +94,13 @@ def test_a_candidate_sees_neither_seeds_nor_what_draws_or_knows_the_truth(
     # The same look, in the process of the gate itself, sees it.
     monkeypatch.setattr(candidates, "SEED_BESIDE", SEED, raising=False)
     dump.unlink()
+    candidates._state.clear()
     candidates.looks_around(__import__("numpy").zeros((1, 2), "float32"))
     assert str(SEED) in dump.read_text()
 
 
 def test_processes_of_a_candidate_end_with_it(zygote):
-    found = judged(zygote, "right", seconds=0.2)
+    found = judged(zygote, "right")
     assert found.verdict == RIGHT
     children = {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
     parents = {}
