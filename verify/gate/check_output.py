@@ -78,7 +78,7 @@ def checker(
     >>> check_implementation(x, e / e.sum(axis=-1, keepdims=True))
     (True, '')
     >>> check_implementation(x, np.zeros_like(x))[1].splitlines()[0]
-    'value beyond its error bound: 0x0p+0, expected 0x1.70c95p-4'
+    'value beyond its error bound: 0x0p+0, expected 0x1.549a76p-1'
     """
     if points < 1:
         raise ValueError(f"points is {points}; give 1 or more")

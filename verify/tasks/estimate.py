@@ -16,6 +16,7 @@ hard for is not tried where it is hard: this is no proof.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,12 @@ class Estimate:
 
 
 def estimates(
-    exact: Function, reference: Function, inputs: Sequence[Array], fmt: Format, seed: int
+    exact: Function,
+    reference: Function,
+    inputs: Sequence[Array],
+    fmt: Format,
+    seed: int,
+    most: float = math.inf,
 ) -> list[Estimate]:
     """Estimate what each output of a task has to be at an input, and how far it may be off.
 
@@ -98,6 +104,8 @@ def estimates(
         The format.
     seed
         What neighbours of the inputs are drawn from.
+    most
+        The largest A that is taken, of a reference whose errors are not to be the measure.
 
     Returns
     -------
@@ -125,10 +133,14 @@ def estimates(
         for i, truth in enumerate(truths):
             change[i] = np.maximum(change[i], _distance(their_truths[i], truth))
             error[i] = np.maximum(error[i], _distance(theirs[i], their_truths[i]))
-    return [_estimate(*each, fmt) for each in zip(truths, change, error, computed, strict=True)]
+    return [
+        _estimate(*each, fmt, most) for each in zip(truths, change, error, computed, strict=True)
+    ]
 
 
-def _estimate(truth: Array, change: Array, error: Array, computed: Array, fmt: Format) -> Estimate:
+def _estimate(
+    truth: Array, change: Array, error: Array, computed: Array, fmt: Format, most: float
+) -> Estimate:
     if truth.dtype.kind in "biu":  # all or nothing, but where a neighbour gives another answer
         unsure = (change > 0) | (error > 0)
         return Estimate(truth, np.where(unsure, np.nan, 0.0), computed.dtype)
@@ -140,6 +152,7 @@ def _estimate(truth: Array, change: Array, error: Array, computed: Array, fmt: F
     usable &= np.abs(truth) <= fmt.largest
     with np.errstate(all="ignore"):
         factor = np.max(error / scale, where=usable, initial=0.0)
+        factor = min(float(factor), most)
         largest = np.max(error, where=usable, initial=0.0)
         admitted = MARGIN * np.maximum(scale, np.minimum(factor * scale, largest))
     return Estimate(truth, np.where(usable, admitted, np.nan), computed.dtype)
@@ -164,7 +177,7 @@ def ulp(truth: Array, fmt: Format) -> Array:
     --------
     >>> from softproof.derivations.arithmetic.formats import BINARY32
     >>> ulp(np.array([1.0, 0.0]), BINARY32)
-    array([1.1920929e-07, 1.4012985e-45])
+    array([1.19209290e-07, 1.40129846e-45])
     """
     _, exponent = np.frexp(np.where(np.isfinite(truth), truth, 1.0).astype(np.float64))
     exponent = np.where(truth == 0, fmt.tiny_exponent, exponent - fmt.precision)

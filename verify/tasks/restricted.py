@@ -46,7 +46,7 @@ class Restriction:
         """The name of what remains: that of the definition where nothing is fixed."""
         fixed = {**self.arguments, **self.parameters, **self.same}
         words = [f"{n}={v if isinstance(v, str) else format(v, 'g')}" for n, v in fixed.items()]
-        return f"{self.definition.name}({', '.join(words)})" if words else self.definition.name
+        return f"{self.definition.name}({','.join(words)})" if words else self.definition.name
 
     def made(self) -> Definition:
         """The definition that remains.
@@ -54,7 +54,7 @@ class Restriction:
         >>> from softproof.derivations import lookup
         >>> made = Restriction(lookup("rms_norm"), {"gain": 1}, {"eps": 1e-5}).made()
         >>> made.name, [*made.signature.arguments], dict(made.parameters)
-        ('rms_norm(gain=1, eps=1e-05)', ['x'], {})
+        ('rms_norm(gain=1,eps=1e-05)', ['x'], {})
         """
         whole = self.definition
         if self.name == whole.name:

@@ -46,13 +46,13 @@ class ModelNew:
         return e / e.sum(1, keepdims=True)
 """
 
-# Right wherever a row is a whole number of tiles: what the task ships is none.
+# Wrong at the size that the task ships with, and at no other.
 TILED = """
 import numpy as np
 
 class ModelNew:
     def __call__(self, x):
-        whole = x.shape[1] if x.shape[1] < 2048 else x.shape[1] // 2048 * 2048
+        whole = 2048 if x.shape[1] == 3000 else x.shape[1]
         e = np.exp((x - x.max(1, keepdims=True)).astype(np.float64))
         total = e[:, :whole].sum(1, keepdims=True)
         return (e / total).astype(x.dtype)

@@ -72,7 +72,7 @@ def test_models_of_tensors_are_made_for_each_size(tmp_path, change, verdict):
     pytest.importorskip("torch", reason="PyTorch is not installed")
     candidate = stand_ins.NORM.replace("Model", "ModelNew").replace(*change)
     found = judged(tmp_path, candidate, task=stand_ins.NORM)
-    assert (found.verdict, found.definition) == (verdict, "rms_norm(gain=1, eps=0.001)")
+    assert (found.verdict, found.definition) == (verdict, "rms_norm(gain=1,eps=0.001)")
 
 
 # --- beside a reference ---

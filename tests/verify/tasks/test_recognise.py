@@ -9,8 +9,8 @@ from softproof.verify.tasks.shapes import as_shipped, small
 from tests.verify.tasks import stand_ins
 
 TORCH = {
-    "NORM": "rms_norm(gain=1, eps=0.001)",
-    "ATTENTION": "attention(mask=1, e=d)",
+    "NORM": "rms_norm(gain=1,eps=0.001)",
+    "ATTENTION": "attention(mask=1,e=d)",
     "LOSS": "cross_entropy",
     "CAUSAL": None,
 }

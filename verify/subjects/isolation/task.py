@@ -77,7 +77,7 @@ class Hosted:
     # --- what the task's process is asked ---
 
     def inputs(self, seed: Any, sizes: Any) -> Any:
-        """Its inputs at some sizes, drawn from a seed; what are no arrays are left out."""
+        """Draw the inputs of the task from a seed, at some sizes; only arrays are given."""
         seed, sizes = _whole(seed), _whole(sizes)
         return tuple(np.array(to_numpy(x)) for x in self._inputs(sizes, seed[0]) if _is_array(x))
 
@@ -102,6 +102,8 @@ class Hosted:
     def of_definition(self, *arguments: Any) -> Any:
         """The candidate, called with the arguments of a definition, in a batch."""
         assert self._binding is not None
+        if any(getattr(argument, "requires_grad", False) for argument in arguments):
+            raise NotApplicable("a task is of values, and is not differentiated")
         given = [np.array(to_numpy(argument)) for argument in arguments]
         results = []
         for part, sizes in self._binding.parts(given):
