@@ -28,7 +28,7 @@ SOFTMAX, FLOAT32 = lookup("softmax"), FORMATS["float32"]
 
 # %%
 def softmax(x):
-    """The reference."""
+    """The softmax that candidates are compared with."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 

@@ -18,7 +18,7 @@ from .oracle.metrics import hexadecimal
 from .reports.hints import hints
 from .reports.text import counted, row_of_numbers
 from .reports.wording import observed_told, quantities, worst_first
-from .runs.execute import Connect
+from .runs.execute import Connect, in_this_process
 from .runs.plan import ROWS, plan
 from .runs.results import Failure, Report, Result
 from .runs.run import run
@@ -26,7 +26,6 @@ from .runs.snippet import LIBRARIES, snippet
 from .subjects.built_in import select
 from .subjects.call import keywords_of
 from .subjects.contract import Contract
-from .subjects.isolation.in_process import InProcess
 from .subjects.isolation.worker_pool import Workers
 from .subjects.subject import NotApplicable, Subject, SubjectError, SubjectFault
 from .subjects.surroundings import Surroundings, our_own
@@ -305,8 +304,7 @@ def _name(fn: Function) -> str:
 def _hosts(subject: Subject, fn: Function | str, surroundings: Surroundings) -> Iterator[Connect]:
     """What calls the function, as it is declared or with another contract."""
     if not isinstance(fn, str):
-        here = InProcess(subject, fn, surroundings)
-        yield lambda other: here if other == subject else InProcess(other, fn, surroundings)
+        yield in_this_process(fn, surroundings)
         return
     with Workers() as workers:
         for error in workers.load([subject]):

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from ...derivations import lookup
-from ..runs.execute import Connect
+from ..runs.execute import Connect, in_this_process
 from ..subjects.contract import Contract
 from ..subjects.isolation.forked import Zygote
-from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.isolation.worker_pool import Workers
 from ..subjects.subject import Subject
 from ..subjects.surroundings import Surroundings, our_own
@@ -97,7 +96,9 @@ def judge(
     asked = Conformance(definition, dtype, contract, seed=seed, arrays=arrays, device=device)
     subject = asked.subject(function)
     if callable(function):
-        return judged(subject, dtype, _in_this_process(function), seconds=seconds, seed=seed)
+        return judged(
+            subject, dtype, in_this_process(function, Surroundings()), seconds=seconds, seed=seed
+        )
     with Zygote(modules_of(subject.arrays)) as zygote:
         return judged_apart(subject, dtype, zygote, seconds=seconds, seed=seed)
 
@@ -118,21 +119,6 @@ def modules_of(arrays: str) -> tuple[str, ...]:
         Names of modules.
     """
     return ("torch",) if arrays == "torch" else ()
-
-
-def _in_this_process(function: Callable[..., Any]) -> Connect:
-    """What calls a function here; of one subject it is always the same."""
-    surroundings = Surroundings()
-    known: list[LiveSubject] = []
-
-    def connect(subject: Subject) -> LiveSubject:
-        live = next((live for live in known if live.subject == subject), None)
-        if live is None:
-            live = InProcess(subject, function, surroundings)
-            known.append(live)
-        return live
-
-    return connect
 
 
 def judged_apart(

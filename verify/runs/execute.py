@@ -22,7 +22,7 @@ from ..oracle.rounding import OracleError
 from ..subjects.contract import last_of
 from ..subjects.isolation.in_process import InProcess, LiveSubject
 from ..subjects.subject import NotApplicable, ProcessDied, Subject, SubjectError, SubjectFault
-from ..subjects.surroundings import our_own
+from ..subjects.surroundings import Surroundings, our_own
 from ..suites.observe import observe
 from ..suites.verdicts import Undecided, Verdict, Violation, no_result
 from .asked import Asked
@@ -55,6 +55,33 @@ class Beginning:
     result: Result
     complete: bool
     admitted_by: tuple[str, ...] = ()
+
+
+def in_this_process(function: Callable[..., Any], surroundings: Surroundings) -> Connect:
+    """What calls a function in this process.
+
+    Parameters
+    ----------
+    function
+        The function that every subject which is connected stands for, whatever it declares.
+    surroundings
+        What the function runs under.
+
+    Returns
+    -------
+    Connect
+        Of one subject it always gives the same.
+    """
+    known: list[LiveSubject] = []
+
+    def connect(subject: Subject) -> LiveSubject:
+        live = next((live for live in known if live.subject == subject), None)
+        if live is None:
+            live = InProcess(subject, function, surroundings)
+            known.append(live)
+        return live
+
+    return connect
 
 
 class GivenUp(Exception):

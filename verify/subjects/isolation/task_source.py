@@ -181,7 +181,7 @@ class _Wide(ast.NodeTransformer):
     """Makes casts to narrow formats casts to binary64."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """``torch.float32``, and ``x.float()``."""
+        """A name such as that of ``torch.float32`` or ``x.float()`` is made the wide one."""
         self.generic_visit(node)
         if node.attr in NARROW:
             is_module = isinstance(node.value, ast.Name) and node.value.id in (
