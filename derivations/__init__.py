@@ -8,6 +8,7 @@ True
 from . import error_bounds, step_radius  # declare what is proven with the definitions
 from .catalogue import lookup
 from .definition import REGISTRY, Definition, Output, define, definitions_of_a_row
+from .evaluation import value
 from .proofs.prove import Proof, prove
 from .signature import (
     Count,
@@ -47,4 +48,5 @@ __all__ = [
     "lookup",
     "prove",
     "step_radius",
+    "value",
 ]

@@ -147,8 +147,10 @@ class Definition:
     softmax collapse, where no other fact tells.  ``even_axes``: those that must have an even number
     of entries.  ``drawn_sizes(sizes)``: where not every case has a value, sizes of some axes at
     which each has one, in place of others.  ``further``: results by name that implementations may
-    return behind the others, as attention its log-sum-exp.  ``declared_in``: the file of a user's
-    own definition.
+    return behind the others, as attention its log-sum-exp.  ``papers``: those of the list of papers
+    (``softproof catalogue``) whose function it is, by number.  ``reconstructed``: where a paper's
+    formula could not be settled and this is the nearest published one, what is uncertain.
+    ``declared_in``: the file of a user's own definition.
     """
 
     name: str
@@ -181,6 +183,8 @@ class Definition:
     even_axes: tuple[str, ...] = ()
     drawn_sizes: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None
     further: dict[str, Further] = field(default_factory=dict)
+    papers: tuple[int, ...] = ()
+    reconstructed: str = ""
     declared_in: str = ""
 
     def __call__(self, *arguments: Any, **parameters: Any) -> Any:
@@ -364,13 +368,15 @@ def define(
     least_sizes: Callable[..., Mapping[str, int]] | None = None,
     even_axes: tuple[str, ...] = (),
     drawn_sizes: Callable[[Mapping[str, int]], Mapping[str, int]] | None = None,
+    papers: tuple[int, ...] = (),
+    reconstructed: str = "",
 ) -> Callable[[Formula], Definition]:
     """Register a formula as a definition under its function's name.
 
     Parameters
     ----------
     family
-        What kind of function it is; those of one family stand in one module of the catalogue.
+        What kind of function it is; those of one family stand in one folder of the catalogue.
     source
         Where the formula is published: paper and equation.
     arguments
@@ -389,7 +395,7 @@ def define(
     partition_function
         Whether the function is made from log-sum-exp of the logits, so that its Taylor radius along
         a line is that of the partition function.
-    two_class_case_of, collapse_parts, least_sizes, even_axes, drawn_sizes
+    two_class_case_of, collapse_parts, least_sizes, even_axes, drawn_sizes, papers, reconstructed
         As in ``Definition``.
 
     Returns
@@ -447,6 +453,8 @@ def define(
             least_sizes=least_sizes,
             even_axes=even_axes,
             drawn_sizes=drawn_sizes,
+            papers=papers,
+            reconstructed=reconstructed,
         )
         return REGISTRY[name]
 

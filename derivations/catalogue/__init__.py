@@ -1,46 +1,11 @@
-"""The catalogue of definitions, one family per module; importing it fills the registry."""
+"""The catalogue of definitions, a folder for each family; importing it fills the registry."""
 
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import (
-    activations,
-    attention,
-    classification_losses,
-    comp_sum,
-    divergences,
-    elementary_functions,
-    gated_activations,
-    gates,
-    linear_losses,
-    normalisation,
-    policy_losses,
-    positions,
-    projections,
-    sequence_losses,
-    softmax,
-    stablemax,
-)
+from . import activations, attention, distributions, losses, normalisation
 
-__all__ = [
-    "activations",
-    "attention",
-    "classification_losses",
-    "comp_sum",
-    "divergences",
-    "elementary_functions",
-    "gated_activations",
-    "gates",
-    "linear_losses",
-    "lookup",
-    "normalisation",
-    "policy_losses",
-    "positions",
-    "projections",
-    "sequence_losses",
-    "softmax",
-    "stablemax",
-]
+__all__ = ["activations", "attention", "distributions", "lookup", "losses", "normalisation"]
 
 
 def lookup(name: str) -> Definition:

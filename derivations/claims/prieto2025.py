@@ -18,7 +18,7 @@ import sympy
 from ..arithmetic.balls import ball
 from ..arithmetic.formats import BFLOAT16, BINARY16, BINARY32, BINARY64, FORMATS, Format
 from ..arithmetic.systems import ieee
-from ..catalogue import stablemax
+from ..catalogue.distributions import stablemax
 from .register import (
     COMPUTATION,
     PROOF,

@@ -1,7 +1,7 @@
 """Where StableMax ceases to be analytic, and the Taylor radius that this leaves along a step.
 
 StableMax and its cross-entropy are made of s(x) = x + 1 for x >= 0 and 1 / (1 - x) for x < 0
-(``catalogue.stablemax``).
+(``catalogue.distributions.stablemax``).
 
 **The kink.**  s and s' agree from both sides of 0, the second derivatives are 0 and 2
 (`one_sided_derivatives`): s is continuously differentiable, not twice.  A function that is analytic
@@ -50,7 +50,7 @@ from fractions import Fraction
 import mpmath
 import sympy
 
-from ..catalogue import stablemax
+from ..catalogue.distributions import stablemax
 
 X = sympy.Symbol("x", real=True)
 T = sympy.Symbol("t")

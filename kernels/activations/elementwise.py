@@ -250,7 +250,7 @@ def smoothed_rsqrt(
         e^(-v^2 / (4 width^2)) D_{-1/2}(-v / width) / sqrt(2 width)
 
     with the parabolic cylinder function D (the constant is derived in
-    `softproof.derivations.catalogue.normalisation`). For v >> width it is
+    `softproof.derivations.catalogue.normalisation.rows`). For v >> width it is
     v^(-1/2) (1 + 3/8 (width/v)^2 + ...), at 0 it is 0.86004 width^(-1/2), and it decays as
     e^(-v^2 / (2 width^2)) on the left: put it in place of 1 / sqrt(v) where v is a variance.
 

@@ -21,7 +21,7 @@ KERNEL = "softproof.kernels:softsign"
 TEXTBOOK = "softproof.verify.textbook:softsign"
 
 ADDED = {
-    "derivations/catalogue/activations.py": '''
+    "derivations/catalogue/activations/one_real.py": '''
 
 @define(
     family="activations",

@@ -22,8 +22,8 @@ ROOMS = {
         "h_consistency training frameworks error_bounds __init__"
     ),
     "derivations": (
-        "signature definition arithmetic choices proofs catalogue error_bounds running_error "
-        "step_radius h_consistency check_certificate page __init__ claims"
+        "signature definition arithmetic choices proofs catalogue evaluation error_bounds "
+        "running_error step_radius h_consistency check_certificate page __init__ claims"
     ),
     "verify": (
         "oracle inputs cases register subjects subjects/isolation subjects/implementations "

@@ -115,7 +115,7 @@ def source_file(declared_in: str) -> Path:
     OSError
         There is no such file, nor such a module.
 
-    >>> source_file("softproof.derivations.catalogue.softmax").name
+    >>> source_file("softproof.derivations.catalogue.distributions.softmax").name
     'softmax.py'
     """
     path = Path(declared_in)

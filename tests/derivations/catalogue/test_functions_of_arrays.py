@@ -23,14 +23,14 @@ FORMULAS = [
 ]
 
 
-def expected(name, arguments, parameters):
+def expected(name, arguments, parameters, truths=TRUTHS):
     def exact(a):
         return [exact(v) for v in a] if isinstance(a, tuple) else a if a is True else MP.mpf(a)
 
     kinds = lookup(name).signature.arguments
     numbers = lookup(name).signature.numbers
     given = [exact(a) if k in numbers else a for k, a in zip(kinds, arguments, strict=True)]
-    return TRUTHS[name](*given, **parameters)
+    return truths[name](*given, **parameters)
 
 
 def evaluate(formula, name, arguments, parameters, xp):
@@ -42,10 +42,10 @@ def evaluate(formula, name, arguments, parameters, xp):
     return list(np.asarray(formula(*given, xp, **parameters), dtype=object).reshape(-1))
 
 
-def agrees(formula, name):
+def agrees(formula, name, truths=TRUTHS, cases=CASES):
     """Whether a formula gives the truth at all cases of a definition, in every arithmetic."""
-    for arguments, parameters in CASES[name]:
-        truth = expected(name, arguments, parameters)
+    for arguments, parameters in cases[name]:
+        truth = expected(name, arguments, parameters, truths)
         with flint.ctx.workprec(120):
             for value, exact in zip(
                 evaluate(formula, name, arguments, parameters, balls()), truth, strict=True

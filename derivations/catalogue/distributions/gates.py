@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import sympy
 
-from ..definition import define
-from ..proofs.facts import PermutationInvariant, Range, ShiftInvariant, SumsTo
-from ..signature import Count, Indices, Vector
+from ...definition import define
+from ...proofs.facts import PermutationInvariant, Range, ShiftInvariant, SumsTo
+from ...signature import Count, Indices, Vector
 
 
 @define(

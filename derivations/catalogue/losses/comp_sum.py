@@ -7,11 +7,11 @@ As 1 + v = 1 / p_y with p = softmax(z), l_tau is a function of the cross-entropy
 (e^((1 - tau) L) - 1) / (1 - tau): so the formulas are written.
 """
 
-from ..definition import Parameter, define
-from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from ..signature import Label, Vector
-from .classification_losses import cross_entropy
-from .softmax import softmax
+from ...definition import Parameter, define
+from ...proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ...signature import Label, Vector
+from ..distributions.softmax import softmax
+from .classification import cross_entropy
 
 MAO_MOHRI_ZHONG = "Mao, Mohri, Zhong 2023, arXiv 2304.07288, section 2"
 TAU = Parameter(default=0.5, lower=0.0, upper=float("inf"))

@@ -1,9 +1,9 @@
 """Activations of two vectors, one of which opens and closes the way of the other."""
 
-from ..definition import define
-from ..proofs.facts import PermutationEquivariant
-from ..proofs.facts_of_arguments import Homogeneous
-from ..signature import Vector
+from ...definition import define
+from ...proofs.facts import PermutationEquivariant
+from ...proofs.facts_of_arguments import Homogeneous
+from ...signature import Vector
 
 
 @define(

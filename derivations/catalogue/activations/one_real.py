@@ -2,9 +2,9 @@
 
 from fractions import Fraction
 
-from ..definition import Parameter, define
-from ..proofs.facts import Convex, Identity, Increasing, Range
-from ..signature import Real
+from ...definition import Parameter, define
+from ...proofs.facts import Convex, Identity, Increasing, Range
+from ...signature import Real
 
 GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AISTATS, section 3"
 
@@ -248,3 +248,28 @@ def _(x, xp):
 @silu.relation("x sigmoid(x)", to="sigmoid")
 def _(p, x, xp):
     return x * p
+
+
+@define(
+    family="activations",
+    source="Misra 2019, arXiv 1908.08681, eq. (1)",
+    arguments={"x": Real()},
+    facts=(Range(lower=-1),),
+    papers=(217,),
+)
+def mish(x, xp):
+    """Mish x tanh(softplus(x)).
+
+    >>> from softproof.derivations import value
+    >>> value("mish", x=1.0)
+    0.8650983882673103
+    """
+    return x * xp.tanh(xp.softplus(x))
+
+
+@mish.form("powers of e^x")
+def _(x, xp):
+    """With n = e^x (e^x + 2), tanh(log(1 + e^x)) = n / (n + 2), which overflows before x does."""
+    e = xp.exp(x)
+    n = e * (e + 2)
+    return x * (n / (n + 2))

@@ -1,14 +1,14 @@
 """StableMax and its cross-entropy: softmax with a slower, rational exponential."""
 
-from ..definition import define
-from ..proofs.facts import (
+from ...definition import define
+from ...proofs.facts import (
     OrderPreserving,
     PermutationEquivariant,
     PermutationInvariant,
     Range,
     SumsTo,
 )
-from ..signature import Label, Vector
+from ...signature import Label, Vector
 
 PRIETO = (
     "Prieto et al. 2025, Grokking at the Edge of Numerical Stability, arXiv 2501.04697, eq. (5)"

@@ -1,9 +1,9 @@
 """Divergences between the distributions of two vectors of logits."""
 
-from ..definition import Parameter, define
-from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from ..proofs.facts_of_arguments import ZeroWhereEqual
-from ..signature import Vector
+from ...definition import Parameter, define
+from ...proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ...proofs.facts_of_arguments import ZeroWhereEqual
+from ...signature import Vector
 
 
 def _shifted_log_softmax(z, xp):

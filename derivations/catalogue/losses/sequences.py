@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..arithmetic.arithmetic import NoValue
-from ..definition import define
-from ..proofs.facts import GradientSumsTo, Range, ShiftInvariant
-from ..signature import Labels, Matrix
+from ...arithmetic.arithmetic import NoValue
+from ...definition import define
+from ...proofs.facts import GradientSumsTo, Range, ShiftInvariant
+from ...signature import Labels, Matrix
 
 BLANK = 0
 MOST_STEPS = 8  # of cases that are drawn: each more is the same again, and takes as long

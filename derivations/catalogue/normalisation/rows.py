@@ -2,16 +2,16 @@
 
 from fractions import Fraction
 
-from ..definition import Parameter, define
-from ..proofs.facts import (
+from ...definition import Parameter, define
+from ...proofs.facts import (
     GradientSumsTo,
     PermutationEquivariant,
     Range,
     ShiftInvariant,
     SumsTo,
 )
-from ..proofs.facts_of_arguments import At, GradientOrthogonalTo, Homogeneous, ReducesTo
-from ..signature import Real, Vector
+from ...proofs.facts_of_arguments import At, GradientOrthogonalTo, Homogeneous, ReducesTo
+from ...signature import Real, Vector
 
 HALF = Fraction(1, 2)
 

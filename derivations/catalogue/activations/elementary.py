@@ -1,9 +1,9 @@
 """Elementary functions of one real, of which other definitions are made."""
 
-from ..definition import define
-from ..proofs.facts import Convex, Identity, Increasing, Range, SumsTo
-from ..proofs.facts_of_arguments import At
-from ..signature import Real
+from ...definition import define
+from ...proofs.facts import Convex, Identity, Increasing, Range, SumsTo
+from ...proofs.facts_of_arguments import At
+from ...signature import Real
 
 LIBM = "ISO/IEC 9899:2018 (C17), section 7.12; DLMF"
 ODD = Identity("f(x) + f(-x) = 0", lambda f, x: f(x) + f(-x))

@@ -5,15 +5,15 @@ import itertools
 import numpy as np
 import sympy
 
-from ..definition import Parameter, define
-from ..proofs.facts import (
+from ...definition import Parameter, define
+from ...proofs.facts import (
     PermutationEquivariant,
     Range,
     ShiftInvariant,
     SumsTo,
 )
-from ..proofs.facts_of_arguments import At, ReducesTo
-from ..signature import Matrix, Vector
+from ...proofs.facts_of_arguments import At, ReducesTo
+from ...signature import Matrix, Vector
 
 MOST_ITERATIONS = 100
 

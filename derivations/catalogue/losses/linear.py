@@ -1,10 +1,10 @@
 """Losses whose logits are products: of a hidden state with weights, of a query with keys."""
 
-from ..definition import Parameter, define
-from ..proofs.facts import GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from ..proofs.facts_of_arguments import At, Limit, ReducesTo
-from ..signature import Label, Matrix, Vector
-from .attention import SOFTCAP, capped
+from ...definition import Parameter, define
+from ...proofs.facts import GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ...proofs.facts_of_arguments import At, Limit, ReducesTo
+from ...signature import Label, Matrix, Vector
+from ..attention.softmax_attention import SOFTCAP, capped
 
 
 @define(

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..definition import define
-from ..proofs.facts import Convex
-from ..proofs.facts_of_arguments import Homogeneous
-from ..signature import Integer, Parameter, Vector
+from ...definition import define
+from ...proofs.facts import Convex
+from ...proofs.facts_of_arguments import Homogeneous
+from ...signature import Integer, Parameter, Vector
 
 SU = "Su et al. 2021, RoFormer, arXiv 2104.09864, eq. (15) and (34)"
 FARTHEST = 2**13  # of positions; in 32 bits, angles there are known to 2^-9 or so

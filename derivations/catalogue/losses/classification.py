@@ -1,10 +1,10 @@
 """Losses of logits and a label."""
 
-from ..definition import Parameter, define
-from ..proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
-from ..proofs.facts_of_arguments import At, ReducesTo
-from ..signature import Label, Vector
-from .softmax import exp_of_log_softmax, log1p_of_other_classes, logsumexp, softmax
+from ...definition import Parameter, define
+from ...proofs.facts import Convex, GradientSumsTo, PermutationInvariant, Range, ShiftInvariant
+from ...proofs.facts_of_arguments import At, ReducesTo
+from ...signature import Label, Vector
+from ..distributions.softmax import exp_of_log_softmax, log1p_of_other_classes, logsumexp, softmax
 
 SMOOTHING = Parameter(default=0.0, lower=0.0, upper=1.0)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..definition import CollapsePart, Parameter, Place, define
-from ..proofs.facts import (
+from ...definition import CollapsePart, Parameter, Place, define
+from ...proofs.facts import (
     Convex,
     GradientSumsTo,
     OrderPreserving,
@@ -14,7 +14,7 @@ from ..proofs.facts import (
     ShiftInvariant,
     SumsTo,
 )
-from ..signature import Vector
+from ...signature import Vector
 
 BLANCHARD_HIGHAM_HIGHAM = (
     "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions, "

@@ -1,9 +1,9 @@
 """Losses of a policy: of log-probabilities of what it did, beside those of another policy."""
 
-from ..definition import Parameter, define
-from ..proofs.facts import Convex, PermutationInvariant, Range
-from ..proofs.facts_of_arguments import At, Homogeneous, ReducesTo
-from ..signature import Mask, Real, Vector
+from ...definition import Parameter, define
+from ...proofs.facts import Convex, PermutationInvariant, Range
+from ...proofs.facts_of_arguments import At, Homogeneous, ReducesTo
+from ...signature import Mask, Real, Vector
 
 CLIP = Parameter(0.2, 0.0, 1.0, values=(0.0, 0.0009765625))
 

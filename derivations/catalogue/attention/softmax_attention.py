@@ -1,9 +1,9 @@
 """Attention: means of values, weighted by the softmax of scores."""
 
-from ..definition import Parameter, define
-from ..proofs.facts import PermutationInvariant, ShiftInvariant
-from ..proofs.facts_of_arguments import At, Between, Homogeneous, Limit
-from ..signature import Mask, Matrix, Real, Vector
+from ...definition import Parameter, define
+from ...proofs.facts import PermutationInvariant, ShiftInvariant
+from ...proofs.facts_of_arguments import At, Between, Homogeneous, Limit
+from ...signature import Mask, Matrix, Real, Vector
 
 ARGUMENTS = {"q": Vector("d"), "k": Matrix("n", "d"), "v": Matrix("n", "e"), "mask": Mask("n")}
 SCALE = Parameter(None, 2.0**-16, 2.0**16, values=(1.0,), depends="1 / sqrt(d)")

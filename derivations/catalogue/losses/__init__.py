@@ -1,0 +1,5 @@
+"""Losses, and divergences of distributions."""
+
+from . import classification, comp_sum, divergences, linear, policies, sequences
+
+__all__ = ["classification", "comp_sum", "divergences", "linear", "policies", "sequences"]

@@ -1,0 +1,121 @@
+"""Definitions of papers: what their sources say, with facts that hold and that a mistake breaks.
+
+The truth of each stands in the module of its family beside this one (``published_FAMILY.py``): a
+transcript of the source in plain loops over mpmath numbers.  What else the engine makes of a
+definition (bounds, gradients, suites, pages) is tested on definitions that have implementations;
+here each is asked for what its author could have got wrong.
+"""
+
+from dataclasses import replace
+
+import flint
+import numpy as np
+import pytest
+from softproof.derivations import REGISTRY
+from softproof.derivations.arithmetic.arithmetic import NoValue
+from softproof.derivations.arithmetic.formats import BINARY32
+from softproof.derivations.arithmetic.systems import balls
+from softproof.derivations.definition import AS_PUBLISHED
+from softproof.derivations.proofs.examine import POINTS, examine
+from softproof.derivations.running_error import Model, threshold
+
+from tests.derivations.catalogue import published_activations
+from tests.derivations.catalogue.test_functions_of_arrays import agrees, evaluate
+
+FAMILIES = (published_activations,)
+TRUTHS = {name: truth for family in FAMILIES for name, truth in family.TRUTHS.items()}
+CASES = {name: cases for family in FAMILIES for name, cases in family.CASES.items()}
+NAMES = sorted(TRUTHS)
+FORMS = [
+    pytest.param(name, form, id=f"{name}: {form}")
+    for name in NAMES
+    for form in (AS_PUBLISHED, *REGISTRY[name].forms)
+]
+# Why a definition has fewer than two facts.
+FEW_FACTS = {name: why for family in FAMILIES for name, why in family.FEW_FACTS.items()}
+
+
+def test_each_has_its_paper_its_cases_and_a_source():
+    assert TRUTHS.keys() == CASES.keys()
+    for name in NAMES:
+        definition = REGISTRY[name]
+        assert definition.papers, name
+        assert definition.source, name
+        assert len(CASES[name]) >= 2, name
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_every_form_is_the_function_of_its_paper(name, form):
+    definition = REGISTRY[name]
+    formula = definition.forms.get(form, definition.formula)
+    assert agrees(formula, name, truths=TRUTHS, cases=CASES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_facts_hold_at_points(name):
+    definition = REGISTRY[name]
+    assert len(definition.facts) >= 2 or FEW_FACTS[name]
+    for fact in definition.facts:
+        found = examine(definition, fact)
+        assert not found.idle, (fact.text, found.idle)
+        assert not found.counterexample, (fact.text, found.counterexample)
+        assert found.points == POINTS, (fact.text, found.points)
+
+
+def with_a_mistake(definition, sign):
+    """The definition, with squares of its arguments added to its results, to each another sum."""
+
+    def formula(*given, **parameters):
+        count = len(definition.signature.arguments)
+        xp = given[count]
+        entries = [
+            x
+            for name, value in zip(definition.signature.arguments, given[:count], strict=True)
+            if name in definition.signature.numbers
+            for x in np.asarray(value, dtype=object).reshape(-1)
+        ]
+        results = definition.formula(*given, **parameters)
+        several = isinstance(results, tuple)
+        wrong = []
+        for result in results if several else (results,):
+            array = np.array(result, dtype=object)
+            for i, index in enumerate(np.ndindex(array.shape)):
+                more = [x * x * xp.number(7 + (k + i) % 5) for k, x in enumerate(entries)]
+                array[index] = array[index] + sign * xp.sum(np.array([*more, xp.number(i + 3)]))
+            wrong.append(array if array.shape else array[()])
+        return tuple(wrong) if several else wrong[0]
+
+    return replace(definition, formula=formula)
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [pytest.param(n, f, id=f"{n}: {f.text}") for n in NAMES for f in REGISTRY[n].facts],
+)
+def test_a_mistake_breaks_each_fact(name, fact):
+    mistaken = [with_a_mistake(REGISTRY[name], sign) for sign in (1, -1)]
+    assert any(examine(definition, fact).counterexample for definition in mistaken)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bound_of_its_rounding_errors_encloses_the_exact_value(name):
+    """At the cases, in float32, wherever the function is smooth there."""
+    definition = REGISTRY[name]
+    xp = balls()
+    for arguments, parameters in CASES[name]:
+        kinds = definition.signature.arguments
+        given = [
+            np.array(a, dtype=np.float64) if k in definition.signature.numbers else np.array(a)
+            for k, a in zip(kinds, arguments, strict=True)
+        ]
+        given = [g if g.shape else (g[()] if g.dtype == float else g.item()) for g in given]
+        try:
+            found = threshold(definition.formula, given, Model.of(BINARY32), **parameters)
+        except NoValue:
+            continue
+        with flint.ctx.workprec(200):
+            exact = evaluate(definition.formula, name, arguments, parameters, xp)
+            for value, radius, ball in zip(
+                np.ravel(found.value), np.ravel(found.radius), exact, strict=True
+            ):
+                assert abs(ball - flint.arb(float(value))) <= flint.arb(float(radius))
