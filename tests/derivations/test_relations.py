@@ -5,8 +5,10 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
-from softproof.derivations import REGISTRY, Output, definitions_of_a_row, lookup
+from softproof.derivations import REGISTRY, Output, lookup
 from softproof.derivations.arithmetic.systems import balls
+
+from tests.implemented import OF_A_ROW
 
 XP = balls()
 Z = [0.5, -1.25, 3.0, -20.0]
@@ -48,7 +50,7 @@ def test_a_wrong_relation_would_not_hold():
 
 
 @pytest.mark.parametrize("label", range(len(Z)))
-@pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", OF_A_ROW, ids=lambda d: d.name)
 def test_every_form_of_a_gradient_is_the_gradient(definition, label):
     for form in definition.gradient_forms.values():
         meet(

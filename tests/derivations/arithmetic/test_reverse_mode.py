@@ -7,7 +7,7 @@ import flint
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations import Output, definitions_of_a_row, lookup
+from softproof.derivations import Output, lookup
 from softproof.derivations.arithmetic.derivative_rules import Slopes
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY32, FORMATS
 from softproof.derivations.arithmetic.graph import Variable
@@ -16,6 +16,8 @@ from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, sy
 from softproof.derivations.arithmetic.tape import Tape
 from softproof.derivations.running_error.arithmetic import RunningErrorArithmetic
 from softproof.derivations.running_error.model import Model
+
+from tests.implemented import OF_A_ROW
 
 BALLS, FINE = balls(), big_floats(600)
 STEP = 2.0**-150  # differences are off by about its square times a third derivative
@@ -272,7 +274,7 @@ def test_the_rules_are_proven_of_rms_norm():
 # --- against the closed forms that definitions of a row declare ---
 
 
-@pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", OF_A_ROW, ids=lambda d: d.name)
 def test_products_are_those_of_the_declared_gradient(definition):
     row = BALLS.vector([0.5, -1.25, 2.0, -0.375])
     arguments = {"x": row}

@@ -10,7 +10,6 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from softproof.derivations import definitions_of_a_row
 from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
@@ -20,9 +19,11 @@ from softproof.derivations.arithmetic.formats import (
 )
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
 
+from tests.implemented import OF_A_ROW
+
 EVERY_FORMULA = [
     pytest.param(formula, definition, id=f"{definition.name}: {name}")
-    for definition in definitions_of_a_row()
+    for definition in OF_A_ROW
     for name, formula in {"as published": definition.formula, **definition.forms}.items()
 ]
 ROW = (0.5, -1.25, 2.0, -0.375)
@@ -54,7 +55,7 @@ def test_every_form_agrees_with_the_definition_in_every_arithmetic(formula, defi
 @settings(derandomize=True, deadline=None, max_examples=20)
 @given(row=st.lists(st.floats(-30, 30), min_size=2, max_size=5), precision=st.integers(20, 200))
 def test_balls_enclose_the_exact_value(row, precision):
-    for definition in definitions_of_a_row():
+    for definition in OF_A_ROW:
         with flint.ctx.workprec(precision):
             enclosures = evaluate(definition.formula, definition, balls(), row)
         with flint.ctx.workprec(600):

@@ -7,17 +7,18 @@ import flint
 import numpy as np
 import pytest
 import sympy
-from softproof.derivations import REGISTRY, lookup
+from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY32, FORMATS
 from softproof.derivations.arithmetic.systems import balls, big_floats, ieee, symbols
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.running_error.thresholds import admissible
 
 from tests.derivations.catalogue.truths import CASES, MATRIX, MP, TRUTHS, VALUES, X, sparsemax
+from tests.implemented import IMPLEMENTED
 
 FORMULAS = [
     pytest.param(name, form, id=f"{name}: {form}")
-    for name, definition in REGISTRY.items()
+    for name, definition in IMPLEMENTED.items()
     if definition.elementwise or not definition.of_a_row
     for form in ("as published", *definition.forms)
 ]
@@ -81,8 +82,8 @@ def test_every_form_is_the_function_of_its_source(name, form):
 
 
 def test_every_definition_of_several_arguments_has_another_form_and_a_truth():
-    named = {name for name, definition in REGISTRY.items() if not definition.of_a_row}
-    of_one_real = {name for name, definition in REGISTRY.items() if definition.elementwise}
+    named = {name for name, definition in IMPLEMENTED.items() if not definition.of_a_row}
+    of_one_real = {name for name, definition in IMPLEMENTED.items() if definition.elementwise}
     assert named | of_one_real == TRUTHS.keys() == CASES.keys()
     alone = {"normal_cdf", "smoothed_rsqrt"}  # an argument, and a special function
     assert all(lookup(name).forms for name in (named | of_one_real) - alone)

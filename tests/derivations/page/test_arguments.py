@@ -11,6 +11,8 @@ from softproof.derivations.page import arguments as module
 from softproof.derivations.page import derive
 from softproof.derivations.signature import Integer, Labels, Numbers, Real, Vector
 
+from tests.implemented import OF_NAMED_ARGUMENTS
+
 XP = big_floats(400)
 STEP = sympy.Rational(1, 2**90)
 # Sorted numbers, zeros of functions and so many iterations are no expressions.
@@ -18,9 +20,7 @@ NOT_IN_SYMBOLS = ("sparsemax", "entmax", "sinkhorn")
 WHOLE = 3  # what stands for a whole number
 # (The page of one that chooses is for given indices: see `test_choices`.)
 NAMES = [
-    d.name
-    for d in REGISTRY.values()
-    if not d.of_a_row and d.name not in NOT_IN_SYMBOLS and not d.signature.indices
+    d.name for d in OF_NAMED_ARGUMENTS if d.name not in NOT_IN_SYMBOLS and not d.signature.indices
 ]
 
 

@@ -6,7 +6,7 @@ import re
 import mpmath
 import pytest
 import sympy
-from softproof.derivations import REGISTRY, Output, definitions_of_a_row, lookup, prove
+from softproof.derivations import REGISTRY, Output, lookup, prove
 from softproof.derivations import page as module
 from softproof.derivations.arithmetic.gaussian import D, Phi, phi
 from softproof.derivations.arithmetic.systems import big_floats
@@ -14,7 +14,9 @@ from softproof.derivations.definition import Definition
 from softproof.derivations.page import derive
 from softproof.derivations.signature import Signature, Vector
 
-EVERY = pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
+from tests.implemented import OF_A_ROW
+
+EVERY = pytest.mark.parametrize("definition", OF_A_ROW, ids=lambda d: d.name)
 MP = mpmath.MPContext()
 MP.dps = 30
 XP = big_floats(400)

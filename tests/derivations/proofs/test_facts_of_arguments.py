@@ -33,8 +33,9 @@ from softproof.derivations.proofs.facts_of_arguments import (
 from softproof.derivations.proofs.prove import IDLE, NO_PROOF, REFUTED, never_negative, vanishes
 from softproof.derivations.signature import Label, Mask, Matrix, Parameter, Vector
 
+from tests.implemented import OF_NAMED_ARGUMENTS
+
 x, y, c, t = sympy.symbols("x y c t", real=True)
-NAMED = [d for d in REGISTRY.values() if not d.of_a_row]
 CERTIFIED = {
     ("kl_divergence", "0 <= f"),
     ("attention", "as softcap grows, f tends to f at softcap = 0"),
@@ -81,7 +82,7 @@ def outcome(definition, size=2):
 # --- the six ---
 
 
-@pytest.mark.parametrize("definition", NAMED, ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", OF_NAMED_ARGUMENTS, ids=lambda d: d.name)
 def test_every_fact_is_proven_or_said_to_be_certified(definition):
     assert len(definition.facts) >= (2 if definition.signature.axes else 1)
     for proof in prove(definition):

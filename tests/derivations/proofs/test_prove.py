@@ -13,7 +13,6 @@ from softproof.derivations import (
     Output,
     Parameter,
     define,
-    definitions_of_a_row,
     lookup,
     prove,
 )
@@ -43,6 +42,8 @@ from softproof.derivations.proofs.prove import (
 )
 from softproof.derivations.proofs.time_limit import OutOfTime, time_limit
 from softproof.derivations.signature import Real
+
+from tests.implemented import OF_A_ROW
 
 x, y = sympy.symbols("x y", positive=True)
 
@@ -77,7 +78,7 @@ def proven(definition, sizes=(2, 3)):
 CERTIFIED = ("focal_loss",)  # at points: of real powers no proof is found
 
 
-@pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", OF_A_ROW, ids=lambda d: d.name)
 def test_every_fact_and_the_gradient_are_proven(definition):
     proofs = prove(definition)
     apart = [fact.text for fact in definition.facts if isinstance(fact, OF_ARGUMENTS)]
@@ -93,7 +94,7 @@ def test_every_fact_and_the_gradient_are_proven(definition):
     )
 
 
-@pytest.mark.parametrize("definition", definitions_of_a_row(), ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", OF_A_ROW, ids=lambda d: d.name)
 def test_every_definition_declares_a_gradient_facts_and_a_source(definition):
     assert definition.gradient is not None
     assert definition.facts

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 from softproof.derivations.arithmetic.balls import balls
 from softproof.derivations.arithmetic.formats import BFLOAT16, BINARY16, BINARY32
-from softproof.derivations.catalogue import REGISTRY
 from softproof.derivations.running_error import Model, threshold
 from softproof.derivations.signature import Integer, Label, Labels, Mask
 
+from tests.implemented import IMPLEMENTED
+
 FORMULAS = {
     f"{name}, {form}": formula
-    for name, definition in REGISTRY.items()
+    for name, definition in IMPLEMENTED.items()
     for form, formula in {"as published": definition.formula, **definition.forms}.items()
 }
 MODELS = {
@@ -40,9 +41,9 @@ def argument(kind, sizes, rng, fmt):
 
 
 def arguments_of(name, rng, fmt):
-    signature = REGISTRY[name.split(",")[0]].signature
+    signature = IMPLEMENTED[name.split(",")[0]].signature
     sizes = {axis: 5 + k for k, axis in enumerate(signature.axes)}
-    sizes = REGISTRY[name.split(",")[0]].fitting(sizes, {})
+    sizes = IMPLEMENTED[name.split(",")[0]].fitting(sizes, {})
     return [argument(kind, sizes, rng, fmt) for kind in signature.arguments.values()]
 
 

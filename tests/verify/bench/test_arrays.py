@@ -6,13 +6,15 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from softproof.derivations import REGISTRY, lookup
+from softproof.derivations import lookup
 from softproof.derivations.signature import Integer
 from softproof.verify.bench import posed, registered
 from softproof.verify.bench.plot import draw_cases
 from softproof.verify.cli.main import app
 from softproof.verify.subjects.subject import Subject
 from typer.testing import CliRunner
+
+from tests.implemented import OF_NAMED_ARGUMENTS
 
 ATTENTION = lookup("attention")
 ABOUT = {"machine": {"processor": "one", "processors": 1}, "date": "today", "command": "bench"}
@@ -44,7 +46,7 @@ def here(monkeypatch, request):
 # --- what is drawn ---
 
 
-@pytest.mark.parametrize("name", [n for n, d in REGISTRY.items() if not d.of_a_row])
+@pytest.mark.parametrize("name", [d.name for d in OF_NAMED_ARGUMENTS])
 def test_arrays_have_the_stated_sizes_and_the_dtypes_of_their_kinds(name):
     definition = lookup(name)
     axes = posed.axes_of(definition)

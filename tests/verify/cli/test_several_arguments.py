@@ -17,6 +17,8 @@ from softproof.verify.reports.stored import load, schema
 from softproof.verify.testing import assert_conforms
 from typer.testing import CliRunner
 
+from tests.implemented import OF_NAMED_ARGUMENTS
+
 PROGRAM = Path(sys.executable).with_name("softproof")
 
 SUBJECTS = """
@@ -312,7 +314,7 @@ def test_a_file_that_is_not_there_is_a_usage_error():
 
 
 @pytest.mark.parametrize("style", [(), ("--latex",)])
-@pytest.mark.parametrize("name", [n for n, d in REGISTRY.items() if not d.of_a_row])
+@pytest.mark.parametrize("name", [d.name for d in OF_NAMED_ARGUMENTS])
 def test_derive_prints_formula_arguments_forms_and_source(name, style):
     outcome = softproof("derive", name, *style)
     assert outcome.exit_code == 0, outcome.output

@@ -20,7 +20,7 @@ import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn._loss.tests import test_loss as sklearn_test_loss
-from softproof.derivations import REGISTRY, definitions_of_a_row, lookup
+from softproof.derivations import REGISTRY, lookup
 from softproof.derivations.arithmetic.formats import (
     BFLOAT16,
     BINARY16,
@@ -34,6 +34,8 @@ from softproof.verify.inputs.families import FAMILIES, draw
 from softproof.verify.oracle import truth as oracle
 from softproof.verify.oracle.truth import OracleError, truth
 
+from tests.implemented import OF_A_ROW
+
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
 # The definitions that `exact_values` below computes by brute force; others have two oracles.
 BRUTE_FORCE = (
@@ -46,7 +48,7 @@ BRUTE_FORCE = (
     "stablemax",
     "stablemax_cross_entropy",
 )
-each_definition = pytest.mark.parametrize("name", sorted(d.name for d in definitions_of_a_row()))
+each_definition = pytest.mark.parametrize("name", sorted(d.name for d in OF_A_ROW))
 INF = float("inf")
 MP = mpmath.MPContext()
 MP.prec = 3600  # the largest float64 and FAR_TAIL fit in one number

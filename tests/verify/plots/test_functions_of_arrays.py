@@ -21,7 +21,9 @@ from softproof.verify.studies.precision import PUBLISHED, precision_errors
 from softproof.verify.subjects.subject import SubjectError
 from typer.testing import CliRunner
 
-NAMES = [name for name, definition in REGISTRY.items() if not definition.of_a_row]
+from tests.implemented import OF_NAMED_ARGUMENTS
+
+NAMES = [definition.name for definition in OF_NAMED_ARGUMENTS]
 PRECISIONS = (8, 11, 16, 24, 30, 40, 53, 64, 90, 113)
 FEWER = {"sinkhorn": {"iterations": 3.0}}  # than by default: each is the same again
 ENTRIES = 128  # in all points together, at least: of a matrix fewer points have them

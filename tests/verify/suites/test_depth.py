@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from softproof.derivations import definitions_of_a_row, lookup
+from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import BINARY16, BINARY32, BINARY64, FORMATS
 from softproof.derivations.definition import Definition
 from softproof.derivations.proofs.facts import PermutationInvariant
@@ -16,8 +16,10 @@ from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites import special_values, values
 
+from tests.implemented import OF_A_ROW
+
 each_format = pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
-OF_LOGITS = [d.name for d in definitions_of_a_row() if not d.elementwise]
+OF_LOGITS = [d.name for d in OF_A_ROW if not d.elementwise]
 
 
 def same(one, other):

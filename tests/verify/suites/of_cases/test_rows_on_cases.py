@@ -3,7 +3,6 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from softproof.derivations import definitions_of_a_row
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.cases.text import parse, to_text
 from softproof.verify.runs.execute import execute
@@ -12,6 +11,8 @@ from softproof.verify.subjects.contract import Contract
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.registration import REGISTERED
 from softproof.verify.subjects.subject import Subject
+
+from tests.implemented import OF_A_ROW
 
 TEXTBOOK = [s for s in REGISTERED if ".textbook:" in s.id]
 
@@ -31,7 +32,7 @@ def found(function, name, suite, dtype="float32", **contract):
 
 
 def test_cases_are_planned_beside_rows_for_every_definition_of_a_row():
-    for definition in definitions_of_a_row():
+    for definition in OF_A_ROW:
         subject = Subject("mine:f", definition.name)
         items = plan([subject], ["accuracy", "gradient", "liveness", "poison"], ["float32"])
         on_cases = {(item.suite, item.family) for item in items if item.on_cases}

@@ -21,6 +21,8 @@ from softproof.verify.subjects.registration import REGISTERED
 from softproof.verify.subjects.subject import Subject
 from softproof.verify.suites.of_cases import CASE_SUITES, accuracy
 
+from tests.implemented import OF_NAMED_ARGUMENTS
+
 RIGHT = [
     s
     for s in REGISTERED
@@ -60,7 +62,7 @@ def test_right_implementations_pass(subject, dtype):
 
 
 def test_every_definition_of_several_arguments_has_a_right_implementation():
-    assert {s.definition for s in RIGHT} == {d.name for d in REGISTRY.values() if not d.of_a_row}
+    assert {s.definition for s in RIGHT} == {d.name for d in OF_NAMED_ARGUMENTS}
 
 
 # --- planted mistakes ---
