@@ -208,6 +208,8 @@ class Claim:
     """What reproduces it, if that is not ``softproof claims NAME``."""
     kind: str = OF_THE_PAPER
     """One of KINDS."""
+    papers: tuple[int, ...] = ()
+    """The numbers of the paper in the list of ``softproof catalogue``."""
 
     @property
     def reproduce(self) -> str:

@@ -21,7 +21,7 @@ from ..proofs.prove import CONSTANT, NO_PROOF, REFUTED, Proof, prove
 from ..step_radius import partition
 from ..step_radius import stablemax as stablemax_radius
 from ..step_radius.activation_singularities import SingularitySet
-from .arguments import of_arguments
+from .arguments import of_arguments, settled_of_arguments
 from .sections import (
     Equation,
     Section,
@@ -330,11 +330,32 @@ def _with_positive_constants(factored: sympy.Expr) -> sympy.Expr:
 # --- what is declared, and the radius ---
 
 
-def _declarations(definition: Definition) -> Iterator[Section]:
+def settled(definition: Definition) -> list[tuple[str, str]]:
+    """Every statement about a definition, with what became of it: proven, certified, refuted.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    list of tuple
+        The text of each declared fact, and of the closed-form gradient, with its outcome in words.
+
+    >>> settled(lookup("softplus"))[0]
+    ("f' >= 0", 'proven')
+    """
+    if not definition.of_a_row:
+        return settled_of_arguments(definition)
     proofs: dict[str, list[Proof]] = {}
     for proof in prove(definition):
         proofs.setdefault(proof.statement, []).append(proof)
-    facts = [(statement, _outcome(found, definition)) for statement, found in proofs.items()]
+    return [(statement, _outcome(found, definition)) for statement, found in proofs.items()]
+
+
+def _declarations(definition: Definition) -> Iterator[Section]:
+    facts = settled(definition)
     if facts:
         yield Section("Facts", items=facts)
     if definition.forms:

@@ -75,10 +75,9 @@ def of_arguments(definition: Definition) -> Iterator[Section]:
         yield Section(title, "; ".join(notes), equations)
         if definition.signature.real_outputs:
             yield _gradient(asked, values, parameters, outputs)
-    items = [(name, _kind_told(kind)) for name, kind in definition.signature.arguments.items()]
-    yield Section("Arguments", items=items)
+    yield Section("Arguments", items=arguments_told(definition))
     if definition.facts:
-        yield _facts(definition)
+        yield Section("Facts", items=settled_of_arguments(definition))
     if definition.forms:
         yield Section("Other forms", items=[(form, "") for form in definition.forms])
     yield from parameters_of(definition)
@@ -95,12 +94,23 @@ def _sizes(definition: Definition) -> dict[str, int]:
     return {**sizes, **counted}
 
 
-def _facts(definition: Definition) -> Section:
-    """What became of each declared fact: proven, certified at points, refuted, or says nothing."""
+def settled_of_arguments(definition: Definition) -> list[tuple[str, str]]:
+    """What became of each declared fact: proven, certified at points, refuted, or says nothing.
+
+    Parameters
+    ----------
+    definition
+        A definition with named arguments.
+
+    Returns
+    -------
+    list of tuple
+        The text of each fact with its outcome in words.
+    """
     proofs: dict[str, list[Proof]] = {}
     for proof in prove(definition):
         proofs.setdefault(proof.statement, []).append(proof)
-    return Section("Facts", items=[(text, _outcome(found)) for text, found in proofs.items()])
+    return [(text, _outcome(found)) for text, found in proofs.items()]
 
 
 def _outcome(proofs: Sequence[Proof]) -> str:
@@ -200,6 +210,22 @@ def _array_of_symbols(name: str, shape: tuple[int, ...]) -> Any:
     for index in itertools.product(*(range(n) for n in shape)):
         array[index] = sympy.Symbol(name + "".join(f"_{i + 1}" for i in index), real=True)
     return array if shape else array[()]
+
+
+def arguments_told(definition: Definition) -> list[tuple[str, str]]:
+    """The arguments of a definition, each with its kind in words.
+
+    Parameters
+    ----------
+    definition
+        The definition.
+
+    Returns
+    -------
+    list of tuple
+        Name and kind.
+    """
+    return [(name, _kind_told(kind)) for name, kind in definition.signature.arguments.items()]
 
 
 def _kind_told(kind: Kind) -> str:

@@ -28,6 +28,7 @@ ROOMS = (
     "verify/audit",
     "verify/bench",
     "verify/cases",
+    "verify/catalogue",
     "verify/claims",
     "verify/cli",
     "verify/gate",

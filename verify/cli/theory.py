@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +53,78 @@ def derive(
             load_definitions(definitions)
     definition(name)
     typer.echo(derivation(name, style="latex" if latex else "text"))
+
+
+@theory_app.command()
+def catalogue(
+    name: Annotated[
+        str | None, typer.Argument(help="One entry, of which all is told; default: all, in a list.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Those of this family alone (patterns too).")
+    ] = None,
+    breaks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DTYPE",
+            help="Tell what breaks first in the published form of each definition in this format.",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="Write the entries to this file, with how facts and claims are settled."),
+    ] = None,
+) -> None:
+    """List the papers whose functions and statements are here, or tell all of one of these.
+
+    Of a definition: its paper and source, its facts and how each is settled, its implementations,
+    and what breaks first in each of its forms in float32 and bfloat16, at the smallest case found.
+
+    Exit status: 0 done, 1 interrupted, 2 usage.
+    """
+    from ...derivations.arithmetic.formats import FORMATS
+    from ..catalogue.breaks import what_breaks
+    from ..catalogue.entries import as_dict, entries
+    from ..catalogue.printed import print_breaks, print_entry, print_list
+
+    demand_folders(json)
+    known = entries()
+    chosen = [e for e in known if family is None or fnmatch.fnmatchcase(e.family, family)]
+    if not chosen:
+        families = ", ".join(sorted({entry.family for entry in known}))
+        fail(f"no family matches {family!r}; the families are {families}")
+    if name is not None:
+        chosen = [entry for entry in chosen if entry.name == name]
+        if not chosen:
+            near = difflib.get_close_matches(name, [entry.name for entry in known], n=3)
+            fail(f"no entry is called {name!r}" + (f"; nearest: {', '.join(near)}" if near else ""))
+    if breaks is not None and breaks not in FORMATS:
+        fail(f"--breaks is {breaks!r}; give one of {', '.join(FORMATS)}")
+    console = make_console()
+    written, found = [], []
+    functions = [name for entry in chosen for name in entry.definitions if entry.name == name]
+    with progress_bar(MofNCompleteColumn()) as progress, contextlib.suppress(KeyboardInterrupt):
+        total = (len(functions) if breaks else 0) + (len(chosen) if json else 0)
+        task = progress.add_task("catalogue", total=total or None)
+        for function in functions if breaks else ():
+            progress.update(task, description=function)
+            found.append(what_breaks(function, breaks or ""))
+            progress.advance(task)
+        for entry in chosen if json else ():
+            progress.update(task, description=entry.name)
+            written.append(as_dict(entry))
+            progress.advance(task)
+    if breaks:
+        print_breaks(found, console)
+    elif name is not None:
+        print_entry(chosen[0], console)
+    else:
+        print_list(chosen, console)
+    interrupted = len(found) < (len(functions) if breaks else 0)
+    interrupted |= len(written) < (len(chosen) if json else 0)
+    write_json({"entries": written, "interrupted": interrupted}, json)
+    if interrupted:
+        raise typer.Exit(1)
 
 
 @theory_app.command()

@@ -1,0 +1,1 @@
+"""The catalogue as a list: every paper, what of it runs here, and what breaks first."""
