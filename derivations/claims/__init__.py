@@ -4,6 +4,9 @@ Claims about kernels and about speed are in ``softproof.verify.claims``.
 """
 
 from . import (
+    dai2025 as ensloss,
+)
+from . import (
     dukhan2020 as two_pass,
 )
 from . import (
@@ -33,6 +36,12 @@ from . import (
 from . import (
     sao2026_radius as ghosts_radius,
 )
+from . import (
+    wijmans2025 as cut_cross_entropy,
+)
+from . import (
+    zhu2023 as ldr,
+)
 from .register import CLAIMS, METHODS, OUTCOMES, Claim, Verdict, claim
 
 __all__ = [
@@ -45,11 +54,14 @@ __all__ = [
     "claim",
     "collapse",
     "comp_sum",
+    "cut_cross_entropy",
+    "ensloss",
     "ghosts_activations",
     "ghosts_bounds",
     "ghosts_curvature",
     "ghosts_divergence",
     "ghosts_radius",
+    "ldr",
     "register",
     "two_pass",
 ]

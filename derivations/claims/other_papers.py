@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import flint
@@ -148,23 +147,3 @@ def z_loss_is_invariant(sign: int = 1) -> Verdict:
     if scale != sympy.sqrt(scale**2):
         return refuted("a negative factor turns the sign of the standardised logit")
     return proven("numerator and deviation are multiplied by the same positive factor")
-
-
-@claim(
-    "Label-distributionally-robust loss with lambda = 1 and c = 0 is cross-entropy less log K.",
-    "Zhu, Ying, Yang 2023 (arXiv 2112.14869)",
-    "the loss",
-    PROOF,
-    opposite={"temperature": 2},
-)
-def ldr_loss(temperature: int = 1) -> Verdict:
-    """lambda log((1/K) sum_k e^((z_k - z_y) / lambda)) of three classes."""
-    u = sympy.symbols("u_1:4", positive=True)  # e^z
-    powers = [(x / u[0]) ** sympy.Rational(1, temperature) for x in u]
-    robust = temperature * sympy.log(sum(powers) / 3)
-    plain = sympy.log(sum(u) / u[0]) - sympy.log(3)
-    ratio = sympy.simplify(sympy.exp(robust - plain))
-    if ratio != 1:
-        value = math.log(float(ratio.subs(dict(zip(u, (1, 4, 4), strict=True)))))
-        return refuted(f"z = (0, log 4, log 4), y = 1: off by {value:.6g}")
-    return proven("log((1/K) sum) = log sum - log K")

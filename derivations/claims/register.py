@@ -249,6 +249,7 @@ def claim(
     slow: str = "",
     command: str = "",
     kind: str = OF_THE_PAPER,
+    papers: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
     """Enter the decorated check among CLAIMS.
 
@@ -272,6 +273,8 @@ def claim(
         What reproduces it, if that is not ``softproof claims NAME``.
     kind
         Whose statement it is, one of KINDS.
+    papers
+        The numbers of the papers in the list of ``softproof catalogue``.
 
     Returns
     -------
@@ -293,7 +296,7 @@ def claim(
         if key in CLAIMS:
             raise ValueError(f"there is a claim {key!r} already: give it another name")
         CLAIMS[key] = Claim(
-            key, statement, paper, place, method, check, opposite or {}, slow, command, kind
+            key, statement, paper, place, method, check, opposite or {}, slow, command, kind, papers
         )
         return check
 

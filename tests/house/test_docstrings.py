@@ -14,6 +14,7 @@ import pytest
 import softproof.derivations
 import softproof.kernels
 import softproof.verify
+from softproof.derivations import Definition
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PACKAGES = (softproof.kernels, softproof.derivations, softproof.verify)
@@ -46,6 +47,16 @@ def needs_a_framework(name):
     return name.endswith(("_forms", ".triton_kernels")) or ".frameworks." in name
 
 
+def examples_of_definitions(module):
+    """How many examples of the definitions of a module failed, and were run."""
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    for name, known in vars(module).items():
+        if isinstance(known, Definition) and known.formula.__module__ == module.__name__:
+            text = inspect.getdoc(known.formula) or ""
+            runner.run(doctest.DocTestParser().get_doctest(text, {}, name, module.__file__, 0))
+    return runner.summarize()
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of(name):
     if needs_a_framework(name):
@@ -53,10 +64,13 @@ def test_examples_of(name):
         pytest.importorskip(library, reason=f"{library} is not installed")
     module = importlib.import_module(name)
     linecache.clearcache()  # each example has doctest look at all files that are in there
-    result = doctest.testmod(module, optionflags=FLAGS)
-    assert result.failed == 0
+    failed, attempted = doctest.testmod(module, optionflags=FLAGS)
+    of_definitions = examples_of_definitions(module)
+    assert failed + of_definitions.failed == 0
     # doctest looks in no docstring of a variable, nor in those of what hides behind a decorator.
-    assert result.attempted == len(re.findall(r"^\s*>>>", inspect.getsource(module), re.MULTILINE))
+    assert attempted + of_definitions.attempted == len(
+        re.findall(r"^\s*>>>", inspect.getsource(module), re.MULTILINE)
+    )
 
 
 def test_there_are_examples_at_all():

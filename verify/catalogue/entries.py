@@ -61,8 +61,8 @@ def entries() -> list[Entry]:
     list of Entry
         Each paper of the list occurs, if only to say why it is left out.
 
-    >>> [entry.ids for entry in entries() if entry.name == "rms_norm"]
-    [(190,)]
+    >>> [entry.ids for entry in entries() if entry.name == "mish"]
+    [(217,)]
     """
     by_number = {paper.number: paper for paper in papers()}
     found = [_of_definition(d, by_number) for d in REGISTRY.values() if not d.declared_in]
@@ -95,7 +95,11 @@ def _of_definition(definition: Definition, by_number: dict[int, Paper]) -> Entry
 
 
 def _claims_of(paper: Paper) -> tuple[str, ...]:
-    return tuple(name for name, claim in CLAIMS.items() if paper.number in claim.papers)
+    return tuple(
+        name
+        for name, claim in CLAIMS.items()
+        if paper.number in claim.papers or claim.paper == paper.cited
+    )
 
 
 def _of_claim(name: str, paper: Paper) -> Entry:

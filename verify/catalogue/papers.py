@@ -29,6 +29,8 @@ class Paper:
         Its title.
     system
         Of a SYSTEM, the name that the field knows it by.
+    cited
+        Of some, how claims cite it, which then need not name its number.
     left_out
         Why nothing of it, or not all, stands here; "" where all does.
     """
@@ -38,6 +40,7 @@ class Paper:
     family: str
     title: str
     system: str
+    cited: str
     left_out: str
 
 

@@ -1,5 +1,5 @@
 """Losses, and divergences of distributions."""
 
-from . import classification, comp_sum, divergences, linear, policies, sequences
+from . import classification, comp_sum, divergences, linear, policies, robust, sequences
 
-__all__ = ["classification", "comp_sum", "divergences", "linear", "policies", "sequences"]
+__all__ = ["classification", "comp_sum", "divergences", "linear", "policies", "robust", "sequences"]

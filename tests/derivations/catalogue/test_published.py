@@ -19,10 +19,10 @@ from softproof.derivations.definition import AS_PUBLISHED
 from softproof.derivations.proofs.examine import POINTS, examine
 from softproof.derivations.running_error import Model, threshold
 
-from tests.derivations.catalogue import published_activations
+from tests.derivations.catalogue import published_activations, published_systems
 from tests.derivations.catalogue.test_functions_of_arrays import agrees, evaluate
 
-FAMILIES = (published_activations,)
+FAMILIES = (published_activations, published_systems)
 TRUTHS = {name: truth for family in FAMILIES for name, truth in family.TRUTHS.items()}
 CASES = {name: cases for family in FAMILIES for name, cases in family.CASES.items()}
 NAMES = sorted(TRUTHS)
