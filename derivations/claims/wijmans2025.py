@@ -108,6 +108,7 @@ def cce_dropped_mass(classes: int = 256_000) -> Verdict:
     "linear_cross_entropy(softcap=...) of apple/ml-cross-entropy d42911f",
     COMPUTATION,
     opposite={"classes": 512},
+    kind=OUR_QUESTION,
 )
 def cce_softcap_of_padding(classes: int = 507, softcap: float = 1.0, tile: int = 128) -> Verdict:
     """Pad classes are set to -inf and capped after that, to -softcap: they enter the sum."""
@@ -130,6 +131,7 @@ def cce_softcap_of_padding(classes: int = 507, softcap: float = 1.0, tile: int =
     "linear_cross_entropy(return_lse=True) of apple/ml-cross-entropy d42911f",
     COMPUTATION,
     opposite={"leading": 2.0},
+    kind=OUR_QUESTION,
 )
 def cce_z_loss_gradient(leading: float = 40.0, classes: int = 256) -> Verdict:
     """One confident token: all of G is below 2^-12, yet d(lse^2) is 2 lse p at the label."""

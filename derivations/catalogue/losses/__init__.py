@@ -1,5 +1,29 @@
 """Losses, and divergences of distributions."""
 
-from . import classification, comp_sum, divergences, linear, policies, robust, sequences
+from . import (
+    classification,
+    comp_sum,
+    divergences,
+    linear,
+    margins,
+    policies,
+    ranking,
+    regression,
+    robust,
+    sequences,
+    weighted,
+)
 
-__all__ = ["classification", "comp_sum", "divergences", "linear", "policies", "robust", "sequences"]
+__all__ = [
+    "classification",
+    "comp_sum",
+    "divergences",
+    "linear",
+    "margins",
+    "policies",
+    "ranking",
+    "regression",
+    "robust",
+    "sequences",
+    "weighted",
+]

@@ -172,3 +172,154 @@ def gspo_loss(logp, old_logp, advantage, mask, xp, clip=0.2):
 def _(logp, old_logp, advantage, mask, xp, clip=0.2):
     ratio = xp.exp(xp.mean(logp[mask]) - xp.mean(old_logp[mask]))
     return _beyond_an_end(ratio, advantage, clip, xp)
+
+
+@define(
+    family="losses",
+    source="Online Self-Preferring Language Models",
+    arguments={
+        "chosen": Real(),
+        "rejected": Real(),
+        "reference_chosen": Real(),
+        "reference_rejected": Real(),
+        "preference": Real(lower=0.0, upper=1.0),
+    },
+    parameters={"beta": Parameter(0.1, 2.0**-10, 8.0, values=(1.0,))},
+    facts=(
+        Range(lower=0),
+        Convex("chosen"),
+        At(
+            ReducesTo(
+                "dpo",
+                lambda xp, chosen, rejected, reference_chosen, reference_rejected, preference: {
+                    "chosen": chosen,
+                    "rejected": rejected,
+                    "reference_chosen": reference_chosen,
+                    "reference_rejected": reference_rejected,
+                },
+                "the four log-probabilities",
+            ),
+            preference=1,
+        ),
+    ),
+    papers=(81,),
+)
+def soft_preference_loss(
+    chosen, rejected, reference_chosen, reference_rejected, preference, xp, beta=0.1
+):
+    """-[p log sigmoid(d) + (1 - p) log sigmoid(-d)], p the preference, d as in DPO.
+
+    d is beta times the log-ratio of the chosen answer less that of the rejected one.
+
+    >>> from softproof.derivations import value
+    >>> value("soft_preference_loss", chosen=-1.0, rejected=-1.0, reference_chosen=0.0,
+    ...       reference_rejected=0.0, preference=0.75)
+    0.6931471805599453
+    """
+    d = xp.number(beta) * ((chosen - reference_chosen) - (rejected - reference_rejected))
+    return -(preference * xp.log(xp.sigmoid(d)) + (1 - preference) * xp.log(xp.sigmoid(-d)))
+
+
+@soft_preference_loss.form("softplus")
+def _(chosen, rejected, reference_chosen, reference_rejected, preference, xp, beta=0.1):
+    d = xp.number(beta) * ((chosen - reference_chosen) - (rejected - reference_rejected))
+    return preference * xp.softplus(-d) + (1 - preference) * xp.softplus(d)
+
+
+def _discounts(length, discount, xp):
+    """(1 - g^(T - t)) / (1 - g^T) for t = 0 ... T - 1."""
+    g = xp.number(discount)
+    powers = [xp.number(1)]
+    for _ in range(length):
+        powers.append(powers[-1] * g)
+    return xp.vector([(1 - powers[length - t]) / (1 - powers[length]) for t in range(length)])
+
+
+@define(
+    family="losses",
+    source="Shi et al. 2024, Direct Multi-Turn Preference Optimization for Language Agents",
+    arguments={"chosen": Vector("T"), "rejected": Vector("S")},
+    parameters={
+        "beta": Parameter(0.1, 2.0**-10, 8.0, values=(1.0,)),
+        "discount": Parameter(0.5, 2.0**-10, 0.875, values=(0.875,)),
+    },
+    facts=(Range(lower=0), Convex("chosen"), Convex("rejected")),
+    papers=(156,),
+)
+def dmpo_loss(chosen, rejected, xp, beta=0.1, discount=0.5):
+    """-log sigmoid of beta times the discounted log-ratios of one dialogue less those of another.
+
+    ``chosen`` and ``rejected`` have log(pi / pi_ref) turn by turn, weighted by (1 - g^(T - t)) /
+    (1 - g^T), g the discount, T the number of turns.
+
+    >>> from softproof.derivations import value
+    >>> value("dmpo_loss", chosen=[1.0, -1.5], rejected=[0.0])
+    0.6931471805599453
+    """
+    better = xp.sum(_discounts(len(chosen), discount, xp) * chosen)
+    worse = xp.sum(_discounts(len(rejected), discount, xp) * rejected)
+    return -xp.log(xp.sigmoid(xp.number(beta) * (better - worse)))
+
+
+@dmpo_loss.form("softplus")
+def _(chosen, rejected, xp, beta=0.1, discount=0.5):
+    better = xp.sum(_discounts(len(chosen), discount, xp) * chosen)
+    worse = xp.sum(_discounts(len(rejected), discount, xp) * rejected)
+    return xp.softplus(xp.number(beta) * (worse - better))
+
+
+@define(
+    family="losses",
+    source="Wang et al. 2023, Beyond Reverse KL, arXiv 2309.16240 (alpha-divergences)",
+    arguments={
+        "chosen": Real(),
+        "rejected": Real(),
+        "reference_chosen": Real(),
+        "reference_rejected": Real(),
+    },
+    parameters={
+        "beta": Parameter(0.1, 2.0**-10, 8.0, values=(1.0,)),
+        "alpha": Parameter(0.5, 0.0, 1.0, values=(0.0, 1.0)),
+    },
+    facts=(
+        Range(lower=0),
+        At(
+            ReducesTo(
+                "dpo",
+                lambda xp, chosen, rejected, reference_chosen, reference_rejected: {
+                    "chosen": chosen,
+                    "rejected": rejected,
+                    "reference_chosen": reference_chosen,
+                    "reference_rejected": reference_rejected,
+                },
+                "the four log-probabilities",
+            ),
+            alpha=0,
+        ),
+    ),
+    papers=(319,),
+)
+def f_dpo_loss(chosen, rejected, reference_chosen, reference_rejected, xp, beta=0.1, alpha=0.5):
+    """-log sigmoid(beta f'(u) - beta f'(v)), f'(u) = (1 - u^-alpha) / alpha, u = pi / pi_ref.
+
+    u is of the chosen answer and v of the rejected one; with alpha = 0, f' is the logarithm (DPO).
+
+    >>> from softproof.derivations import value
+    >>> value("f_dpo_loss", chosen=-1.0, rejected=-1.0, reference_chosen=0.0,
+    ...       reference_rejected=0.0)
+    0.6931471805599453
+    """
+    r, s = chosen - reference_chosen, rejected - reference_rejected
+    if alpha != 0:
+        a = xp.number(alpha)
+        r, s = (1 - xp.exp(-a * r)) / a, (1 - xp.exp(-a * s)) / a
+    return -xp.log(xp.sigmoid(xp.number(beta) * (r - s)))
+
+
+@f_dpo_loss.form("softplus of expm1")
+def _(chosen, rejected, reference_chosen, reference_rejected, xp, beta=0.1, alpha=0.5):
+    r, s = chosen - reference_chosen, rejected - reference_rejected
+    if alpha != 0:
+        a = xp.number(alpha)
+        r, s = -xp.expm1(-a * r) / a, -xp.expm1(-a * s) / a
+    return xp.softplus(xp.number(beta) * (s - r))

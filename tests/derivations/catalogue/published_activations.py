@@ -10,3 +10,4 @@ def mish(x):
 TRUTHS = {f.__name__: f for f in (mish,)}
 CASES = {"mish": [((x,), {}) for x in REALS]}
 FEW_FACTS = {"mish": "it is neither monotone nor convex, and its lower end is no rational number"}
+NOT_IN_SYMBOLS: set[str] = set()

@@ -21,3 +21,4 @@ CASES = {
     ]
 }
 FEW_FACTS: dict[str, str] = {}
+NOT_IN_SYMBOLS: set[str] = set()
