@@ -3,9 +3,17 @@
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import activations, attention, distributions, losses, normalisation
+from . import activations, attention, distributions, losses, normalisation, optimisation
 
-__all__ = ["activations", "attention", "distributions", "lookup", "losses", "normalisation"]
+__all__ = [
+    "activations",
+    "attention",
+    "distributions",
+    "lookup",
+    "losses",
+    "normalisation",
+    "optimisation",
+]
 
 
 def lookup(name: str) -> Definition:

@@ -1,5 +1,5 @@
 """What gives arrays a common scale."""
 
-from . import rows
+from . import aggregation, batches, rescaled, rows, weights
 
-__all__ = ["rows"]
+__all__ = ["aggregation", "batches", "rescaled", "rows", "weights"]

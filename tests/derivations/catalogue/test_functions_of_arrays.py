@@ -40,7 +40,9 @@ def evaluate(formula, name, arguments, parameters, xp):
         xp.array(a) if k in signature.numbers else np.array(a) if isinstance(a, tuple) else a
         for k, a in zip(signature.arguments, arguments, strict=True)
     ]
-    return list(np.asarray(formula(*given, xp, **parameters), dtype=object).reshape(-1))
+    found = formula(*given, xp, **parameters)
+    results = found if isinstance(found, tuple) else (found,)
+    return [v for r in results for v in np.asarray(r, dtype=object).reshape(-1)]
 
 
 def agrees(formula, name, truths=TRUTHS, cases=CASES, in_symbols=True):
