@@ -6,6 +6,7 @@ definition (bounds, gradients, suites, pages) is tested on definitions that have
 here each is asked for what its author could have got wrong.
 """
 
+import functools
 from dataclasses import replace
 
 import flint
@@ -82,6 +83,12 @@ def test_its_facts_hold(name):
 def with_a_mistake(definition, sign):
     """The definition, with squares of its arguments added to its results, to each another sum."""
 
+    def stacked(places, number, xp):
+        """Numbers in the shape of nested lists of places."""
+        if isinstance(places, list):
+            return xp.stack([stacked(place, number, xp) for place in places])
+        return number(int(places))
+
     def squares(given, xp, shift):
         """A sum of squares of all arguments, each with another weight."""
         total = xp.number(shift + 3)
@@ -100,9 +107,8 @@ def with_a_mistake(definition, sign):
         several = isinstance(results, tuple)
         wrong = []
         for result in results if several else (results,):
-            shape = np.shape(result)
-            more = [squares(given[:count], xp, i) for i in range(int(np.prod(shape)))]
-            added = xp.stack(more).reshape(shape) if shape else more[0]
+            places = np.arange(np.prod(np.shape(result))).reshape(np.shape(result)).tolist()
+            added = stacked(places, functools.partial(squares, given[:count], xp), xp)
             wrong.append(result + sign * added)
         return tuple(wrong) if several else wrong[0]
 
