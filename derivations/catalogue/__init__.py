@@ -3,12 +3,21 @@
 import difflib
 
 from ..definition import REGISTRY, Definition
-from . import activations, attention, distributions, losses, normalisation, optimisation
+from . import (
+    activations,
+    attention,
+    distributions,
+    embeddings,
+    losses,
+    normalisation,
+    optimisation,
+)
 
 __all__ = [
     "activations",
     "attention",
     "distributions",
+    "embeddings",
     "lookup",
     "losses",
     "normalisation",

@@ -6,9 +6,9 @@ definitions.
 
 from . import (
     activations,
-    classification_losses,
+    classification,
     comp_sum,
-    elementary_functions,
+    elementary,
     normalisation,
     softmax,
     stablemax,
@@ -16,9 +16,9 @@ from . import (
 
 __all__ = [
     "activations",
-    "classification_losses",
+    "classification",
     "comp_sum",
-    "elementary_functions",
+    "elementary",
     "normalisation",
     "softmax",
     "stablemax",

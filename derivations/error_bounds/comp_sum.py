@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .classification_losses import cross_entropy, cross_entropy_gradient
+from .classification import cross_entropy, cross_entropy_gradient
 from .declare import error_bound, gradient_bound
 from .logits import is_other
 from .model import Bound, Label, Model, Vector

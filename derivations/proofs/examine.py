@@ -15,6 +15,7 @@ What becomes of a fact, in this order (``prove`` has the third):
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -191,10 +192,14 @@ def _independent(definition: Definition, fact: Fact) -> bool:
                 point = _restricted(point, fact)
                 before = point.value()
                 for name in names:
-                    if not isinstance(definition.signature.arguments.get(name), Numbers):
+                    kind = definition.signature.arguments.get(name)
+                    if not isinstance(kind, Numbers):
                         continue
                     z = point.arguments[name]
-                    after = point.value(**{name: z + point.number("a", np.shape(z), False)})
+                    offset = point.number("a", np.shape(z), False)
+                    if math.isfinite(kind.upper - kind.lower):  # stay in between
+                        offset = (point.xp.number((kind.lower + kind.upper) / 2) - z) / 4
+                    after = point.value(**{name: z + offset})
                     for a, b in zip(before, after, strict=True):
                         if a.is_finite() and b.is_finite() and not a.overlaps(b):
                             return False

@@ -16,6 +16,7 @@ EXACT = "exact"
 RECONSTRUCTED = "reconstructed"
 PARTLY = "partly"
 LEFT_OUT = "left out"
+NOT_YET = "nothing that decides it has been written yet"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def entries() -> list[Entry]:
 
 def _of_definition(definition: Definition, by_number: dict[int, Paper]) -> Entry:
     own = [by_number[number] for number in definition.papers]
-    reason = definition.reconstructed or " ".join(p.left_out for p in own if p.kind == DEFINITION)
+    missing = [paper.left_out for paper in own if paper.kind == DEFINITION and paper.left_out]
+    reason = definition.reconstructed or "; ".join(missing)
     status = RECONSTRUCTED if definition.reconstructed else PARTLY if reason else EXACT
     titles = "; ".join(paper.title for paper in own)
     return Entry(
@@ -131,7 +133,7 @@ def _of_paper(paper: Paper, kind: str) -> Entry:
         paper.title,
         "",
         status,
-        paper.left_out,
+        paper.left_out or (NOT_YET if status == LEFT_OUT else ""),
         definitions,
         claims,
     )

@@ -32,6 +32,7 @@ over earlier ones.
 
 from __future__ import annotations
 
+import difflib
 import math
 import shlex
 import tomllib
@@ -49,6 +50,7 @@ from ..suites import FORMER_NAMES, SUITES, present_name
 if TYPE_CHECKING:
     from .results import Result
 
+MOST_NAMED = 40  # choices in an error; of more, those nearest to what was written
 FUNCTION_KEYS = ("arrays", "device")  # which a program has not
 COMMON_KEYS = ("id", "command", "definition", "dtypes", "time_limit", "contract")
 SUBJECT_KEYS = (*COMMON_KEYS, *FUNCTION_KEYS)
@@ -367,8 +369,12 @@ class Table:
     def choice(self, key: str, choices: Iterable[str]) -> str:
         """A text that is one of some."""
         value = self.data.get(key)
-        if not isinstance(value, str) or value not in choices:
-            raise self.wrong(key, f"possible are {', '.join(choices)}")
+        known = [*choices]
+        if not isinstance(value, str) or value not in known:
+            if len(known) <= MOST_NAMED:
+                raise self.wrong(key, f"possible are {', '.join(known)}")
+            near = difflib.get_close_matches(str(value), known, n=3) or sorted(known)[:3]
+            raise self.wrong(key, f"{len(known)} are possible, such as {', '.join(near)}")
         return value
 
     def texts(self, key: str, advice: str, choices: Iterable[str] | None = None) -> tuple[str, ...]:

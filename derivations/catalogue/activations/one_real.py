@@ -19,6 +19,7 @@ GLOROT = "Glorot, Bordes, Bengio 2011, Deep sparse rectifier neural networks, AI
         Identity("f(x) + f(-x) = 1", lambda f, x: f(x) + f(-x) - 1),
     ),
     two_class_case_of="softmax",
+    papers=(112,),
 )
 def sigmoid(x, xp):
     """Logistic function 1 / (1 + e^-x)."""
@@ -149,6 +150,7 @@ ABOVE_ITS_REFLECTION = Identity("f(x) - f(-x) = x", lambda f, x: f(x) - f(-x) - 
     source=HENDRYCKS_GIMPEL,
     arguments={"x": Real()},
     facts=(ABOVE_ITS_REFLECTION,),
+    papers=(207,),
 )
 def gelu(x, xp):
     """GELU x Phi(x), Phi the distribution function of the normal distribution."""

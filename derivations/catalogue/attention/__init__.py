@@ -1,5 +1,10 @@
 """Attention, and the positions of what is attended to."""
 
-from . import positions, softmax_attention
+from . import linear_attention, modified, positions, softmax_attention
 
-__all__ = ["positions", "softmax_attention"]
+__all__ = [
+    "linear_attention",
+    "modified",
+    "positions",
+    "softmax_attention",
+]

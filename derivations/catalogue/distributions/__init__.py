@@ -1,5 +1,13 @@
 """Vectors made into probabilities: softmax, and what stands in its place."""
 
-from . import gates, projections, softmax, stablemax
+from . import alternatives, calibration, ensembles, gates, projections, softmax, stablemax
 
-__all__ = ["gates", "projections", "softmax", "stablemax"]
+__all__ = [
+    "alternatives",
+    "calibration",
+    "ensembles",
+    "gates",
+    "projections",
+    "softmax",
+    "stablemax",
+]

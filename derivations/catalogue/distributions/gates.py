@@ -23,6 +23,7 @@ from ...signature import Count, Indices, Vector
         ShiftInvariant("logits"),
         PermutationInvariant("K"),
     ),
+    papers=(249,),
 )
 def top_k_gate(logits, xp, k=2):
     """The k largest logits: their indices, largest first, and the softmax over these k alone.

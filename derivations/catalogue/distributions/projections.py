@@ -84,6 +84,7 @@ def _(z, xp):
         Range(lower=0, upper=1),
         At(ReducesTo("sparsemax", lambda xp, z: {"z": z}, "z"), alpha=2),
     ),
+    papers=(128,),
 )
 def entmax(z, xp, alpha=1.5):
     """Alpha-entmax [(alpha - 1) z_i - tau]_+^(1 / (alpha - 1)), tau such that they sum to 1.

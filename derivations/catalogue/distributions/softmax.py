@@ -204,6 +204,7 @@ def _(log_p, logits, label, xp):
         PermutationEquivariant("K"),
         Range(lower=0, upper=1),
     ),
+    papers=(48,),
 )
 def gumbel_softmax(logits, noise, xp, temperature=1.0):
     """Gumbel-softmax, softmax((logits + noise) / T), of noise that was drawn before."""

@@ -32,6 +32,7 @@ def s_prime(z, xp):
     output=("K",),
     facts=(SumsTo(1), PermutationEquivariant(), OrderPreserving(), Range(lower=0, upper=1)),
     breakpoint_at_zero=True,
+    papers=(124,),
 )
 def stablemax(logits, xp):
     """Probabilities s(z_i) / sum_k s(z_k), s(x) = x + 1 for x >= 0 and 1 / (1 - x) for x < 0."""
@@ -55,6 +56,7 @@ def _(logits, xp):
     arguments={"logits": Vector("K"), "label": Label("K")},
     facts=(PermutationInvariant(), Range(lower=0)),
     breakpoint_at_zero=True,
+    papers=(124,),
 )
 def stablemax_cross_entropy(logits, label, xp):
     """Cross-entropy of stablemax, -log stablemax(z)_label."""

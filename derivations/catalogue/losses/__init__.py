@@ -3,6 +3,7 @@
 from . import (
     classification,
     comp_sum,
+    distillation,
     divergences,
     linear,
     margins,
@@ -17,6 +18,7 @@ from . import (
 __all__ = [
     "classification",
     "comp_sum",
+    "distillation",
     "divergences",
     "linear",
     "margins",

@@ -41,6 +41,7 @@ def _expm1_over(exponent, loss, xp):
     facts=INVARIANCES,
     parameters={"tau": TAU},
     partition_function=True,
+    papers=(18,),
 )
 def comp_sum(logits, label, xp, tau=TAU.default):
     """Comp-sum loss (p_label^(tau - 1) - 1) / (1 - tau) of softmax p, -log p_label for tau = 1."""

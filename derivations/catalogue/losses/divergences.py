@@ -34,6 +34,7 @@ def _log_probabilities(student, teacher, temperature, xp):
         GradientSumsTo(0, "student"),
         PermutationInvariant("K"),
     ),
+    papers=(125,),
 )
 def kl_divergence(student, teacher, xp, temperature=1.0):
     """Distillation loss T^2 KL(softmax(teacher / T) || softmax(student / T)), T the temperature."""

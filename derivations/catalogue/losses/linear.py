@@ -35,6 +35,7 @@ from ..attention.softmax_attention import SOFTCAP, capped
         ),
         Limit("softcap", reached_at=0),
     ),
+    papers=(49,),
 )
 def linear_cross_entropy(hidden, weight, label, xp, softcap=0.0):
     """Cross-entropy log sum_k e^z_k - z_label of the logits z = weight hidden.

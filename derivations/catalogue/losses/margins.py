@@ -116,7 +116,7 @@ def l2_svm_loss(weight, bias, x, positive, xp, penalty=1.0):
     family="losses",
     source=(
         "Constructing interval variables via faceted Rasch measurement and multitask deep "
-        "learning; Cao, Mirjalili, Raschka 2020, arXiv 1901.07884, eq. (4), weights 1"
+        "learning; Cao, Mirjalili, Raschka 2020, arXiv 1901.07884, weights 1"
     ),
     arguments={"logits": Vector("K"), "label": Integer(0, "K")},
     facts=(Range(lower=0), Convex("logits")),

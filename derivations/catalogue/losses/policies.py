@@ -323,3 +323,38 @@ def _(chosen, rejected, reference_chosen, reference_rejected, xp, beta=0.1, alph
         a = xp.number(alpha)
         r, s = -xp.expm1(-a * r) / a, -xp.expm1(-a * s) / a
     return xp.softplus(xp.number(beta) * (s - r))
+
+
+@define(
+    family="losses",
+    source="Haarnoja et al. 2018, Soft Actor-Critic Algorithms and Applications, arXiv 1812.05905",
+    arguments={
+        "u": Vector("d"),
+        "mean": Vector("d"),
+        "log_deviation": Vector("d", lower=-20.0, upper=2.0),
+    },
+    facts=(PermutationInvariant("d"),),
+    papers=(93,),
+)
+def squashed_gaussian_log_prob(u, mean, log_deviation, xp):
+    """Log-density of the action tanh(u), u Gaussian: log N(u) - sum log(1 - tanh(u)^2).
+
+    >>> from softproof.derivations import value
+    >>> value("squashed_gaussian_log_prob", u=[0.0], mean=[0.0], log_deviation=[0.0])
+    -0.9189385332046728
+    """
+    t = xp.tanh(u)
+    return _gaussian_log_prob(u, mean, log_deviation, xp) - xp.sum(xp.log(1 - t * t))
+
+
+def _gaussian_log_prob(u, mean, log_deviation, xp):
+    z = (u - mean) * xp.exp(-log_deviation)
+    level = xp.number(len(u)) * xp.log(2 * xp.pi)
+    return -(xp.sum(z * z) + level) / 2 - xp.sum(log_deviation)
+
+
+@squashed_gaussian_log_prob.form("softplus")
+def _(u, mean, log_deviation, xp):
+    """log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u)), which keeps its digits for large u."""
+    slopes = 2 * (xp.log(xp.number(2)) - u - xp.softplus(-2 * u))
+    return _gaussian_log_prob(u, mean, log_deviation, xp) - xp.sum(slopes)

@@ -2,15 +2,15 @@
 
 from fractions import Fraction
 
-from ...definition import Count, Parameter, define
+from ...definition import Parameter, define
 from ...proofs.facts import PermutationInvariant, Range, ShiftInvariant
 from ...proofs.facts_of_arguments import Homogeneous
-from ...signature import Labels, Matrix, Vector
+from ...signature import Count, Labels, Matrix, Vector
 
 
 @define(
     family="losses",
-    source="Pobrotyn, Bialobrzeski 2021, NeuralNDCG, arXiv 2102.07831, eq. (4) to (8)",
+    source="Pobrotyn, Bialobrzeski 2021, NeuralNDCG, arXiv 2102.07831",
     arguments={"scores": Vector("n"), "relevance": Vector("n", lower=0.0, upper=8.0)},
     parameters={
         "temperature": Parameter(1.0, 2.0**-6, 2.0**10, values=(0.25,)),

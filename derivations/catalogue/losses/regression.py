@@ -228,7 +228,7 @@ def _(x, reconstruction, mean, log_variance, xp):
     family="losses",
     source=(
         "Immer et al. 2023, On the Identifiability and Estimation of Causal Location-Scale Noise "
-        "Models, arXiv 2210.09054"
+        "Models"
     ),
     arguments={"y": Real(), "eta1": Real(), "eta2": Real(upper=-(2.0**-10))},
     facts=(Convex("eta1"), Convex("eta2")),

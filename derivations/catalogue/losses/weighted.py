@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...definition import Count, Parameter, define
+from ...definition import Parameter, define
 from ...proofs.facts import (
     Convex,
     GradientSumsTo,
@@ -13,7 +13,7 @@ from ...proofs.facts import (
     ShiftInvariant,
 )
 from ...proofs.facts_of_arguments import At, Homogeneous, ReducesTo
-from ...signature import Label, Labels, Mask, Matrix, Real, Vector
+from ...signature import Count, Label, Labels, Mask, Matrix, Real, Vector
 
 
 @define(
@@ -59,7 +59,7 @@ def _(p, positive, xp, beta=1.0, sharpness=73.0):
     family="losses",
     source=(
         "Transferable Parasitic Estimation via Graph Contrastive Learning and Label Rebalancing in "
-        "AMS Circuits; Ren et al. 2020, Balanced Meta-Softmax, arXiv 2007.10740, eq. (3)"
+        "AMS Circuits; Ren et al. 2020, Balanced Meta-Softmax, arXiv 2007.10740"
     ),
     arguments={"logits": Vector("K"), "counts": Vector("K", lower=2.0**-20), "label": Label("K")},
     facts=(
@@ -252,7 +252,7 @@ def equity_weighted_loss(loss, likelihood, xp, eta=1.0, gamma=5.0):
 
 @define(
     family="losses",
-    source="Ma et al. 2020, Normalized Loss Functions for Deep Learning with Noisy Labels, eq. (4)",
+    source="Ma et al. 2020, Normalized Loss Functions for Deep Learning with Noisy Labels",
     arguments={"logits": Vector("K"), "label": Label("K")},
     facts=(ShiftInvariant(), PermutationInvariant(), GradientSumsTo(0), Range(lower=0, upper=1)),
     least_sizes=lambda: {"K": 2},
@@ -310,7 +310,7 @@ def _(student, teacher, xp):
     family="losses",
     source=(
         "Deep Clustering via Joint Convolutional Autoencoder Embedding and Relative Entropy "
-        "Minimization, Dizaji et al. 2017, arXiv 1704.06327, eq. (6)"
+        "Minimization, Dizaji et al. 2017, arXiv 1704.06327"
     ),
     arguments={"p": Matrix("n", "K", lower=2.0**-20, upper=1.0)},
     output=("n", "K"),
@@ -370,7 +370,7 @@ def edit_invariant_loss(log_p, target, noise, xp, n=2):
     family="losses",
     source=(
         "Boudiaf et al. 2021, Few-Shot Segmentation Without Meta-Learning: A Good Transductive "
-        "Inference Is All You Need?, arXiv 2012.06166, eq. (1)"
+        "Inference Is All You Need?, arXiv 2012.06166"
     ),
     arguments={
         "support": Matrix("m", "K"),

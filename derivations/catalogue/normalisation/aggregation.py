@@ -8,7 +8,7 @@ from ...signature import Matrix, Real, Vector
 
 @define(
     family="normalisation",
-    source="Li et al. 2020, DeeperGCN, arXiv 2006.07739, eq. (3)",
+    source="Li et al. 2020, DeeperGCN, arXiv 2006.07739",
     arguments={"messages": Vector("n")},
     parameters={"beta": Parameter(1.0, -(2.0**10), 2.0**10, values=(0.0, 16.0))},
     facts=(ShiftEquivariant("messages"), PermutationInvariant("n")),
@@ -26,7 +26,7 @@ def softmax_aggregation(messages, xp, beta=1.0):
 
 @define(
     family="normalisation",
-    source="Li et al. 2020, DeeperGCN, arXiv 2006.07739, eq. (4)",
+    source="Li et al. 2020, DeeperGCN, arXiv 2006.07739",
     arguments={"messages": Vector("n", lower=2.0**-20)},
     parameters={"power": Parameter(2.0, 2.0**-4, 2.0**6, values=(1.0, 0.5))},
     facts=(Homogeneous("messages", 1), PermutationInvariant("n")),
@@ -81,7 +81,7 @@ def beta_normalized_advantage(rewards, p, beta_function, xp, alpha=1.5, beta=1.5
 
 @define(
     family="normalisation",
-    source="Balle, Laparra, Simoncelli 2016, Density Modeling of Images, arXiv 1511.06281, eq. (2)",
+    source="Balle, Laparra, Simoncelli 2016, Density Modeling of Images, arXiv 1511.06281",
     arguments={
         "x": Vector("m"),
         "transform": Matrix("n", "m", shared=True),
@@ -107,3 +107,59 @@ def generalized_divisive_normalization(x, transform, beta, gamma, xp, alpha=2.0,
     z = xp.dot(transform, x)
     pool = xp.dot(gamma, xp.pow(xp.abs(z), xp.number(alpha)))
     return z / xp.pow(beta + pool, xp.number(eps))
+
+
+@define(
+    family="normalisation",
+    source="Ko et al. 2021, Learning to Pool in Graph Neural Networks, arXiv 2106.06210 (GNP)",
+    arguments={"x": Vector("n", lower=2.0**-20)},
+    parameters={
+        "p": Parameter(2.0, 2.0**-4, 2.0**6, values=(1.0,)),
+        "q": Parameter(0.5, -4.0, 4.0, values=(0.0, 1.0)),
+    },
+    facts=(Homogeneous("x", 1), PermutationInvariant("n")),
+    papers=(218,),
+)
+def generalized_norm_pooling(x, xp, p=2.0, q=0.5):
+    """(sum x^p)^(1 / p) / n^q of positive numbers: a sum, a mean, or nearly the largest.
+
+    >>> from softproof.derivations import value
+    >>> value("generalized_norm_pooling", x=[3.0, 4.0], q=0.0)
+    5.0
+    """
+    power = xp.number(p)
+    total = xp.pow(xp.sum(xp.pow(x, power)), 1 / power)
+    return total / xp.pow(xp.number(len(x)), xp.number(q))
+
+
+@generalized_norm_pooling.form("scaled by the largest")
+def _(x, xp, p=2.0, q=0.5):
+    power, most = xp.number(p), xp.max(x)
+    total = most * xp.pow(xp.sum(xp.pow(x / most, power)), 1 / power)
+    return total / xp.pow(xp.number(len(x)), xp.number(q))
+
+
+@define(
+    family="normalisation",
+    source="An Informal Introduction to Multiplet Neural Networks",
+    arguments={"x": Vector("n", lower=2.0**-20), "weights": Vector("n", lower=2.0**-20)},
+    parameters={"p": Parameter(2.0, -(2.0**5), 2.0**5, values=(1.0, -1.0))},
+    facts=(Homogeneous("x", 1), Homogeneous("weights", 0), PermutationInvariant("n")),
+    papers=(220,),
+)
+def lehmer_mean(x, weights, xp, p=2.0):
+    """sum w x^p / sum w x^(p - 1) of positive numbers.
+
+    >>> from softproof.derivations import value
+    >>> value("lehmer_mean", x=[1.0, 3.0], weights=[1.0, 1.0])
+    2.5
+    """
+    power = xp.number(p)
+    return xp.sum(weights * xp.pow(x, power)) / xp.sum(weights * xp.pow(x, power - 1))
+
+
+@lehmer_mean.form("scaled by the largest")
+def _(x, weights, xp, p=2.0):
+    power, most = xp.number(p), xp.max(x)
+    y = x / most
+    return most * (xp.sum(weights * xp.pow(y, power)) / xp.sum(weights * xp.pow(y, power - 1)))

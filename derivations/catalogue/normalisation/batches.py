@@ -17,7 +17,7 @@ def _moments(x, xp):
 
 @define(
     family="normalisation",
-    source="Ioffe, Szegedy 2015, Batch Normalization, arXiv 1502.03167, algorithm 1",
+    source="Ioffe, Szegedy 2015, Batch Normalization, arXiv 1502.03167",
     arguments={"x": Vector("n"), "gain": Real(), "bias": Real()},
     output=("n",),
     parameters={"eps": EPS},
@@ -50,7 +50,7 @@ def _(x, gain, bias, xp, eps=1e-5):
 
 @define(
     family="normalisation",
-    source="You et al. 2021, Test-time Batch Statistics Calibration, arXiv 2110.04065",
+    source="You et al. 2021, Test-time Batch Statistics Calibration",
     arguments={
         "x": Vector("n"),
         "source_mean": Real(),
@@ -95,7 +95,7 @@ def alpha_batch_norm(x, source_mean, source_variance, gain, bias, xp, alpha=0.9,
 
 @define(
     family="normalisation",
-    source="Shen et al. 2020, PowerNorm, arXiv 2003.07845, algorithm 2",
+    source="Shen et al. 2020, PowerNorm, arXiv 2003.07845",
     arguments={
         "x": Matrix("n", "d"),
         "gain": Vector("d", shared=True),
@@ -156,7 +156,7 @@ def unified_norm(x, gain, bias, history, xp, eps=1e-5):
 
 @define(
     family="normalisation",
-    source="Chiley et al. 2019, Online Normalization for Training Neural Networks, eq. (8)",
+    source="Chiley et al. 2019, Online Normalization for Training Neural Networks",
     arguments={"x": Vector("d"), "mean": Vector("d"), "variance": Vector("d", lower=2.0**-20)},
     output={"value": ("d",), "next_mean": ("d",), "next_variance": ("d",)},
     parameters={"momentum": Parameter(0.999, 0.0, 1.0, values=(0.5,))},
@@ -179,7 +179,7 @@ def online_norm(x, mean, variance, xp, momentum=0.999):
 
 @define(
     family="normalisation",
-    source="Liu et al. 2020, Evolving Normalization-Activation Layers, arXiv 2004.02967, table 2",
+    source="Liu et al. 2020, Evolving Normalization-Activation Layers, arXiv 2004.02967",
     arguments={"x": Matrix("n", "p"), "slope": Real(), "gain": Real(), "bias": Real()},
     output=("n", "p"),
     least_sizes=lambda: {"n": 2, "p": 2},
@@ -209,7 +209,7 @@ def evonorm_b0(x, slope, gain, bias, xp):
 
 @define(
     family="normalisation",
-    source="Liu et al. 2020, Evolving Normalization-Activation Layers, arXiv 2004.02967, table 2",
+    source="Liu et al. 2020, Evolving Normalization-Activation Layers, arXiv 2004.02967",
     arguments={"x": Vector("p"), "slope": Real(), "gain": Real(), "bias": Real()},
     output=("p",),
     parameters={"eps": EPS},

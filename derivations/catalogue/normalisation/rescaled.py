@@ -115,7 +115,7 @@ def deep_norm(x, branch, gain, bias, xp, alpha=2.0, eps=1e-5):
     family="normalisation",
     source=(
         "Nguyen, Salazar 2019, Transformers without Tears, arXiv 1910.05895 (ScaleNorm); "
-        "Salimans, Kingma 2016, Weight Normalization, arXiv 1602.07868, eq. (2)"
+        "Salimans, Kingma 2016, Weight Normalization, arXiv 1602.07868"
     ),
     arguments={"x": Vector("K"), "gain": Real(shared=True)},
     output=("K",),
@@ -146,7 +146,7 @@ def _(x, gain, xp):
 
 @define(
     family="normalisation",
-    source="Loshchilov et al. 2024, nGPT, arXiv 2410.01131, eq. (10) and (11)",
+    source="Loshchilov et al. 2024, nGPT, arXiv 2410.01131",
     arguments={"h": Vector("K"), "branch": Vector("K"), "rates": Vector("K", shared=True)},
     output=("K",),
     facts=(Homogeneous("branch", 0), PermutationEquivariant("K"), Range(lower=-1, upper=1)),

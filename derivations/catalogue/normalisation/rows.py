@@ -56,6 +56,7 @@ def _(v, xp, width=1.0):
         PermutationEquivariant("K"),
         At(GradientOrthogonalTo("x"), eps=0),
     ),
+    papers=(190,),
 )
 def rms_norm(x, gain, xp, eps=1e-6):
     """RMSNorm gain x / sqrt(mean x^2 + eps)."""
@@ -97,6 +98,7 @@ def _(x, gain, xp, eps=1e-6):
             bias=0,
         ),
     ),
+    papers=(14,),
 )
 def layer_norm(x, gain, bias, xp, eps=1e-5):
     """Layer norm gain c / sqrt(mean c^2 + eps) + bias, c = x - mean x."""

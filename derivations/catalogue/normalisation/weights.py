@@ -97,7 +97,7 @@ def weight_compander(x, xp, bound=1.0, width=1.0):
 
 @define(
     family="normalisation",
-    source="Miyato et al. 2018, Spectral Normalization for GANs, arXiv 1802.05957, algorithm 1",
+    source="Miyato et al. 2018, Spectral Normalization for GANs, arXiv 1802.05957",
     arguments={"weight": Matrix("m", "n"), "u": Vector("m")},
     output=("m", "n"),
     facts=(
@@ -132,7 +132,7 @@ def _(weight, u, xp):
     family="normalisation",
     source=(
         "Brock, De, Smith 2021, Characterizing signal propagation to close the performance gap in "
-        "unnormalized ResNets, arXiv 2101.08692, eq. (3)"
+        "unnormalized ResNets, arXiv 2101.08692"
     ),
     arguments={"weight": Vector("n"), "gain": Real(shared=True)},
     output=("n",),
@@ -167,7 +167,7 @@ def _(weight, gain, xp):
     family="normalisation",
     source=(
         "Qiao et al. 2019, Micro-Batch Training with Batch-Channel Normalization and Weight "
-        "Standardization, arXiv 1903.10520, eq. (6)"
+        "Standardization, arXiv 1903.10520"
     ),
     arguments={"weight": Vector("n")},
     output=("n",),
@@ -228,3 +228,24 @@ def magnitude_invariant_encoding(g, xp):
     """
     angles = xp.pi * g / 2
     return xp.cos(angles), xp.sin(angles)
+
+
+@define(
+    family="normalisation",
+    source="Lewandowski et al. 2024, Learning Continually by Spectral Regularization",
+    arguments={"weight": Matrix("m", "n"), "bias": Vector("m")},
+    parameters={"power": Parameter(2.0, 1.0, 8.0, values=(3.0,))},
+    facts=(Range(lower=0), PermutationInvariant("m"), PermutationInvariant("n")),
+    papers=(266,),
+    reconstructed="the power 2, and how scales of one axis are treated, are not from the paper",
+)
+def spectral_regularizer(weight, bias, xp, power=2.0):
+    """(sigma^k - 1)^2 + |b|^(2 k), sigma the largest singular value of the weights, k the power.
+
+    >>> from softproof.derivations import value
+    >>> value("spectral_regularizer", weight=[[0.0, 2.0]], bias=[1.0])
+    10.0
+    """
+    k = xp.number(power)
+    off = xp.pow(xp.singular_values(weight)[0], k) - 1
+    return off * off + xp.pow(xp.sum(bias * bias), k)

@@ -9,7 +9,7 @@ from ...signature import Label, Vector
 @define(
     family="optimisation",
     source=(
-        "Heo et al. 2021, AdamP, arXiv 2006.08217, eq. (6); Logit Attenuating Weight Normalization "
+        "Heo et al. 2021, AdamP, arXiv 2006.08217; Logit Attenuating Weight Normalization "
         "(the projection of its gradient)"
     ),
     arguments={"update": Vector("n"), "weight": Vector("n")},
@@ -35,7 +35,7 @@ def _(update, weight, xp):
 
 @define(
     family="optimisation",
-    source="Brock et al. 2021, Normalizer-Free ResNets, arXiv 2102.06171, eq. (3)",
+    source="Brock et al. 2021, Normalizer-Free ResNets, arXiv 2102.06171",
     arguments={"gradient": Vector("n"), "weight": Vector("n")},
     output=("n",),
     parameters={
@@ -59,7 +59,7 @@ def adaptive_gradient_clipping(gradient, weight, xp, clip=0.01, eps=1e-3):
 
 @define(
     family="optimisation",
-    source="Chen et al. 2018, GradNorm, arXiv 1711.02257, eq. (2)",
+    source="Chen et al. 2018, GradNorm, arXiv 1711.02257",
     arguments={
         "norms": Vector("T", lower=0.0),
         "losses": Vector("T", lower=2.0**-20),
@@ -89,7 +89,7 @@ def gradnorm_loss(norms, losses, initial, xp, alpha=1.5):
 
 @define(
     family="optimisation",
-    source="Lavington et al. 2023, Target-based Surrogates for Stochastic Optimization, eq. (4)",
+    source="Lavington et al. 2023, Target-based Surrogates for Stochastic Optimization",
     arguments={"logits": Vector("K"), "base": Vector("K"), "label": Label("K")},
     parameters={"rate": Parameter(2.0, 2.0**-10, 2.0**10, values=(0.5,))},
     facts=(Convex("logits"), PermutationInvariant("K")),
@@ -112,7 +112,7 @@ def target_surrogate(logits, base, label, xp, rate=2.0):
 
 @define(
     family="optimisation",
-    source="Ramirez et al. 2025, Feasible Learning, arXiv 2501.14912",
+    source="Ramirez et al. 2025, Feasible Learning",
     arguments={"multipliers": Vector("n", lower=0.0), "losses": Vector("n")},
     output=("n",),
     parameters={

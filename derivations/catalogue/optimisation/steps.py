@@ -75,7 +75,7 @@ def _power(x, count, xp):
 
 @define(
     family="optimisation",
-    source="Loshchilov, Hutter 2019, Decoupled Weight Decay, arXiv 1711.05101, algorithm 2",
+    source="Loshchilov, Hutter 2019, Decoupled Weight Decay, arXiv 1711.05101",
     arguments={
         "weight": Vector("n"),
         "m": Vector("n"),
@@ -160,7 +160,7 @@ def ranger21_update(
 
 @define(
     family="optimisation",
-    source="Chen et al. 2023, Generalized-Smooth Nonconvex Optimization, arXiv 2303.02854, alg. 1",
+    source="Chen et al. 2023, Generalized-Smooth Nonconvex Optimization",
     arguments={"weight": Vector("n"), "gradient": Vector("n")},
     output=("n",),
     parameters={
