@@ -21,6 +21,7 @@ from ...derivations import REGISTRY, Definition
 from ...derivations.arithmetic.formats import BINARY64
 from ...derivations.arithmetic.ieee import ieee
 from ...derivations.choices import chooses
+from ...derivations.proofs.facts_of_arguments import At, ReducesTo
 from ...derivations.signature import Count, Kind, Label, Mask, Matrix, Numbers, Real, Vector
 from ..cases.case import Case
 from ..cases.truth import evaluate
@@ -89,17 +90,35 @@ def recognise(hosts: Hosts, small: Sizes) -> Recognised | None:
             return None
         samples.append((inputs, outputs[0]))
     numbers = numbers_in(hosts.task.source)
-    for changed in (False, True):
-        for definition in REGISTRY.values():
-            if chooses(definition) or len(definition.signature.outputs) > 1:
-                continue
-            for way in _ways(definition, small):
-                for parameters in _parameters(definition, numbers) if changed else [{}]:
-                    restriction = Restriction(definition, way.neutral, parameters, way.same)
-                    how = _fits(way, restriction, samples)
-                    if how is not None:
-                        return Recognised(restriction, _binding(hosts, small, way, how))
+    for definition, changed in _in_order():
+        if chooses(definition) or len(definition.signature.outputs) > 1:
+            continue
+        for way in _ways(definition, small):
+            for parameters in _parameters(definition, numbers) if changed else [{}]:
+                restriction = Restriction(definition, way.neutral, parameters, way.same)
+                how = _fits(way, restriction, samples)
+                if how is not None:
+                    return Recognised(restriction, _binding(hosts, small, way, how))
     return None
+
+
+def _in_order() -> Iterator[tuple[Definition, bool]]:
+    """All definitions as they are tried, each with default parameters and then with changed ones.
+
+    Those that reduce to another definition somewhere come after those that do not; of these the
+    ones with few arguments and parameters are first.
+    """
+
+    def is_general(definition: Definition) -> bool:
+        facts = [fact.fact if isinstance(fact, At) else fact for fact in definition.facts]
+        return any(isinstance(fact, ReducesTo) for fact in facts)
+
+    for general, changed in itertools.product((False, True), repeat=2):
+        chosen = [d for d in REGISTRY.values() if is_general(d) == general]
+        for definition in sorted(
+            chosen, key=lambda d: len(d.signature.arguments) + len(d.parameters)
+        ):
+            yield definition, changed
 
 
 def _parameters(definition: Definition, numbers: Sequence[float]) -> Iterator[dict[str, float]]:
