@@ -155,10 +155,9 @@ def what_breaks(name: str, dtype: str = "float32", form: str | None = None, seed
     entry = _furthest_off(definition, formula, case, fmt, ieee(fmt))
     assert entry is not None
     cause = _cause(definition, formula, case, fmt, entry)
+    ulp = max(largest, entry.ulp)  # a simpler case may be worse
     text = to_text(definition, case)
-    return Break(
-        name, told, dtype, largest, text, entry.computed, entry.exact, cause, cases, undecided
-    )
+    return Break(name, told, dtype, ulp, text, entry.computed, entry.exact, cause, cases, undecided)
 
 
 def _cases(definition: Definition, fmt: Format, seed: int) -> Iterator[Case]:
