@@ -20,6 +20,7 @@ from . import (
 )
 from . import (
     register,
+    statements,
 )
 from . import (
     sao2026_activations as ghosts_activations,
@@ -63,5 +64,6 @@ __all__ = [
     "ghosts_radius",
     "ldr",
     "register",
+    "statements",
     "two_pass",
 ]

@@ -43,7 +43,8 @@ def print_list(entries: Sequence[Entry], console: Console) -> None:
     counted = Counter((entry.kind, entry.status) for entry in entries)
     told = ", ".join(f"{n} {status} ({kind}s)" for (kind, status), n in sorted(counted.items()))
     listed = {number for entry in entries for number in entry.ids}
-    console.print(f"{len(entries)} entries of {len(listed)} papers: {told}", highlight=False)
+    summary = f"{len(entries)} entries of {len(listed)} papers: {told}"
+    console.print(summary, highlight=False, soft_wrap=True)
 
 
 def print_entry(entry: Entry, console: Console) -> None:
