@@ -120,6 +120,31 @@ def maxmin_is_one_lipschitz(second: str = "min") -> Verdict:
 
 
 @claim(
+    "Householder activations, a reflection at v where v.x < 0, keep the norm and are 1-Lipschitz.",
+    LIPSDP,
+    "the quadratic constraints of Householder activations",
+    PROOF,
+    opposite={"length": 3},
+    papers=(308,),
+)
+def householder_is_one_lipschitz(length: int = 2) -> Verdict:
+    """In the plane with v = (1, 0), which rotations give: y -> y - 2 (v.y) v where v.y < 0.
+
+    Of points on both sides the square distance falls by 4 (v.x)(-v.y); on one side it stays.
+    """
+    s, t = sympy.symbols("s t", positive=True)  # v.x and -v.y
+    x, y = sympy.Symbol("x", real=True), sympy.Symbol("y", real=True)
+    image = (-t + length * t, y)
+    norm = identity(image[0] ** 2 + image[1] ** 2 - t**2 - y**2, {t: 1, y: 2}, "reflections")
+    if norm.refuted:
+        return norm
+    before = (s + t) ** 2 + (x - y) ** 2
+    after = (s - image[0]) ** 2 + (x - image[1]) ** 2
+    require(sympy.expand(before - after - 4 * s * t) == 0)
+    return proven("reflections keep distances; across the mirror the square falls by 4 (v.x)|v.y|")
+
+
+@claim(
     "A top-K softmax gate is the same for logits that are all moved by b1 x + b0, and sums to 1.",
     TOP_K,
     "the identifiability up to translations (rates of estimation are not decided)",

@@ -16,10 +16,12 @@ import sympy
 
 from ..register import (
     COMPUTATION,
+    OUR_QUESTION,
     PROOF,
     Verdict,
     attained,
     claim,
+    proven,
     refuted,
     require,
 )
@@ -216,6 +218,30 @@ def powers_are_linear_attention(ordered: bool = True) -> Verdict:
     return identity(power - inner, POINT, "multiplied out, for n = 3 in two dimensions")
 
 
+@claim(
+    "Do weights that are cut at an even order stay positive, so that the normaliser cannot vanish?",
+    AS_RNN,
+    "not stated there, as far as we know: the normaliser of a truncated expansion",
+    PROOF,
+    opposite={"odd": 1},
+    kind=OUR_QUESTION,
+    papers=(38,),
+)
+def even_orders_are_positive(odd: int = 0) -> Verdict:
+    """Of the Taylor polynomial P_N of e^x, P_N' = P_N - x^N/N!: where P_N' = 0, P_N = x^N/N!."""
+    x = sympy.Symbol("x", real=True)
+    for order in range(2 + odd, 12 + odd, 2):
+        polynomial = sum(x**n / sympy.factorial(n) for n in range(order + 1))
+        last = x**order / sympy.factorial(order)
+        require(sympy.expand(polynomial.diff(x) - polynomial + last) == 0)
+        if polynomial.subs(x, -order - 1) <= 0:
+            value = polynomial.subs(x, -order - 1)
+            return refuted(f"order {order}, q.k = {-order - 1}: the weight is {value}")
+        require(polynomial.subs(x, 0) == 1)
+        require(sympy.Poly(polynomial, x).count_roots() == 0)
+    return proven("at its least value an even P_N is x^N / N! > 0; counted for N = 2 to 10")
+
+
 def _truncated(extra: int) -> Iterator[tuple[str, flint.arb, flint.arb]]:
     """Attention by the expansion up to order N, its error, and the bound at order N + extra."""
     random = np.random.default_rng(38)
@@ -364,7 +390,7 @@ def head_pair_cancels_the_mean(power: int = 3) -> Verdict:
 
 
 @claim(
-    "Among steps eta X^T y, Gaussian tasks in d dimensions want eta = 1 / (n + d + 1 + s^2).",
+    "Of all G, Gaussian tasks in d dimensions want x_q^T G X^T y with G = I / (n + d + 1 + s^2).",
     ONE_STEP,
     "the optimal learning rate, X and w standard normal, noise s (derived here for this case)",
     PROOF,
@@ -372,10 +398,11 @@ def head_pair_cancels_the_mean(power: int = 3) -> Verdict:
     papers=(123,),
 )
 def one_step_is_optimal(extra: int = 1) -> Verdict:
-    """The loss E |eta A w + eta X^T e - w|^2 with A = X^T X is a quadratic in eta.
+    """The loss E |G A w + G X^T e - w|^2 with A = X^T X is tr(G M G^T) - 2 tr(G E A) + d.
 
-    tr A^2 = sum_i |x_i|^4 + sum_(i != j) (x_i . x_j)^2, with E |x|^4 = 3 d + d (d - 1) and
-    E (x . x')^2 = d; the noise adds s^2 E tr A = s^2 n d.
+    M = E A^2 + s^2 E A.  Rotations of x leave E A and E A^2 as they are, so both are multiples of
+    I, and so is the minimiser, (E A) M^-1: it suffices to minimise over G = eta I.  tr A^2 =
+    sum_i |x_i|^4 + sum_(i != j) (x_i . x_j)^2, with E |x|^4 = 3 d + d (d - 1), E (x . x')^2 = d.
     """
     n, d, noise, eta = sympy.symbols("n d s eta", positive=True)
     fourth, cross = 3 * d + d * (d - 1), d
@@ -384,7 +411,11 @@ def one_step_is_optimal(extra: int = 1) -> Verdict:
     require(sympy.expand(loss.diff(eta, 2) / (2 * n * d) - (n + d + 1 + noise**2)) == 0)
     stated = 1 / (n + d + extra + noise**2)
     point = {n: 5, d: 3, noise: 2}
-    return identity(loss.diff(eta).subs(eta, stated), point, "a parabola in eta, at its vertex")
+    return identity(
+        loss.diff(eta).subs(eta, stated),
+        point,
+        "M and E A are multiples of I; a parabola in eta, at its vertex",
+    )
 
 
 @claim(

@@ -63,7 +63,9 @@ def hinge_flow_is_that_of_a_kernel_machine(decay: int = 1) -> Verdict:
         kernel = cost * sum(y[n] * inner(phi, points[n]) for n in inside)
         difference = speed + decay * lam * inner(phi, w) - kernel
         at = {s: n + 1 for n, s in enumerate((*w, lam, cost, *features))}
-        found = identity(difference, at, "the chain rule; stationary points are soft-margin SVMs")
+        found = identity(
+            difference, at, "the chain rule, for every set of points within the margin"
+        )
         if found.refuted:
             break
     return found
@@ -80,7 +82,7 @@ def hinge_flow_is_that_of_a_kernel_machine(decay: int = 1) -> Verdict:
 def simplex_is_stationary(simplex: bool = True) -> Verdict:
     """W = a M, H = b M with M = I - 1 1^T / 3: the gradient in W is M times a number.
 
-    e^(ab) is the symbol u; the number is lam a - b u^(-1/3) / Z, which some a, b make 0.
+    u is e^(ab/3); the number, lam a - b p, is 0 for a = b with e^(a^2) = 1 / lam - 2, if lam < 1/3.
     """
     a, b, lam, u = sympy.symbols("a b lam u", positive=True)
     ones = sympy.ones(3, 3)
@@ -229,6 +231,39 @@ def nuclear_norm_of_factors(balanced: bool = True) -> Verdict:
     if value == values.trace():
         return attained("no pair is below tr(J Q^T), and the balanced pair of 13 = 9 + 4 is there")
     return refuted(f"singular values 9 and 4: these factors give {value}, not 13")
+
+
+def _gaussian_mean(polynomial: sympy.Expr, symbols: tuple[sympy.Symbol, ...]) -> sympy.Expr:
+    """The expectation of a polynomial of independent standard normal symbols, by their moments."""
+    terms = sympy.Poly(sympy.expand(polynomial), *symbols).terms()
+    return sum(
+        coefficient * sympy.prod([0 if n % 2 else sympy.factorial2(n - 1) for n in powers])
+        for powers, coefficient in terms
+    )
+
+
+@claim(
+    "E |h(x + s e) - h(x)|^2 / s^2 estimates |J|_F^2 with a bias s^2 ((tr H)^2 + 2 tr H^2) / 4.",
+    NUCLEAR_NORM,
+    "the denoising estimator, e standard normal, for a quadratic h in the plane",
+    PROOF,
+    opposite={"traces": 0},
+    papers=(229,),
+)
+def denoising_estimates_the_jacobian(traces: int = 1) -> Verdict:
+    """Moments of e; h has the gradient (g_1, g_2) and the Hessian (a, b; b, c) at x."""
+    g, e = sympy.symbols("g_1 g_2", real=True), sympy.symbols("e_1 e_2", real=True)
+    a, b, c = sympy.symbols("a b c", real=True)
+    s = sympy.Symbol("s", positive=True)
+    hessian = sympy.Matrix([[a, b], [b, c]])
+    step = sympy.Matrix(e)
+    change = s * sum(x * y for x, y in zip(g, e, strict=True))
+    change += s**2 * (step.T * hessian * step)[0] / 2
+    found = _gaussian_mean(change**2, e) / s**2
+    bias = s**2 * (traces * hessian.trace() ** 2 + 2 * (hessian * hessian).trace()) / 4
+    at = dict(zip((*g, a, b, c, s), (1, 2, 3, 5, 7, 2), strict=True))
+    difference = found - g[0] ** 2 - g[1] ** 2 - bias
+    return identity(difference, at, "the moments of a standard normal in the plane")
 
 
 @claim(

@@ -171,3 +171,13 @@ def test_backward_growth_is_that_of_differences():
         gradient[place] = (loss(start + step) - loss(start - step)) / 2e-5
     truth = math.log(np.linalg.norm(gradient) / np.linalg.norm(cotangent))
     assert growth == pytest.approx(truth, abs=1e-6)
+
+
+def test_moments_of_normal_symbols_are_those_of_quadrature():
+    a, b = sympy.symbols("a b", real=True)
+    polynomial = (1 + 2 * a - 3 * b + a * b) ** 4
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+    u, v = np.meshgrid(nodes, nodes)
+    values = sympy.lambdify((a, b), polynomial)(u, v)
+    truth = (np.outer(weights, weights) * values).sum() / (2 * math.pi)
+    assert float(networks._gaussian_mean(polynomial, (a, b))) == pytest.approx(truth, rel=1e-12)
