@@ -1,4 +1,7 @@
-"""The tester is tested: each mistake is found and named, and who makes none is left in peace."""
+"""The tester is tested: each mistake is found and named.
+
+Who makes none is left in peace: test_false_alarms.py.
+"""
 
 import dataclasses
 import importlib
@@ -14,12 +17,10 @@ from softproof.verify.cli.main import app
 from softproof.verify.inputs.user_rows import given_row
 from softproof.verify.oracle.metrics import hexadecimal
 from softproof.verify.runs.execute import execute
-from softproof.verify.runs.plan import ROWS, plan
-from softproof.verify.subjects.built_in import BUILT_IN
+from softproof.verify.runs.plan import plan
 from softproof.verify.subjects.contract import CONVENTIONAL
 from softproof.verify.subjects.isolation.in_process import InProcess
 from softproof.verify.subjects.subject import Subject, SubjectError, SubjectRaised, TimedOut
-from softproof.verify.suites import SUITES
 from typer.testing import CliRunner
 
 TESTS = Path(__file__).parents[2]
@@ -325,99 +326,11 @@ def test_the_printed_command_fails_too(name, monkeypatch):
     assert failure.message.partition(" (")[0] in again.output
 
 
-# --- no false alarms ---
+# --- whom a fault is put down to ---
 
 IN_FORMAT = dataclasses.replace(
     CONVENTIONAL, accumulator="input", arithmetic="input", empty="error"
 )
-NARROW = ("float16", "bfloat16", "float32")
-ALL = (*NARROW, "float64")
-
-
-def known(subject_id, definition):
-    (subject,) = (s for s in BUILT_IN if (s.id, s.definition) == (subject_id, definition))
-    return subject
-
-
-def right(name, definition, dtypes=NARROW):
-    return Subject(f"right:{name}", definition, CONVENTIONAL, dtypes)
-
-
-# The origin of each, and what it is: no two share code, and all of them are ours.
-ORIGINS = {
-    "softmax": {
-        "softproof": known("softproof.kernels:online", "softmax"),
-        "Python floats": right("careful_softmax", "softmax"),
-        "decimal numbers": right("decimal_softmax", "softmax", dtypes=ALL),
-    },
-    "log_softmax": {
-        "softproof": known("softproof.kernels:log_softmax", "log_softmax"),
-        "Python floats": right("careful_log_softmax", "log_softmax"),
-        "decimal numbers": right("decimal_log_softmax", "log_softmax", dtypes=ALL),
-    },
-    "logsumexp": {
-        "softproof": known("softproof.kernels:logsumexp", "logsumexp"),
-        "Python floats": right("careful_logsumexp", "logsumexp"),
-        "decimal numbers": right("decimal_logsumexp", "logsumexp", dtypes=ALL),
-    },
-    "cross_entropy": {
-        "softproof": known("softproof.kernels:cross_entropy_with_gradient", "cross_entropy"),
-        "Python floats": right("careful_cross_entropy", "cross_entropy"),
-        "decimal numbers": right("decimal_cross_entropy", "cross_entropy", dtypes=ALL),
-    },
-}
-# Families that hardly depend on the seed: of few numbers, in every length or at every place.
-FIXED = ("lengths", "drawn_lengths", "tails", "tall", "large", "positions", "mask_positions")
-FEW = 5  # seeds at which all are asked: decimal numbers take ten times as long as the others
-
-
-def test_three_origins_of_each_definition_and_none_is_another_librarys():
-    for origins in ORIGINS.values():
-        assert len(origins) >= 3
-        assert {s.id.partition(":")[0] for s in origins.values()} == {"softproof.kernels", "right"}
-        assert not any(s.requires for s in origins.values())
-
-
-def alarms(definition, dtype, seed, rows):
-    """What the suites say about right implementations, all of them at the same rows in turn.
-
-    The rows of one item follow those of the other subjects, so that truths are found once.
-    """
-    subjects = [
-        s
-        for name, s in ORIGINS[definition].items()
-        if dtype in s.dtypes and (seed < FEW or name != "decimal numbers")
-    ]
-    assert len(subjects) >= 2
-    for item in plan(subjects, DRAWN if seed else SUITES, [dtype], seed=seed):
-        if seed and rows < ROWS["quick"] and item.family in FIXED:
-            continue
-        yield from execute(dataclasses.replace(item, rows=rows)).failures
-
-
-@pytest.mark.parametrize(
-    ("definition", "seed"),
-    [(d, seed) for d in ORIGINS for seed in range(20)],
-)
-def test_right_implementations_raise_no_alarm(definition, seed):
-    assert list(alarms(definition, "float32", seed, rows=2)) == []
-
-
-@pytest.mark.parametrize("definition", ORIGINS)
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_right_implementations_raise_no_alarm_in_other_formats(definition, dtype):
-    assert list(alarms(definition, dtype, 0, rows=2)) == []
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("definition", ORIGINS)
-@pytest.mark.parametrize("dtype", FORMATS)
-@pytest.mark.parametrize("seed", range(20))
-def test_right_implementations_raise_no_alarm_in_the_standard_budget(definition, dtype, seed):
-    assert list(alarms(definition, dtype, seed, rows=64)) == []
-
-
-# --- whom a fault is put down to ---
 
 
 def shifted(x):
