@@ -34,12 +34,13 @@ def print_table(claims: Sequence[Settled], console: Console) -> None:
     console
         Where to print.
     """
-    for paper, entries in itertools.groupby(claims, key=lambda entry: entry.paper):
-        table = Table(title=paper, title_justify="left")
+    by_paper = itertools.groupby(claims, key=lambda entry: entry.paper)
+    for n, (paper, entries) in enumerate(by_paper):
+        table = Table(title=paper, title_justify="left", show_header=n == 0)
         table.add_column("claim", no_wrap=True, min_width=34)
         table.add_column("statement", ratio=1)
         table.add_column("method", width=21)
-        table.add_column("verdict", width=22)
+        table.add_column("verdict", width=26)
         for entry in entries:
             texts = (entry.name, entry.statement, entry.method, verdict(entry))
             table.add_row(*map(Text, texts), style=STYLES.get(entry.outcome))

@@ -270,7 +270,8 @@ def _truncated(extra: int) -> Iterator[tuple[str, flint.arb, flint.arb]]:
 
 
 @claim(
-    "Cut at order N, it errs by 2 max|v| d/(1-d) at most, d = max |s|^(N+1) e^(|s|-s) / (N+1)!.",
+    "Attention cut at order N errs by 2 max|v| d / (1 - d) at most, where d is the largest "
+    "|s|^(N+1) e^(|s|-s) / (N+1)! over the scores s.",
     AS_RNN,
     "the limit of the sum of RNNs (the bound is Lagrange's)",
     COMPUTATION,
@@ -303,7 +304,8 @@ def sink_rescales_the_others(others: int = 1) -> Verdict:
 
 
 @claim(
-    "An outlier o multiplies the d outputs of RMSNorm by sqrt((1 + 1/d) S / (S + o^2)), S = |x|^2.",
+    "An outlier o multiplies the d other outputs of RMSNorm by sqrt((1 + 1/d) S / (S + o^2)): "
+    "S is the sum of their squares.",
     SINKS,
     "rescaling by RMSNorm",
     PROOF,

@@ -86,7 +86,7 @@ def entropy_grows_with_temperature(power: int = 3) -> Verdict:
 
 
 @claim(
-    "Between the entropies' limits some temperature t balances H(softmax(z/t)) with any teacher's.",
+    "Some temperature makes a teacher as uncertain as another one: their entropies cross.",
     TEACHERS,
     "the entropy-based balance of temperatures (existence)",
     COMPUTATION,
