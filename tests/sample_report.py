@@ -287,6 +287,7 @@ def sample():
         "bitwise_batch": "no",
         "collapse_free": "no",
         "layouts": None,
+        "standard": "none",
         "ulps": {"float32": 2.5},
     }
     return {

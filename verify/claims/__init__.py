@@ -1,7 +1,7 @@
 """Claims about kernels and experiments, and the command that settles all of them."""
 
 from ...derivations.claims import CLAIMS
-from . import comp_sum, experiments, our_kernels, settled
+from . import comp_sum, experiments, our_kernels, settled, standards
 from .settled import Settled, chosen, settle
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "our_kernels",
     "settle",
     "settled",
+    "standards",
 ]

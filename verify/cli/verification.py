@@ -30,10 +30,13 @@ from ..runs.results import Item, Report
 from ..runs.store import Store, StoreError
 from ..subjects import built_in
 from ..subjects.isolation.worker_pool import Workers
+from ..subjects.standards import STANDARDS
 from ..subjects.subject import Subject, SubjectError
 from ..suites import SUITES
 from .command_line import definition, fail, progress_bar, usage_errors
 from .verify_options import Inputs, Selection
+
+HELD_TO_A_STANDARD = ("accuracy", "overflow")  # the suites whose thresholds a standard replaces
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,46 @@ def choose(names: Sequence[str], own: Path | None) -> list[Definition]:
     if not names and loaded:
         return loaded
     return [definition(name) for name in names or REGISTRY]
+
+
+def held_to(name: str, selection: Selection, *, named: bool) -> Selection:
+    """Restrict a selection to what a published table of errors says something of.
+
+    Parameters
+    ----------
+    name
+        The table.
+    selection
+        What the user chose.
+    named
+        Whether the user named the definitions; where not, those of the table are taken.
+
+    Returns
+    -------
+    Selection
+        With the table in the contract of each subject, and the suites that it is held in; a usage
+        error where the table says nothing of something that the user named.
+    """
+    standard = STANDARDS[name]
+    silent = [d.name for d in selection.definitions if d.name not in standard.definitions]
+    if named and silent:
+        fail(f"{name} says nothing of {silent[0]}; it does of {', '.join(standard.definitions)}")
+    definitions = [d for d in selection.definitions if d.name in standard.definitions]
+    if others := [suite for suite in selection.suites if suite not in HELD_TO_A_STANDARD]:
+        held = " or ".join(HELD_TO_A_STANDARD)
+        fail(f"a standard is about errors: --suite {held}, not {others[0]}")
+    formats = [standard.formats(d.name) for d in definitions]
+    common = [name for name in formats[0] if all(name in of_one for of_one in formats)]
+    for dtype in selection.dtypes:
+        if not all(dtype in of_one for of_one in formats):
+            fail(f"{name} says nothing of {dtype} there; it does of {', '.join(common) or 'none'}")
+    return replace(
+        selection,
+        definitions=definitions,
+        suites=selection.suites or HELD_TO_A_STANDARD,
+        dtypes=selection.dtypes or [name for name in common if name == "float32"] or common,
+        settings=[*selection.settings, f"standard={name}"],
+    )
 
 
 def select(selection: Selection) -> Selected:

@@ -28,6 +28,7 @@ from .verify_options import (
     RowOption,
     SeedOption,
     Selection,
+    StandardOption,
     StoreOption,
     StrictOption,
     SubjectOption,
@@ -46,6 +47,7 @@ def verify(
     suite: SuiteOption = None,
     dtype: DtypeOption = None,
     contract: ContractOption = None,
+    standard: StandardOption = None,
     budget: BudgetOption = QUICK,
     seed: SeedOption = 0,
     logits: LogitsOption = None,
@@ -64,7 +66,7 @@ def verify(
     """Do what HELP says."""
     # Imported here: verifying loads the kernels and the oracles, which `--help` does not need.
     from ..reports.plain import as_dict
-    from .verification import choose, configure, execute, print_findings, select
+    from .verification import choose, configure, execute, held_to, print_findings, select
 
     chosen = choose(definitions or (), own_definitions)
     inputs = Inputs(budget.value, seed, logits, row, label, case)
@@ -85,6 +87,8 @@ def verify(
         arrays=arrays.value if arrays else None,
         device=device,
     )
+    if standard is not None:
+        selection = held_to(standard.value, selection, named=bool(definitions or own_definitions))
     selected = select(selection)
     run = configure(selection, inputs, selected)
     execute(run, store)

@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 from ...derivations import REGISTRY, Definition
+from ..subjects.standards import STANDARDS
 from ..subjects.subject import LIBRARIES
 from ..suites import BUDGETS, FORMER_NAMES, SUITES
 from .command_line import ArrayDtype
 
 SuiteName = enum.Enum("SuiteName", {name: name for name in (*SUITES, *FORMER_NAMES)}, type=str)  # type: ignore[misc]
 Library = enum.Enum("Library", {name: name for name in LIBRARIES}, type=str)  # type: ignore[misc]
+StandardName = enum.Enum("StandardName", {name: name for name in STANDARDS}, type=str)  # type: ignore[misc]
 Budget = enum.Enum("Budget", {name: name for name in BUDGETS}, type=str)  # type: ignore[misc]
 QUICK = Budget("quick")
 
@@ -67,6 +69,14 @@ ContractOption = Annotated[
     typer.Option(
         help="What the subjects declare, e.g. all_masked=zero (see the README); of what is not "
         "declared it is observed what they do.",
+        rich_help_panel=WHAT,
+    ),
+]
+StandardOption = Annotated[
+    StandardName | None,
+    typer.Option(
+        help="Hold values to this published table of errors in place of a proven bound; the suites "
+        "are accuracy and overflow, the definitions those that it says something of, in float32.",
         rich_help_panel=WHAT,
     ),
 ]

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from .standards import STANDARDS
+
 BETWEEN = ("input", "bfloat16", "float16", "tfloat32", "float32", "float64")
 
 CHOICES = {
@@ -28,6 +30,7 @@ CHOICES = {
     "bitwise_batch": ("no", "yes"),
     "collapse_free": ("no", "yes"),
     "layouts": ("any", "writable", "contiguous"),
+    "standard": ("none", *STANDARDS),
 }
 
 # What is observed of a subject that does not declare it; anything else has a default.
@@ -51,6 +54,7 @@ USUAL = {
     "scores": "unrounded",
     "probabilities": "unrounded",
     "saved": "unrounded",
+    "standard": "none",
 }
 
 ONLINE_BLOCK = 16  # scores that an online softmax reads at once, at least
@@ -97,6 +101,8 @@ class Contract:
     * ``layouts``: which arrays it takes: any; any that it may write; or those in C order, aligned,
       that it may write.  None where nothing is declared: refusing others by an exception is then
       observed, and no failure.
+    * ``standard``: the published table of errors that values are held to, in place of a proven
+      bound: see ``standards``.
     * ``ulps``: for each dtype, a promised maximum error, stricter than the a-priori bound.
 
     The bounds of functions with named arguments depend on ``addition``, ``products``,
@@ -122,6 +128,7 @@ class Contract:
     bitwise_batch: str | None = None
     collapse_free: str = "no"
     layouts: str | None = None
+    standard: str = "none"
     ulps: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

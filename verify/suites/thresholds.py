@@ -21,6 +21,7 @@ from ..oracle.limits import has_limit
 from ..oracle.metrics import ulp_error
 from ..oracle.truth import Truth, truth
 from ..subjects.contract import Contract
+from . import standards
 
 NON_INFERIORITY = 4.0
 MOST_KEPT = 1024  # classes of a row whose truth is kept for other subjects
@@ -210,6 +211,8 @@ def thresholds(
     tuple
         The errors, (rows, outputs), and a sentence that says where they come from.
     """
+    if contract.standard != "none" and not gradient:
+        return _of_standard(definition, contract.standard, fmt, batch, truths)
     promised = contract.ulps.get(fmt.name)
     if promised is not None and not gradient:
         source = "promised by the subject's contract"
@@ -235,6 +238,23 @@ def thresholds(
     return limits, own if gradient else f"running error of {definition.name}, or {own}"
 
 
+def _of_standard(
+    definition: Definition, standard: str, fmt: Format, batch: Batch, truths: Sequence[Truth]
+) -> tuple[NDArray[np.float64], str]:
+    """What a published table admits at each row, and its source."""
+    found = [
+        standards.limits(standard, definition, fmt, _case(definition, batch, i), exact)
+        for i, exact in enumerate(truths)
+    ]
+    return np.stack([limits for limits, _ in found]), found[0][1]
+
+
+def _case(definition: Definition, batch: Batch, i: int) -> Case:
+    """A row of a batch as a case: its arguments by name."""
+    given = [batch.logits[i]] if batch.labels is None else [batch.logits[i], batch.labels[i]]
+    return Case(dict(zip(definition.signature.arguments, given, strict=True)))
+
+
 def _running_errors(
     definition: Definition, contract: Contract, fmt: Format, batch: Batch, i: int, exact: Truth
 ) -> NDArray[np.float64]:
@@ -244,8 +264,7 @@ def _running_errors(
     """
     from .of_cases import thresholds as of_cases  # which imports what imports this module
 
-    given = [batch.logits[i]] if batch.labels is None else [batch.logits[i], batch.labels[i]]
-    case = Case(dict(zip(definition.signature.arguments, given, strict=True)))
+    case = _case(definition, batch, i)
     try:
         errors = of_cases.largest_errors(definition, case, of_cases.model_of(contract, fmt))
     except UndecidedComparison:

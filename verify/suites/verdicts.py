@@ -392,7 +392,7 @@ def _admitting(
     gradient: bool,
 ) -> dict[int, tuple[str, ...]]:
     """For rows that failed, the settings of a contract that would have admitted them."""
-    if fmt.name in contract.ulps and not gradient:
+    if (fmt.name in contract.ulps or contract.standard != "none") and not gradient:
         return {}
     found: dict[int, tuple[str, ...]] = {}
     left = failed[np.isfinite(errors[failed]).reshape(len(failed), -1).all(axis=1)]

@@ -128,7 +128,10 @@ def test_what_no_paper_states_refutes_none(settled):
         "ensloss_ties",
         "shifting_costs_little",
         "temperature_of_the_exact_radius",
+        "tosa_exponential_in_webnn_softmax",  # 163 ulp where 9 are admitted
         "two_passes_as_printed_are_accurate",
+        "webnn_expected_gelu",  # itself 33.8 ulp off
+        "webnn_softmax_by_the_textbook",
     }
     allowed = {"answered yes", "answered no", "not checkable here"}
     assert {entry.outcome for entry in ours.values()} <= allowed
@@ -139,7 +142,8 @@ def test_what_no_paper_states_refutes_none(settled):
     assert re.match(
         rf"{papers} claims of papers: .* 14 refuted.*\. {len(ours)} questions of ours: ", text
     )
-    assert ", 7 answered no" in text
+    no = sum(entry.outcome == "answered no" for entry in ours.values())
+    assert f", {no} answered no" in text
 
 
 WORDS = {

@@ -22,6 +22,7 @@ from ...oracle.rounding import OracleError, Truth
 from ...subjects.contract import Contract, last_of, unusual, wider_contracts, widest_contract
 from ...subjects.isolation.in_process import LiveSubject
 from ...subjects.subject import NotApplicable
+from .. import standards
 from ..verdicts import Undecided, Verdict, Violation, compare
 from . import choices
 from .thresholds import largest_errors, model_of
@@ -315,6 +316,9 @@ def hold(
         Errors and limits, one for each result.
     """
     computed = overflow.read(computed, exact.wide, fmt, contract.overflow)
+    if contract.standard != "none":
+        limits, source = standards.limits(contract.standard, definition, fmt, case, exact)
+        return Held(ulp_error(computed, exact), limits, source)
     promised = contract.ulps.get(fmt.name)
     if promised is not None:
         limits = np.full(exact.rounded.shape, promised)
@@ -434,7 +438,11 @@ def _admitting(
     exact: Truth,
 ) -> list[str]:
     """The fewest settings of a contract that would have admitted all errors of a case."""
-    if fmt.name in contract.ulps or not np.isfinite(computed.astype(np.float64)).all():
+    if (
+        fmt.name in contract.ulps
+        or contract.standard != "none"
+        or not np.isfinite(computed.astype(np.float64)).all()
+    ):
         return []
 
     def within(settings: list[str], times: float = 1.0) -> tuple[bool, bool]:
