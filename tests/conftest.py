@@ -1,12 +1,19 @@
 """Fixtures of several files, and what all tests run under."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 
 # Before anything loads OpenMP: the processes of pytest-xdist keep every core busy, and PyTorch
 # spends a hundred times as long on handing a short row to a second thread as on the row itself.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["SOFTPROOF_PROOFS"] = ""  # proofs are tested, not remembered
+# Proofs are tested, not remembered: each is found once by all processes of these tests.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="softproof_proofs_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["SOFTPROOF_PROOFS"] = os.path.join(folder, "proofs.sqlite")
 
 import pytest
 from softproof.kernels.runtime import tuning

@@ -251,12 +251,13 @@ def holds(claim: Claim, definition: Definition) -> bool:
         False says nothing: the claim may be true all the same.
     """
     expression = sympy.sympify(claim.expression)
+    written = sympy.srepr(expression, order="none")  # sorting takes a fifth of a proof's time
     if not claim.nonnegative:
-        return once(f"vanishes {sympy.srepr(expression)}", lambda: vanishes(expression))
+        return once(f"vanishes {written}", lambda: vanishes(expression))
     parameters = {sympy.Symbol(name, real=True): p for name, p in definition.parameters.items()}
     ranges = {name: (p.lower, p.upper) for name, p in definition.parameters.items()}
     return once(
-        f"never negative {ranges} {sympy.srepr(expression)}",
+        f"never negative {ranges} {written}",
         lambda: never_negative(expression, parameters),
     )
 
