@@ -14,6 +14,7 @@ from ...derivations.definition import AS_PUBLISHED
 from ...derivations.page import settled
 from ...derivations.page.arguments import arguments_told
 from ..subjects.built_in import BUILT_IN
+from . import published
 from .breaks import BREAKS, Break, what_breaks
 from .entries import EXACT, Entry
 from .papers import DEFINITION
@@ -88,6 +89,7 @@ def _about(entry: Entry) -> Iterable[tuple[str, str]]:
         for dtype in JUDGED_IN:
             for form in (None, *definition.forms):
                 yield from _told(what_breaks(name, dtype, form))
+        yield "verify", f"softproof verify {name} --subject {published.__name__}:{name}"
         yield "plot", f"softproof plot precision {name} --output {name}.pdf"
 
 
