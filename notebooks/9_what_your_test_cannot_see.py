@@ -15,7 +15,8 @@ from softproof.derivations import lookup
 from softproof.derivations.arithmetic.formats import FORMATS
 from softproof.verify.audit.check import parse
 from softproof.verify.audit.grade import Audit, Described, called, grade
-from softproof.verify.testing import assert_conforms
+from softproof.verify.gate import judge
+from softproof.verify.gate.told import told
 
 SOFTMAX, FLOAT32 = lookup("softmax"), FORMATS["float32"]
 
@@ -157,14 +158,24 @@ print(
 
 # %% [markdown]
 # The grade speaks of the mistakes that were planted, and of no others: 1e-5 is a number that
-# somebody chose, and a kernel whose exponential is off by 1e-6 passes. A verdict does not depend on
-# such a choice. `verify` holds a kernel against exact values, with error bounds that are theorems,
-# on all hazards:
+# somebody chose, and a kernel whose exponential is off by 1e-6 passes.
+#
+# ## The gate's verdict
+#
+# A verdict does not depend on such a choice. The gate holds a kernel against exact values, with
+# error bounds that are theorems, at hard inputs that are drawn anew for each candidate. On the
+# command line that is `softproof gate softmax --subject mine:softmax`.
 
 # %%
-try:
-    assert_conforms(np.zeros_like, "softmax", suites=["accuracy"])
-except AssertionError as error:
-    print(str(error)[:300])
-else:
-    raise AssertionError("a kernel of zeros was found right")
+verdict = judge(np.zeros_like, "softmax", dtype="float32", seed=7)
+print(*told(verdict), sep="\n")
+assert verdict.verdict == "wrong"
+assert len(verdict.failure.logits) <= 2
+
+# %% [markdown]
+# And the softmax that the test compared with? It is right, as far as a second of asking tells.
+
+# %%
+verdict = judge(softmax, "softmax", dtype="float32", seconds=1, seed=7)
+print(*told(verdict), sep="\n")
+assert verdict.verdict == "right within its class"

@@ -49,6 +49,8 @@ def told(judgement: Judgement) -> list[str]:
             _, *arguments = failure.case.splitlines()
             decimal = [HEX.sub(_decimal, line) for line in arguments]
             for heading, case in (("case", failure.case), ("decimal", "\n".join(decimal))):
+                if heading == "decimal" and decimal == arguments:
+                    continue
                 lines += [f"    {heading}", *(f"        {line}" for line in case_lines(case))]
         for heading, text in (("reproduce", failure.reproduce), ("script", failure.snippet)):
             if text:

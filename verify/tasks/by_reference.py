@@ -20,7 +20,9 @@ from ..subjects.subject import NotApplicable, SubjectError, SubjectFault
 from .estimate import Estimate, estimates, ulp
 from .hazards import CHANGES, changed
 from .hosted import Hosts
+from .script import Plain, script
 from .shapes import Sizes
+from .smallest import as_case, smallest
 
 Array = NDArray[Any]
 
@@ -87,6 +89,8 @@ class _Judging:
         self._worst = 0.0
         self._verdict = RIGHT
         self._failure: Failure | None = None
+        self._failed: tuple[_Asked, int] | None = None  # where, and at which output
+        self._causes: tuple[tuple[str, str], ...] = ()
         self._fits: tuple[str, ...] = ()
         self._drawn: dict[tuple[int, ...], list[Array]] = {}
 
@@ -102,6 +106,8 @@ class _Judging:
             if self._verdict in (WRONG, REFUSED):
                 break
             self._ask_again(each)
+        if self._verdict in (WRONG, IMPRECISE):
+            self._make_smaller()
         if self._verdict == RIGHT and not self._checks:
             self._refuse("preflight", "not judged", "no result of the reference could be judged")
         task = self._hosts.task
@@ -121,6 +127,7 @@ class _Judging:
             not_reached=tuple(f"{c} of {s.shapes}" for s, c in plan[len(asked) :]),
             suite=SUITE if self._failure else "",
             failure=self._failure,
+            causes=self._causes,
         )
 
     def _ask(self, sizes: Sizes, change: str) -> _Asked:
@@ -138,13 +145,7 @@ class _Judging:
             self._refuse(change, kind, f"{fault} at {sizes.shapes}")
             return asked
         try:
-            found = estimates(
-                lambda x: hosts.exact(sizes.sizes, x),
-                lambda x: hosts.reference(sizes.sizes, x),
-                inputs,
-                self._fmt,
-                self._seed,
-            )
+            found = self._estimates(sizes, inputs)
         except ValueError:
             if not self._checks:
                 raise
@@ -162,6 +163,50 @@ class _Judging:
             if ratio > 1 and (self._failure is None or not self._fit(asked, i)):
                 self._fail(asked, i, place, each)
         return asked
+
+    def _estimates(self, sizes: Sizes, inputs: Sequence[Array]) -> list[Estimate]:
+        """What each output has to be at an input; ValueError where the reference gives none."""
+        return estimates(
+            lambda x: self._hosts.exact(sizes.sizes, x),
+            lambda x: self._hosts.reference(sizes.sizes, x),
+            inputs,
+            self._fmt,
+            self._seed,
+        )
+
+    def _make_smaller(self) -> None:
+        """Show the failure at an input that is as simple as was found, and say its likely cause."""
+        assert self._failed is not None
+        asked, output = self._failed
+        self._causes = _causes(asked, output, self._failure)
+        verdict = self._verdict
+
+        def fails(inputs: list[Array]) -> bool:
+            tried = replace(asked, inputs=inputs)
+            try:
+                tried.outputs = self._hosts.candidate(asked.sizes.sizes, inputs)
+                found = self._estimates(asked.sizes, inputs)
+            except (ValueError, *NO_RESULT):
+                return False
+            if _misfit(found, tried.outputs) is not None:
+                return False
+            place, ratio = found[output].worst(tried.outputs[output])
+            if ratio <= 1 or self._fit(tried, output) != (verdict == IMPRECISE):
+                return False
+            self._show(tried, output, place, found[output])
+            return True
+
+        inputs = smallest(asked.inputs, fails)
+        assert self._failure is not None
+        plain = self._hosts.plain(asked.sizes.sizes)
+        case = as_case(f"{self._hosts.task.problem.name}:{self._hosts.task.model}", inputs)
+        snippet = None
+        if plain is not None:
+            assert self._failure.index is not None and self._failure.expected is not None
+            expected = float.fromhex(self._failure.expected)
+            at = (output, self._failure.index)
+            snippet = script(self._hosts.task, inputs, Plain(**plain), at, expected)
+        self._failure = replace(self._failure, case=case, snippet=snippet)
 
     def _note_error(self, estimate: Estimate, output: Array) -> None:
         """Keep the largest error in ulp."""
@@ -217,6 +262,11 @@ class _Judging:
             return
         self._verdict = IMPRECISE if fits else WRONG
         self._fits = (f"arithmetic={COARSER[self._hosts.task.dtype]}",) if fits else ()
+        self._failed = asked, i
+        self._show(asked, i, place, estimate)
+
+    def _show(self, asked: _Asked, i: int, place: int, estimate: Estimate) -> None:
+        """Tell of a result that is farther off than is admitted."""
         output = asked.outputs[i]
         observed, expected = float(output.flat[place]), float(estimate.exact.flat[place])
         unit = float(ulp(estimate.exact.flat[place], self._fmt))
@@ -237,6 +287,17 @@ class _Judging:
     def _refuse(self, family: str, kind: str, word: str) -> None:
         self._verdict, self._fits = REFUSED, ()
         self._failure = replace(not_judged(word), family=family, kind=kind)
+
+
+def _causes(asked: _Asked, i: int, failure: Failure | None) -> tuple[tuple[str, str], ...]:
+    """What is likely wrong, in a line, where the result tells."""
+    output = asked.outputs[i]
+    assert failure is not None and failure.observed is not None
+    if output.size > 1 and not np.any(output):
+        return (("likely", "all results are 0: none is written, or what is written is lost"),)
+    if not math.isfinite(float.fromhex(failure.observed)):
+        return (("likely", "something on the way overflows, such as an exponential or a square"),)
+    return ()
 
 
 def _misfit(found: Sequence[Estimate], outputs: Sequence[Array]) -> str | None:

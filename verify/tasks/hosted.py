@@ -7,6 +7,7 @@ the judgement lasts; it names the files, and ``isolation/task.py`` does the rest
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,7 @@ class Hosts:
     def __enter__(self) -> Hosts:
         self._folder = tempfile.TemporaryDirectory(prefix="softproof-task-")
         sys.path.insert(0, self._folder.name)
-        self._write(OF_REFERENCE, ("inputs", "takes_init_inputs", "exact", "reference"))
+        self._write(OF_REFERENCE, ("inputs", "takes_init_inputs", "plain", "exact", "reference"))
         self._write(OF_CANDIDATE, ("candidate",), **self._of_candidate)
         self.zygote.launch()
         return self
@@ -135,6 +136,12 @@ class Hosts:
         """Whether its models are made from anything."""
         (answer,) = self._of_task("takes_init_inputs", _whole(sizes))
         return bool(answer)
+
+    def plain(self, sizes: Sequence[int]) -> Mapping[str, Any] | None:
+        """What of a call is no array: ``made_from`` and ``inputs``; None where it is no plain data."""
+        (found,) = self._of_task("plain", _whole(sizes))
+        told: Mapping[str, Any] | None = json.loads(found.tobytes()) if found.size else None
+        return told
 
     def exact(self, sizes: Sequence[int], arrays: Sequence[Array]) -> list[Array]:
         """The results of the reference in binary64; ValueError where there are none."""

@@ -173,7 +173,7 @@ def judged_task(
                 beside = judged_by_reference(hosts, places, seconds=seconds, seed=seed)
                 found = _both(found, beside)
     if found.failure is not None:
-        found = replace(found, failure=replace(found.failure, reproduce=command, snippet=None))
+        found = replace(found, failure=replace(found.failure, reproduce=command))
     return replace(found, seconds=time.monotonic() - began)
 
 
@@ -199,6 +199,8 @@ def _as_definition(
             theirs = judged(of_reference=True)
             if theirs.verdict in (WRONG, IMPRECISE) and _is_a_value(theirs.failure):
                 return f"as {definition}, {task.model} is {theirs.verdict} itself: {_words(theirs)}"
+    if found.failure is not None:  # its script would import a module that is gone
+        found = replace(found, failure=replace(found.failure, snippet=None))
     return replace(found, subject=f"{task.candidate.name}:{task.name}")
 
 
@@ -233,6 +235,6 @@ def _both(found: Judgement, beside: Judgement) -> Judgement:
         grade=None,
         suite=beside.suite,
         failure=beside.failure,
-        causes=(),
+        causes=beside.causes,
         estimate=beside.estimate,
     )

@@ -160,6 +160,19 @@ NAIVE_LOGS = SOFTMAX.replace(
     "return e / e.sum(axis=1, keepdims=True)", "return np.log(e / e.sum(axis=1, keepdims=True))"
 )
 
+POWERS = """
+import numpy as np
+
+class Model:
+    def __call__(self, x, power):
+        return (x - x.sum(axis=-1, keepdims=True)) ** power
+
+rows = 40
+
+def get_inputs():
+    return [np.random.rand(rows, 30), 3]
+"""
+
 FIVE_TIMES = """
 import numpy as np
 

@@ -1,6 +1,9 @@
 """Tasks of others: as a definition where they are of one, beside their reference where not."""
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -94,6 +97,42 @@ def test_beside_a_reference_mistakes_are_wrong(tmp_path, name):
     found = beside(tmp_path, getattr(stand_ins, name))
     assert (found.verdict, found.status) == (WRONG, 1)
     assert found.failure.error > found.failure.threshold
+
+
+def test_a_failure_beside_a_reference_is_shown_at_a_small_input(tmp_path):
+    found = beside(tmp_path, stand_ins.WITHOUT_MAXIMUM)
+    heading, line = found.failure.case.splitlines()
+    assert heading == "problem.py:Model"
+    (place, number) = re.fullmatch(r"input 0 \[5x7\] 0 but (\[\d, \d\]) (\S+)", line).groups()
+    assert float.fromhex(number) >= 89  # whose exponential is beyond float32
+    assert f"x0{place} = " in found.failure.snippet
+    assert "overflows" in dict(found.causes)["likely"]
+
+
+def test_the_cause_of_zeros_is_told(tmp_path):
+    assert "all results are 0" in dict(beside(tmp_path, stand_ins.ZEROS).causes)["likely"]
+
+
+@pytest.mark.parametrize(
+    ("task", "change"),
+    [
+        (stand_ins.SOFTMAX, ("e.sum(", "1.01 * e.sum(")),
+        (stand_ins.POWERS, ("x.sum", "1.01 * x.sum")),  # with a number beside the array
+        (stand_ins.NORM, ("+ self.eps)", "+ 2 * self.eps)")),  # made from its sizes
+    ],
+)
+def test_the_script_shows_the_failure_without_softproof(tmp_path, task, change):
+    if "torch" in task:
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    found = beside(tmp_path, task.replace("Model", "ModelNew").replace(*change), task=task, seconds=0.1)
+    assert found.verdict == WRONG
+    assert "softproof" not in found.failure.snippet
+    script = tmp_path / "script.py"
+    script.write_text(found.failure.snippet)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    observed, _, expected = done.stdout.split()
+    assert float(observed) == float.fromhex(found.failure.observed)
+    assert float(expected) == float.fromhex(found.failure.expected)
 
 
 def test_fewer_bits_are_less_precise_and_no_mistake(tmp_path):
