@@ -72,6 +72,8 @@ docs: notebooks
 	@$(BIN)/python -m pip install --quiet --no-index --no-deps torch 2>/dev/null \
 	  && $(BIN)/python -m pip install --quiet torch \
 	  || echo "No PyTorch wheel at hand: its subjects are skipped. (pip install torch)"
+	@$(BIN)/python -m pip install --quiet 'mcp>=2' 2>/dev/null \
+	  || echo "No package mcp at hand: its test is skipped. (pip install 'softproof[mcp]')"
 	@touch $@
 
 # A CI machine gets a browser where that is possible; a contributor's machine is left alone.

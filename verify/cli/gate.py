@@ -16,6 +16,7 @@ from .command_line import ArrayDtype, definition, demand_folders, fail, usage_er
 from .gate_tasks import (
     FlashinferOption,
     KernelbenchOption,
+    McpOption,
     ReferenceOption,
     SkillOption,
     judge_task,
@@ -64,6 +65,7 @@ def gate(
     reference: ReferenceOption = None,
     flashinfer: FlashinferOption = None,
     skill: SkillOption = False,
+    mcp: McpOption = False,
 ) -> None:
     """Judge a kernel that someone, or something, has just written, in seconds.
 

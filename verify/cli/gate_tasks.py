@@ -48,6 +48,32 @@ SkillOption = Annotated[
         callback=lambda wanted: print_skill() if wanted else None,
     ),
 ]
+McpOption = Annotated[
+    bool,
+    typer.Option(
+        "--mcp",
+        help="Serve the gate to assistants by the Model Context Protocol, on standard input and "
+        "output. (pip install 'softproof[mcp]')",
+        is_eager=True,
+        callback=lambda wanted: serve() if wanted else None,
+    ),
+]
+
+
+def serve() -> None:
+    """Serve until standard input is closed, and end the command.
+
+    Raises
+    ------
+    typer.Exit
+        Always, with the status 0; 2 where the package ``mcp`` is missing.
+    """
+    from ..gate.mcp_server import server
+
+    with usage_errors(ImportError):
+        serving = server()
+    serving.run()
+    raise typer.Exit
 
 
 def print_skill() -> None:

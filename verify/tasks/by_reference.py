@@ -202,7 +202,8 @@ class _Judging:
         case = as_case(f"{self._hosts.task.problem.name}:{self._hosts.task.model}", inputs)
         snippet = None
         if plain is not None:
-            assert self._failure.index is not None and self._failure.expected is not None
+            assert self._failure.index is not None
+            assert self._failure.expected is not None
             expected = float.fromhex(self._failure.expected)
             at = (output, self._failure.index)
             snippet = script(self._hosts.task, inputs, Plain(**plain), at, expected)
@@ -292,7 +293,8 @@ class _Judging:
 def _causes(asked: _Asked, i: int, failure: Failure | None) -> tuple[tuple[str, str], ...]:
     """What is likely wrong, in a line, where the result tells."""
     output = asked.outputs[i]
-    assert failure is not None and failure.observed is not None
+    assert failure is not None
+    assert failure.observed is not None
     if output.size > 1 and not np.any(output):
         return (("likely", "all results are 0: none is written, or what is written is lost"),)
     if not math.isfinite(float.fromhex(failure.observed)):

@@ -138,7 +138,7 @@ class Hosts:
         return bool(answer)
 
     def plain(self, sizes: Sequence[int]) -> Mapping[str, Any] | None:
-        """What of a call is no array: ``made_from`` and ``inputs``; None where it is no plain data."""
+        """What of a call is no array, the fields of a ``Plain``; None where JSON cannot hold it."""
         (found,) = self._of_task("plain", _whole(sizes))
         told: Mapping[str, Any] | None = json.loads(found.tobytes()) if found.size else None
         return told

@@ -124,7 +124,9 @@ def test_the_cause_of_zeros_is_told(tmp_path):
 def test_the_script_shows_the_failure_without_softproof(tmp_path, task, change):
     if "torch" in task:
         pytest.importorskip("torch", reason="PyTorch is not installed")
-    found = beside(tmp_path, task.replace("Model", "ModelNew").replace(*change), task=task, seconds=0.1)
+    found = beside(
+        tmp_path, task.replace("Model", "ModelNew").replace(*change), task=task, seconds=0.1
+    )
     assert found.verdict == WRONG
     assert "softproof" not in found.failure.snippet
     script = tmp_path / "script.py"
