@@ -7,6 +7,7 @@ call, is no matter of the server.  Judgements are numbered from 1 and kept while
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -75,7 +76,7 @@ class Tools:
     judged: list[Judged] = field(default_factory=list)
 
     def gate(self, folder: str, arguments: list[str]) -> dict[str, Any]:
-        """Judge a candidate.
+        """Judge a candidate by the command, and keep the judgement under the next number.
 
         Parameters
         ----------
@@ -222,7 +223,6 @@ def server() -> Any:
         from mcp.server.mcpserver.exceptions import ToolError
     except ImportError as error:
         raise ImportError(f"{error}; pip install 'softproof[mcp]' brings it") from None
-    from anyio import to_thread
 
     made = MCPServer("softproof", instructions=INSTRUCTIONS, log_level="WARNING")
     tools = Tools()
@@ -230,7 +230,7 @@ def server() -> Any:
     async def called(tool: Callable[..., Result], *given: Any) -> Result:
         """What a tool gives, in a thread, so that the server answers meanwhile."""
         try:
-            return await to_thread.run_sync(tool, *given)
+            return await asyncio.to_thread(tool, *given)
         except ValueError as error:  # the caller's mistake, in words
             raise ToolError(str(error)) from None
 

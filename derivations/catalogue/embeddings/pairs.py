@@ -77,7 +77,7 @@ def decoupled_cross_entropy(scores, positive, xp, temperature=0.05):
 @define(
     family="contrastive losses",
     source="Gupta et al. 2024, Dual-Encoders for Extreme Multi-Label Classification (code)",
-    arguments={"scores": Vector("K")},
+    arguments={"scores": Vector("K", lower=-(2.0**10), upper=2.0**10)},
     output=("K",),
     parameters={
         "count": Parameter(2.0, 2.0**-4, 2.0**10, values=(1.0,)),
