@@ -166,6 +166,8 @@ def test_every_imported_library_is_declared():
             return frameworks
         if path.parent.name == "bench":
             return names(extras["bench"])
+        if path.name == "mcp_server.py":
+            return names(extras["mcp"])
         return {"pytest"} if path.stem == "pytest_plugin" else set()
 
     distributions = {
