@@ -125,6 +125,63 @@ def parse(text: str, fmt: Format) -> tuple[Definition, Case]:
     return definition, case
 
 
+def parse_direction(text: str, definition: Definition, case: Case) -> dict[str, NDArray[Any]]:
+    """The direction in which the numbers of a case move, from a text like that of the case.
+
+    Parameters
+    ----------
+    text
+        A line for each argument that moves, as ``x[K=2] 0x1p+0 -0x1p+0``, of the same shape as in
+        the case; a first line with the definition's name may stand above.
+    definition, case
+        What moves, from where.
+
+    Returns
+    -------
+    dict
+        Arrays of binary64 by the names of arguments; those that are not named do not move.
+
+    Raises
+    ------
+    ValueError
+        The text is none of a direction: the message names the line and what is wrong in it.
+
+    >>> from softproof.derivations import lookup
+    >>> case = Case({"logits": np.float64([1, 0.5]), "label": np.array(1)})
+    >>> parse_direction("logits[K=2] 0x1p+0 -0x1p+1", lookup("cross_entropy"), case)
+    {'logits': array([ 1., -2.])}
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and lines[0] == definition.name:
+        lines[0] = ""
+    found: dict[str, NDArray[Any]] = {}
+    for place, line in enumerate(lines, 1):
+        if not line:
+            continue
+        match = LINE.fullmatch(line)
+        name = match[1] if match else ""
+        if match is None or name not in definition.signature.numbers or name in found:
+            names = ", ".join(definition.signature.numbers)
+            raise ValueError(
+                f"line {place}: {_short(line)} is the direction of no argument, or of one for the "
+                f"second time; those that can move are {names}"
+            )
+        try:
+            shape = _shape(name, definition.signature.arguments[name], match[2])
+            numbers = [_number(word) for word in (match[3] or "").split()]
+        except ValueError as error:
+            raise ValueError(f"line {place}: {error}") from None
+        if shape != case.values[name].shape or len(numbers) != math.prod(shape):
+            raise ValueError(
+                f"line {place}: {name} has {len(numbers)} numbers of shape {shape}; in the case "
+                f"its shape is {case.values[name].shape}"
+            )
+        found[name] = np.array(numbers).reshape(shape)
+    if not found:
+        raise ValueError("the direction is empty; give a line for each argument that moves")
+    return found
+
+
 def _parameter(declared: Any, word: str) -> tuple[str, float]:
     name, _, text = word.partition("=")
     if name not in declared:

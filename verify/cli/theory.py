@@ -170,10 +170,12 @@ def claims(
 
 @theory_app.command()
 def radius(
-    logits: Annotated[Path, typer.Argument(help="Logits z, samples x classes (.npy or .npz).")],
+    logits: Annotated[
+        Path | None, typer.Argument(help="Logits z, samples x classes (.npy or .npz).")
+    ] = None,
     slopes: Annotated[
-        Path, typer.Argument(help="Slopes a along the step, per unit of t (.npy or .npz).")
-    ],
+        Path | None, typer.Argument(help="Slopes a along the step, per unit of t (.npy or .npz).")
+    ] = None,
     step: Annotated[
         float | None, typer.Option(help="Length of the intended step, in the unit of t.")
     ] = None,
@@ -186,6 +188,18 @@ def radius(
         typer.Option(
             help="b of logits z + a t + b t^2 (.npy or .npz): certify the radius of those, too."
         ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--definition", help="Any definition, in place of LOGITS and SLOPES."),
+    ] = None,
+    case: Annotated[
+        Path | None, typer.Option(help="Its arguments: a line each, as reports print a case.")
+    ] = None,
+    direction: Annotated[Path | None, typer.Option(help="How they move, in the same form.")] = None,
+    definitions: Annotated[
+        Path | None,
+        typer.Option(help="A Python file with definitions of your own, or a module that has some."),
     ] = None,
     json: Annotated[
         Path | None,
@@ -203,6 +217,10 @@ def radius(
     Arrays are float32 or float64. Of an .npz file the entries logits, slopes
     and curvatures are read, or its only one: one file may be given for each.
 
+    With --definition, --case and --direction it is the Taylor series of any
+    definition f in t, of f(x + d t): a lower bound of its radius, which is
+    proven by balls, and an estimate.
+
     Exit status: 0 done, 1 certificates and radii disagree (an error of
     softproof) or certification was interrupted, 2 usage, 3 an error of
     softproof itself.
@@ -213,6 +231,15 @@ def radius(
     from ..studies.radius_report import demand_step, lay_out
 
     demand_folders(json)
+    if name is not None:
+        if logits or slopes or step or certify or curvatures or case is None or direction is None:
+            fail(
+                "--definition goes with --case and --direction, and with neither LOGITS nor --step"
+            )
+        _radius_of(name, case, direction, definitions, json)
+        return
+    if logits is None or slopes is None or case or direction or definitions:
+        fail("give LOGITS and SLOPES, or --definition with --case and --direction")
     tiers = []
     with usage_errors(ValueError, TypeError, OSError):
         demand_step(step)
@@ -230,6 +257,21 @@ def radius(
     summaries = [laid_out[key] for key in ("certified", "curved") if key in laid_out]
     if any(tier["disagreeing"] or tier["interrupted"] for tier in summaries):
         raise typer.Exit(1)
+
+
+def _radius_of(
+    name: str, case: Path, direction: Path, definitions: Path | None, json: Path | None
+) -> None:
+    """Print the radius of any definition along a direction, and write it."""
+    from ..cases.user_definitions import load_definitions
+    from ..studies.definition_radius import definition_radius, told
+
+    with usage_errors(ValueError, OSError):
+        if definitions is not None:
+            load_definitions(definitions)
+        found = definition_radius(definition(name), case, direction)
+    typer.echo("\n".join(told(found)))
+    write_json(found, json)
 
 
 def _compute_radii(z: NDArray[Any], a: NDArray[Any]) -> Radius:

@@ -40,7 +40,7 @@ def smallest(inputs: Sequence[Array], fails: Callable[[list[Array]], bool]) -> l
     --------
     >>> found = smallest([np.float32([1.7, 2.3, 5.1, 0.4])], lambda x: x[0][2] > 4)
     >>> found[0].tolist()
-    [0.0, 0.0, 5.0, 0.0]
+    [0.0, 0.0, 6.0, 0.0]
     """
     search = _Search(
         [x.copy() for x in inputs],
