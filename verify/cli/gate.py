@@ -60,6 +60,12 @@ def gate(
             min=0, max=MOST_SEED, help="What inputs are drawn from; default 64 bits, drawn anew."
         ),
     ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going", help="Ask on after a proof of wrongness, and list what else fails."
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this file.")] = None,
     kernelbench: KernelbenchOption = None,
     reference: ReferenceOption = None,
@@ -81,11 +87,11 @@ def gate(
     seed = secrets.randbits(64) if seed is None else seed
     with _defects():
         if batch is not None:
-            if name or subject or contract or arrays or device or json:
+            if name or subject or contract or arrays or device or json or keep_going:
                 fail("--batch goes with --seconds and --seed alone: its lines say the rest")
             status = _judge_batch(batch, seconds, seed)
         elif tasks := [task for task in (kernelbench, reference, flashinfer) if task]:
-            if name is None or subject or contract or arrays or len(tasks) > 1:
+            if name is None or subject or contract or arrays or keep_going or len(tasks) > 1:
                 fail("a task has one CANDIDATE.py, and goes with --dtype, --device, --seconds")
             status = judge_task(
                 name,
@@ -113,6 +119,7 @@ def gate(
                 arrays=arrays.value if arrays else "numpy",
                 device=device or "",
                 contract=settings or None,
+                keep_going=keep_going,
             )
     raise typer.Exit(status)
 
@@ -140,6 +147,7 @@ def _judge_one(
     arrays: str,
     device: str,
     contract: dict[str, str] | None,
+    keep_going: bool,
 ) -> int:
     """Judge a candidate, print the judgement, and return the exit status."""
     from ..gate import judge
@@ -155,6 +163,7 @@ def _judge_one(
             contract=contract,
             seconds=seconds,
             seed=seed,
+            keep_going=keep_going,
         )
     typer.echo("\n".join(told(found)))
     write_json(found.as_dict(), json)

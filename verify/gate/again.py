@@ -58,13 +58,16 @@ class InUsedMemory(LiveSubject):
         return self._live._call_with_arguments(arguments, {**keywords, "layouts": layouts})
 
 
-def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
+def again(asked: Asked[B], judge_neighbours: bool = True) -> Iterator[tuple[B, Violation | None]]:
     """Ask some batches of an item a second time, and yield each with what is wrong then.
 
     Parameters
     ----------
     asked
         An item of drawn rows or cases, of a function that was right there, connected.
+    judge_neighbours
+        Whether the batches that are asked in between, of the same numbers in other places, are
+        judged as well, which takes truths of their own.
 
     Yields
     ------
@@ -85,6 +88,8 @@ def again(asked: Asked[B]) -> Iterator[tuple[B, Violation | None]]:
         for neighbours in (asked.turned(batch), batch):
             now = asked.call(used.subject, asked.fmt, neighbours)
             violation = None
+            if neighbours is not batch and not judge_neighbours:
+                continue
             if neighbours is not batch or not _same_bits(before, now):
                 violation = next(iter(judged(used, neighbours).violations), None)
             if violation is not None:

@@ -46,6 +46,7 @@ from .judgement import IMPRECISE, REFUSED, RIGHT, WRONG, Judgement
 from .order import in_order
 
 SHRINKING = 1.0  # seconds in which what fails is made smaller
+DRAWN = ("accuracy", "overflow")  # suites whose batches are drawn, and asked twice
 AGAIN = "asked again"  # the family of what is found so
 NOT_DETERMINISTIC = "not deterministic"
 RECORDS = "regressions"  # bugs on record, which none of the usual class of arithmetic has
@@ -64,9 +65,14 @@ class Asking:
         What makes it callable, under this and coarser contracts.
     seed
         What inputs are drawn from.
+    keep_going
+        Whether it is asked on after a proof of wrongness, to say what else fails.
     """
 
-    def __init__(self, subject: Subject, dtype: str, connect: Connect, seed: int) -> None:
+    def __init__(
+        self, subject: Subject, dtype: str, connect: Connect, seed: int, keep_going: bool = False
+    ) -> None:
+        self._keep_going = keep_going
         self._subject = self._held = subject  # as declared, and as it is held to now
         self._connect = connect
         self._dtype, self._seed = dtype, seed
@@ -78,6 +84,7 @@ class Asking:
         self._suite = ""
         self._failure: Failure | None = None
         self._admitted_by: tuple[str, ...] = ()  # what admits that failure
+        self._also: list[str] = []  # what else fails
 
     def judgement(self, seconds: float) -> Judgement:
         """Ask until something is wrong, or until so many seconds after the first answer.
@@ -96,20 +103,25 @@ class Asking:
             self._verdict, self._failure = REFUSED, not_judged(word)
             return self._written()
         until = time.monotonic() + seconds
-        several = (item for item in self._left if item.suite == "accuracy")
-        drawn = next((item for item in several if item.family not in REPEATING), None)
+        several = [item for item in self._left if item.suite in DRAWN]
+        drawn = [item for item in several if item.family not in REPEATING]
         for i, item in enumerate([*self._left]):
             if i and time.monotonic() > until:
                 break
             if item.suite == RECORDS and not _is_usual(self._held.contract):
                 continue
             try:
-                to_its_end = self._ask(item, until)
-                if to_its_end and item is drawn:
-                    self._ask_again(item)
+                if self._verdict == WRONG:
+                    to_its_end = self._ask_on(item, until)
+                else:
+                    to_its_end = self._ask(item, until)
+                    if to_its_end and item in drawn:
+                        self._ask_again(item, judge_neighbours=item is drawn[0])
             except GivenUp:
                 break
-            if not to_its_end or self._verdict in (WRONG, REFUSED):
+            if not to_its_end or self._verdict == REFUSED:
+                break
+            if self._verdict == WRONG and not self._keep_going:
                 break
             self._left.remove(item)
             self._asked += 1
@@ -154,6 +166,13 @@ class Asking:
             self._verdict = IMPRECISE
             self._held = self._held.declaring([*part.admitted_by])
 
+    def _ask_on(self, item: Item, until: float) -> bool:
+        """Note whether a wrong candidate fails an item as well; is it all of it?"""
+        part = execute_until(replace(item, subject=self._held), self._connect, until, 0.0)
+        if part.result.failures:
+            self._also.append(f"{item.suite} {item.family}".rstrip())
+        return part.complete or bool(part.result.failures)
+
     def _as_one_case(self, item: Item, failure: Failure) -> Failure:
         """The failure of a suite that compares cases, as that of one case, made small."""
         suite = CASE_SUITES.get(item.suite)
@@ -175,13 +194,13 @@ class Asking:
         small = asked.write_failure(shown)
         return replace(small, family=failure.family, message=failure.message)
 
-    def _ask_again(self, item: Item) -> None:
+    def _ask_again(self, item: Item, *, judge_neighbours: bool) -> None:
         """Ask the batches of an item again, after other calls and in memory that they used."""
         if self._verdict in (WRONG, REFUSED):
             return
         asked = asked_of(item, self._connect(self._held))
         try:
-            for batch, violation in again(asked):
+            for batch, violation in again(asked, judge_neighbours):
                 if violation is not None:
                     self._take(asked, batch, violation)
                     return
@@ -235,6 +254,7 @@ class Asking:
             observed=total.observed,
             suite=self._suite,
             failure=self._failure,
+            also=tuple(self._also),
             causes=tuple(self._causes()),
         )
 

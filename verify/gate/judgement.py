@@ -15,7 +15,7 @@ IMPRECISE = "less precise than declared"
 WRONG = "wrong"
 REFUSED = "refused"
 STATUS = {RIGHT: 0, IMPRECISE: 1, WRONG: 1, REFUSED: 3}
-SCHEMA = 1  # raised when a field is added or changes its meaning (data/gate.schema.json)
+SCHEMA = 2  # raised when a field is added or changes its meaning (data/gate.schema.json)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Judgement:
         The suite that found the failure; "" where there is none.
     failure
         What is wrong, shrunk, with the commands that show it again; None of RIGHT.
+    also
+        What else fails, where the candidate was asked on: suites and groups of inputs.
     causes
         Pairs of a heading and a sentence: what is the likely cause, what to declare if it is meant.
     estimate
@@ -80,6 +82,7 @@ class Judgement:
     observed: Mapping[str, str] = field(default_factory=dict)
     suite: str = ""
     failure: Failure | None = None
+    also: tuple[str, ...] = ()
     causes: tuple[tuple[str, str], ...] = ()
     estimate: str = ""
 
@@ -96,6 +99,7 @@ class Judgement:
             "seed": str(self.seed),  # 64 bits, which not every parser of JSON keeps
             "fits": list(self.fits),
             "not_reached": list(self.not_reached),
+            "also": list(self.also),
             "observed": dict(self.observed),
             "causes": [list(cause) for cause in self.causes],
         }

@@ -36,6 +36,7 @@ def judge(
     contract: Contract | Mapping[str, Any] | None = None,
     seconds: float = SECONDS,
     seed: int | None = None,
+    keep_going: bool = False,
 ) -> Judgement:
     """Judge an implementation of a definition in seconds.
 
@@ -67,6 +68,9 @@ def judge(
     seed
         What inputs are drawn from; None draws 64 bits, which the judgement has. The same seed asks
         the same; how far that comes in the time depends on the machine.
+    keep_going
+        Whether it is asked to the end of the time where it is wrong, too: ``also`` of the judgement
+        then says what else fails.
 
     Returns
     -------
@@ -97,10 +101,17 @@ def judge(
     subject = asked.subject(function)
     if callable(function):
         return judged(
-            subject, dtype, in_this_process(function, Surroundings()), seconds=seconds, seed=seed
+            subject,
+            dtype,
+            in_this_process(function, Surroundings()),
+            seconds=seconds,
+            seed=seed,
+            keep_going=keep_going,
         )
     with Zygote(modules_of(subject.arrays)) as zygote:
-        return judged_apart(subject, dtype, zygote, seconds=seconds, seed=seed)
+        return judged_apart(
+            subject, dtype, zygote, seconds=seconds, seed=seed, keep_going=keep_going
+        )
 
 
 def modules_of(arrays: str) -> tuple[str, ...]:
@@ -122,7 +133,13 @@ def modules_of(arrays: str) -> tuple[str, ...]:
 
 
 def judged_apart(
-    subject: Subject, dtype: str, zygote: Zygote, *, seconds: float, seed: int
+    subject: Subject,
+    dtype: str,
+    zygote: Zygote,
+    *,
+    seconds: float,
+    seed: int,
+    keep_going: bool = False,
 ) -> Judgement:
     """Judge a candidate in a process of its own.
 
@@ -134,7 +151,7 @@ def judged_apart(
         The name of the format.
     zygote
         What the process is forked from.
-    seconds, seed
+    seconds, seed, keep_going
         As ``judge`` has them.
 
     Returns
@@ -150,11 +167,19 @@ def judged_apart(
     with Workers(zygote.start, FIRST_CALL) as workers:
         for error in workers.load([subject]):
             raise ValueError(str(error))
-        return judged(subject, dtype, workers.connect, seconds=seconds, seed=seed)
+        return judged(
+            subject, dtype, workers.connect, seconds=seconds, seed=seed, keep_going=keep_going
+        )
 
 
 def judged(
-    subject: Subject, dtype: str, connect: Connect, *, seconds: float, seed: int
+    subject: Subject,
+    dtype: str,
+    connect: Connect,
+    *,
+    seconds: float,
+    seed: int,
+    keep_going: bool = False,
 ) -> Judgement:
     """Judge a candidate that ``connect`` makes callable.
 
@@ -166,7 +191,7 @@ def judged(
         The name of the format.
     connect
         What makes it callable, under this and coarser contracts.
-    seconds, seed
+    seconds, seed, keep_going
         As ``judge`` has them.
 
     Returns
@@ -177,7 +202,7 @@ def judged(
     began = time.monotonic()
     subject = replace(subject, time_limit=LATER_CALL, snippet=subject.snippet or _call_of(subject))
     with our_own():
-        found = Asking(subject, dtype, connect, seed).judgement(seconds)
+        found = Asking(subject, dtype, connect, seed, keep_going).judgement(seconds)
     return replace(found, seconds=time.monotonic() - began)
 
 

@@ -67,6 +67,10 @@ def _rows(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if judgement.failure is not None:
         yield from _failure(judgement, judgement.failure)
         yield from judgement.causes
+    if judgement.also:
+        named = ", ".join(judgement.also[:MOST_NAMED])
+        rest = len(judgement.also) - MOST_NAMED
+        yield "also", named + (f" and {rest} more" if rest > 0 else "")
     if judgement.estimate:
         yield "estimate", judgement.estimate
     if judgement.contract:

@@ -14,16 +14,18 @@ from softproof.verify.subjects.subject import Subject
 from tests.verify.gate import candidates
 
 
-def violations(subject, function=None):
+def violations(subject, function=None, judge_neighbours=True):
     """All that is wrong when the first family of the accuracy suite is asked again."""
     items = in_order(plan([subject], ["accuracy"], ["float32"], seed=3))
     live = InProcess(subject, function)
-    return [found for _, found in again(asked_of(items[0], live)) if found is not None]
+    asked = again(asked_of(items[0], live), judge_neighbours)
+    return [found for _, found in asked if found is not None]
 
 
-def mine(name, definition="softmax"):
+def mine(name, definition="softmax", judge_neighbours=True):
     candidates._state.clear()
-    return violations(Subject("candidates:f", definition), getattr(candidates, name))
+    subject = Subject("candidates:f", definition)
+    return violations(subject, getattr(candidates, name), judge_neighbours)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,11 @@ def test_what_remembers_is_seen_though_it_is_right_at_first(name, definition):
     assert found
     for violation in found:
         assert "depends on what was called before" in violation.detail + violation.message
+
+
+@pytest.mark.parametrize("name", ["remembers_by_address", "returns_the_previous_result"])
+def test_it_is_seen_without_a_judgement_of_what_is_asked_in_between(name):
+    assert mine(name, judge_neighbours=False)
 
 
 def test_arrays_of_a_place_lie_at_one_address_and_hold_their_numbers():

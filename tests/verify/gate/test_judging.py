@@ -48,6 +48,18 @@ def test_what_is_right_is_said_to_be_with_a_grade(few):
     assert f"seed      {SEED}" in "\n".join(told(found))
 
 
+def test_a_wrong_candidate_is_asked_on_where_that_is_wanted(only):
+    only(("overflow", "extremes"), ("accuracy", "normal"), ("accuracy", "wide"))
+    first = judged("without_maximum")
+    assert (first.verdict, first.also) == (WRONG, ())
+    assert {"accuracy normal", "accuracy wide"} <= {*first.not_reached}
+    found = judged("without_maximum", keep_going=True)
+    assert (found.verdict, found.failure) == (WRONG, first.failure)
+    assert found.also == ("accuracy wide",)
+    assert found.not_reached == ()
+    assert "also      accuracy wide" in "\n".join(told(found))
+
+
 def test_a_right_function_of_several_arguments_has_no_grade(only):
     only(("liveness", "argument"), ("poison", "normal"), ("accuracy", "offset"))
     found = judged("rms_norm", "rms_norm")
