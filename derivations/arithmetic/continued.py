@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -93,9 +94,10 @@ class Continued:
         return self
 
     def __pow__(self, exponent: int) -> Any:
-        if exponent < 0:
-            return 1 / self**-exponent
-        return Continued(self.at0**exponent, self.over**exponent)
+        whole = operator.index(exponent)  # others are `Arithmetic.pow`, which minds the cut
+        if whole < 0:
+            return 1 / self**-whole
+        return Continued(self.at0**whole, self.over**whole)
 
     def __abs__(self) -> Continued:
         return self if self > 0 else -self

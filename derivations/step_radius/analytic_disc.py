@@ -93,7 +93,7 @@ def analytic_disc(function: Function) -> Disc:
             lower = max(lower, _distance_of_the_first_given_up(counted, 2.0 * lower))
         estimate, other = (_least_pole(function, INSIDE * lower, order) for order in ORDERS)
     spread = 0.0 if estimate == other else abs(other - estimate) / estimate
-    return Disc(lower, max(estimate, lower), spread, counted.squares)
+    return Disc(lower, estimate, spread, counted.squares)
 
 
 class _Counted:
@@ -161,8 +161,13 @@ def _least_pole(function: Function, radius: float, order: int) -> float:
     least = math.inf
     with mpmath.workprec(BITS):
         for of_one in zip(*values, strict=True):
-            least = min(least, _pole_of(_coefficients(of_one), order))
+            least = min(least, _pole_of(_coefficients(of_one), order), key=_unknown_first)
     return radius * least
+
+
+def _unknown_first(modulus: float) -> float:
+    """A key by which NaN is the least of all."""
+    return -math.inf if math.isnan(modulus) else modulus
 
 
 def _complex_number(value: flint.acb) -> mpmath.mpc:
@@ -203,7 +208,10 @@ def _pole_of(c: Sequence[mpmath.mpf], order: int) -> float:
     p = [mpmath.fsum(q[j] * c[n - j] for j in range(min(n, order) + 1)) for n in range(order + 1)]
     while len(q) > 1 and abs(q[-1]) <= noise:
         q.pop()
-    poles = mpmath.polyroots(q[::-1], maxsteps=200, extraprec=2 * BITS, error=False)
+    try:
+        poles = mpmath.polyroots(q[::-1], maxsteps=200, extraprec=2 * BITS)
+    except mpmath.libmp.NoConvergence:
+        return math.nan
     scale = mpmath.fsum(map(abs, p))
     moduli = [abs(s) for s in poles if abs(mpmath.polyval(p[::-1], s)) > 1e-12 * scale]
     return float(min(moduli, default=mpmath.inf))

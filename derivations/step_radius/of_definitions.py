@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flint
@@ -74,7 +75,7 @@ def radius_along(
     >>> radius_along(lookup("sparsemax"), {"z": [1.0, 1.0]}, {"z": [1.0, 0.0]}).reason
     'pieces of the formula meet there: two numbers that are compared meet at t = 0'
     """
-    slopes = _slopes(definition, values, direction)
+    slopes, unit = _slopes(definition, values, direction)
     settings = definition.settings(dict(parameters or {}))
     reason = ""
     found: list[StepRadius] = []
@@ -93,7 +94,9 @@ def radius_along(
             return [x.over for x in flat if hasattr(x, "over")]
 
         try:
-            found.append(StepRadius(analytic_disc(function), form))
+            disc = analytic_disc(function)
+            scaled = replace(disc, lower=disc.lower / unit, estimate=disc.estimate / unit)
+            found.append(StepRadius(scaled, form))
         except Kink as error:
             reason = reason or f"pieces of the formula meet there: {error}"
         except NotContinued as error:
@@ -108,8 +111,12 @@ def radius_along(
 
 def _slopes(
     definition: Definition, values: Mapping[str, Any], direction: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The direction of every argument of real numbers, zeros where none is given."""
+) -> tuple[dict[str, Any], float]:
+    """The direction of every argument of real numbers, zeros where none is given, over a unit.
+
+    The unit is a power of two near its largest entry, so that the quotients are exact but where
+    they are subnormal, and the radius along them is one of moderate size, to be divided by it.
+    """
     numbers = definition.signature.numbers
     for name, slope in direction.items():
         if name not in numbers:
@@ -121,10 +128,16 @@ def _slopes(
             raise ValueError(f"direction {name!r} has shape {np.shape(slope)}, expected {shape}")
         if not np.all(np.isfinite(np.asarray(slope, dtype=np.float64))):
             raise ValueError(f"direction {name!r} is not finite")
-    return {
+    slopes = {
         name: np.asarray(direction.get(name, np.zeros(np.shape(values[name]))), dtype=np.float64)
         for name in numbers
     }
+    largest = max((float(np.max(np.abs(s), initial=0.0)) for s in slopes.values()), default=0.0)
+    unit = math.ldexp(1.0, min(max(math.frexp(largest)[1] - 1, -900), 900))
+    smallest = min((abs(x) for s in slopes.values() for x in s.reshape(-1) if x), default=1.0)
+    if smallest / unit * unit != smallest:
+        unit = 1.0
+    return {name: s / unit for name, s in slopes.items()}, unit
 
 
 def _moved(values: Any, slopes: Any, t: flint.acb) -> Any:

@@ -100,6 +100,8 @@ def told(found: dict[str, Any]) -> list[str]:
         lines.append(f"exact       {found['exact']:.6g}  (its singular points are known)")
     if found["entire"]:
         lines.append("estimate    no singular point was found at all")
+    elif math.isnan(found["estimate"]):
+        lines.append("estimate    none was found")
     else:
         differ = f"which differ by {found['spread']:.1g}"
         lines.append(f"estimate    {found['estimate']:.6g}  ({ESTIMATED}, {differ})")

@@ -75,6 +75,23 @@ def test_it_is_never_above_the_exact_radius_and_not_far_below(
     assert found.estimate == pytest.approx(exact, rel=0.03)
 
 
+@pytest.mark.parametrize("exponent", [-300, -70, 70, 300])
+def test_the_unit_of_the_direction_does_not_matter(exponent):
+    found = radius_along(lookup("sigmoid"), {"x": 0.5}, {"x": 2.0**exponent}).disc
+    exact = math.ldexp(abs(complex(0.5, math.pi)), -exponent)
+    assert 0.9 * exact < found.lower <= exact
+    assert found.estimate == pytest.approx(exact, rel=1e-6)
+
+
+def test_where_nothing_moves_the_function_is_constant():
+    assert radius_along(lookup("sigmoid"), {"x": 0.5}, {"x": 0.0}).disc.estimate == math.inf
+
+
+def test_a_root_that_is_written_as_a_power_is_refused():
+    with pytest.raises(TypeError):
+        _ = moving(1.0, 1.0, flint.acb(0)) ** 0.5
+
+
 @pytest.mark.parametrize("name", ["exp", "gelu", "erf"])
 def test_an_entire_function_has_no_radius(name):
     found = radius_along(lookup(name), {"x": 0.5}, {"x": 1.0}).disc
