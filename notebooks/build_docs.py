@@ -135,6 +135,7 @@ GUIDE = {
             "formulas_and_plots",
             "kernels",
             "claims",
+            "standards",
             "catalogue",
         )
     },
