@@ -66,7 +66,12 @@ class Context:
         return self.known[key]
 
     def gradient(self) -> Values | None:
-        """Gradient and admissible errors at the row; None where none is returned or finite."""
+        """Gradient and admissible errors at the row; None where none is returned or finite.
+
+        None, too, where the definition declares no gradient, of which a row has no truth then.
+        """
+        if self.definition.gradient is None:
+            return None
         labels = None if self.label is None else np.array([self.label])
         batch = Batch("", self.row[None, :].copy(), labels, cross_checked=False)
         gradient = self.subject(batch.logits, labels).gradient
