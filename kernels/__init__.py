@@ -23,6 +23,7 @@ from .error_bounds import error_bound
 from .h_consistency.transform import consistency_gamma, consistency_transform
 from .losses.comp_sum import comp_sum, comp_sum_with_gradient
 from .losses.cross_entropy import cross_entropy, cross_entropy_gradient, cross_entropy_with_gradient
+from .losses.ldr_kl import ldr_kl, ldr_kl_with_gradient
 from .runtime import tuning
 from .softmax_alternatives.stablemax import (
     stablemax,
@@ -64,6 +65,8 @@ __all__ = [
     "cross_entropy_gradient",
     "cross_entropy_with_gradient",
     "error_bound",
+    "ldr_kl",
+    "ldr_kl_with_gradient",
     "log_softmax",
     "log_softmax_jvp",
     "log_softmax_vjp",

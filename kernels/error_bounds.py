@@ -83,6 +83,8 @@ WITHOUT: dict[str, str] = {
     "log_softmax_vjp": f"{_OF_CONDITION}its docstring and {_FAMILY}.log_softmax.DERIVATIVE_BOUND",
     "log_softmax_jvp": f"{_OF_CONDITION}its docstring and {_FAMILY}.log_softmax.DERIVATIVE_BOUND",
     "stablemax_vjp": f"{_OF_CONDITION}its docstring and {_STABLEMAX}.VJP_ERROR",
+    "ldr_kl": f"its absolute error is bounded: call {_LOSSES}.ldr_kl.error_bound_of",
+    "ldr_kl_with_gradient": f"its absolute error is bounded: call {_LOSSES}.ldr_kl.error_bound_of",
     "radius": "the exact radius comes with an enclosure of its own, `Radius`",
     "safe_radius": "its result is at most the exact radius, and is not compared with it",
     "activation_radius": "its result is at most the exact radius, and is not compared with it",

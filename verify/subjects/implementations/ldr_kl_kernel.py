@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ....kernels.losses.ldr_kl import ldr_kl_with_gradient
+from ....kernels import ldr_kl_with_gradient
 from ..contract import IN_FORMAT
 from ..registration import subject
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @subject(
     "ldr_kl",
-    "softproof.kernels.losses.ldr_kl.ldr_kl_with_gradient(x, labels)",
+    "softproof.kernels.ldr_kl_with_gradient(x, labels)",
     contract=IN_FORMAT,
     dtypes=("float16", "bfloat16", "float32"),
 )
