@@ -5,7 +5,9 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from softproof.kernels.losses.ldr_kl import error_bound_of, ldr_kl, ldr_kl_with_gradient
+from softproof.kernels import ldr_kl, ldr_kl_with_gradient
+from softproof.kernels.losses.ldr_kl import error_bound_of
+from softproof.verify.testing import assert_conforms
 
 U = 2.0**-53
 SAMPLES = 300
@@ -130,3 +132,13 @@ def test_a_sample_has_the_same_bits_alone_and_in_a_batch(dtype):
 def test_parameters_out_of_range_are_errors(given, said):
     with pytest.raises(ValueError, match=said):
         ldr_kl([0.0, 1.0], 0, **given)
+
+
+def test_it_conforms_to_its_definition():
+    def loss_and_gradient(x, labels, *, axis=-1):
+        return ldr_kl_with_gradient(x, labels, axis=axis)
+
+    suites = ["overflow"]
+    assert_conforms(loss_and_gradient, "ldr_kl", dtype="float32", suites=suites)
+    with pytest.raises(AssertionError, match="beyond its error bound"):
+        assert_conforms(lambda x, labels: ldr_kl(x, labels, 1.001), "ldr_kl", suites=suites)
