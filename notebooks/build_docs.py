@@ -137,6 +137,7 @@ GUIDE = {
             "claims",
             "standards",
             "catalogue",
+            "what_breaks_first",
         )
     },
     "CONTRIBUTING.md": "guide/contributing.html",

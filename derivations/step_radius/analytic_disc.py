@@ -44,8 +44,10 @@ class Disc:
     ----------
     lower
         It is at least this: proven. Infinite is never proven; 2^60 is then the largest tried.
+    entire
+        Whether no singular point was found within 2^60.
     estimate
-        What it is estimated to be; infinite where no pole was found, NaN where nothing is known.
+        What it is estimated to be; infinite where ``entire``, NaN where no pole was found.
     spread
         How far two estimates differ, relative to the first.
     squares
@@ -53,6 +55,7 @@ class Disc:
     """
 
     lower: float
+    entire: bool
     estimate: float
     spread: float
     squares: int
@@ -87,13 +90,16 @@ def analytic_disc(function: Function) -> Disc:
         counted = _Counted(function)
         exponent = _largest_covered(counted)
         if exponent is None:
-            return Disc(0.0, math.nan, math.nan, counted.squares)
+            return Disc(0.0, False, math.nan, math.nan, counted.squares)
         lower = 2.0**exponent
-        if exponent < LARGEST_EXPONENT:
-            lower = max(lower, _distance_of_the_first_given_up(counted, 2.0 * lower))
+        if exponent == LARGEST_EXPONENT:
+            return Disc(lower, True, math.inf, 0.0, counted.squares)
+        lower = max(lower, _distance_of_the_first_given_up(counted, 2.0 * lower))
         estimate, other = (_least_pole(function, INSIDE * lower, order) for order in ORDERS)
+    if math.isinf(estimate):  # a series too flat to tell
+        estimate = math.nan
     spread = 0.0 if estimate == other else abs(other - estimate) / estimate
-    return Disc(lower, estimate, spread, counted.squares)
+    return Disc(lower, False, estimate, spread, counted.squares)
 
 
 class _Counted:

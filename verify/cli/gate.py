@@ -20,6 +20,7 @@ from .gate_tasks import (
     ReferenceOption,
     SkillOption,
     judge_task,
+    serve,
 )
 from .verify_options import ArraysOption, ContractOption, DeviceOption
 
@@ -82,6 +83,9 @@ def gate(
     Exit status: 0 right, 1 wrong or less precise than declared, 2 a usage error, 3 refused, 4 a
     defect of softproof; of a batch 1 where one is wrong, else 3 where one is refused.
     """
+    if mcp:
+        serve()
+        return
     if not 0 < seconds < math.inf:
         fail(f"--seconds is {seconds:g}; give a number above 0")
     seed = secrets.randbits(64) if seed is None else seed

@@ -54,26 +54,23 @@ McpOption = Annotated[
         "--mcp",
         help="Serve the gate to assistants by the Model Context Protocol, on standard input and "
         "output. (pip install 'softproof[mcp]')",
-        is_eager=True,
-        callback=lambda wanted: serve() if wanted else None,
     ),
 ]
 
 
 def serve() -> None:
-    """Serve until standard input is closed, and end the command.
+    """Serve until standard input is closed.
 
     Raises
     ------
     typer.Exit
-        Always, with the status 0; 2 where the package ``mcp`` is missing.
+        With the status 2, where the package ``mcp`` is missing.
     """
     from ..gate.mcp_server import server
 
     with usage_errors(ImportError):
         serving = server()
     serving.run()
-    raise typer.Exit
 
 
 def print_skill() -> None:

@@ -65,8 +65,8 @@ def definition_radius(definition: Definition, case: Path, direction: Path) -> di
         "definition": definition.name,
         "form": radius.form,
         "lower": disc.lower if disc else None,
-        "entire": bool(disc and math.isinf(disc.estimate)),
-        "estimate": disc.estimate if disc else None,
+        "entire": bool(disc and disc.entire),
+        "estimate": disc.estimate if disc and not disc.entire else None,
         "spread": disc.spread if disc else None,
         "exact": exact,
         "reason": radius.reason,
@@ -99,7 +99,7 @@ def told(found: dict[str, Any]) -> list[str]:
     if found["exact"] is not None:
         lines.append(f"exact       {found['exact']:.6g}  (its singular points are known)")
     if found["entire"]:
-        lines.append("estimate    no singular point was found at all")
+        lines.append("estimate    no singular point was found within 2^60")
     elif math.isnan(found["estimate"]):
         lines.append("estimate    none was found")
     else:

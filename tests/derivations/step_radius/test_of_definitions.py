@@ -83,6 +83,13 @@ def test_the_unit_of_the_direction_does_not_matter(exponent):
     assert found.estimate == pytest.approx(exact, rel=1e-6)
 
 
+def test_a_singular_point_that_is_far_does_not_make_a_function_entire():
+    found = radius_along(lookup("sigmoid"), {"x": 1000.0}, {"x": 1.0}).disc
+    assert 900 < found.lower <= abs(complex(1000, math.pi))
+    assert not found.entire
+    assert math.isnan(found.estimate)
+
+
 def test_where_nothing_moves_the_function_is_constant():
     assert radius_along(lookup("sigmoid"), {"x": 0.5}, {"x": 0.0}).disc.estimate == math.inf
 
@@ -96,6 +103,7 @@ def test_a_root_that_is_written_as_a_power_is_refused():
 def test_an_entire_function_has_no_radius(name):
     found = radius_along(lookup(name), {"x": 0.5}, {"x": 1.0}).disc
     assert found.lower == 2.0**60
+    assert found.entire
     assert found.estimate == math.inf
 
 

@@ -128,7 +128,7 @@ def test_what_cannot_be_judged_is_refused(name, kind):
 
 
 def test_what_is_found_by_asking_again_is_told_with_the_seed_and_a_cause(few, monkeypatch):
-    def again(asked):
+    def again(asked, judge_neighbours):
         batch, _ = next(iter(asked.batches()))
         yield batch, Violation(0, "value beyond its error bound", only_in_batch=True)
 

@@ -346,7 +346,7 @@ MISTAKES = {
         "contract 1 declares nothing; give one of all_masked, pos_inf, nan, masked_nan, "
         "accumulator, summation, addition, arithmetic, products, normaliser, scores, "
         "probabilities, saved, overflow, flush_to_zero, empty, bitwise_batch, collapse_free, "
-        "layouts, ulps",
+        "layouts, standard, ulps",
     ),
     "contract of no definition": (
         CONTRACT + 'nan = "at"\ndefinition = "softmin"',
