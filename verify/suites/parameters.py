@@ -131,7 +131,8 @@ def _words(value: Any) -> str:
 def _scales(asked: Asked) -> Iterator[Case]:
     """Logits that, scaled, are ordinary rows: also those whose differences leave the range."""
     for keyword in ("scale", "temperature"):
-        yield from _answers(_scaled_by(asked, keyword))
+        if keyword not in asked.definition.parameters:  # where it is one, it may mean another thing
+            yield from _answers(_scaled_by(asked, keyword))
 
 
 def _scaled_by(asked: Asked, keyword: str) -> Iterator[Case]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from softproof.kernels import ldr_kl, ldr_kl_with_gradient
 from softproof.kernels.losses.ldr_kl import error_bound_of
-from softproof.verify.testing import assert_conforms
+from softproof.verify.testing import NothingToCheck, assert_conforms
 
 U = 2.0**-53
 SAMPLES = 300
@@ -135,10 +135,12 @@ def test_parameters_out_of_range_are_errors(given, said):
 
 
 def test_it_conforms_to_its_definition():
-    def loss_and_gradient(x, labels, *, axis=-1):
-        return ldr_kl_with_gradient(x, labels, axis=axis)
+    def loss_and_gradient(x, labels, *, temperature=1.0, margin=0.0, axis=-1):
+        return ldr_kl_with_gradient(x, labels, temperature, margin, axis=axis)
 
     suites = ["overflow"]
     assert_conforms(loss_and_gradient, "ldr_kl", dtype="float32", suites=suites)
+    with pytest.raises(NothingToCheck):  # that of z / T is another loss: here T is a parameter
+        assert_conforms(loss_and_gradient, "ldr_kl", dtype="float32", suites=["parameters"])
     with pytest.raises(AssertionError, match="beyond its error bound"):
         assert_conforms(lambda x, labels: ldr_kl(x, labels, 1.001), "ldr_kl", suites=suites)
